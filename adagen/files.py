@@ -1,0 +1,103 @@
+"""Files that appear whole or not at all, and tensors that are never unpickled."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from adagen.errors import AdagenError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
+
+    The temporary name keeps the suffix, because writers such as `numpy.savez` look at it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results are shared like any other file the user writes.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        AdagenError: the file is missing or cut short.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise AdagenError(f"{path} does not exist. Run the stage that makes it first.") from None
+    except ValueError as error:
+        raise AdagenError(
+            f"{path} is not a whole JSON file ({error}). Delete it and run its stage again."
+        ) from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON description of what they are as one safetensors file."""
+    whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(
+            whole, temporary, {"about": json.dumps(about, allow_nan=False, sort_keys=True)}
+        )
+
+
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote, and check that it is a `kind` file.
+
+    Returns:
+        The tensors by key, and the description (whose "kind" equals `kind`).
+
+    Raises:
+        AdagenError: the file is missing, truncated, or holds something else.
+    """
+    if not path.exists():
+        raise AdagenError(f"{path} does not exist; expected a {kind} file. Run its stage first.")
+    try:
+        with safetensors.safe_open(path, "pt") as stream:
+            about = json.loads((stream.metadata() or {}).get("about", "{}"))
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise AdagenError(
+            f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
+            "Delete it and run the stage that makes it again."
+        ) from None
+    if about.get("kind") != kind:
+        raise AdagenError(
+            f"{path} holds a {about.get('kind', 'foreign')} file where a {kind} file was expected. "
+            "Check the path given on the command line."
+        )
+    return tensors, about

@@ -1,0 +1,97 @@
+"""Noise that belongs to the sample: sample i of a run draws everything from (run, i).
+
+Counter-based generation (Philox) makes each draw a pure function of the run, the sample's index
+and the name of the draw. Batch size, process count and resume points therefore can't change which
+image a sample becomes, and no random state has to be saved in a checkpoint.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+
+def _key(*parts: object) -> int:
+    """64 bits that depend on every part and on their order."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def torch_generator(*parts: object) -> torch.Generator:
+    """A fresh torch generator for the draw named by `parts`, e.g. ("pretrain", seed, update)."""
+    return torch.Generator().manual_seed(_key(*parts) >> 1)
+
+
+@dataclass(frozen=True)
+class SampleNoise:
+    """The noise of a batch of samples.
+
+    Attributes:
+        purpose: why the samples are drawn ("report", "search", "train", ...). Different purposes
+            never share noise, so that selection and reporting can't meet by accident.
+        seed: the run's seed within that purpose.
+        indices: (B,) which samples of the run these are. Equal indices draw equal noise.
+        device: where the tensors are put.
+    """
+
+    purpose: str
+    seed: int
+    indices: Sequence[int]
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - a device is immutable
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device) -> "SampleNoise":
+        """The same noise, delivered on `device`."""
+        return replace(self, device=device)
+
+    def uniform(self, draw: str, *shape: int) -> torch.Tensor:
+        """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
+        rows = [stream.random(shape, dtype=np.float32) for stream in self._streams(draw)]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def normal(self, draw: str, *shape: int) -> torch.Tensor:
+        """(B, *shape) float32 standard normal."""
+        rows = [stream.standard_normal(shape, dtype=np.float32) for stream in self._streams(draw)]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def gumbel(self, draw: str, *shape: int) -> torch.Tensor:
+        """(B, *shape) float32 standard Gumbel, -log(-log u)."""
+        # float32 uniforms reach 0 exactly, whose Gumbel is -inf and would poison a sum.
+        u = self.uniform(draw, *shape).clamp(min=torch.finfo(torch.float32).tiny, max=1 - 2**-24)
+        return -torch.log(-torch.log(u))
+
+    def _streams(self, draw: str) -> list[np.random.Generator]:
+        run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
+        return [
+            np.random.Generator(np.random.Philox(key=[run, index], counter=counter))
+            for index in self.indices
+        ]
+
+
+def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Draw ids from softmax(logits) by inverting the cumulative distribution.
+
+    Args:
+        logits: (..., V); -inf where a token is excluded.
+        uniform: (...) one number in [0, 1) a draw.
+
+    Returns:
+        (...) int64 ids, never one with probability zero.
+    """
+    cumulative = logits.double().softmax(-1).cumsum(-1)
+    # Rounding leaves the last entry near 1, not at 1: scale so that u < total always holds.
+    target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+@contextmanager
+def seeded(*parts: object) -> Iterator[None]:
+    """Seed torch's global CPU generator inside the block (initial weights); restore it after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(_key(*parts) >> 1)
+        yield
