@@ -1,0 +1,185 @@
+"""The backbone of DiT and SiT: a transformer over patches, steered by time and class through AdaLN.
+
+The two families share it down to the keys; what the output means (noise or velocity) is theirs.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from adagen.networks.layers import Attention, FeedForward, adaptive_norm, gated
+
+FREQUENCIES = 128
+"""Sine-cosine pairs that encode the time."""
+
+
+class DiT(nn.Module):
+    """Diffusion transformer.
+
+    Args:
+        input_size: side of the image or latent; a multiple of `patch`.
+        patch: side of a patch.
+        channels: channels of the image or latent.
+        classes: labels; the label `classes` is the null class.
+        width: channels of a token; a multiple of 4.
+        depth: blocks.
+        heads: attention heads; they divide the width.
+        learn_sigma: the output has a second set of channels (a variance nobody uses here).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        patch: int,
+        channels: int,
+        classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+        learn_sigma: bool,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.patch = patch
+        self.grid = input_size // patch
+        self.x_embedder = _PatchEmbedding(channels, width, patch)
+        self.t_embedder = _TimeEmbedding(width)
+        self.y_embedder = _LabelEmbedding(classes, width)
+        # Stored but never trained: released files hold it, although it can be derived.
+        positions = torch.empty(1, self.grid**2, width)
+        self.pos_embed = nn.Parameter(positions, requires_grad=False)
+        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
+        self.final_layer = _Output(width, patch**2 * channels * (1 + learn_sigma))
+        self._initialise()
+
+    def forward(
+        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict noise (DiT) or velocity (SiT).
+
+        Args:
+            x: (B, C, H, W) noisy images or latents.
+            time: (B,) float in the network's units: 0..1000 for DiT, 0..1 for SiT.
+            labels: (B,) int64 in 0..classes, where `classes` means no class.
+
+        Returns:
+            The prediction (B, C, H, W), or (B, 2C, H, W) with `learn_sigma`, and features
+            (B, N, width): the tokens after the last block.
+        """
+        condition = self.t_embedder(time) + self.y_embedder(labels)
+        tokens = self.x_embedder(x) + self.pos_embed
+        for block in self.blocks:
+            tokens = block(tokens, condition)
+        return self._unpatchify(self.final_layer(tokens, condition)), tokens
+
+    def _unpatchify(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, grid^2, patch^2 C) -> (B, C, grid patch, grid patch)."""
+        # (B, row, column, row in patch, column in patch, C)
+        cells = tokens.view(len(tokens), self.grid, self.grid, self.patch, self.patch, -1)
+        return cells.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+
+    def _initialise(self) -> None:
+        """AdaLN-zero: every block starts as the identity and the prediction as zero."""
+        for name, parameter in self.named_parameters():
+            if name == "pos_embed":
+                parameter.data.copy_(grid_embedding(self.grid, self.width))
+            elif name.endswith("bias") or "adaLN" in name or name == "final_layer.linear.weight":
+                nn.init.zeros_(parameter)
+            elif name.startswith(("y_embedder", "t_embedder")):
+                nn.init.normal_(parameter, std=0.02)
+            else:  # a convolution over patches is a linear layer over flattened ones
+                nn.init.xavier_uniform_(parameter.data.flatten(1))
+
+
+def grid_embedding(side: int, width: int) -> torch.Tensor:
+    """Sine-cosine positions (1, side^2, width) of a square grid, row-major.
+
+    The first half of the channels encodes the column and the second half the row; within each half
+    sines come before cosines, at frequencies 10000^(-j / (width / 4)).
+    """
+    quarter = width // 4
+    frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+    angles = torch.outer(torch.arange(side, dtype=torch.float64), frequencies)
+    axis = torch.cat([angles.sin(), angles.cos()], 1)
+    columns = axis.expand(side, side, -1)
+    return torch.cat([columns, columns.transpose(0, 1)], 2).reshape(1, side**2, width).float()
+
+
+class _PatchEmbedding(nn.Module):
+    """One token for each patch, row-major."""
+
+    def __init__(self, channels: int, width: int, patch: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, patch, patch)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, N, width)."""
+        out: torch.Tensor = self.proj(x)
+        return out.flatten(2).mT
+
+
+class _TimeEmbedding(nn.Module):
+    """Cosines, then sines of the time, through two dense layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, time: torch.Tensor) -> torch.Tensor:
+        """(B,) -> (B, width)."""
+        exponents = torch.arange(FREQUENCIES, dtype=torch.float32, device=time.device)
+        angles = torch.outer(time, torch.exp(-math.log(10000) * exponents / FREQUENCIES))
+        out: torch.Tensor = self.mlp(torch.cat([angles.cos(), angles.sin()], 1))
+        return out
+
+
+class _LabelEmbedding(nn.Module):
+    """A vector for each class, and one for no class."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.embedding_table = nn.Embedding(classes + 1, width)
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """(B,) -> (B, width)."""
+        out: torch.Tensor = self.embedding_table(labels)
+        return out
+
+
+class _Block(nn.Module):
+    """Transformer block whose norms and residual gates follow the condition."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attn = Attention(width, heads, qkv_bias=True)
+        self.mlp = FeedForward(width, 4 * width, gelu="tanh")
+        self.adaLN_modulation = _modulation(width, 6)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) and (B, width) -> (B, N, width)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(condition).chunk(6, 1)
+        x = gated(x, gate1, self.attn(adaptive_norm(x, shift1, scale1)))
+        return gated(x, gate2, self.mlp(adaptive_norm(x, shift2, scale2)))
+
+
+class _Output(nn.Module):
+    """Tokens to flattened patches."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, out)
+        self.adaLN_modulation = _modulation(width, 2)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) and (B, width) -> (B, N, out)."""
+        shift, scale = self.adaLN_modulation(condition).chunk(2, 1)
+        out: torch.Tensor = self.linear(adaptive_norm(x, shift, scale))
+        return out
+
+
+def _modulation(width: int, parts: int) -> nn.Sequential:
+    """Condition (B, width) to the shifts, scales and gates of AdaLN, (B, parts * width)."""
+    return nn.Sequential(nn.SiLU(), nn.Linear(width, parts * width))

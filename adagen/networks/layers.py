@@ -1,0 +1,69 @@
+"""What more than one backbone is built from."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Gelu = Literal["none", "tanh"]
+"""Exact GELU, or its tanh approximation: released weights were trained with one of them."""
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, queries, keys and values from one matrix."""
+
+    def __init__(self, width: int, heads: int, qkv_bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) -> (B, N, width)."""
+        q, k, v = split_heads(self.qkv(x), self.heads)
+        out: torch.Tensor = self.proj(join_heads(F.scaled_dot_product_attention(q, k, v)))
+        return out
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU, Linear, at every token alone."""
+
+    def __init__(self, width: int, hidden: int, gelu: Gelu) -> None:
+        super().__init__()
+        self.gelu = gelu
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) -> (B, N, width)."""
+        out: torch.Tensor = self.fc2(F.gelu(self.fc1(x), approximate=self.gelu))
+        return out
+
+
+def split_heads(qkv: torch.Tensor, heads: int) -> tuple[torch.Tensor, ...]:
+    """(B, N, 3 width) -> queries, keys and values, each (B, heads, N, width / heads)."""
+    batch, tokens, _ = qkv.shape
+    return qkv.view(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def join_heads(x: torch.Tensor) -> torch.Tensor:
+    """(B, heads, N, width / heads) -> (B, N, width)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """AdaLN: LN(x) (1 + scale) + shift, with LN free of weights of its own, eps 1e-6.
+
+    Args:
+        x: (B, N, width).
+        shift: (B, width).
+        scale: (B, width).
+    """
+    normed = F.layer_norm(x, x.shape[-1:], eps=1e-6)
+    return torch.addcmul(shift.unsqueeze(1), normed, 1 + scale.unsqueeze(1))
+
+
+def gated(x: torch.Tensor, gate: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+    """Residual sum x + gate branch; x and branch (B, N, width), gate (B, width)."""
+    return torch.addcmul(x, gate.unsqueeze(1), branch)

@@ -1,0 +1,139 @@
+"""MaskGIT's backbone: a U-ViT over token ids and one class token.
+
+Blocks of the first half hand their output to the mirrored block of the second half, where a linear
+layer merges the two. Logits come from the transposed word table.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from adagen.networks.layers import Attention, FeedForward
+
+
+class UViT(nn.Module):
+    """Bidirectional transformer that fills in masked tokens.
+
+    Args:
+        positions: tokens of an image.
+        vocabulary: ids of the tokeniser; the id `vocabulary` is the mask.
+        classes: labels; the label `classes` is the null class.
+        width: channels of a token.
+        depth: the network has depth // 2 blocks, one in the middle, and depth // 2 more.
+        heads: attention heads; they divide the width.
+        mlp_ratio: hidden width of the feed-forward layers over the width.
+    """
+
+    def __init__(
+        self,
+        positions: int,
+        vocabulary: int,
+        classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: int = 4,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.width = width
+        self.token_emb = _Embedding(vocabulary + 1, positions, width)
+        self.context_embed = _Embedding(classes + 1, 1, width)
+        half = range(depth // 2)
+        self.in_blocks = nn.ModuleList(_Block(width, heads, mlp_ratio) for _ in half)
+        self.mid_block = _Block(width, heads, mlp_ratio)
+        self.out_blocks = nn.ModuleList(_MergingBlock(width, heads, mlp_ratio) for _ in half)
+        self.norm = nn.LayerNorm(width)
+        self.mlm_layer = _TokenHead(width, vocabulary + 1)
+        self.apply(_initialise)
+
+    def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict every token from the ones that are known.
+
+        Args:
+            ids: (B, N) int64 in 0..vocabulary, where `vocabulary` means masked.
+            labels: (B,) int64 in 0..classes, where `classes` means no class.
+
+        Returns:
+            Logits (B, N, vocabulary), and features (B, N, width): the tokens after the final
+            normalisation, without the class token.
+        """
+        x = torch.cat([self.context_embed(labels.unsqueeze(1)), self.token_emb(ids)], 1)
+        skips = []
+        for block in self.in_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.mid_block(x)
+        for block in self.out_blocks:
+            x = block(x, skips.pop())
+        features = self.norm(x[:, 1:])
+        words = self.token_emb.word_embeddings.weight
+        return self.mlm_layer(features, words[: self.vocabulary]), features
+
+
+class _Embedding(nn.Module):
+    """Word plus position, normalised."""
+
+    def __init__(self, words: int, positions: int, width: int) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(words, width)
+        self.position_embeddings = nn.Embedding(positions, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """(B, N) int64 -> (B, N, width)."""
+        x = self.word_embeddings(ids) + self.position_embeddings.weight
+        out: torch.Tensor = self.LayerNorm(x)
+        return out
+
+
+class _Block(nn.Module):
+    """Pre-normalised transformer block."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads, qkv_bias=False)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = FeedForward(width, mlp_ratio * width, gelu="none")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) -> (B, N, width)."""
+        x = x + self.attn(self.norm1(x))
+        out: torch.Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+class _MergingBlock(_Block):
+    """A block of the second half, which first merges the skip of its mirror image."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__(width, heads, mlp_ratio)
+        self.skip_linear = nn.Linear(2 * width, width)
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """Two (B, N, width) -> (B, N, width)."""
+        return super().forward(self.skip_linear(torch.cat([x, skip], -1)))
+
+
+class _TokenHead(nn.Module):
+    """Features to logits over the words whose vectors are handed in."""
+
+    def __init__(self, width: int, words: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(width, width)
+        self.ln = nn.LayerNorm(width)
+        self.bias = nn.Parameter(torch.zeros(1, 1, words))
+
+    def forward(self, features: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) and (V, width) -> (B, N, V)."""
+        hidden = self.ln(F.gelu(self.fc(features)))
+        return F.linear(hidden, words, self.bias[0, 0, : len(words)])
+
+
+def _initialise(module: nn.Module) -> None:
+    """Small truncated normals, zero biases."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,233 @@
+"""VAR's backbone: a transformer that predicts an image scale by scale, coarse to fine.
+
+Trained with a block-causal mask over all scales at once (`VAR.forward`); run one scale at a time
+with a cache of keys and values (`VAR.begin`, `VAR.advance`, `VAR.logits`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from adagen.networks.layers import FeedForward, adaptive_norm, gated, join_heads, split_heads
+
+Cache = tuple[torch.Tensor, torch.Tensor]
+"""Normalised keys, and values, of the tokens seen so far: each (B, heads, L, width / heads)."""
+
+
+@dataclass(frozen=True)
+class VARState:
+    """Where a generation stands. A value: advancing makes a new one, so any state can branch.
+
+    Attributes:
+        condition: (B, width) class vectors.
+        caches: one for each block; None before the first scale.
+        scale: index of the scale that `VAR.advance` runs next.
+    """
+
+    condition: torch.Tensor
+    caches: tuple[Cache | None, ...]
+    scale: int
+
+
+class VAR(nn.Module):
+    """Next-scale transformer.
+
+    Args:
+        scales: side of each token map, coarse to fine; L is the sum of their squares.
+        vocabulary: ids of the tokeniser.
+        code_channels: channels of the tokeniser's maps.
+        classes: labels; the label `classes` is the null class.
+        width: channels of a token.
+        depth: blocks.
+        heads: attention heads; they divide the width.
+    """
+
+    lvl_1L: torch.Tensor
+    attn_bias_for_masking: torch.Tensor
+
+    def __init__(
+        self,
+        scales: Sequence[int],
+        vocabulary: int,
+        code_channels: int,
+        classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        self.width = width
+        level = torch.tensor([i for i, side in enumerate(scales) for _ in range(side**2)])
+        self.word_embed = nn.Linear(code_channels, width)
+        self.class_emb = nn.Embedding(classes + 1, width)
+        self.lvl_embed = nn.Embedding(len(scales), width)
+        self.pos_start = nn.Parameter(torch.empty(1, scales[0] ** 2, width))
+        self.pos_1LC = nn.Parameter(torch.empty(1, len(level), width))
+        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
+        self.head_nm = _HeadNorm(width)
+        self.head = nn.Linear(width, vocabulary)
+        # Derivable, but stored in the released files.
+        self.register_buffer("lvl_1L", level.unsqueeze(0))
+        self.register_buffer("attn_bias_for_masking", _block_causal(level))
+        self._initialise()
+
+    def forward(self, labels: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """Predict the tokens of every scale from the true coarser ones.
+
+        Args:
+            labels: (B,) int64 in 0..classes, where `classes` means no class.
+            inputs: (B, L - scales[0]^2, code_channels) input maps of the scales after the first,
+                row-major, one after the other (`Quantised.inputs` of the tokeniser).
+
+        Returns:
+            Logits (B, L, vocabulary).
+        """
+        condition = self.class_emb(labels)
+        x = torch.cat([self._start(condition), self.word_embed(inputs)], 1)
+        x = x + self._places(0, len(self.scales))
+        for block in self.blocks:
+            x, _ = block(x, condition, self.attn_bias_for_masking)
+        return self._logits(x, condition)
+
+    def begin(self, labels: torch.Tensor) -> VARState:
+        """The state before the first scale.
+
+        Args:
+            labels: (B,) int64 in 0..classes. For guidance B is twice the number of samples: first
+                their labels, then as many null classes.
+        """
+        return VARState(self.class_emb(labels), (None,) * len(self.blocks), 0)
+
+    def advance(
+        self, state: VARState, maps: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, VARState]:
+        """Run the scale of side p = scales[state.scale].
+
+        Args:
+            state: where the generation stands; left as it is.
+            maps: (B, code_channels, p, p) input of this scale; None at the first, which has none.
+
+        Returns:
+            Tokens (B, p^2, width) after the last block, and the state of the next scale.
+        """
+        condition = state.condition
+        x = self._start(condition) if maps is None else self.word_embed(maps.flatten(2).mT)
+        x = x + self._places(state.scale, state.scale + 1)
+        caches = []
+        for block, past in zip(self.blocks, state.caches, strict=True):
+            x, cache = block(x, condition, past=past)
+            caches.append(cache)
+        return x, VARState(condition, tuple(caches), state.scale + 1)
+
+    def logits(self, tokens: torch.Tensor, state: VARState) -> torch.Tensor:
+        """Tokens (B, N, width) of `advance` to logits (B, N, vocabulary)."""
+        return self._logits(tokens, state.condition)
+
+    def _logits(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.head_nm(x, condition))
+        return out
+
+    def _start(self, condition: torch.Tensor) -> torch.Tensor:
+        """Tokens of the first scale, (B, scales[0]^2, width): the class, at each position."""
+        return condition.unsqueeze(1) + self.pos_start
+
+    def _places(self, first: int, stop: int) -> torch.Tensor:
+        """Level plus position embedding of the scales first..stop-1, (1, N, width)."""
+        start = sum(side**2 for side in self.scales[:first])
+        tokens = slice(start, start + sum(side**2 for side in self.scales[first:stop]))
+        level: torch.Tensor = self.lvl_embed(self.lvl_1L[:, tokens])
+        return level + self.pos_1LC[:, tokens]
+
+    def _initialise(self) -> None:
+        """Branches shrink with depth, gates and logits start near zero: blocks are identities."""
+        width = self.width
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif not name.endswith("scale_mul_1H11"):
+                nn.init.trunc_normal_(parameter, std=math.sqrt(1 / width / 3))
+            if name.endswith(("attn.proj.weight", "ffn.fc2.weight")):
+                parameter.data.div_(math.sqrt(2 * len(self.blocks)))
+            elif name.endswith("ada_lin.1.weight"):
+                parameter.data.mul_(0.5)
+                parameter.data[: -4 * width].mul_(2e-5)  # the gates; the head has none
+            elif name == "head.weight":
+                parameter.data.mul_(0.02)
+
+
+def _block_causal(level: torch.Tensor) -> torch.Tensor:
+    """(1, 1, L, L) additive mask: a token sees its own scale and every coarser one."""
+    hidden = level.unsqueeze(0) > level.unsqueeze(1)
+    return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf)[None, None]
+
+
+class _Block(nn.Module):
+    """Transformer block whose norms and residual gates follow the class."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attn = _CachedAttention(width, heads)
+        self.ffn = FeedForward(width, 4 * width, gelu="tanh")
+        self.ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        condition: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        past: Cache | None = None,
+    ) -> tuple[torch.Tensor, Cache]:
+        """(B, N, width) and class vectors (B, width) -> (B, N, width), and the longer cache."""
+        gate1, gate2, scale1, scale2, shift1, shift2 = self.ada_lin(condition).chunk(6, 1)
+        mixed, cache = self.attn(adaptive_norm(x, shift1, scale1), mask, past)
+        x = gated(x, gate1, mixed)
+        return gated(x, gate2, self.ffn(adaptive_norm(x, shift2, scale2))), cache
+
+
+class _CachedAttention(nn.Module):
+    """Self-attention with unit queries and keys, and one learned temperature for each head."""
+
+    zero_k_bias: torch.Tensor
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale_mul_1H11 = nn.Parameter(torch.full((1, heads, 1, 1), math.log(4.0)))
+        self.mat_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        # Keys have no bias; the released files store its zeros.
+        self.register_buffer("zero_k_bias", torch.zeros(width))
+        self.proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None, past: Cache | None
+    ) -> tuple[torch.Tensor, Cache]:
+        """(B, N, width) -> (B, N, width), attending to `past` and to what `mask` leaves of x."""
+        bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])
+        q, k, v = split_heads(F.linear(x, self.mat_qkv.weight, bias), self.heads)
+        q = F.normalize(q, dim=-1) * self.scale_mul_1H11.clamp(max=math.log(100)).exp()
+        k = F.normalize(k, dim=-1)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        out: torch.Tensor = self.proj(join_heads(mixed))
+        return out, (k, v)
+
+
+class _HeadNorm(nn.Module):
+    """AdaLN before the output layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ada_lin = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) and class vectors (B, width) -> (B, N, width)."""
+        scale, shift = self.ada_lin(condition).chunk(2, 1)
+        return adaptive_norm(x, shift, scale)

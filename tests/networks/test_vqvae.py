@@ -1,0 +1,137 @@
+"""VAR's tokeniser."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from adagen.networks.var import VAR
+from adagen.networks.vqvae import COMMITMENT, MultiScaleVQVAE
+
+RELEASED_SCALES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+
+
+@pytest.fixture
+def tiny() -> MultiScaleVQVAE:
+    """8x8 grey images, no downsampling."""
+    torch.manual_seed(0)
+    return MultiScaleVQVAE((1, 2, 4, 8), 64, 8, 32, (1,), image_channels=1)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """(5, 1, 8, 8) in [-1, 1]."""
+    return torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def filled(recipe: ModuleType, filling: dict[str, Any]) -> MultiScaleVQVAE:
+    """The released architecture at base width 32, weights by recipe."""
+    network = MultiScaleVQVAE(RELEASED_SCALES, 4096, 32, 32, (1, 1, 2, 2, 4)).eval()
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    values = recipe.fill_all(shapes, filling["seed"], filling["gains"])
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in values.items()})
+    return network
+
+
+def test_golden_accumulation(golden, recipe) -> None:
+    """One middle scale, and the last."""
+    expected, meta = golden("var_quant_step")
+    network = filled(recipe, meta["vae"]["recipe"])
+    f = 0.3 * recipe.normal("q_f", 11, (2, 32, 16, 16))
+    with torch.no_grad():
+        f_out = network.accumulate(f, recipe.normal("q_h", 11, (2, 32, 4, 4)), 3)
+        last = network.accumulate(f, recipe.normal("q_h9", 11, (2, 32, 16, 16)), 9)
+    assert (f_out - expected["f_out"]).abs().max() < 2e-5
+    assert (network.next_input(f_out, 3) - expected["next_map"]).abs().max() < 2e-5
+    assert (last - expected["f_out_si9"]).abs().max() < 2e-5
+    chosen = [network.quantize.phi_index(index) for index in range(10)]
+    assert chosen == meta["phi_index_per_scale"]
+
+
+def test_golden_autoencoder(golden, recipe) -> None:
+    """Decoder, encoder, and the ids of all 680 tokens."""
+    expected, meta = golden("ae_var_vqvae")
+    network = filled(recipe, meta["recipe"])
+    with torch.no_grad():
+        image = network.decode(recipe.normal("vae_f", 11, (1, 32, 16, 16)))
+        f = network.encode(torch.from_numpy(recipe.u("vae_img", 11, (1, 3, 256, 256))).float())
+        ids = torch.cat(network.quantise(f).ids, 1)
+    assert (image - expected["image_out"]).abs().max() < 2e-5
+    assert (f - expected["enc_f"]).abs().max() < 2e-5
+    assert torch.equal(ids, expected["enc_ids"].long())
+
+
+def test_ids_reproduce_the_map(tiny: MultiScaleVQVAE, images: torch.Tensor) -> None:
+    """Embedding and adding up the ids of every scale, as a generator does, gives f_hat."""
+    with torch.no_grad():
+        f = tiny.encode(images)
+        quantised = tiny.quantise(f)
+        f_hat, inputs = torch.zeros_like(f), []
+        for index, ids in enumerate(quantised.ids):
+            assert ids.shape == (5, tiny.scales[index] ** 2)
+            f_hat = tiny.accumulate(f_hat, tiny.embed(ids), index)
+            if index + 1 < len(tiny.scales):
+                inputs.append(tiny.next_input(f_hat, index).flatten(2).mT)
+    torch.testing.assert_close(quantised.f_hat, f_hat, atol=1e-6, rtol=0)
+    torch.testing.assert_close(quantised.inputs, torch.cat(inputs, 1))
+
+
+def test_inputs_are_what_the_transformer_reads(tiny: MultiScaleVQVAE, images: torch.Tensor) -> None:
+    """The two halves of VAR fit together."""
+    transformer = VAR(tiny.scales, 64, 8, 10, width=16, depth=1, heads=2)
+    quantised = tiny.quantise(tiny.encode(images))
+    logits = transformer(torch.zeros(5).long(), quantised.inputs)
+    loss = F.cross_entropy(logits.flatten(0, 1), torch.cat(quantised.ids, 1).flatten())
+    assert torch.isfinite(loss)
+
+
+def test_every_vector_gets_its_nearest_code(tiny: MultiScaleVQVAE) -> None:
+    """Against the distances written out."""
+    vectors = torch.randn(3, 7, 8, generator=torch.Generator().manual_seed(0))
+    distances = torch.cdist(vectors, tiny.quantize.embedding.weight)
+    assert torch.equal(tiny.quantize.nearest(vectors), distances.argmin(-1))
+
+
+def test_loss_of_a_single_scale_by_hand() -> None:
+    """Two scales, the second seeing what the first left: both terms written out."""
+    torch.manual_seed(0)
+    network = MultiScaleVQVAE((1, 2), 4, 3, 32, (1,))
+    f = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    quantised = network.quantise(f)
+    first = network.accumulate(torch.zeros_like(f), network.embed(quantised.ids[0]), 0)
+    second = network.accumulate(first, network.embed(quantised.ids[1]), 1)
+    distance = ((first - f).square().mean() + (second - f).square().mean()) / 2
+    torch.testing.assert_close(quantised.loss, (1 + COMMITMENT) * distance)
+
+
+def test_gradients_reach_encoder_codes_and_convolutions(
+    tiny: MultiScaleVQVAE, images: torch.Tensor
+) -> None:
+    """The reconstruction reaches the encoder straight through; the loss reaches codes and phi."""
+    reconstruction, _ = tiny(images)
+    reconstruction.square().mean().backward()
+    assert tiny.encoder.conv_in.weight.grad is not None
+    assert tiny.quantize.embedding.weight.grad is None
+    tiny(images)[1].backward()
+    assert all(parameter.grad is not None for parameter in tiny.parameters())
+
+
+def test_images_stay_in_range_and_a_level_halves_the_side() -> None:
+    """16x16 images, one downsampling, 8x8 maps."""
+    torch.manual_seed(0)
+    network = MultiScaleVQVAE((1, 2, 4, 8), 16, 4, 32, (1, 2), residual_blocks=1)
+    f = network.encode(torch.zeros(2, 3, 16, 16))
+    assert f.shape == (2, 4, 8, 8)
+    image = network.decode(50 * torch.randn(2, 4, 8, 8))
+    assert image.shape == (2, 3, 16, 16)
+    assert image.abs().max() <= 1
+
+
+def test_fresh_codebook_is_used(tiny: MultiScaleVQVAE) -> None:
+    """Codes start as large as what they must describe, so none is out of reach from the start."""
+    images = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        ids = torch.cat(tiny.quantise(tiny.encode(images)).ids, 1)
+    assert len(ids.unique()) > 48
