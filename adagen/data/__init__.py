@@ -1,0 +1,1 @@
+"""Real images: what generators learn, what rewards compare with, what metrics hold against."""

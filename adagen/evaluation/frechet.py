@@ -1,0 +1,97 @@
+"""The Frechet distance between Gaussians fitted to two sets of features (Heusel et al., 2017)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from adagen.errors import AdagenError
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of a set of features, in float64.
+
+    Attributes:
+        mean: (D,).
+        covariance: (D, D), normalised by count - 1.
+        count: how many features they come from.
+    """
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+    count: int
+
+    @classmethod
+    def of(cls, features: torch.Tensor) -> Self:
+        """The moments of features (N, D), N at least 2."""
+        features = features.double()
+        mean = features.mean(0)
+        centred = features - mean
+        return cls(mean, centred.T @ centred / (len(features) - 1), len(features))
+
+    def merge(self, other: Self) -> Self:
+        """The moments of both sets together, whatever batches or processes they came from."""
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        scatter = (
+            (self.count - 1) * self.covariance
+            + (other.count - 1) * other.covariance
+            + self.count * other.count / count * torch.outer(shift, shift)
+        )
+        mean = self.mean + shift * (other.count / count)
+        return type(self)(mean, scatter / (count - 1), count)
+
+    def require_full_rank(self) -> None:
+        """Refuse a sample too small for its dimension.
+
+        Raises:
+            AdagenError: the covariance can't have full rank, so a distance would mostly measure
+                the number of samples.
+        """
+        dimension = len(self.mean)
+        if self.count <= dimension:
+            raise AdagenError(
+                f"{self.count} images are too few for a Frechet distance in {dimension} "
+                f"dimensions: at least {dimension + 1} are needed, and thousands for a number "
+                "worth reporting."
+            )
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared Frechet distance between two sets of features.
+
+    Raises:
+        AdagenError: one of them has too few features for their dimension.
+    """
+    a.require_full_rank()
+    b.require_full_rank()
+    return gaussian_distance(a.mean, a.covariance, b.mean, b.covariance)
+
+
+def gaussian_distance(
+    mean_a: torch.Tensor,
+    covariance_a: torch.Tensor,
+    mean_b: torch.Tensor,
+    covariance_b: torch.Tensor,
+) -> float:
+    """|m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_a^1/2 S_b S_a^1/2)^1/2.
+
+    For means (D,) and covariances (D, D) in float64. S_a S_b and the symmetric
+    S_a^1/2 S_b S_a^1/2 share their eigenvalues, but the latter's are real and, up to rounding,
+    not negative: no complex square root, and never NaN, whatever the rank.
+    """
+    root = _square_root(covariance_a)
+    product = root @ covariance_b @ root
+    eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0)
+    traces = covariance_a.trace() + covariance_b.trace() - 2 * eigenvalues.sqrt().sum()
+    distance = (mean_a - mean_b).square().sum() + traces
+    # Rounding takes the distance of equal Gaussians to either side of zero.
+    return max(float(distance), 0.0)
+
+
+def _square_root(covariance: torch.Tensor) -> torch.Tensor:
+    """The symmetric square root of a positive semi-definite matrix."""
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    root: torch.Tensor = (vectors * eigenvalues.clamp(min=0).sqrt()) @ vectors.T
+    return root

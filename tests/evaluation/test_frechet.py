@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from cleanfid import fid
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adagen.errors import AdagenError
+from adagen.evaluation.frechet import Moments, frechet_distance, gaussian_distance
+
+
+def features(seed: int, count: int, dimension: int) -> torch.Tensor:
+    """Correlated features with a mean and scale of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    mix, mean, noise = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((dimension, dimension), (dimension,), (count, dimension))
+    )
+    return noise @ mix + mean
+
+
+def test_known_gaussians():
+    mean, stretched = (
+        torch.tensor([3.0, 4.0]).double(),
+        torch.diag(torch.tensor([4.0, 9.0])).double(),
+    )
+    unit, zero = torch.eye(2).double(), torch.zeros(2).double()
+    # |m|^2 = 25, and each axis adds the square of the difference of standard deviations.
+    expected = 25 + (2 - 1) ** 2 + (3 - 1) ** 2
+    assert gaussian_distance(zero, unit, mean, stretched) == pytest.approx(expected, abs=1e-12)
+
+
+def test_covariances_that_do_not_commute():
+    # For 2x2, tr (AB)^1/2 = sqrt(tr AB + 2 sqrt(det AB)).
+    a, b = (
+        torch.tensor([[2.0, 1], [1, 3]]).double(),
+        torch.tensor([[1.0, -0.5], [-0.5, 4]]).double(),
+    )
+    root = ((a @ b).trace() + 2 * (a @ b).det().sqrt()).sqrt()
+    expected = a.trace() + b.trace() - 2 * root
+    zero = torch.zeros(2).double()
+    assert gaussian_distance(zero, a, zero, b) == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+@pytest.mark.parametrize("dimension", [5, 48])
+def test_agrees_with_clean_fid_on_full_rank(dimension):
+    a, b = features(0, 500, dimension), features(1, 300, dimension)
+    theirs = fid.frechet_distance(
+        a.numpy().mean(0), np.cov(a.numpy().T), b.numpy().mean(0), np.cov(b.numpy().T)
+    )
+    assert frechet_distance(Moments.of(a), Moments.of(b)) == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected", "tolerance"),
+    # The second has 40 samples in 64 dimensions; its number comes from a complex square root.
+    [("full", 29.795815580684803, 1e-6), ("deficient", 62.32059985201502, 1e-4)],
+)
+def test_goldens(shared, case, expected, tolerance):
+    golden = np.load(shared / "goldens" / "fid_is.npz")
+    x = Moments.of(torch.from_numpy(golden[f"{case}_x"]))
+    mean, covariance = (torch.from_numpy(golden[f"{case}_{key}"]) for key in ("mu", "sigma"))
+    # The goldens took the moments of x in float32, whose rounding fills the missing ranks.
+    distance = gaussian_distance(x.mean, x.covariance, mean, covariance)
+    assert distance == pytest.approx(expected, rel=tolerance)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 12), st.integers(2, 12), st.floats(1e-3, 1e3))
+@settings(max_examples=40)
+def test_a_distance_of_any_rank(seed, count, dimension, scale):
+    a, b = (Moments.of(scale * features(seed + i, count, dimension)) for i in range(2))
+    there = gaussian_distance(a.mean, a.covariance, b.mean, b.covariance)
+    back = gaussian_distance(b.mean, b.covariance, a.mean, a.covariance)
+    size = float(a.covariance.trace() + b.covariance.trace())
+    assert there >= 0
+    assert there == pytest.approx(back, rel=1e-6, abs=1e-6 * size)
+    self_distance = gaussian_distance(a.mean, a.covariance, a.mean, a.covariance)
+    assert self_distance == pytest.approx(0, abs=1e-6 * size)
+
+
+@given(st.integers(0, 10**6), st.lists(st.integers(2, 30), min_size=1, max_size=5))
+@settings(max_examples=40)
+def test_merged_moments_are_those_of_the_whole(seed, sizes):
+    whole = features(seed, sum(sizes), 4)
+    first, *others = [Moments.of(part) for part in whole.split(sizes)]
+    merged = first
+    for other in others:
+        merged = merged.merge(other)
+    expected = Moments.of(whole)
+    assert merged.count == expected.count
+    assert torch.allclose(merged.mean, expected.mean, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(merged.covariance, expected.covariance, rtol=1e-10, atol=1e-12)
+
+
+def test_too_few_samples_says_how_many_are_needed():
+    enough, few = Moments.of(features(0, 100, 64)), Moments.of(features(1, 64, 64))
+    with pytest.raises(AdagenError, match=r"64 images are too few .* 64 dimensions: at least 65"):
+        frechet_distance(enough, few)
+    assert frechet_distance(enough, Moments.of(features(1, 65, 64))) > 0

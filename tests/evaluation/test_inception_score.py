@@ -1,0 +1,35 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from adagen.errors import AdagenError
+from adagen.evaluation.inception_score import inception_score
+
+
+def test_golden(shared, recipe):
+    golden = np.load(shared / "goldens" / "fid_is.npz")
+    logits = 2 * recipe.normal("isc", 11, (1000, 1008))
+    expected = json.loads(str(golden["meta"]))["isc"]
+    assert inception_score(logits) == pytest.approx(expected, rel=1e-6)
+
+
+def test_certain_and_balanced_scores_the_number_of_classes():
+    logits = 100 * torch.eye(10)[torch.arange(100_000) % 10]
+    # Balanced up to the chance of a random split.
+    assert inception_score(logits) == pytest.approx(10, rel=1e-3)
+
+
+def test_undecided_scores_one():
+    assert inception_score(torch.zeros(100, 10)) == pytest.approx(1)
+
+
+def test_samples_sorted_by_class_score_like_shuffled_ones():
+    labels = torch.arange(10).repeat_interleave(500)
+    assert inception_score(100 * torch.eye(10)[labels]) > 9.8
+
+
+def test_too_few_samples():
+    with pytest.raises(AdagenError, match=r"9 images are too few .* at least 10"):
+        inception_score(torch.zeros(9, 10))
