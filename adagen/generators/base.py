@@ -1,0 +1,87 @@
+"""The protocol behind which paradigms differ: start, step, decode."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from adagen.actions import Actions
+from adagen.fitting import Batch
+from adagen.noise import SampleNoise
+
+
+@dataclass(frozen=True)
+class State:
+    """A batch on its way to becoming images.
+
+    Attributes:
+        call: number of actions taken so far.
+        labels: (B,) classes.
+        noise: the samples' own noise.
+        features: (B, N, F) what the policy sees: the generator's own features of *this* state,
+            from the conditional pass, on a row-major grid.
+    """
+
+    call: int
+    labels: torch.Tensor
+    noise: SampleNoise
+    features: torch.Tensor
+
+
+S = TypeVar("S", bound=State)
+
+
+class Generator(ABC, Generic[S]):
+    """A frozen multi-step generator at one step budget.
+
+    Attributes:
+        actions: names, squashes, hand-made schedule of its actions; also the number of calls.
+        grid: (rows, columns) of the feature grid.
+        feature_width: channels F of the features.
+        num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
+        nfe: network evaluations of one sample; a guided step counts two.
+    """
+
+    actions: Actions
+    grid: tuple[int, int]
+    feature_width: int
+    num_classes: int
+    nfe: int
+
+    @abstractmethod
+    def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
+        """The state before the first action; `labels` (B,) and the samples' noise."""
+
+    @abstractmethod
+    def step(self, state: S, action: torch.Tensor) -> S:
+        """The state after `action` (B, K), in action units."""
+
+    @abstractmethod
+    def decode(self, state: S) -> torch.Tensor:
+        """(B, C, H, W) float32 images in [0, 1]."""
+
+
+class Backbone(nn.Module, ABC):
+    """The networks of a generator: what is pretrained, saved and shared by its experiments."""
+
+    num_classes: int
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Scalar pretraining loss of a batch of images and labels."""
+
+
+def drop_labels(
+    labels: torch.Tensor, share: float, null: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Replace a random share of labels by the null class."""
+    dropped = torch.rand(labels.shape, generator=generator) < share
+    return labels.masked_fill(dropped.to(labels.device), null)
+
+
+def guide(conditional: torch.Tensor, unconditional: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """g = c + w (c - u), with w (B,) broadcast over the trailing axes; w = 0 is the plain model."""
+    w = w.view(-1, *[1] * (conditional.ndim - 1))
+    return conditional + w * (conditional - unconditional)

@@ -1,0 +1,51 @@
+"""SiT: rectified flow, velocity on straight paths x_tau = tau data + (1 - tau) noise."""
+
+import torch
+from torch.nn import functional as F
+
+from adagen.fitting import Batch
+from adagen.generators.base import drop_labels
+from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
+
+
+class StraightPath(Schedule):
+    """alpha = tau, sigma = 1 - tau; time runs 0.01 -> 0.99."""
+
+    first, last = 0.01, 0.99
+
+    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """tau and 1 - tau."""
+        return tau, 1 - tau
+
+    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
+        """log tau - log(1 - tau)."""
+        return tau.log() - (1 - tau).log()
+
+    def network_time(self, tau: torch.Tensor) -> torch.Tensor:
+        """tau itself."""
+        return tau
+
+    def noise(self, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+        """v = data - noise, so noise = x - tau v."""
+        return x - tau * output
+
+    def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
+        """At least before + 0.01, then at most 0.99."""
+        before = torch.zeros_like(tau) if before is None else before
+        return torch.maximum(tau, before + MARGIN).clamp(max=1 - MARGIN)
+
+
+class FlowBackbone(SolverBackbone):
+    """DiT trained to predict the velocity."""
+
+    schedule = StraightPath()
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean squared error of the velocity, at uniform times."""
+        x0 = 2 * batch.images - 1
+        tau = torch.rand(len(x0), generator=batch.generator)
+        noise = torch.randn(x0.shape, generator=batch.generator)
+        wide = tau.view(-1, 1, 1, 1)
+        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)
+        return F.mse_loss(output, x0 - noise)

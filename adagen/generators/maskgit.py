@@ -1,0 +1,123 @@
+"""MaskGIT: all tokens are drawn at once, the least certain are masked again (SPEC section 4)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from adagen.actions import maskgit_actions
+from adagen.config import Handmade
+from adagen.fitting import Batch
+from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
+from adagen.generators.patches import PatchCodebook
+from adagen.networks.uvit import UViT
+from adagen.noise import SampleNoise, draw_categorical
+
+
+def remask(
+    ids: torch.Tensor,
+    drawn: torch.Tensor,
+    log_prob: torch.Tensor,
+    gumbel: torch.Tensor,
+    ratio: torch.Tensor,
+    temperature: torch.Tensor,
+    mask: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keep drawn ids at masked positions, then mask the least confident again.
+
+    Args:
+        ids: (B, N) current ids, `mask` where unknown.
+        drawn: (B, N) one draw at every position.
+        log_prob: (B, N) log-probability of the draw, without the sampling temperature.
+        gumbel: (B, N) standard Gumbel noise.
+        ratio: (B,) share of positions to leave masked; floor(N ratio), at most N - 1.
+        temperature: (B,) scale of the Gumbel noise on the confidence.
+        mask: id of the mask.
+
+    Returns:
+        (ids with masks for the next step, ids without any mask), both (B, N). Known ids are
+        infinitely confident and stay; asking for more masks than there are leaves them all.
+    """
+    positions = ids.shape[1]
+    unknown = ids == mask
+    new = torch.where(unknown, drawn, ids)
+    confidence = log_prob.masked_fill(~unknown, math.inf) + temperature.unsqueeze(1) * gumbel
+    masked = (positions * ratio).floor().long().clamp(max=positions - 1)
+    cut = confidence.sort(dim=1).values.gather(1, masked.unsqueeze(1))
+    return new.masked_fill(confidence < cut, mask), new
+
+
+class MaskgitBackbone(Backbone):
+    """U-ViT over the ids of image patches."""
+
+    def __init__(self, network: UViT, codebook: PatchCodebook, num_classes: int, dropout: float):
+        super().__init__()
+        self.network, self.codebook = network, codebook
+        self.num_classes, self.label_dropout = num_classes, dropout
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of the masked ids, at a mask ratio cos(pi u / 2) with u uniform."""
+        ids = self.codebook.encode(batch.images)
+        u = torch.rand(len(ids), 1, generator=batch.generator)
+        order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
+        hidden = order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()
+        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
+        return F.cross_entropy(logits[hidden], ids[hidden])
+
+
+@dataclass(frozen=True)
+class MaskgitState(State):
+    """Ids with masks, the same without, and the conditional logits of the former."""
+
+    ids: torch.Tensor
+    new: torch.Tensor
+    logits: torch.Tensor
+
+
+class MaskgitGenerator(Generator[MaskgitState]):
+    """A MaskGIT backbone unmasked in T steps."""
+
+    def __init__(
+        self, backbone: MaskgitBackbone, steps: int, handmade: Handmade, smoothing: float
+    ) -> None:
+        self.backbone = backbone
+        self.actions = maskgit_actions(steps, handmade, smoothing)
+        self.grid = backbone.codebook.grid
+        self.positions = self.grid[0] * self.grid[1]
+        self.feature_width = backbone.network.width
+        self.num_classes = backbone.num_classes
+        self.mask = backbone.network.vocabulary
+        self.nfe = 2 * steps
+
+    def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
+        """Everything masked."""
+        ids = torch.full((len(labels), self.positions), self.mask, device=labels.device)
+        logits, features = self.backbone.network(ids, labels)
+        return MaskgitState(0, labels, noise, features, ids, ids, logits)
+
+    def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
+        """Draw, keep the most confident, look again.
+
+        Action = (mask ratio, confidence temperature, sampling temperature, guidance).
+        """
+        ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
+        null = torch.full_like(state.labels, self.num_classes)
+        guided = guide(state.logits, self.backbone.network(state.ids, null)[0], w)
+        tempered = guided / sampling_temperature.view(-1, 1, 1)
+        t, n = state.call, self.positions
+        drawn = draw_categorical(tempered, state.noise.uniform(f"ids/{t}", n))
+        log_prob = guided.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
+        gumbel = state.noise.gumbel(f"confidence/{t}", n)
+        ids, new = remask(
+            state.ids, drawn, log_prob, gumbel, ratio, confidence_temperature, self.mask
+        )
+        logits, features = state.logits, state.features
+        if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
+            logits, features = self.backbone.network(ids, state.labels)
+        return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
+
+    def decode(self, state: MaskgitState) -> torch.Tensor:
+        """The last drawn ids, whatever is still masked."""
+        return self.backbone.codebook.decode(state.new)

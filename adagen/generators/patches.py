@@ -1,0 +1,51 @@
+"""A vocabulary of square image patches, found by k-means (the tokeniser of embedded data)."""
+
+import torch
+from sklearn.cluster import KMeans
+from torch import nn
+from torch.nn import functional as F
+
+from adagen.config import PatchTokeniser
+from adagen.errors import AdagenError
+
+
+class PatchCodebook(nn.Module):
+    """Images to ids of their nearest patch prototypes and back.
+
+    Attributes:
+        grid: (rows, columns) of patches.
+    """
+
+    prototypes: torch.Tensor
+
+    def __init__(self, settings: PatchTokeniser, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        if height % settings.patch or width % settings.patch:
+            raise AdagenError(
+                f"tokeniser.patch is {settings.patch}, which does not divide images of "
+                f"{height}x{width}: choose a divisor of both sides."
+            )
+        self.settings, self.image_shape = settings, image_shape
+        self.grid = (height // settings.patch, width // settings.patch)
+        dimension = channels * settings.patch**2
+        self.register_buffer("prototypes", torch.zeros(settings.vocabulary, dimension))
+
+    def learn(self, images: torch.Tensor) -> None:
+        """Place the prototypes by k-means over all patches of `images` (N, C, H, W)."""
+        means = KMeans(self.settings.vocabulary, n_init=1, random_state=self.settings.seed)
+        patches = self._unfold(images).flatten(0, 1).double()
+        self.prototypes.copy_(torch.from_numpy(means.fit(patches.numpy()).cluster_centers_))
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) in [0, 1] to (B, rows * columns) int64 ids."""
+        return torch.cdist(self._unfold(images), self.prototypes).argmin(-1)
+
+    def decode(self, ids: torch.Tensor) -> torch.Tensor:
+        """(B, rows * columns) ids to (B, C, H, W) images in [0, 1]."""
+        patch, size = self.settings.patch, self.image_shape[1:]
+        return F.fold(self.prototypes[ids].transpose(1, 2), size, patch, stride=patch).clamp(0, 1)
+
+    def _unfold(self, images: torch.Tensor) -> torch.Tensor:
+        patch = self.settings.patch
+        return F.unfold(images, patch, stride=patch).transpose(1, 2)

@@ -1,0 +1,197 @@
+"""The second-order single-step solver of DiT and SiT, with times chosen per sample (SPEC 3).
+
+T evaluations make T/2 updates. From time s, an evaluation gives x0_s and the policy picks s1; the
+evaluation there gives x0_1 and the policy picks t:
+
+    x1 = (sigma_s1 / sigma_s) x - alpha_s1 expm1(lambda_s - lambda_s1) x0_s
+    x <- (sigma_t / sigma_s) x - alpha_t phi x0_s
+         - [0.5 h / max(lambda_s1 - lambda_s, 0.01)] alpha_t phi (x0_1 - x0_s)
+
+with h = lambda_t - lambda_s and phi = expm1(-h). Call 0 of the policy picks only the first s.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from adagen.actions import Actions, solver_actions
+from adagen.config import Handmade
+from adagen.generators.base import Backbone, Generator, State, guide
+from adagen.networks.dit import DiT
+from adagen.noise import SampleNoise
+
+GUIDED_CHANNELS = 3
+"""The released networks guide channels 0..2; channel 3 takes the conditional output."""
+MARGIN = 0.01
+"""Least distance between consecutive times, and of every time from 0 and 1."""
+
+
+class Schedule(ABC):
+    """A noise schedule x_tau = alpha data + sigma noise, and what its network predicts."""
+
+    first: float
+    """Hand-made first time."""
+    last: float
+    """Hand-made last time."""
+
+    @abstractmethod
+    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale of the data and of the noise at time tau."""
+
+    @abstractmethod
+    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
+        """lambda = log(alpha / sigma)."""
+
+    @abstractmethod
+    def network_time(self, tau: torch.Tensor) -> torch.Tensor:
+        """tau in the units the network was trained with."""
+
+    @abstractmethod
+    def noise(self, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+        """The noise that the network's (guided) output implies at (x, tau)."""
+
+    @abstractmethod
+    def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
+        """Clamp a chosen time to lie beyond the time `before` (None at the first call).
+
+        The clamp to the end of time is applied last and wins: a sample can stall there.
+        """
+
+
+def _wide(tau: torch.Tensor) -> torch.Tensor:
+    return tau.view(-1, 1, 1, 1)
+
+
+def predict_data(
+    schedule: Schedule, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor
+) -> torch.Tensor:
+    """x0 = (x - sigma eps) / alpha; x (B, C, H, W), tau (B,)."""
+    alpha, sigma = schedule.alpha_sigma(_wide(tau))
+    return (x - sigma * schedule.noise(output, x, _wide(tau))) / alpha
+
+
+def first_half(
+    schedule: Schedule, x: torch.Tensor, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
+) -> torch.Tensor:
+    """x1 at time s1, a first-order step from (x, s)."""
+    _, sigma_s = schedule.alpha_sigma(_wide(s))
+    alpha, sigma = schedule.alpha_sigma(_wide(s1))
+    gap = schedule.log_snr(_wide(s)) - schedule.log_snr(_wide(s1))
+    return sigma / sigma_s * x - alpha * torch.expm1(gap) * x0
+
+
+def second_half(
+    schedule: Schedule,
+    x: torch.Tensor,
+    x0: torch.Tensor,
+    x0_middle: torch.Tensor,
+    s: torch.Tensor,
+    s1: torch.Tensor,
+    t: torch.Tensor,
+) -> torch.Tensor:
+    """x at time t, a second-order step from (x, s) through the data prediction at s1."""
+    _, sigma_s = schedule.alpha_sigma(_wide(s))
+    alpha, sigma = schedule.alpha_sigma(_wide(t))
+    lambda_s = schedule.log_snr(_wide(s))
+    h = schedule.log_snr(_wide(t)) - lambda_s
+    phi = torch.expm1(-h)
+    slope = 0.5 * h / (schedule.log_snr(_wide(s1)) - lambda_s).clamp(min=0.01)
+    return sigma / sigma_s * x - alpha * phi * x0 - slope * alpha * phi * (x0_middle - x0)
+
+
+@dataclass(frozen=True)
+class SolverState(State):
+    """x at time tau with its conditional output, and the update it is in the middle of, if any."""
+
+    x: torch.Tensor
+    tau: torch.Tensor | None = None
+    conditional: torch.Tensor | None = None
+    update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+    """(x, s, x0_s) of the update's beginning, between its two evaluations."""
+
+
+class SolverBackbone(Backbone):
+    """A DiT on pixels in [-1, 1], with the loss of its schedule (see diffusion.py and flow.py)."""
+
+    schedule: Schedule
+
+    def __init__(
+        self,
+        network: DiT,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        label_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.image_shape = image_shape
+        self.num_classes = num_classes
+        self.label_dropout = label_dropout
+
+
+class SolverGenerator(Generator[SolverState]):
+    """DiT or SiT under the solver above."""
+
+    def __init__(
+        self, backbone: SolverBackbone, steps: int, handmade: Handmade, smoothing: float
+    ) -> None:
+        self.backbone, self.schedule = backbone, backbone.schedule
+        self.actions: Actions = solver_actions(
+            steps, self.schedule.first, self.schedule.last, handmade, smoothing
+        )
+        side = backbone.network.grid
+        self.grid = (side, side)
+        self.feature_width = backbone.network.width
+        self.num_classes = backbone.num_classes
+        self.nfe = 2 * steps
+
+    def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
+        """Pure noise, zero features, no time yet."""
+        x = noise.normal("start", *self.backbone.image_shape)
+        features = x.new_zeros(len(labels), self.grid[0] * self.grid[1], self.feature_width)
+        return SolverState(0, labels, noise, features, x)
+
+    def step(self, state: SolverState, action: torch.Tensor) -> SolverState:
+        """One evaluation's worth of the solver; action = (next time, guidance)."""
+        chosen = self.schedule.bound(action[:, 0], state.tau)
+        if state.tau is None or state.conditional is None:
+            return self._evaluate(state, state.x, chosen, None)
+        x0 = predict_data(self.schedule, self._guided(state, action[:, 1]), state.x, state.tau)
+        if state.update is None:
+            x = first_half(self.schedule, state.x, x0, state.tau, chosen)
+            return self._evaluate(state, x, chosen, (state.x, state.tau, x0))
+        before, s, x0_s = state.update
+        x = second_half(self.schedule, before, x0_s, x0, s, state.tau, chosen)
+        return self._evaluate(state, x, chosen, None)
+
+    def decode(self, state: SolverState) -> torch.Tensor:
+        """Pixels from [-1, 1] to [0, 1]."""
+        return ((state.x + 1) / 2).clamp(0, 1)
+
+    def _evaluate(
+        self,
+        state: SolverState,
+        x: torch.Tensor,
+        tau: torch.Tensor,
+        update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+    ) -> SolverState:
+        call = state.call + 1
+        if call == self.actions.calls:  # the last latent is decoded as it is
+            return SolverState(call, state.labels, state.noise, state.features, x, tau)
+        output, features = self._network(x, tau, state.labels)
+        return SolverState(call, state.labels, state.noise, features, x, tau, output, update)
+
+    def _guided(self, state: SolverState, w: torch.Tensor) -> torch.Tensor:
+        assert state.tau is not None and state.conditional is not None
+        c = state.conditional
+        null = torch.full_like(state.labels, self.num_classes)
+        u, _ = self._network(state.x, state.tau, null)
+        head = guide(c[:, :GUIDED_CHANNELS], u[:, :GUIDED_CHANNELS], w)
+        return torch.cat([head, c[:, GUIDED_CHANNELS:]], dim=1)
+
+    def _network(
+        self, x: torch.Tensor, tau: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        output, features = self.backbone.network(x, self.schedule.network_time(tau), labels)
+        return output[:, : x.shape[1]], features  # learned variances, where there are, are unused

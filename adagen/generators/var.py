@@ -1,0 +1,146 @@
+"""VAR: an image drawn scale by scale, coarse to fine (SPEC section 5)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from adagen.actions import var_actions
+from adagen.config import Handmade
+from adagen.fitting import Batch
+from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
+from adagen.networks.var import VAR, VARState
+from adagen.networks.vqvae import MultiScaleVQVAE
+from adagen.noise import SampleNoise, draw_categorical
+
+
+def filter_logits(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Exclude unlikely ids: first beyond the k-th largest logit, then outside the mass p.
+
+    Args:
+        logits: (B, N, V).
+        top_k: (B,) truncated to whole numbers; ties with the k-th are kept; 0 keeps all.
+        top_p: (B,) in (0, 1); the largest logit always stays.
+
+    Returns:
+        (B, N, V) logits, -inf where excluded. The temperature comes after.
+    """
+    ordered, order = logits.sort(dim=-1)  # ascending
+    k = top_k.long().clamp(max=logits.shape[-1])
+    last = (logits.shape[-1] - k.clamp(min=1)).view(-1, 1, 1).expand(-1, logits.shape[1], 1)
+    below = (ordered < ordered.gather(-1, last)) & (k > 0).view(-1, 1, 1)
+    mass = ordered.masked_fill(below, -math.inf).softmax(-1).cumsum(-1)
+    outside = below | (mass <= 1 - top_p.view(-1, 1, 1))
+    outside[..., -1] = False
+    return logits.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), -math.inf)
+
+
+class VarBackbone(Backbone):
+    """The transformer and the tokeniser it speaks."""
+
+    def __init__(
+        self, network: VAR, tokeniser: MultiScaleVQVAE, num_classes: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.network, self.tokeniser = network, tokeniser
+        self.num_classes, self.label_dropout = num_classes, dropout
+
+    @torch.no_grad()
+    def tokens(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, H, W) in [0, 1] to the ids of all scales, (B, L), coarse to fine."""
+        ids = self.tokeniser.quantise(self.tokeniser.encode(2 * images - 1)).ids
+        return torch.cat(list(ids), dim=1)
+
+    def blank(self, batch: int) -> torch.Tensor:
+        """The map f_hat before anything is drawn: zeros (B, C, p, p) at the finest scale."""
+        side, codes = self.network.scales[-1], self.network.word_embed
+        return codes.weight.new_zeros(batch, codes.in_features, side, side)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of every token given the true coarser scales; `images` are token rows."""
+        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        with torch.no_grad():
+            inputs = self._teacher_inputs(batch.images)
+        logits = self.network(labels, inputs)
+        return F.cross_entropy(logits.flatten(0, 1), batch.images.flatten())
+
+    def _teacher_inputs(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The input maps of scales 1.. that true tokens (B, L) lead to, (B, L - 1, C)."""
+        scales = self.network.scales
+        f_hat, inputs = self.blank(len(tokens)), []
+        for i, ids in enumerate(tokens.split([side**2 for side in scales], dim=1)[:-1]):
+            f_hat = self.tokeniser.accumulate(f_hat, self.tokeniser.embed(ids), i)
+            inputs.append(self.tokeniser.next_input(f_hat, i).flatten(2).transpose(1, 2))
+        return torch.cat(inputs, dim=1)
+
+
+@dataclass(frozen=True)
+class VarState(State):
+    """The accumulated map f_hat, the transformer's cache, and its last tokens (doubled batch)."""
+
+    f_hat: torch.Tensor
+    cache: VARState
+    tokens: torch.Tensor
+
+
+class VarGenerator(Generator[VarState]):
+    """A VAR backbone; its number of steps is its number of scales."""
+
+    def __init__(self, backbone: VarBackbone, handmade: Handmade, smoothing: float) -> None:
+        self.backbone = backbone
+        self.scales = backbone.network.scales
+        vocabulary = backbone.network.head.out_features
+        self.actions = var_actions(len(self.scales), vocabulary, handmade, smoothing)
+        self.grid = (self.scales[-1], self.scales[-1])
+        self.feature_width = backbone.network.head.in_features
+        self.num_classes = backbone.num_classes
+        self.nfe = 2 * len(self.scales)
+
+    def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
+        """The coarsest scale has been looked at, nothing is drawn."""
+        null = torch.full_like(labels, self.num_classes)
+        cache = self.backbone.network.begin(torch.cat([labels, null]))
+        return self._advance(0, labels, noise, self.backbone.blank(len(labels)), cache, None)
+
+    def step(self, state: VarState, action: torch.Tensor) -> VarState:
+        """Draw all ids of one scale; action = (guidance, top_k, top_p, temperature)."""
+        w, top_k, top_p, temperature = action.unbind(1)
+        i, last = state.call, len(self.scales) - 1
+        logits = self.backbone.network.logits(state.tokens, state.cache)
+        conditional, unconditional = logits.chunk(2)
+        guided = guide(conditional, unconditional, w * i / last)
+        kept = filter_logits(guided, top_k, top_p) / temperature.view(-1, 1, 1)
+        ids = draw_categorical(kept, state.noise.uniform(f"ids/{i}", self.scales[i] ** 2))
+        tokeniser = self.backbone.tokeniser
+        f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), i)
+        if i == last:
+            return VarState(
+                i + 1, state.labels, state.noise, state.features, f_hat, state.cache, state.tokens
+            )
+        maps = tokeniser.next_input(f_hat, i).repeat(2, 1, 1, 1)
+        return self._advance(i + 1, state.labels, state.noise, f_hat, state.cache, maps)
+
+    def decode(self, state: VarState) -> torch.Tensor:
+        """The autoencoder's image of f_hat, from [-1, 1] to [0, 1]."""
+        return (self.backbone.tokeniser.decode(state.f_hat) + 1) / 2
+
+    def _advance(
+        self,
+        call: int,
+        labels: torch.Tensor,
+        noise: SampleNoise,
+        f_hat: torch.Tensor,
+        cache: VARState,
+        maps: torch.Tensor | None,
+    ) -> VarState:
+        tokens, cache = self.backbone.network.advance(cache, maps)
+        features = self._on_grid(tokens[: len(labels)], self.scales[call])
+        return VarState(call, labels, noise, features, f_hat, cache, tokens)
+
+    def _on_grid(self, tokens: torch.Tensor, side: int) -> torch.Tensor:
+        """Tokens (B, side^2, F) of one scale, bicubically resized to the finest grid."""
+        if side == self.grid[0]:
+            return tokens
+        maps = tokens.transpose(1, 2).unflatten(2, (side, side))
+        return F.interpolate(maps, self.grid, mode="bicubic").flatten(2).transpose(1, 2)

@@ -1,0 +1,43 @@
+"""The loop. Every paradigm, policy, training, sampling and sweep goes through it."""
+
+from collections.abc import Callable
+
+import torch
+
+from adagen.generators.base import Generator, State
+from adagen.noise import SampleNoise
+from adagen.policies import Policy
+
+Watch = Callable[[int, torch.Tensor, torch.Tensor], None]
+
+
+@torch.no_grad()
+def rollout(
+    generator: Generator[State],
+    policy: Policy,
+    labels: torch.Tensor,
+    noise: SampleNoise,
+    watch: Watch | None = None,
+) -> torch.Tensor:
+    """Generate one batch of images under a policy.
+
+    Args:
+        generator: the frozen generator.
+        policy: maps (features, call index) to raw action logits.
+        labels: (B,) int64 classes.
+        noise: the samples' own noise; its B indices say which samples of the run these are.
+        watch: called after every policy call with (call, features (B, N, F), action (B, K)).
+
+    Returns:
+        (B, C, H, W) float32 images in [0, 1].
+    """
+    state = generator.start(labels, noise)
+    z = None
+    for t in range(generator.actions.calls):
+        call = torch.full_like(labels, t)
+        z = generator.actions.smooth(z, policy(state.features, call), t)
+        action = generator.actions.squash(z)
+        if watch is not None:
+            watch(t, state.features, action)
+        state = generator.step(state, action)
+    return generator.decode(state)

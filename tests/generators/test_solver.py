@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+
+from adagen.config import Handmade
+from adagen.generators.diffusion import VariancePreserving
+from adagen.generators.flow import StraightPath
+from adagen.generators.solver import first_half, predict_data, second_half
+
+SCHEDULES = {"dit": VariancePreserving(), "sit": StraightPath()}
+
+
+@pytest.mark.parametrize("family", SCHEDULES)
+def test_update_equals_the_released_solver(shared, family):
+    golden = np.load(shared / "goldens" / f"{family}_solver_algebra.npz")
+    tensors = {k: torch.from_numpy(golden[k]) for k in golden.files if k != "meta"}
+    s, s1, t, x = (tensors[k] for k in ("s", "s1", "t", "x"))
+    schedule = SCHEDULES[family]
+    alpha, sigma = schedule.alpha_sigma(s)
+    np.testing.assert_allclose(alpha, tensors["alpha_s"], rtol=1e-5)
+    np.testing.assert_allclose(sigma, tensors["sigma_s"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(schedule.log_snr(s), tensors["lambda_s"], rtol=1e-4, atol=1e-5)
+
+    def data(noise, x, tau):
+        alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
+        return (x - sigma * noise) / alpha
+
+    x0 = data(tensors["eps1"], x, s)
+    middle = first_half(schedule, x, x0, s, s1)
+    out = second_half(schedule, x, x0, data(tensors["eps2"], middle, s1), s, s1, t)
+    error = (out - tensors["x_out"]).abs() / tensors["x_out"].abs().clamp(min=1)
+    assert error.max() < 1e-4
+
+
+@pytest.mark.parametrize("family", SCHEDULES)
+def test_a_perfect_network_for_one_image_lands_on_it(family):
+    """If x0 is always predicted right, x at time t is exactly alpha_t x0 + sigma_t eps."""
+    schedule = SCHEDULES[family]
+    x0, noise = torch.rand(1, 1, 4, 4), torch.randn(1, 1, 4, 4)
+    s, s1, t = (
+        torch.tensor([v]) for v in ((0.9, 0.6, 0.3) if family == "dit" else (0.1, 0.4, 0.7))
+    )
+
+    def at(tau):
+        alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
+        return alpha * x0 + sigma * noise
+
+    middle = first_half(schedule, at(s), x0, s, s1)
+    assert torch.allclose(middle, at(s1), atol=1e-5)
+    assert torch.allclose(second_half(schedule, at(s), x0, x0, s, s1, t), at(t), atol=1e-5)
+    output = noise if family == "dit" else x0 - noise
+    assert torch.allclose(predict_data(schedule, output, at(s), s), x0, atol=1e-5)
+
+
+def test_times_move_on_and_stall_at_the_end():
+    dit, sit = SCHEDULES["dit"], SCHEDULES["sit"]
+    now = torch.tensor([0.5, 0.5, 0.015])
+    asked = torch.tensor([0.9, 0.2, 0.5])
+    assert torch.allclose(dit.bound(asked, now), torch.tensor([0.49, 0.2, 0.01]))
+    assert torch.allclose(sit.bound(1 - asked, 1 - now), torch.tensor([0.51, 0.8, 0.99]))
+    assert torch.allclose(dit.bound(torch.tensor([0.999]), None), torch.tensor([0.99]))
+    assert Handmade().guidance == 1.0

@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.actions import maskgit_actions, solver_actions, var_actions
+from adagen.config import Handmade
+
+FAMILIES = {
+    "maskgit": lambda s: maskgit_actions(16, Handmade(), s),
+    "var": lambda s: var_actions(10, 4096, Handmade(guidance=1.5), s),
+    "dit": lambda s: solver_actions(16, 0.9, 0.01, Handmade(), s),
+    "sit": lambda s: solver_actions(16, 0.01, 0.99, Handmade(guidance=1.5), s),
+}
+
+
+@given(st.sampled_from(sorted(FAMILIES)), st.floats(0, 0.95))
+def test_zeros_reproduce_the_hand_made_schedule_under_any_smoothing(family, smoothing):
+    actions = FAMILIES[family](smoothing)
+    z, schedule = None, []
+    for t in range(actions.calls):
+        z = actions.smooth(z, torch.zeros(1, len(actions.names)), t)
+        schedule.append(actions.squash(z)[0])
+    # float32 logits through a division by (1 - s): exact to rounding, in units of the range
+    scale = actions.handmade.abs().amax(0).clamp(min=1)
+    assert ((torch.stack(schedule) - actions.handmade).abs() / scale).max() < 2e-3
+
+
+def test_smoothing_is_the_moving_average_of_logits():
+    actions = FAMILIES["sit"](0.8)
+    raw = torch.randn(3, 5, 2)
+    r, z = actions.residual, None
+    for t in range(3):
+        target = raw[t] + r[t]
+        expected = target if t == 0 else 0.8 * z + 0.2 * target
+        z = actions.smooth(z, raw[t], t)
+        assert torch.allclose(z, expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["policy_maskgit", "policy_dit", "policy_sit", "policy_var_d16", "policy_var_d30"]
+)
+def test_post_processing_equals_the_released_code(shared, name):
+    golden = np.load(shared / "goldens" / f"{name}.npz")
+    config = json.loads(str(golden["meta"]))["config"]
+    handmade = Handmade(guidance=config["cfg_init"])
+    family = config["model_family"]
+    smoothing = config["action_smooth"]
+    actions = {
+        "maskgit": lambda: maskgit_actions(config["gen_steps"], handmade, smoothing),
+        "dit": lambda: solver_actions(config["gen_steps"], 0.9, 0.01, handmade, smoothing),
+        "sit": lambda: solver_actions(config["gen_steps"], 0.01, 0.99, handmade, smoothing),
+        "var": lambda: var_actions(config["gen_steps"], 4096, handmade, smoothing),
+    }[family]()
+    assert np.abs(actions.residual.numpy() - golden["heuristic"]).max() < 1e-5
+    z = None
+    for t in range(actions.calls):
+        z = actions.smooth(z, torch.from_numpy(golden["raw"][t]), t)
+        np.testing.assert_allclose(z.numpy(), golden["smoothed_logits"][t], atol=1e-5)
+        np.testing.assert_allclose(
+            actions.squash(z).numpy(), golden["actions"][t], rtol=2e-5, atol=2e-6
+        )
