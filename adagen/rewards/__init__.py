@@ -1,0 +1,1 @@
+"""Rewards: what a policy is paid for a finished image."""

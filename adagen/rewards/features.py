@@ -1,0 +1,108 @@
+"""Frozen features behind the reward: a vision transformer fitted as a masked autoencoder.
+
+At paper scale this place is taken by DINO ViT-S. On embedded data there is no released network,
+so one is fitted here without labels: it reconstructs patches that were hidden from it. Nothing of
+it (weights, objective, labels) is shared with a network that measures.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+from torch.nn import functional as F
+
+from adagen.config import RewardFeatures
+from adagen.errors import AdagenError
+from adagen.files import load_tensors, save_tensors
+from adagen.fitting import Batch, fit
+from adagen.noise import seeded
+
+KIND = "reward features"
+
+
+class MaskedAutoencoder(nn.Module):
+    """A vision transformer that fills in hidden patches."""
+
+    def __init__(self, settings: RewardFeatures, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        self.settings, size = settings, settings.network
+        self.vit = VisionTransformer(
+            img_size=(height, width),
+            patch_size=settings.patch,
+            in_chans=channels,
+            embed_dim=size.width,
+            depth=size.depth,
+            num_heads=size.heads,
+            num_classes=0,
+        )
+        self.head = nn.Linear(size.width, channels * settings.patch**2)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Squared error of the hidden patches; hidden means grey."""
+        patch = self.settings.patch
+        patches = F.unfold(batch.images, patch, stride=patch)  # (B, C p p, N)
+        shape = (len(patches), 1, patches.shape[2])
+        hidden = torch.rand(shape, generator=batch.generator) < self.settings.mask
+        seen = F.fold(patches.masked_fill(hidden, 0.5), batch.images.shape[2:], patch, stride=patch)
+        tokens = self.vit.forward_features(seen)[:, 1:]
+        error: torch.Tensor = (
+            (self.head(tokens).transpose(1, 2) - patches).square().mean(1, keepdim=True)
+        )
+        return error[hidden].mean()
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, H, W) in [0, 1] to feature maps (B, depth, width, N).
+
+        One map a block; the class token is added to every patch token of its block.
+        """
+        blocks: Any = self.vit.forward_intermediates(
+            images,
+            norm=False,
+            return_prefix_tokens=True,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )
+        return torch.stack([(tokens + cls).transpose(1, 2) for tokens, cls in blocks], dim=1)
+
+
+def fit_reward_features(
+    settings: RewardFeatures, images: torch.Tensor, labels: torch.Tensor, checkpoint: Path | None
+) -> MaskedAutoencoder:
+    """Fit the network to images (N, C, H, W) in [0, 1]; the labels are never looked at."""
+    with seeded("reward features", settings.fit.seed):
+        network = MaskedAutoencoder(settings, tuple(images.shape[1:]))  # type: ignore[arg-type]
+    fit(
+        network, MaskedAutoencoder.loss, images, labels, settings.fit, "reward features", checkpoint
+    )
+    return network
+
+
+def save_reward_features(path: Path, network: MaskedAutoencoder, image_shape: list[int]) -> None:
+    """Write the network with the settings it was made from."""
+    about = {
+        "kind": KIND,
+        "settings": network.settings.model_dump(mode="json"),
+        "image_shape": image_shape,
+    }
+    save_tensors(path, network.state_dict(), about)
+
+
+def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoencoder:
+    """Read the network.
+
+    Raises:
+        AdagenError: the file was made with other settings.
+    """
+    tensors, about = load_tensors(path, KIND)
+    if about["settings"] != settings.model_dump(mode="json"):
+        raise AdagenError(
+            f"{path} was fitted with other settings than the config's reward_features. "
+            "Run `adagen pretrain reward` again, or restore the settings."
+        )
+    network = MaskedAutoencoder(settings, tuple(about["image_shape"]))
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False)
