@@ -1,0 +1,187 @@
+"""`adagen <stage>`: every stage by hand, and what every workflow rule calls.
+
+The stages import torch only when they run, so that `adagen --help` and a mistyped option answer
+at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adagen.config import load_config
+from adagen.errors import AdagenError
+
+app = typer.Typer(
+    help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Configs = Annotated[
+    list[Path],
+    typer.Option("--config", help="Config file; repeat to lay later ones over earlier ones."),
+]
+ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `experiments`.")]
+GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
+NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
+ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Folder of this run's own for resumable state; a killed run continues from it.",
+    ),
+]
+
+
+@app.command()
+def pretrain(
+    target: Annotated[str, typer.Argument(help="A generator's name; or `metrics`; or `reward`.")],
+    config: Configs,
+    out: Out,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Fit a frozen network: a generator, the metric networks, or the reward's features."""
+    from adagen import stages
+
+    stages.pretrain(load_config(config), target, out, checkpoint)
+
+
+@app.command()
+def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
+    """Compute the statistics of the real images that generated ones are compared with."""
+    from adagen import stages
+
+    stages.reference(load_config(config), networks, out)
+
+
+@app.command()
+def train(
+    config: Configs,
+    experiment: ExperimentName,
+    method: Annotated[str, typer.Option(help="`static` (step only) or `adagen` (features too).")],
+    seed: Annotated[int, typer.Option(help="Training seed.")],
+    generator: GeneratorFile,
+    features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Train a policy with PPO against a discriminator that learns alongside."""
+    from adagen import stages
+
+    settings = load_config(config)
+    stages.train(
+        settings,
+        experiment,
+        method,
+        seed,
+        generator,
+        features,
+        networks,
+        reference,
+        out,
+        log,
+        checkpoint,
+    )
+
+
+@app.command()
+def sweep(
+    config: Configs,
+    experiment: ExperimentName,
+    generator: GeneratorFile,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Search for the best static schedule."""
+    from adagen import stages
+
+    settings = load_config(config)
+    stages.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
+
+
+@app.command()
+def sample(
+    config: Configs,
+    experiment: ExperimentName,
+    method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
+    generator: GeneratorFile,
+    out: Out,
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
+    ] = None,
+) -> None:
+    """Generate the images that are reported on, for every sampling seed."""
+    from adagen import stages
+
+    stages.sample(load_config(config), experiment, method, generator, policy, out)
+
+
+@app.command()
+def evaluate(
+    samples: Annotated[list[Path], typer.Argument(help="Files written by `adagen sample`.")],
+    config: Configs,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out_dir: Annotated[Path, typer.Option(help="Folder for one metrics file per samples file.")],
+) -> None:
+    """Measure generated images."""
+    from adagen import stages
+
+    stages.evaluate(load_config(config), networks, reference, samples, out_dir)
+
+
+@app.command()
+def table(
+    metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
+    config: Configs,
+    out: Out,
+    latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
+) -> None:
+    """Gather metrics in a table, with paired differences."""
+    from adagen.paper.tables import fid_table, write_table
+
+    load_config(config)
+    write_table(fid_table(metrics), out, latex)
+
+
+@app.command()
+def figure(
+    kind: Annotated[
+        str, typer.Argument(help="`samples`, `schedule`, `training`, `fid` or `sweep`.")
+    ],
+    inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
+    config: Configs,
+    out: Out,
+    png: Annotated[Path, typer.Option(help="PNG file to write.")],
+) -> None:
+    """Draw a figure, one panel an experiment."""
+    from adagen.paper.figures import FIGURES, save_figure
+
+    load_config(config)
+    if kind not in FIGURES:
+        raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(FIGURES)}.")
+    save_figure(FIGURES[kind](inputs), out, png)
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are one paragraph and exit status 2."""
+    try:
+        app()
+    except AdagenError as error:
+        typer.echo(f"adagen: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

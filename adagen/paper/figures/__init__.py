@@ -1,0 +1,23 @@
+"""Figures by kind: each takes input files and returns one figure with panels per experiment."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from adagen.paper.figures.fid import fid_figure
+from adagen.paper.figures.samples import samples_figure
+from adagen.paper.figures.schedule import schedule_figure
+from adagen.paper.figures.style import save_figure
+from adagen.paper.figures.sweep import sweep_figure
+from adagen.paper.figures.training import training_figure
+
+__all__ = ["FIGURES", "save_figure"]
+
+FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
+    "samples": samples_figure,
+    "schedule": schedule_figure,
+    "training": training_figure,
+    "fid": fid_figure,
+    "sweep": sweep_figure,
+}

@@ -1,0 +1,92 @@
+"""Sample grids: the same noise and label in each column, one row per method."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adagen.errors import AdagenError
+from adagen.paper.figures.style import WIDTH, new_figure, themed
+from adagen.paper.inputs import SampleRun, by_experiment, read_samples, row_order
+from adagen.paper.names import METHOD_NAMES
+
+CLASSES = 10
+BLOCKS_IN_A_ROW = 2
+
+
+@themed
+def samples_figure(samples: Sequence[Path]) -> Figure:
+    """One block an experiment: rows are methods, columns classes (at most ten, evenly chosen).
+
+    A column shows the first sample of its class in the first sampling seed, which is the same
+    sample (noise and label) for every method. No sample is picked by its looks. Of a method with
+    several training seeds the lowest one is shown.
+
+    Args:
+        samples: samples files.
+
+    Raises:
+        AdagenError: a file is not a samples file, or two files of an experiment hold images of
+            different size or label their samples differently.
+    """
+    experiments = by_experiment(read_samples(path) for path in samples)
+    blocks = {name: _one_run_a_method(runs) for name, runs in experiments.items()}
+    columns = min(BLOCKS_IN_A_ROW, len(blocks))
+    rows = -(-len(blocks) // columns)
+    most = max(len(runs) for runs in blocks.values())
+    figure = new_figure(rows * (0.45 + most * WIDTH / columns / (CLASSES + 2)))
+    grid = figure.add_gridspec(rows, columns)
+    for place, (experiment, runs) in enumerate(blocks.items()):
+        axes = figure.add_subplot(grid[divmod(place, columns)])
+        _draw_block(axes, runs)
+        axes.set_title(experiment)
+        if place >= len(blocks) - columns:
+            axes.set_xlabel("class (same noise in each column)")
+    return figure
+
+
+def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:
+    """The run with the lowest training seed of each method, after a check that columns match."""
+    first: dict[str, SampleRun] = {}
+    for run in sorted(runs, key=row_order):
+        if run.images.shape != runs[0].images.shape or not run.labels.equal(runs[0].labels):
+            raise AdagenError(
+                f"{runs[0].source} and {run.source} don't hold the same samples (images of the "
+                "same size, with the same labels). Sample both with the same config."
+            )
+        first.setdefault(run.method, run)
+    return list(first.values())
+
+
+def _draw_block(axes: Axes, runs: Sequence[SampleRun]) -> None:
+    """A mosaic of images as one picture; tick labels name its rows and columns."""
+    classes, picks = _columns(runs[0].labels)
+    height, width = runs[0].images.shape[2:]
+    gap = max(1, width // 16)
+    rows = [_strip(run.images[picks], gap) for run in runs]
+    axes.imshow(np.concatenate(rows), interpolation="nearest")
+    axes.set_xticks(
+        [width / 2 + i * (width + gap) - 0.5 for i in range(len(picks))], [str(c) for c in classes]
+    )
+    names = [METHOD_NAMES[run.method] for run in runs]
+    axes.set_yticks([height / 2 + i * (height + gap) - 0.5 for i in range(len(runs))], names)
+    axes.tick_params(length=0, pad=2)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
+def _columns(labels: torch.Tensor) -> tuple[list[int], list[int]]:
+    """At most `CLASSES` classes, evenly chosen, and the first sample of each."""
+    present = torch.tensor(sorted(set(labels.tolist())))
+    chosen = present[torch.linspace(0, len(present) - 1, min(CLASSES, len(present))).long()]
+    return chosen.tolist(), [int((labels == c).nonzero()[0]) for c in chosen]
+
+
+def _strip(images: torch.Tensor, gap: int) -> np.ndarray:
+    """(N, C, H, W) in [0, 1] to one row of RGB images on white, (H + gap, N (W + gap), 3)."""
+    framed = torch.nn.functional.pad(images.clamp(0, 1), (0, gap, 0, gap), value=1.0)
+    rgb = framed.expand(-1, 3, -1, -1)
+    return rgb.permute(2, 0, 3, 1).flatten(1, 2).numpy()

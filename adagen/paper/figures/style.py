@@ -1,0 +1,99 @@
+"""How every figure looks: one theme, one colour and marker per method, one way to save."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from adagen.config import METHODS
+from adagen.files import atomic_path
+from adagen.paper.names import METHOD_NAMES
+
+# Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
+WIDTH = 6.9
+
+# From seaborn's "colorblind" palette, and grey for what nobody had to learn.
+COLOURS = {"handmade": "#767676", "tuned": "#de8f05", "static": "#029e73", "adagen": "#0173b2"}
+MARKERS = {"handmade": "s", "tuned": "D", "static": "^", "adagen": "o"}
+
+THEME = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("paper", font_scale=0.85),
+    # matplotlib's own font: the same numbers give the same figure on every machine.
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.edgecolor": "0.6",
+    "axes.linewidth": 0.6,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "grid.color": "0.92",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+# `@themed` lays the theme over matplotlib's settings for the time of one call.
+themed = matplotlib.rc_context(THEME)
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure as wide as the page; `height` in inches."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def panels(figure: Figure, count: int, columns: int = 4) -> list[Axes]:
+    """`count` axes, row by row, at most `columns` in a row."""
+    columns = min(count, columns)
+    grid = figure.add_gridspec(-(-count // columns), columns)
+    return [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
+
+
+def key_line(label: str, **style: Any) -> Line2D:
+    """A line that stands in a legend only."""
+    return Line2D([], [], label=label, **style)
+
+
+def method_legend(figure: Figure, methods: Iterable[str], *others: Artist, marker: bool) -> None:
+    """One legend above all panels, methods in the table's order, then `others`."""
+    shown = set(methods)
+    handles: list[Artist] = [
+        key_line(METHOD_NAMES[m], color=COLOURS[m], marker=MARKERS[m] if marker else "")
+        for m in METHODS
+        if m in shown
+    ]
+    handles += others
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def logarithmic(axes: Axes) -> None:
+    """Make the y axis logarithmic, with plain numbers as tick labels."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    # In a narrow range no power of ten, nor twice or five times one, may be there to label.
+    wide = high > 5 * low
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(4)
+    )
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+@themed
+def save_figure(figure: Figure, pdf: Path, png: Path) -> None:
+    """Write both files, each whole or not at all; the same figure gives the same bytes."""
+    with atomic_path(pdf) as temporary:
+        # The metadata would hold the time and matplotlib's version.
+        undated = {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(temporary, metadata=undated)
+    with atomic_path(png) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})

@@ -1,0 +1,97 @@
+"""Training curves: is there a reward to follow, and does the policy follow it?"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adagen.errors import AdagenError
+from adagen.paper.figures.style import (
+    COLOURS,
+    key_line,
+    logarithmic,
+    method_legend,
+    new_figure,
+    themed,
+)
+from adagen.paper.inputs import TrainingLog, by_experiment, read_training_log, row_order
+
+COLUMNS = 4
+
+# Rows of panels: what the axis is called, and which columns of the log are drawn in which style.
+ROWS: Mapping[str, Mapping[str, str]] = {
+    "reward": {"reward": "-"},
+    "discriminator\naccuracy": {
+        "accuracy_real": "-",
+        "accuracy_heldout": ":",
+        "accuracy_fake": "--",
+    },
+    "validation FD ↓": {"validation_fid": "-", "validation_fid_label_free": "--"},
+    "approximate\nKL": {"kl": "-"},
+    "clip\nfraction": {"clip_fraction": "-"},
+}
+STYLES = {
+    "-": "accuracy: real; FD: primary",
+    ":": "accuracy: held-out real",
+    "--": "accuracy: fake; FD: label-free",
+}
+
+
+@themed
+def training_figure(logs: Sequence[Path]) -> Figure:
+    """A column of panels an experiment: reward, accuracy, validation distance, KL, clip fraction.
+
+    Args:
+        logs: training logs, <experiment>/policy/<method>_seed<N>.jsonl; every seed is a thin line.
+
+    Raises:
+        AdagenError: a file is not a training log, or lacks a column.
+    """
+    experiments = by_experiment(_checked(path) for path in logs)
+    columns = min(COLUMNS, len(experiments))
+    blocks = -(-len(experiments) // columns)
+    figure = new_figure(0.6 + 4.3 * blocks)
+    grid = figure.add_gridspec(blocks * len(ROWS), columns)
+    for place, (experiment, runs) in enumerate(experiments.items()):
+        block, column = divmod(place, columns)
+        for row, (label, curves) in enumerate(ROWS.items()):
+            axes = figure.add_subplot(grid[block * len(ROWS) + row, column])
+            _draw_curves(axes, sorted(runs, key=row_order), curves)
+            axes.set(title=experiment if row == 0 else "", ylabel="" if column else label)
+            axes.yaxis.label.set_fontsize("small")
+            axes.tick_params(labelbottom=row == len(ROWS) - 1)
+            if "accuracy_real" in curves:
+                axes.set_ylim(-0.03, 1.03)
+            if "validation_fid" in curves:
+                # The two spaces have different units: what counts is each one's relative fall.
+                logarithmic(axes)
+        axes.set_xlabel("policy update")
+    figure.align_ylabels()
+    methods = {run.method for runs in experiments.values() for run in runs}
+    method_legend(figure, methods, marker=False)
+    styles = [key_line(name, color="0.3", linestyle=style) for style, name in STYLES.items()]
+    figure.legend(handles=styles, loc="outside lower center", ncols=len(styles))
+    return figure
+
+
+def _checked(path: Path) -> TrainingLog:
+    log = read_training_log(path)
+    for column in ("update", *(name for curves in ROWS.values() for name in curves)):
+        if column not in log.table:
+            raise AdagenError(
+                f"{path} has no {column!r} in any line: it is not the log of a training run. "
+                "Run `adagen train` again."
+            )
+    return log
+
+
+def _draw_curves(axes: Axes, runs: Sequence[TrainingLog], curves: Mapping[str, str]) -> None:
+    width = 0.9 if len({run.training_seed for run in runs}) == 1 else 0.6
+    for run in runs:
+        for name, style in curves.items():
+            # Validation happens every few updates; the other lines hold null.
+            known = run.table[["update", name]].astype(float).dropna()
+            axes.plot(
+                known["update"], known[name], style, color=COLOURS[run.method], linewidth=width
+            )

@@ -1,0 +1,243 @@
+"""What tables and figures read: metrics, samples, training logs and search logs, checked."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from adagen.config import METHODS, Paradigm
+from adagen.errors import AdagenError
+from adagen.files import load_tensors, read_json
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """Base of what a metrics file holds: keys that no table shows are let through."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Scores(Record):
+    """The numbers of one sampling seed."""
+
+    seed: int
+    fid: Finite
+    fid_label_free: Finite
+    inception_score: Finite
+    precision: Finite
+    recall: Finite
+    memorisation_gap: Finite
+
+
+class Cost(Record):
+    """What an image costs."""
+
+    nfe: Finite
+    gflops_per_image: Finite
+    images_per_second: Finite
+
+
+class Hashes(Record):
+    """Which files the numbers depend on."""
+
+    reference: str
+    generator: str
+
+
+class Metrics(Record):
+    """One metrics file: one method of one experiment, trained with one seed."""
+
+    experiment: str
+    paradigm: Paradigm
+    dataset: str
+    steps: int
+    method: Literal["handmade", "tuned", "static", "adagen"]
+    training_seed: int | None
+    protocol: str
+    samples: int
+    seeds: tuple[int, ...] = Field(min_length=2)
+    per_seed: tuple[Scores, ...]
+    cost: Cost
+    hashes: Hashes
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if sorted(row.seed for row in self.per_seed) != sorted(self.seeds):
+            raise ValueError(f"per_seed must hold each of the seeds {list(self.seeds)} once")
+        return self
+
+    def scores(self, name: str) -> np.ndarray:
+        """(S,) one score at every sampling seed, in ascending order of the seeds."""
+        rows = sorted(self.per_seed, key=lambda row: row.seed)
+        return np.array([getattr(row, name) for row in rows], dtype=np.float64)
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read and check one metrics file.
+
+    Raises:
+        AdagenError: it is missing, cut short, or a key is missing or of the wrong type.
+    """
+    try:
+        return Metrics.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "per_seed"
+        raise AdagenError(
+            f"{path} is not a metrics file: key {key!r}: {first['msg']}. "
+            "Check the path, or run `adagen evaluate` again."
+        ) from None
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """What the figures show of a samples file: its first sampling seed.
+
+    Attributes:
+        source: the file.
+        experiment, paradigm, method, training_seed: whose samples these are.
+        images: (N, C, H, W) in [0, 1].
+        labels: (N,) classes.
+        action_names: K names.
+        actions: (T, N, K) what each sample was steered by at each call.
+        handmade: (T, K) the hand-made schedule of the experiment.
+    """
+
+    source: Path
+    experiment: str
+    paradigm: str
+    method: str
+    training_seed: int | None
+    images: torch.Tensor
+    labels: torch.Tensor
+    action_names: tuple[str, ...]
+    actions: torch.Tensor
+    handmade: torch.Tensor
+
+
+def read_samples(path: Path) -> SampleRun:
+    """Read one samples file.
+
+    Raises:
+        AdagenError: it is missing, damaged, of another kind, or lacks a key.
+    """
+    tensors, about = load_tensors(path, "samples")
+    try:
+        return SampleRun(
+            path,
+            about["experiment"],
+            about["paradigm"],
+            about["method"],
+            about["training_seed"],
+            tensors["images"][0],
+            tensors["labels"],
+            tuple(about["action_names"]),
+            tensors["actions"],
+            tensors["handmade"],
+        )
+    except KeyError as error:
+        raise AdagenError(
+            f"{path} lacks {error}, which a samples file holds. Run `adagen sample` again."
+        ) from None
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The log of one policy's training: `table` has one row an update or validation."""
+
+    experiment: str
+    method: str
+    training_seed: int
+    table: pd.DataFrame
+
+
+def read_training_log(path: Path) -> TrainingLog:
+    """Read <experiment>/policy/<method>_seed<N>.jsonl.
+
+    Raises:
+        AdagenError: the file is missing, badly named, empty, or a line is not a JSON object.
+    """
+    name = re.fullmatch(r"(static|adagen)_seed(\d+)", path.stem)
+    if name is None:
+        raise AdagenError(
+            f"{path} is not named after a training run: expected "
+            "<experiment>/policy/<method>_seed<N>.jsonl with method static or adagen."
+        )
+    if not path.exists():
+        raise AdagenError(f"{path} does not exist. Run `adagen train` first.")
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise AdagenError(
+                f"{path}, line {number}: expected a JSON object, the log of one update. "
+                "Delete the file and run `adagen train` again."
+            ) from None
+    if not rows:
+        raise AdagenError(f"{path} is empty: no update was logged. Run `adagen train` again.")
+    return TrainingLog(_experiment(path), name[1], int(name[2]), pd.DataFrame(rows))
+
+
+@dataclass(frozen=True)
+class SearchLog:
+    """The log of one search: `table` has columns evaluation, fid, <action>_offset, _slope."""
+
+    experiment: str
+    table: pd.DataFrame
+
+
+def read_search_log(path: Path) -> SearchLog:
+    """Read <experiment>/policy/tuned.csv.
+
+    Raises:
+        AdagenError: the file is missing or has no evaluation in it.
+    """
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise AdagenError(f"{path} does not exist. Run `adagen sweep` first.") from None
+    except ValueError:  # an empty or ragged file: pandas' parser errors are ValueErrors
+        table = pd.DataFrame()
+    if table.empty or not {"evaluation", "fid"} <= set(table.columns):
+        raise AdagenError(
+            f"{path} is not a search log: expected columns evaluation, fid and one row at least. "
+            "Run `adagen sweep` again."
+        )
+    return SearchLog(_experiment(path), table)
+
+
+def _experiment(path: Path) -> str:
+    return path.absolute().parents[1].name
+
+
+class Run(Protocol):
+    """Anything that belongs to an experiment."""
+
+    @property
+    def experiment(self) -> str:
+        """Its name."""
+
+
+R = TypeVar("R", bound=Run)
+
+
+def by_experiment(runs: Iterable[R]) -> dict[str, list[R]]:
+    """The runs of each experiment, experiments in order of first appearance."""
+    grouped: dict[str, list[R]] = {}
+    for run in runs:
+        grouped.setdefault(run.experiment, []).append(run)
+    return grouped
+
+
+def row_order(run: Metrics | SampleRun | TrainingLog) -> tuple[int, int]:
+    """Sorting key within an experiment: method as in the table, then training seed."""
+    return METHODS.index(run.method), run.training_seed or 0

@@ -1,0 +1,103 @@
+"""The table of results as a booktabs tabular, from the same data frame as the CSV."""
+
+import math
+import re
+
+import pandas as pd
+
+from adagen.paper.names import METHOD_NAMES, PARADIGM_NAMES
+
+HEADER = (
+    "Method",
+    r"FD $\downarrow$",
+    r"$\Delta$ hand-made",
+    r"$\Delta$ tuned",
+    r"label-free FD $\downarrow$",
+    r"IS $\uparrow$",
+    r"Prec.\ $\uparrow$",
+    r"Rec.\ $\uparrow$",
+    "NFE",
+    "GFLOPs",
+)
+
+
+def headline_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a method: the mean over training seeds where there is one, else its only row.
+
+    Single training seeds are left out beside their mean, so that nothing is ever picked as the
+    luckiest of several seeds.
+    """
+    is_mean = table["training_seed"] == "mean"
+    run = pd.MultiIndex.from_frame(table[["experiment", "method"]])
+    return table[is_mean | ~run.isin(run[is_mean])]
+
+
+def latex_table(table: pd.DataFrame) -> str:
+    """The headline rows by experiment; in each, the lowest distance (before rounding) is bold.
+
+    Args:
+        table: what `adagen.paper.tables.fid_table` returned.
+    """
+    head = headline_rows(table)
+    lines = [
+        "% Made by `adagen table`. Needs the booktabs package.",
+        rf"\begin{{tabular}}{{l{'r' * (len(HEADER) - 1)}}}",
+        r"\toprule",
+        _line(*HEADER),
+    ]
+    for experiment, group in head.groupby("experiment", sort=False):
+        lines += [r"\midrule", _wide(_experiment(str(experiment), group.iloc[0]))]
+        lowest = group["fid"].min()
+        for _, row in group.iterrows():
+            same = (table["experiment"] == experiment) & (table["method"] == row["method"])
+            seeds = f" ({same.sum() - 1} seeds)" if row["training_seed"] == "mean" else ""
+            method = METHOD_NAMES[row["method"]] + seeds
+            lines.append(_line(method, *_numbers(row, bold=row["fid"] == lowest)))
+    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
+    note = (
+        rf"\par\smallskip{{\footnotesize Protocol: {protocols}. $\pm$ is one standard error, over "
+        r"sampling seeds or, where there are several, over training seeds. $\Delta$: paired "
+        r"difference in FD, negative is better.}"
+    )
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+
+
+def escape(text: str) -> str:
+    """`text` with LaTeX's special characters made harmless."""
+    text = re.sub(r"([_&%#${}])", r"\\\1", text)
+    return text.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")
+
+
+def _experiment(name: str, row: pd.Series) -> str:
+    paradigm = PARADIGM_NAMES[row["paradigm"]]
+    return rf"\textit{{{escape(name)}}}: {paradigm}, {escape(row['dataset'])}, $T = {row['steps']}$"
+
+
+def _numbers(row: pd.Series, bold: bool) -> list[str]:
+    """The cells after the method's name."""
+    return [
+        _with_error(row["fid"], row["fid_se"], bold),
+        _with_error(row["diff_handmade"], row["diff_handmade_se"]),
+        _with_error(row["diff_tuned"], row["diff_tuned_se"]),
+        _with_error(row["fid_label_free"], row["fid_label_free_se"]),
+        f"{row['inception_score']:.2f}",
+        f"{row['precision']:.3f}",
+        f"{row['recall']:.3f}",
+        f"{row['nfe']:g}",
+        f"{row['gflops_per_image']:.3g}",
+    ]
+
+
+def _with_error(value: float, error: float, bold: bool = False) -> str:
+    if math.isnan(value):
+        return "--"
+    number = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
+    return rf"${number} \pm {error:.3f}$"
+
+
+def _line(*cells: str) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _wide(text: str) -> str:
+    return rf"\multicolumn{{{len(HEADER)}}}{{l}}{{{text}}} \\"

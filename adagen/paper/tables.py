@@ -1,0 +1,199 @@
+"""The table of results: every number with its standard error, methods compared in pairs."""
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adagen.config import LEARNED, METHODS
+from adagen.errors import AdagenError
+from adagen.files import atomic_path
+from adagen.paper.inputs import Metrics, by_experiment, read_metrics, row_order
+from adagen.paper.latex import latex_table
+
+Pair = tuple[float, float]
+ABSENT: Pair = (math.nan, math.nan)
+
+COLUMNS = (
+    "experiment",
+    "paradigm",
+    "dataset",
+    "steps",
+    "method",
+    "training_seed",
+    "fid",
+    "fid_se",
+    "diff_handmade",
+    "diff_handmade_se",
+    "diff_tuned",
+    "diff_tuned_se",
+    "fid_label_free",
+    "fid_label_free_se",
+    "inception_score",
+    "precision",
+    "recall",
+    "memorisation_gap",
+    "nfe",
+    "gflops_per_image",
+    "images_per_second",
+    "protocol",
+)
+
+
+def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
+    """One row for each metrics file, and a mean row where a learned method has several seeds.
+
+    With S sampling seeds and R training seeds of a method:
+
+    - In the row of one run, `fid`, `fid_label_free` and the other scores are means over the S
+      sampling seeds; `*_se` is std(ddof=1) / sqrt(S), the error from *sampling* alone.
+    - `diff_handmade` (`diff_tuned`) is the mean over the sampling seeds s of
+      fid_s(this run) - fid_s(hand-made, or tuned, run of the same experiment): negative is
+      better. Its error is that of the S paired differences. Empty (NaN) in the row of that
+      method itself, and where that method is not among the files.
+    - In the row with training_seed "mean", every number is the mean of the R rows above it, and
+      `*_se` is std(ddof=1) / sqrt(R) of those R numbers: the error from *training*. The runs
+      share their sampling seeds, so this error does not hold the part of the sampling noise
+      that all of them have in common.
+
+    Args:
+        metrics: metrics files; experiments keep the order of their first file.
+
+    Returns:
+        Columns as in `COLUMNS`; `training_seed` is text: a number, "mean", or "" without training.
+        Within an experiment: handmade, tuned, static, adagen, each by training seed, mean last.
+
+    Raises:
+        AdagenError: a file is not a metrics file; or files can't be compared, because they differ
+            in protocol, sampling seeds, sample count, reference statistics of a data set or
+            generator of an experiment; or two files hold the same run.
+    """
+    runs = {path: read_metrics(path) for path in metrics}
+    _refuse_mixture(runs)
+    rows = [
+        row for group in by_experiment(runs.values()).values() for row in _experiment_rows(group)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
+    """Raise unless all numbers may stand in one table."""
+    for what, scope, value in COMPARABLE:
+        first: dict[Hashable, Path] = {}
+        for path, run in runs.items():
+            other = first.setdefault(scope(run), path)
+            if value(run) != value(runs[other]):
+                raise AdagenError(
+                    f"{other} and {path} differ in {what} ({value(runs[other])} and {value(run)}), "
+                    "so their numbers can't stand in one table. Evaluate both in the same way, or "
+                    "make two tables."
+                )
+    seen: dict[Hashable, Path] = {}
+    for path, run in runs.items():
+        other = seen.setdefault((run.experiment, run.method, run.training_seed), path)
+        if other != path:
+            raise AdagenError(
+                f"{other} and {path} hold the same run: {run.experiment}, {run.method}, training "
+                f"seed {run.training_seed}. Give each run once."
+            )
+
+
+# What must be equal, and among which files: all, those of a data set, those of an experiment.
+COMPARABLE: tuple[tuple[str, Callable[[Metrics], Hashable], Callable[[Metrics], Any]], ...] = (
+    ("protocol", lambda run: None, lambda run: run.protocol),
+    ("sampling seeds", lambda run: None, lambda run: sorted(run.seeds)),
+    ("sample count", lambda run: None, lambda run: run.samples),
+    ("reference statistics", lambda run: run.dataset, lambda run: run.hashes.reference),
+    ("generator", lambda run: run.experiment, lambda run: run.hashes.generator),
+)
+
+
+def _experiment_rows(runs: Sequence[Metrics]) -> list[dict[str, Any]]:
+    """The rows of one experiment, in the order of the methods."""
+    baselines: dict[str, Metrics] = {run.method: run for run in runs if run.method not in LEARNED}
+    rows: list[dict[str, Any]] = []
+    for method in METHODS:
+        own = sorted((run for run in runs if run.method == method), key=row_order)
+        singles = [_row(run, baselines) for run in own]
+        rows += singles
+        if len(singles) > 1:
+            rows.append(_mean_row(singles))
+    return rows
+
+
+def _row(run: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Any]:
+    """The row of one run."""
+    pairs = {
+        "fid": mean_and_error(run.scores("fid")),
+        "diff_handmade": _paired(run, baselines.get("handmade")),
+        "diff_tuned": _paired(run, baselines.get("tuned")),
+        "fid_label_free": mean_and_error(run.scores("fid_label_free")),
+    }
+    means = ("inception_score", "precision", "recall", "memorisation_gap")
+    return {
+        **run.model_dump(include={"experiment", "paradigm", "dataset", "steps", "method"}),
+        "training_seed": "" if run.training_seed is None else str(run.training_seed),
+        **{key: value for key, (value, _) in pairs.items()},
+        **{f"{key}_se": error for key, (_, error) in pairs.items()},
+        **{key: float(run.scores(key).mean()) for key in means},
+        **run.cost.model_dump(),
+        "protocol": run.protocol,
+    }
+
+
+def _paired(run: Metrics, baseline: Metrics | None) -> Pair:
+    """Mean over sampling seeds s of fid_s(run) - fid_s(baseline), and its standard error."""
+    if baseline is None or baseline is run:
+        return ABSENT
+    return mean_and_error(run.scores("fid") - baseline.scores("fid"))
+
+
+def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean over training seeds, with the standard error over training seeds."""
+    mean = {**rows[0], "training_seed": "mean"}
+    for key, value in rows[0].items():
+        if isinstance(value, float) and not key.endswith("_se"):
+            mean[key], error = mean_and_error(np.array([row[key] for row in rows]))
+            if f"{key}_se" in mean:
+                mean[f"{key}_se"] = error
+    return mean
+
+
+def mean_and_error(values: np.ndarray) -> Pair:
+    """Mean of n values and its standard error, std(ddof=1) / sqrt(n)."""
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
+    """Write what `fid_table` returned as CSV (every row) and LaTeX (one row a method).
+
+    Numbers are rounded by fixed rules, so the same numbers give the same bytes.
+    """
+    text = table.copy()
+    for column, rounded in ROUNDING.items():
+        text[column] = [rounded(value) for value in table[column]]
+    with atomic_path(csv) as temporary:
+        text.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic_path(latex) as temporary:
+        temporary.write_text(latex_table(table))
+
+
+def _decimals(places: int) -> Callable[[float], str]:
+    # Adding 0.0 turns -0.0 into 0.0: a rounded difference has no sign of its own.
+    return lambda value: "" if math.isnan(value) else f"{round(value, places) + 0.0:.{places}f}"
+
+
+def _digits(number: int) -> Callable[[float], str]:
+    return lambda value: f"{float(f'{value:.{number}g}'):.12g}"
+
+
+# Timing repeats to a few per cent at best, and toy networks cost a thousandth of a GFLOP.
+ROUNDING: dict[str, Callable[[float], str]] = {
+    **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
+    "nfe": _digits(6),
+    "gflops_per_image": _digits(4),
+    "images_per_second": _digits(2),
+}

@@ -1,0 +1,150 @@
+"""A run that never happened: files with the shapes of a real one and numbers known beforehand."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adagen.files import save_tensors, write_json
+
+ACTIONS = {
+    "maskgit": ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
+    "var": ("guidance", "top_k", "top_p", "temperature"),
+    "dit": ("time", "guidance"),
+    "sit": ("time", "guidance"),
+}
+STEPS = 4
+
+
+def run_name(method: str, seed: int | None) -> str:
+    return method if seed is None else f"{method}_seed{seed}"
+
+
+@dataclass
+class FakeRun:
+    folder: Path
+
+    def metrics(
+        self,
+        experiment: str,
+        method: str,
+        fid: Sequence[float],
+        seed: int | None = None,
+        **changed: object,
+    ) -> Path:
+        """A metrics file whose distance at sampling seed s is fid[s]; label-free is half of it."""
+        per_seed = [
+            {
+                "seed": s,
+                "fid": value,
+                "fid_label_free": value / 2,
+                "inception_score": 9.0 + 0.1 * s,
+                "precision": 0.8,
+                "recall": 0.6,
+                "memorisation_gap": -0.01,
+            }
+            for s, value in enumerate(fid)
+        ]
+        content = {
+            "experiment": experiment,
+            "paradigm": experiment.split("_")[1],
+            "dataset": "digits",
+            "steps": STEPS,
+            "method": method,
+            "training_seed": seed,
+            "protocol": "digits-conv",
+            "samples": 5000,
+            "seeds": list(range(len(fid))),
+            "per_seed": per_seed,
+            "mean": {},
+            "standard_error": {},
+            "cost": {"nfe": 8, "gflops_per_image": 0.0123456, "images_per_second": 1234.5},
+            "hashes": {"reference": "r", "generator": experiment, "policy": None},
+        }
+        path = self.folder / experiment / "metrics" / f"{run_name(method, seed)}.json"
+        write_json(path, {**content, **changed})
+        return path
+
+    def samples(
+        self,
+        experiment: str,
+        method: str,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        seed: int | None = None,
+        shift: float = 0.0,
+    ) -> Path:
+        """A samples file; actions are the hand-made ones plus `shift`, +-0.1 over the samples."""
+        paradigm = experiment.split("_")[1]
+        names = ACTIONS[paradigm]
+        calls = STEPS + (paradigm in ("dit", "sit"))
+        handmade = torch.linspace(0.1, 0.9, calls)[:, None].repeat(1, len(names))
+        spread = torch.linspace(-0.1, 0.1, len(labels))[None, :, None]
+        actions = handmade[:, None] + shift + (spread if method == "adagen" else 0 * spread)
+        about = {
+            "kind": "samples",
+            "experiment": experiment,
+            "paradigm": paradigm,
+            "dataset": "digits",
+            "steps": STEPS,
+            "method": method,
+            "training_seed": seed,
+            "seeds": [0, 1],
+            "action_names": names,
+            "cost": {"nfe": 8, "gflops_per_image": 0.1, "images_per_second": 100.0},
+            "hashes": {"generator": "g", "policy": None},
+        }
+        tensors = {
+            "images": torch.stack([images, 0 * images]),
+            "labels": labels,
+            "actions": actions,
+            "handmade": handmade,
+        }
+        path = self.folder / experiment / "samples" / f"{run_name(method, seed)}.safetensors"
+        save_tensors(path, tensors, about)
+        return path
+
+    def log(self, experiment: str, method: str, seed: int = 0, updates: int = 40) -> Path:
+        """A training log with a validation every ten updates."""
+        random = np.random.default_rng(seed)
+        lines = []
+        for update in range(updates):
+            progress = update / updates
+            validation = None if update % 10 else 1.5 + np.exp(-4 * progress)
+            lines.append(
+                {
+                    "update": update,
+                    "reward": 0.4 + 0.1 * progress + 0.01 * random.standard_normal(),
+                    "accuracy_real": 0.75 - 0.1 * progress,
+                    "accuracy_heldout": 0.72 - 0.1 * progress,
+                    "accuracy_fake": 0.8 - 0.15 * progress,
+                    "kl": 0.01 * random.random(),
+                    "clip_fraction": 0.2 * random.random(),
+                    "validation_fid": validation,
+                    "validation_fid_label_free": validation and validation / 2,
+                }
+            )
+        path = self.folder / experiment / "policy" / f"{method}_seed{seed}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    def search(self, experiment: str, distances: Sequence[float], handmade: bool = True) -> Path:
+        """A search log whose first schedule is the hand-made one, if `handmade`."""
+        path = self.folder / experiment / "policy" / "tuned.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = ["evaluation,fid,time_offset,time_slope"]
+        for evaluation, distance in enumerate(distances):
+            parameter = 0.0 if handmade and evaluation == 0 else 0.1
+            rows.append(f"{evaluation},{distance},{parameter},{parameter}")
+        path.write_text("\n".join(rows) + "\n")
+        return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FakeRun:
+    return FakeRun(tmp_path / "results")

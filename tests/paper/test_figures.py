@@ -1,0 +1,208 @@
+import json
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from adagen.errors import AdagenError
+from adagen.paper.figures import FIGURES, save_figure
+from adagen.paper.figures.fid import half_width
+from adagen.paper.figures.style import COLOURS, new_figure
+
+MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
+
+
+@pytest.fixture
+def images():
+    return torch.linspace(0, 1, 40 * 64).view(40, 1, 8, 8), torch.arange(40) % 10
+
+
+def titles(figure):
+    return [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+
+
+def coloured(axes, method):
+    return [line for line in axes.lines if to_hex(line.get_color()) == COLOURS[method]]
+
+
+def test_samples_have_a_block_an_experiment_and_a_row_a_method(run, images):
+    methods = ("adagen", "handmade", "tuned")
+    paths = [
+        run.samples(e, m, *images, seed=0 if m == "adagen" else None)
+        for e in (DIT, SIT)
+        for m in methods
+    ]
+    figure = FIGURES["samples"]([*paths, run.samples(DIT, "adagen", *images, seed=1)])
+    assert titles(figure) == [DIT, SIT]
+    block = figure.axes[0]
+    assert [t.get_text() for t in block.get_yticklabels()] == [
+        "hand-made",
+        "tuned static",
+        "AdaGen",
+    ]
+    assert [t.get_text() for t in block.get_xticklabels()] == list("0123456789")
+    # The first sample of class 3, third row, without the white gap of one pixel.
+    mosaic = np.asarray(block.images[0].get_array())
+    assert np.allclose(mosaic[18:26, 27:35, 1], images[0][3, 0])
+
+
+def test_samples_that_are_not_the_same_are_refused(run, images):
+    first = run.samples(DIT, "handmade", *images)
+    second = run.samples(DIT, "tuned", images[0], images[1].flip(0))
+    with pytest.raises(AdagenError, match="same samples") as error:
+        FIGURES["samples"]([first, second])
+    assert str(first) in str(error.value) and str(second) in str(error.value)
+
+
+def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):
+    paths = [
+        run.samples(e, m, *images, seed=0 if m == "adagen" else None, shift=0.2)
+        for e in (MASKGIT, DIT, SIT)
+        for m in ("handmade", "tuned", "adagen")
+    ]
+    figure = FIGURES["schedule"](paths)
+    assert titles(figure) == [MASKGIT, DIT, SIT]
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels[:4] == ["mask ratio", "confidence temp.", "sampling temp.", "guidance $w$"]
+    assert labels[4:] == [r"time $\tau$", "guidance $w$"] * 2
+    # The two solvers share a row, whose axis is named.
+    assert [axes.get_xlabel() for axes in figure.axes] == [""] * 4 + ["step $t$"] * 4
+    time, guidance = figure.axes[4:6]
+    assert list(coloured(time, "handmade")[0].get_xdata()) == [0, 1, 2, 3, 4]
+    # The guidance of the first call steers nothing.
+    assert list(coloured(guidance, "adagen")[0].get_xdata()) == [1, 2, 3, 4]
+    ratio = figure.axes[0]
+    assert list(coloured(ratio, "tuned")[0].get_xdata()) == [0, 1, 2]
+    expected = np.linspace(0.1, 0.9, 5)
+    assert np.allclose(coloured(time, "handmade")[0].get_ydata(), expected)
+    assert np.allclose(coloured(time, "adagen")[0].get_ydata(), expected + 0.2)
+    # Samples spread evenly over +-0.1: 5 and 95 % of them lie at +-0.09.
+    tuned, adagen = (band.get_paths()[0].vertices for band in time.collections)
+    assert np.isclose(np.ptp(adagen[adagen[:, 0] == 2, 1]), 0.18, atol=1e-6)
+    assert np.isclose(np.ptp(tuned[tuned[:, 0] == 2, 1]), 0, atol=1e-6)
+
+
+def test_training_has_five_panels_an_experiment_and_a_line_a_seed(run):
+    paths = [run.log(e, m, s) for e in (MASKGIT, DIT) for m in ("static", "adagen") for s in (0, 1)]
+    figure = FIGURES["training"](paths)
+    assert len(figure.axes) == 10 and titles(figure) == [MASKGIT, DIT]
+    labels = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[:5]]
+    assert labels == [
+        "reward",
+        "discriminator accuracy",
+        "validation FD ↓",
+        "approximate KL",
+        "clip fraction",
+    ]
+    assert figure.axes[4].get_xlabel() == "policy update"
+    reward, accuracy, distance = figure.axes[:3]
+    assert len(coloured(reward, "static")) == len(coloured(reward, "adagen")) == 2
+    assert {line.get_linestyle() for line in accuracy.lines} == {"-", ":", "--"}
+    # Only the updates with a validation are points of the distance.
+    assert list(distance.lines[0].get_xdata()) == [0, 10, 20, 30]
+
+
+def test_fid_has_both_spaces_with_student_intervals(run):
+    paths = [
+        run.metrics(DIT, "handmade", [3.0, 5.0]),
+        run.metrics(DIT, "adagen", [1.0, 3.0], seed=0),
+        run.metrics(DIT, "adagen", [3.0, 5.0], seed=1),
+        run.metrics(SIT, "handmade", [1.0, 2.0]),
+    ]
+    figure = FIGURES["fid"](paths)
+    assert len(figure.axes) == 4 and titles(figure) == [DIT, SIT]
+    assert [axes.get_xlabel() for axes in figure.axes[2:]] == [
+        "Fréchet distance (lower is better)",
+        "label-free Fréchet distance (lower is better)",
+    ]
+    primary, label_free = figure.axes[:2]
+    assert [t.get_text() for t in primary.get_yticklabels()] == ["hand-made", "AdaGen"]
+    handmade, adagen = primary.containers
+    assert handmade.lines[0].get_xdata()[0] == 4.0 and adagen.lines[0].get_xdata()[0] == 3.0
+    assert label_free.containers[0].lines[0].get_xdata()[0] == 2.0
+    # Two values 3 and 5: standard error 1, and Student's quantile with one degree of freedom.
+    low, high = handmade.lines[2][0].get_segments()[0][:, 0]
+    assert np.isclose((high - low) / 2, 12.706, atol=1e-3)
+    seeds = [line for line in coloured(primary, "adagen") if len(line.get_xdata()) == 2]
+    assert any(list(line.get_xdata()) == [2.0, 4.0] for line in seeds)
+
+
+def test_interval_of_many_values_is_the_normal_one():
+    assert np.isclose(half_width(2.0, 10**6), 2 * 1.95996, atol=1e-4)
+
+
+def test_sweep_shows_every_schedule_the_best_and_the_hand_made(run):
+    paths = [run.search(DIT, [4.0, 9.0, 2.0, 3.0]), run.search(SIT, [5.0, 6.0], handmade=False)]
+    figure = FIGURES["sweep"](paths)
+    assert titles(figure) == [DIT, SIT]
+    assert figure.axes[0].get_ylabel() == "search FD (lower is better)"
+    assert figure.axes[0].get_xlabel() == "schedules tried"
+    dots, best, handmade = figure.axes[0].lines
+    assert list(dots.get_ydata()) == [4, 9, 2, 3] and list(best.get_ydata()) == [4, 4, 2, 2]
+    assert list(handmade.get_ydata()) == [4, 4]
+    assert len(figure.axes[1].lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("policy.jsonl", "{}", "named after"),
+        ("adagen_seed0.jsonl", "", "empty"),
+        ("adagen_seed0.jsonl", '{"update": 0}\n{"upd', "line 2"),
+        ("adagen_seed0.jsonl", json.dumps({"update": 0}), "'reward'"),
+    ],
+)
+def test_a_broken_log_is_named(tmp_path, name, text, match):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(AdagenError, match=match) as error:
+        FIGURES["training"]([path])
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "evaluation,fid\n", "a,b\n1,2\n"])
+def test_a_broken_search_log_is_named(tmp_path, text):
+    path = tmp_path / "tuned.csv"
+    path.write_text(text)
+    with pytest.raises(AdagenError, match="search log"):
+        FIGURES["sweep"]([path])
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_missing_input_is_named(tmp_path, kind):
+    path = tmp_path / "adagen_seed0.jsonl"
+    with pytest.raises(AdagenError, match="does not exist"):
+        FIGURES[kind]([path])
+
+
+def test_files_are_the_same_bytes_twice_and_no_global_state_is_left(run, tmp_path):
+    before = dict(matplotlib.rcParams)
+    written = []
+    for folder in ("a", "b"):
+        figure = FIGURES["sweep"]([run.search(DIT, [4.0, 2.0])])
+        pdf, png = tmp_path / folder / "sweep.pdf", tmp_path / folder / "sweep.png"
+        save_figure(figure, pdf, png)
+        assert sorted(p.name for p in pdf.parent.iterdir()) == ["sweep.pdf", "sweep.png"]
+        written.append((pdf.read_bytes(), png.read_bytes()))
+    assert written[0] == written[1]
+    assert written[0][0].startswith(b"%PDF") and written[0][1].startswith(b"\x89PNG")
+    assert b"CreationDate" not in written[0][0]
+    assert dict(matplotlib.rcParams) == before and not pyplot.get_fignums()
+
+
+def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch):
+    pdf, png = tmp_path / "f.pdf", tmp_path / "f.png"
+    pdf.write_bytes(b"old")
+
+    def fail(self, path, **options):
+        path.write_bytes(b"half")
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(RuntimeError):
+        save_figure(new_figure(1), pdf, png)
+    assert pdf.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["f.pdf"]

@@ -1,0 +1,153 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adagen.errors import AdagenError
+from adagen.paper.inputs import read_metrics
+from adagen.paper.tables import COLUMNS, fid_table, write_table
+
+E = "digits_sit_t4"
+
+
+@pytest.fixture
+def complete(run):
+    """Hand-made, tuned, and two training seeds of AdaGen; given in no particular order."""
+    return [
+        run.metrics(E, "adagen", [1.0, 2.0, 3.0, 4.0], seed=1),
+        run.metrics(E, "tuned", [2.0, 3.0, 4.0, 5.0]),
+        run.metrics(E, "adagen", [0.0, 2.0, 2.0, 4.0], seed=0),
+        run.metrics(E, "handmade", [4.0, 5.0, 6.0, 9.0]),
+    ]
+
+
+def test_rows_follow_the_methods_and_columns_are_fixed(complete):
+    table = fid_table(complete)
+    assert tuple(table.columns) == COLUMNS
+    rows = list(zip(table["method"], table["training_seed"], strict=True))
+    assert rows == [
+        ("handmade", ""),
+        ("tuned", ""),
+        ("adagen", "0"),
+        ("adagen", "1"),
+        ("adagen", "mean"),
+    ]
+
+
+def test_experiments_keep_the_order_given(run):
+    names = ["digits_var_t4", "digits_dit_t4", "digits_maskgit_t4"]
+    paths = [run.metrics(e, m, [1.0, 2.0]) for m in ("tuned", "handmade") for e in names]
+    table = fid_table(paths)
+    assert list(table["experiment"]) == [e for e in names for _ in range(2)]
+    assert list(table["method"]) == ["handmade", "tuned"] * 3
+
+
+def test_errors_are_over_sampling_seeds_and_differences_are_paired(complete):
+    row = fid_table(complete).iloc[3]
+    assert row["fid"] == 2.5
+    assert math.isclose(row["fid_se"], math.sqrt(5 / 3) / 2)
+    # The distances vary, their differences to the tuned row don't: pairing removes the noise.
+    assert (row["diff_tuned"], row["diff_tuned_se"]) == (-1.0, 0.0)
+    # -3, -3, -3, -5: mean -3.5, standard deviation 1.
+    assert (row["diff_handmade"], row["diff_handmade_se"]) == (-3.5, 0.5)
+    assert math.isclose(row["fid_label_free_se"], row["fid_se"] / 2)
+    assert math.isclose(row["inception_score"], 9.15)
+
+
+def test_pairs_are_matched_by_seed_not_by_position(run):
+    handmade = run.metrics(E, "handmade", [4.0, 8.0])
+    tuned = run.metrics(E, "tuned", [3.0, 7.0])
+    content = json.loads(tuned.read_text())
+    content["per_seed"].reverse()
+    tuned.write_text(json.dumps(content))
+    row = fid_table([handmade, tuned]).iloc[1]
+    assert (row["diff_handmade"], row["diff_handmade_se"]) == (-1.0, 0.0)
+
+
+def test_mean_row_has_the_error_over_training_seeds(complete):
+    table = fid_table(complete)
+    mean = table.iloc[4]
+    # Seed 0 has 2.0, seed 1 has 2.5; against tuned -1.5 and -1.0.
+    assert mean["fid"] == 2.25 and math.isclose(mean["fid_se"], 0.25)
+    assert mean["diff_tuned"] == -1.25 and math.isclose(mean["diff_tuned_se"], 0.25)
+    assert mean["nfe"] == 8 and mean["protocol"] == "digits-conv"
+
+
+def test_differences_are_empty_for_the_row_itself_and_absent_methods(run):
+    table = fid_table([run.metrics(E, "handmade", [1.0, 2.0]), run.metrics(E, "adagen", [1, 2], 0)])
+    assert table[["diff_tuned", "diff_tuned_se"]].isna().all(axis=None)
+    assert math.isnan(table["diff_handmade"][0]) and table["diff_handmade"][1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("what", "changed"),
+    [
+        ("protocol", {"protocol": "other"}),
+        ("sample count", {"samples": 1000}),
+        ("reference", {"hashes": {"reference": "x", "generator": E, "policy": None}}),
+        ("generator", {"hashes": {"reference": "r", "generator": "x", "policy": None}}),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_by_name(run, what, changed):
+    first = run.metrics(E, "handmade", [1.0, 2.0])
+    second = run.metrics(E, "tuned", [1.0, 2.0], **changed)
+    with pytest.raises(AdagenError, match=what) as error:
+        fid_table([first, second])
+    assert str(first) in str(error.value) and str(second) in str(error.value)
+
+
+def test_other_sampling_seeds_are_refused(run):
+    paths = [run.metrics(E, "handmade", [1.0, 2.0]), run.metrics(E, "tuned", [1.0, 2.0, 3.0])]
+    with pytest.raises(AdagenError, match="sampling seeds"):
+        fid_table(paths)
+
+
+def test_the_same_run_twice_is_refused(run, tmp_path):
+    first = run.metrics(E, "handmade", [1.0, 2.0])
+    copy = tmp_path / "copy.json"
+    copy.write_text(first.read_text())
+    with pytest.raises(AdagenError, match="same run"):
+        fid_table([first, copy])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("paradigm", "gan"), ("per_seed", []), ("seeds", [0]), ("samples", "many")]
+)
+def test_a_broken_metrics_file_is_named_with_its_key(run, key, value):
+    path = run.metrics(E, "handmade", [1.0, 2.0], **{key: value})
+    with pytest.raises(AdagenError, match=key) as error:
+        read_metrics(path)
+    assert str(path) in str(error.value)
+
+
+def test_csv_reads_back_and_its_bytes_are_stable(complete, tmp_path):
+    written = []
+    for folder in ("a", "b"):
+        csv, latex = tmp_path / folder / "fid.csv", tmp_path / folder / "fid.tex"
+        write_table(fid_table(complete), csv, latex)
+        written.append((csv.read_bytes(), latex.read_bytes()))
+        assert sorted(p.name for p in csv.parent.iterdir()) == ["fid.csv", "fid.tex"]
+    assert written[0] == written[1]
+    table = pd.read_csv(csv, dtype={"training_seed": str})
+    assert tuple(table.columns) == COLUMNS
+    assert np.allclose(table["fid"], [6.0, 3.5, 2.0, 2.5, 2.25])
+    assert table["gflops_per_image"].eq(0.01235).all() and table["images_per_second"].eq(1200).all()
+    assert b"-0.0000" not in written[0][0]
+
+
+def test_latex_has_one_row_a_method_and_the_best_in_bold(complete, run, tmp_path):
+    complete.append(run.metrics("digits_dit_t4", "handmade", [1.0] * 4))
+    write_table(fid_table(complete), tmp_path / "fid.csv", tmp_path / "fid.tex")
+    text = (tmp_path / "fid.tex").read_text()
+    lines = text.splitlines()
+    # The best single seed (2.0) is not shown beside the mean of its method.
+    assert any(line.startswith(r"AdaGen (2 seeds) & $\mathbf{2.250} \pm 0.250$") for line in lines)
+    assert text.count("AdaGen") == 1 and text.count(r"\mathbf") == 2
+    assert r"\textit{digits\_sit\_t4}: SiT, digits, $T = 4$" in text
+    assert "Protocol: digits-conv." in text
+    columns = text.split("{tabular}{")[1].split("}")[0]
+    rows = [line for line in lines if line.count("&") > 2]
+    assert all(line.count("&") == len(columns) - 1 for line in rows)
+    assert text.count("{") == text.count("}")

@@ -1,0 +1,41 @@
+import pytest
+
+from adagen.errors import AdagenError
+from adagen.paper.timing import Stage, main, stage_times
+
+HEADER = "s\th:m:s\tmax_rss\n"
+
+
+@pytest.fixture
+def benchmarks(tmp_path):
+    (tmp_path / "train" / "digits_dit_t4").mkdir(parents=True)
+    (tmp_path / "reference.tsv").write_text(HEADER + "2.5\t0:00:02\t-\n")
+    for seed, seconds in enumerate((60.0, 90.5)):
+        path = tmp_path / "train" / "digits_dit_t4" / f"adagen_seed{seed}.tsv"
+        path.write_text(HEADER + f"{seconds}\t0:01:00\t100\n")
+    return tmp_path
+
+
+def test_jobs_are_summed_by_stage(benchmarks):
+    assert stage_times(benchmarks) == [
+        Stage("train", 2, 150.5, 90.5),
+        Stage("reference", 1, 2.5, 2.5),
+    ]
+
+
+def test_the_command_prints_a_table(benchmarks, capsys):
+    assert main([str(benchmarks)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        ["train", "2", "150.5", "90.5"],
+        ["reference", "1", "2.5", "2.5"],
+        ["sum", "3", "153.0"],
+    ]
+
+
+def test_an_empty_folder_and_a_foreign_file_are_named(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    (tmp_path / "train.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(AdagenError, match=r"train\.tsv"):
+        stage_times(tmp_path)
