@@ -1,6 +1,6 @@
 """Actions: what the policy's raw numbers mean, and the hand-made schedule they are residual to.
 
-A raw output a_t becomes an action in two moves (SPEC section 1):
+A raw output a_t becomes an action in two moves (docs/method.md, section 1):
 
     z_t = s z_{t-1} + (1 - s)(a_t + r_t),   z_0 = a_0 + r_0        (`Actions.smooth`)
     action = act(z_t)                                              (`Actions.squash`)

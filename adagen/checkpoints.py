@@ -1,6 +1,5 @@
 """Resumable state of a long run: written atomically, bound to the settings it belongs to."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,11 @@ def load_checkpoint(path: Path, name: str, settings: BaseModel) -> dict[str, Any
         return None
     try:
         whole = torch.load(path, weights_only=True)
+        if not isinstance(whole, dict):
+            raise TypeError("not a dictionary")
         found = (whole["name"], whole["settings"])
         state: dict[str, Any] = whole["state"]
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's reader meets damage with a dozen kinds of exception
         raise AdagenError(
             f"{path} is not a whole checkpoint ({type(error).__name__}). "
             "Delete it to start this run from the beginning."

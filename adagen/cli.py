@@ -178,7 +178,7 @@ def main() -> None:
     """Entry point: errors meant for the user are one paragraph and exit status 2."""
     try:
         app()
-    except AdagenError as error:
+    except (AdagenError, OSError) as error:
         typer.echo(f"adagen: {error}", err=True)
         sys.exit(2)
 

@@ -75,6 +75,17 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping
         )
 
 
+def difference(found: Any, expected: Any, key: str = "") -> str | None:
+    """The first key in which two JSON-like values differ, in words; None if they are equal."""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for name in {**expected, **found}:
+            here = f"{key}.{name}" if key else str(name)
+            if told := difference(found.get(name), expected.get(name), here):
+                return told
+        return None
+    return None if found == expected else f"{key} is {found!r} there and {expected!r} here"
+
+
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote, and check that it is a `kind` file.
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from adagen.errors import AdagenError
+
 
 def _key(*parts: object) -> int:
     """64 bits that depend on every part and on their order."""
@@ -82,10 +84,20 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
 
     Returns:
         (...) int64 ids, never one with probability zero.
+
+    Raises:
+        AdagenError: the logits of a draw hold NaN, +inf, or nothing but -inf.
     """
     cumulative = logits.double().softmax(-1).cumsum(-1)
     # Rounding leaves the last entry near 1, not at 1: scale so that u < total always holds.
-    target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
+    total = cumulative[..., -1:]
+    if not torch.isfinite(total).all():
+        row = int((~torch.isfinite(total)).nonzero()[0, 0])
+        raise AdagenError(
+            f"the logits of sample {row} of the batch are not finite: the generator or the policy "
+            "returned NaN or infinity. Check both files; train again if need be."
+        )
+    target = uniform.double().unsqueeze(-1) * total
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 

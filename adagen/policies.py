@@ -89,7 +89,7 @@ class StepEmbedder(nn.Module):
 
 
 class PolicyNetwork(nn.Module):
-    """The paper's policy network (SPEC section 1), for any feature grid and width.
+    """The paper's policy network (docs/method.md, section 1), for any feature grid and width.
 
     Untrained it returns zeros. Parameter names are those of the released policies, whose size is
     grid (16, 16), hidden 512, pointwise 128, first 1024, second 512.

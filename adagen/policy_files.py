@@ -7,7 +7,7 @@ from torch import nn
 
 from adagen.config import Experiment, PolicyNetworkSize
 from adagen.errors import AdagenError
-from adagen.files import load_tensors, save_tensors
+from adagen.files import difference, load_tensors, save_tensors
 from adagen.generators.base import Generator, State
 from adagen.policies import ConstantTable, PolicyNetwork
 
@@ -63,12 +63,11 @@ def load_policy(
         AdagenError: the policy was made for another experiment, settings or generator.
     """
     tensors, about = load_tensors(path, KIND)
-    for key, value in expected.items():
-        if about[key] != value:
-            raise AdagenError(
-                f"{path} was made for {key} {about[key]!r}, but here {key} is {value!r}. "
-                "Give the policy file of this experiment, or train it again."
-            )
+    if told := difference({key: about[key] for key in expected}, expected):
+        raise AdagenError(
+            f"{path} was made for something else: {told}. "
+            "Give the policy file of this experiment, or train it again."
+        )
     actor = build_actor(about["method"], generator, PolicyNetworkSize(**about["size"]))
     prefix = "actor."
     actor.load_state_dict(

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation as pure functions of tensors (SPEC section 6).
+"""Proximal policy optimisation as pure functions of tensors (docs/method.md, section 6).
 
 Trajectory tensors are (T, B) with T policy calls and B trajectories; the reward is terminal and
 gamma is 1, so the return of every call is the trajectory's reward.
@@ -56,8 +56,9 @@ def group_advantage(returns: torch.Tensor, group: int) -> torch.Tensor:
     What is left is the effect of the actions alone: labels and noises differ between groups and
     drop out. Scaled to unit standard deviation; returns (B,), result (B,).
     """
-    groups: torch.Tensor = returns.unflatten(0, (-1, group))
-    centred = (groups - groups.mean(1, keepdim=True)).flatten()
+    # In float64 the mean of equal rewards is exact: what is divided below is never their rounding.
+    groups: torch.Tensor = returns.double().unflatten(0, (-1, group))
+    centred = (groups - groups.mean(1, keepdim=True)).flatten().to(returns.dtype)
     return centred / (centred.std() + 1e-7)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise
 from adagen.policies import Policy
@@ -30,6 +31,9 @@ def rollout(
 
     Returns:
         (B, C, H, W) float32 images in [0, 1].
+
+    Raises:
+        AdagenError: an action is not finite.
     """
     state = generator.start(labels, noise)
     z = None
@@ -37,6 +41,14 @@ def rollout(
         call = torch.full_like(labels, t)
         z = generator.actions.smooth(z, policy(state.features, call), t)
         action = generator.actions.squash(z)
+        if not torch.isfinite(action).all():
+            row, column = (~torch.isfinite(action)).nonzero()[0].tolist()
+            raise AdagenError(
+                f"{generator.actions.names[column]} is not finite at call {t} of sample "
+                f"{noise.indices[row]} ({noise.purpose}, seed {noise.seed}): the policy, or the "
+                "features it was given, hold NaN or infinity. Check both files; train again if "
+                "need be."
+            )
         if watch is not None:
             watch(t, state.features, action)
         state = generator.step(state, action)

@@ -4,13 +4,13 @@ The command line and the workflow's rules are thin wrappers around these.
 """
 
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from pydantic import BaseModel
 
 from adagen.config import LEARNED, METHODS, Config, Experiment
 from adagen.data.digits import load_dataset
@@ -20,7 +20,14 @@ from adagen.evaluation.evaluate import FidMeter
 from adagen.evaluation.evaluate import evaluate as measure
 from adagen.evaluation.networks import MetricNetworks, fit_metric_networks
 from adagen.evaluation.reference import Reference
-from adagen.files import atomic_path, file_hash, save_tensors, write_json
+from adagen.files import (
+    atomic_path,
+    difference,
+    file_hash,
+    read_json,
+    save_tensors,
+    write_json,
+)
 from adagen.generators import build
 from adagen.generators.base import Generator
 from adagen.noise import seeded
@@ -36,6 +43,9 @@ from adagen.progress import progress
 from adagen.sampling import class_labels, sample_images
 from adagen.sampling import sample as draw
 
+BINDING = "belongs_to.json"
+"""In a folder of resumable state: the run, settings and files it belongs to."""
+
 
 def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) -> None:
     """Fit what `target` names: a generator, "metrics" or "reward".
@@ -45,16 +55,19 @@ def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) ->
     """
     split = load_dataset(config.dataset)
     if target == "metrics":
+        _bind(checkpoint, target, config.dataset, config.evaluation.networks)
         fit_metric_networks(config.evaluation.networks, split, checkpoint).save(out)
     elif target == "reward":
         from adagen.rewards.features import fit_reward_features, save_reward_features
 
+        _bind(checkpoint, target, config.dataset, config.reward_features)
         resume = checkpoint and checkpoint / "reward.ckpt"
         train = split.train
         features = fit_reward_features(config.reward_features, train.images, train.labels, resume)
         save_reward_features(out, features, list(train.images.shape[1:]))
     elif target in config.generators:
         settings = config.generators[target]
+        _bind(checkpoint, target, config.dataset, settings)
         backbone = build.pretrain(target, settings, split, checkpoint)
         build.save_backbone(out, target, backbone, settings, split)
     else:
@@ -110,6 +123,8 @@ def train(
         return meter.distance(sample_images(generator, policy, "validate", 0, n, training.batch))
 
     name = f"{experiment} {method} seed {seed}"
+    files = (generator_file, features, networks, reference_file)
+    _bind(checkpoint, name, config.dataset, settings, config.policy, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
@@ -140,6 +155,8 @@ def sweep(
         return meter.distance(images)[0]
 
     name, resume = f"{experiment} tuned", checkpoint and checkpoint / "search.ckpt"
+    files = (generator_file, networks, reference_file)
+    _bind(checkpoint, name, config.dataset, settings, config.sweep, *files)
     policy, trials = search(generator.actions, distance, config.sweep, name, resume)
     with atomic_path(log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
@@ -162,17 +179,16 @@ def sample(
         experiment, settings, method, generator, generator_file, policy_file
     )
     run = config.evaluation
-    bar = progress(None, f"{experiment} {method}", run.samples * len(run.seeds))
     images, actions, seconds = [], [], 0.0
-    for number, seed in enumerate(run.seeds):
-        began = time.perf_counter()
-        for batch, chosen in draw(generator, policy, "report", seed, run.samples, run.batch):
-            images.append(batch)
-            if number == 0:
-                actions.append(chosen)
-            bar.update(len(batch))
-        seconds += time.perf_counter() - began
-    bar.close()
+    with progress(None, f"{experiment} {method}", run.samples * len(run.seeds)) as bar:
+        for number, seed in enumerate(run.seeds):
+            began = time.perf_counter()
+            for batch, chosen in draw(generator, policy, "report", seed, run.samples, run.batch):
+                images.append(batch)
+                if number == 0:
+                    actions.append(chosen)
+                bar.update(len(batch))
+            seconds += time.perf_counter() - began
     total = torch.cat(images)
 
     def probe() -> torch.Tensor:
@@ -210,7 +226,17 @@ def sample(
 def evaluate(
     config: Config, networks: Path, reference_file: Path, samples: list[Path], out_dir: Path
 ) -> None:
-    """One metrics file per samples file, named after it."""
+    """One metrics file per samples file, named after it.
+
+    Raises:
+        AdagenError: two samples files have the same name, or a file doesn't belong here.
+    """
+    names = [path.stem for path in samples]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise AdagenError(
+            f"{len(twice)} samples files are called {twice[0]!r}, which would be measured into one "
+            f"{out_dir / twice[0]}.json: evaluate them in separate calls."
+        )
     measuring, real = _networks(config, networks), Reference.load(reference_file)
     for path in progress(samples, "evaluate", len(samples)):
         write_json(out_dir / f"{path.stem}.json", measure(path, measuring, real, config.evaluation))
@@ -224,7 +250,7 @@ def _experiment(
         raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
     settings = config.experiments[name]
     key = settings.generator
-    backbone = build.load_backbone(generator_file, key, config.generators[key])
+    backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
     return settings, build.build_generator(backbone, settings)
 
 
@@ -264,7 +290,37 @@ def _meter(config: Config, networks: Path, reference_file: Path) -> FidMeter:
     return FidMeter(_networks(config, networks), Reference.load(reference_file))
 
 
+def _bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
+    """Bind a folder of resumable state to a run and all that its result depends on.
+
+    Raises:
+        AdagenError: the folder holds the state of another run, other settings or other files.
+    """
+    if checkpoint is None:
+        return
+    if checkpoint.is_file():
+        raise AdagenError(f"{checkpoint} is a file, but --checkpoint takes a folder.")
+    belongs = {"run": run} | {
+        (o.stem if isinstance(o, Path) else type(o).__name__): (
+            file_hash(o) if isinstance(o, Path) else o.model_dump(mode="json")
+        )
+        for o in origins
+    }
+    path = checkpoint / BINDING
+    if not path.exists():
+        write_json(path, belongs)
+    elif told := difference(read_json(path), belongs):
+        raise AdagenError(
+            f"{checkpoint} holds the resumable state of something else: {told}. Delete it to start "
+            "afresh, give another --checkpoint, or restore what it was started with."
+        )
+
+
 def _forget(checkpoint: Path | None) -> None:
-    """Remove the resumable state of a finished stage; the folder is that stage's own."""
-    if checkpoint is not None:
-        shutil.rmtree(checkpoint, ignore_errors=True)
+    """Remove the resumable state of a finished stage, and its folder if nothing else is there."""
+    if checkpoint is None:
+        return
+    for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
+        path.unlink(missing_ok=True)
+    if not any(checkpoint.iterdir()):
+        checkpoint.rmdir()

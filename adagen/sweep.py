@@ -61,7 +61,7 @@ def search(
     def evaluate(x: np.ndarray[Any, Any]) -> float:
         if (known := next(done, None)) is not None:
             return known["fid"]
-        value = distance(static_schedule(x, actions))
+        value = float(distance(static_schedule(x, actions)))
         trials.append(
             {
                 "evaluation": len(trials) + 1,

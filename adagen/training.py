@@ -1,4 +1,4 @@
-"""Training a policy: PPO against a discriminator that learns alongside (SPEC section 6).
+"""Training a policy: PPO against a discriminator that learns alongside (docs/method.md, section 6).
 
 Every random draw is a function of (seed, update, sample), so the random state of a run is its
 update counter, and a run resumed from a checkpoint ends with the weights of one never interrupted.
@@ -6,7 +6,7 @@ update counter, and a run resumed from a checkpoint ends with the weights of one
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,8 @@ class PolicyTraining:
             # An index past the last update keeps the warm-up's noise apart from theirs.
             n = self.settings.updates
             fake = self._explore(n, self.sigma(0))
-            self._learn_reward(fake, self.settings.discriminator.warmup, n)
+            features = self.reward.features(fake.images)
+            self._learn_reward(features, fake.labels, self.settings.discriminator.warmup, n)
 
     def update(self, n: int) -> Record:
         """Rollouts, PPO epochs on them, discriminator steps on them: one line of the log."""
@@ -129,7 +130,9 @@ class PolicyTraining:
             "accuracy_heldout": self.heldout.accuracy(self.reward),
             "accuracy_fake": float((logits < 0).float().mean()),
             **diagnostics,
-            "loss_discriminator": self._learn_reward(trajectories, settings.discriminator.steps, n),
+            "loss_discriminator": self._learn_reward(
+                features, trajectories.labels, settings.discriminator.steps, n
+            ),
             **self._action_statistics(trajectories),
             "validation_fid": None,
             "validation_fid_label_free": None,
@@ -198,24 +201,25 @@ class PolicyTraining:
             self.optimiser.zero_grad()
             loss.total.backward()
             self.optimiser.step()
-        scalars = {key: float(value) for key, value in asdict(loss).items()}
         return {
-            "kl": scalars["kl"],
-            "clip_fraction": scalars["clip_fraction"],
+            "kl": loss.kl.item(),
+            "clip_fraction": loss.clip_fraction.item(),
             "explained_variance": ppo.explained_variance(old_values, returns),
             "entropy": entropy,
             "sigma": sigma,
-            "loss_policy": scalars["policy"],
-            "loss_value": scalars["value"],
+            "loss_policy": loss.policy.item(),
+            "loss_value": loss.value.item(),
         }
 
-    def _learn_reward(self, trajectories: Trajectories, steps: int, n: int) -> float:
-        real = (self.real.features, self.real.labels)
-        fake = (self.reward.features(trajectories.images), trajectories.labels)
-        loss = self.reward.learn(real, fake, steps, torch_generator("reward", self.seed, n))
+    def _learn_reward(
+        self, features: torch.Tensor, labels: torch.Tensor, steps: int, n: int
+    ) -> float:
+        """Teach the discriminator generated images, from their features and labels."""
+        real, source = (self.real.features, self.real.labels), ("reward", self.seed, n)
+        loss = self.reward.learn(real, (features, labels), steps, torch_generator(*source))
         if loss != loss:
             raise AdagenError(
-                f"the discriminator's loss is NaN at update {n}: lower its learning_rate."
+                f"the discriminator's loss is NaN {self._when(n)}: lower its learning_rate."
             )
         return loss
 
@@ -226,11 +230,14 @@ class PolicyTraining:
             "action_spread": dict(zip(names, actions.std(1).mean(0).tolist(), strict=True)),
         }
 
-    @staticmethod
-    def _finite(value: torch.Tensor, what: str, n: int) -> None:
+    def _when(self, n: int) -> str:
+        """Update n in words, counted as in the training log."""
+        return f"at update {n + 1}" if n < self.settings.updates else "in the warm-up"
+
+    def _finite(self, value: torch.Tensor, what: str, n: int) -> None:
         if not torch.isfinite(value).all():
             raise AdagenError(
-                f"{what} is not finite at update {n}. Lower training.learning_rate or "
+                f"{what} is not finite {self._when(n)}. Lower training.learning_rate or "
                 "training.sigma of this experiment; the last checkpoint holds the state before "
                 "this update."
             )

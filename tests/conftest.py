@@ -1,4 +1,4 @@
-"""Fixtures for every test: the numbers to match, where a checkout has them beside it."""
+"""Fixtures for every test: the numbers to match, where they are, and tiny generators."""
 
 import importlib.util
 import json
@@ -11,6 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from adagen import config
+from adagen.data.digits import load_dataset
+from adagen.generators import build
+from adagen.generators.base import Backbone, Generator
+from adagen.generators.maskgit import MaskgitBackbone
+from adagen.noise import seeded
 
 Golden = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
@@ -72,3 +79,73 @@ def manifest(shared: Path) -> Callable[[str], dict[str, Any]]:
         return {key: (tuple(shape), dtype) for key, (shape, dtype) in keys.items()}
 
     return load
+
+
+TINY = config.Transformer(width=16, depth=1, heads=2)
+TINY_GENERATORS: dict[str, config.Generator] = {
+    "maskgit": config.MaskgitGenerator(
+        paradigm="maskgit",
+        network=config.Transformer(width=16, depth=3, heads=2),
+        tokeniser=config.PatchTokeniser(vocabulary=16),
+    ),
+    "var": config.VarGenerator(
+        paradigm="var",
+        network=TINY,
+        scales=(1, 2, 4, 8),
+        tokeniser=config.ScaleTokeniser(channels=4, vocabulary=16),
+    ),
+    "dit": config.DitGenerator(
+        paradigm="dit",
+        network=TINY,
+        pretrain=config.Pretrain(updates=80, batch=64, learning_rate=5e-3),
+    ),
+    "sit": config.SitGenerator(paradigm="sit", network=TINY),
+}
+
+
+@pytest.fixture(params=sorted(TINY_GENERATORS))
+def family(request: pytest.FixtureRequest) -> str:
+    """Each paradigm in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone() -> Callable[[str], Backbone]:
+    """`tiny_backbone(family)`: for images (1, 8, 8) in 10 classes, the same weights at every call.
+
+    They are random, and large enough that every input shows in the output; only those of DiT are
+    fitted a little, for one that predicts anything but noise leaves [0, 1] everywhere.
+    """
+    digits = load_dataset(config.Dataset())
+    weights: dict[str, dict[str, torch.Tensor]] = {}
+
+    def make(family: str) -> Backbone:
+        settings = TINY_GENERATORS[family]
+        with seeded("tiny", family):
+            backbone = build.build_backbone(settings, (1, 8, 8), 10)
+            if family in weights:
+                backbone.load_state_dict(weights[family])
+            elif family == "dit":
+                backbone = build.pretrain("tiny", settings, digits, None)
+            else:
+                for name, parameter in backbone.named_parameters():
+                    if parameter.ndim > 1 and not name.startswith("tokeniser"):
+                        torch.nn.init.normal_(parameter, std=0.25)
+                if isinstance(backbone, MaskgitBackbone):
+                    backbone.codebook.prototypes.uniform_()
+        weights.setdefault(family, {k: v.clone() for k, v in backbone.state_dict().items()})
+        return backbone.eval().requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_generator(tiny_backbone: Callable[[str], Backbone]) -> Callable[..., Generator[Any]]:
+    """`tiny_generator(family, **experiment)`: the tiny backbone at four steps."""
+
+    def make(family: str, **settings: Any) -> Generator[Any]:
+        experiment = config.Experiment(**{"generator": family, "steps": 4, **settings})
+        return build.build_generator(tiny_backbone(family), experiment)
+
+    return make

@@ -8,7 +8,7 @@ import torch
 from adagen import config
 from adagen.data.digits import Split
 from adagen.errors import AdagenError
-from adagen.files import load_tensors, save_tensors
+from adagen.files import difference, load_tensors, save_tensors
 from adagen.fitting import fit
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.diffusion import DiffusionBackbone
@@ -30,8 +30,13 @@ ImageShape = tuple[int, int, int]
 def build_backbone(
     settings: config.Generator, image_shape: ImageShape, num_classes: int
 ) -> Backbone:
-    """The untrained networks of a generator, for images (C, H, W)."""
+    """The untrained networks of a generator, for images (C, H, W).
+
+    Raises:
+        AdagenError: patches or scales don't fit the images.
+    """
     size, dropout = settings.network, settings.pretrain.label_dropout
+    channels, side, _ = image_shape
     if isinstance(settings, config.MaskgitGenerator):
         codebook = PatchCodebook(settings.tokeniser, image_shape)
         positions = codebook.grid[0] * codebook.grid[1]
@@ -39,9 +44,14 @@ def build_backbone(
         uvit = UViT(positions, vocabulary, num_classes, size.width, size.depth, size.heads)
         return MaskgitBackbone(uvit, codebook, num_classes, dropout)
     if isinstance(settings, config.VarGenerator):
+        if settings.scales[-1] != side:
+            raise AdagenError(
+                f"the last of a generator's scales is {settings.scales[-1]}, but its token map is "
+                f"as large as the images, {side}: end scales with {side}."
+            )
         codes = settings.tokeniser
         tokeniser = MultiScaleVQVAE(
-            settings.scales, codes.vocabulary, codes.channels, codes.width, (1,), image_shape[0]
+            settings.scales, codes.vocabulary, codes.channels, codes.width, (1,), channels
         )
         network = VAR(
             settings.scales,
@@ -53,7 +63,11 @@ def build_backbone(
             size.heads,
         )
         return VarBackbone(network, tokeniser, num_classes, dropout)
-    channels, side, _ = image_shape
+    if side % settings.patch:
+        raise AdagenError(
+            f"the patch of a generator is {settings.patch}, which does not divide images of "
+            f"{side}x{side}: choose a divisor."
+        )
     dit = DiT(
         side, settings.patch, channels, num_classes, size.width, size.depth, size.heads, False
     )
@@ -139,19 +153,25 @@ def save_backbone(
     save_tensors(path, backbone.state_dict(), about)
 
 
-def load_backbone(path: Path, name: str, settings: config.Generator) -> Backbone:
+def load_backbone(
+    path: Path, name: str, settings: config.Generator, dataset: config.Dataset
+) -> Backbone:
     """Read a pretrained generator.
 
     Raises:
         AdagenError: it is another generator, or was made with other settings than the config's.
     """
     tensors, about = load_tensors(path, KIND)
-    for key, expected in (("name", name), ("settings", settings.model_dump(mode="json"))):
-        if about[key] != expected:
-            raise AdagenError(
-                f"{path} has {key} {about[key]!r}, but the config's generator {name!r} needs "
-                f"{expected!r}. Give the right file, or run `adagen pretrain {name}` again."
-            )
+    expected = {
+        "name": name,
+        "settings": settings.model_dump(mode="json"),
+        "dataset": dataset.model_dump(mode="json"),
+    }
+    if told := difference({key: about[key] for key in expected}, expected):
+        raise AdagenError(
+            f"{path} is not the config's generator {name!r}: {told}. "
+            f"Give the right file, or run `adagen pretrain {name}` again."
+        )
     backbone = build_backbone(settings, tuple(about["image_shape"]), about["num_classes"])
     backbone.load_state_dict(tensors)
     return backbone.eval().requires_grad_(False)

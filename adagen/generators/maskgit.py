@@ -1,4 +1,4 @@
-"""MaskGIT: all tokens are drawn at once, the least certain are masked again (SPEC section 4)."""
+"""MaskGIT: all tokens are drawn at once, the least certain masked again (docs/method.md, 4)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""VAR: an image drawn scale by scale, coarse to fine (SPEC section 5)."""
+"""VAR: an image drawn scale by scale, coarse to fine (docs/method.md, section 5)."""
 
 import math
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The adversarial reward: a projected discriminator that learns alongside the policy.
 
-Written from SPEC section 6: frozen features, one head a feature map with spectrally normalised
+As in docs/method.md, section 6: frozen features, one head a feature map with spectrally normalised
 convolutions over the token sequence, class-conditional by inner product; reward = sigmoid(mean of
 all logits). Each map is normalised within its own image instead of over groups of eight, so that
 the reward of an image never depends on the images scored beside it.
@@ -98,7 +98,7 @@ class AdversarialReward:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-            value = float(loss)
+            value = loss.item()
         return value
 
     def _batch(

@@ -28,6 +28,11 @@ class MaskedAutoencoder(nn.Module):
     def __init__(self, settings: RewardFeatures, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
         channels, height, width = image_shape
+        if height % settings.patch or width % settings.patch:
+            raise AdagenError(
+                f"reward_features.patch is {settings.patch}, which does not divide images of "
+                f"{height}x{width}: choose a divisor of both sides."
+            )
         self.settings, size = settings, settings.network
         self.vit = VisionTransformer(
             img_size=(height, width),

@@ -60,3 +60,28 @@ def test_times_move_on_and_stall_at_the_end():
     assert torch.allclose(sit.bound(1 - asked, 1 - now), torch.tensor([0.51, 0.8, 0.99]))
     assert torch.allclose(dit.bound(torch.tensor([0.999]), None), torch.tensor([0.99]))
     assert Handmade().guidance == 1.0
+
+
+def test_halving_the_steps_divides_the_error_by_four():
+    """Gaussian data N(m, s^2): (x - tau m) / sqrt(tau^2 s^2 + (1 - tau)^2) is constant in time."""
+    schedule, mean, spread = SCHEDULES["sit"], 0.2, 0.5
+
+    def deviation(tau):
+        return (tau**2 * spread**2 + (1 - tau) ** 2).sqrt()
+
+    def data(x, tau):  # E[data | x]
+        return mean + tau * spread**2 / deviation(tau) ** 2 * (x - tau * mean)
+
+    errors = []
+    for updates in (8, 16, 32):
+        # Evenly spaced in log(alpha / sigma), with the middle between.
+        times = torch.sigmoid(torch.linspace(-4, 4, 2 * updates + 1, dtype=torch.float64))
+        x = start = torch.full((1, 1, 1, 1), 1.3, dtype=torch.float64)
+        for s, s1, t in zip(times[:-2:2], times[1::2], times[2::2], strict=True):
+            x0 = data(x, s)
+            middle = first_half(schedule, x, x0, s, s1)
+            x = second_half(schedule, x, x0, data(middle, s1), s, s1, t)
+        first, last = times[0], times[-1]
+        exact = last * mean + deviation(last) * (start - first * mean) / deviation(first)
+        errors.append(float((x - exact).abs()))
+    assert 3.3 < errors[0] / errors[1] < 5 and 3.3 < errors[1] / errors[2] < 5

@@ -1,0 +1,47 @@
+"""What every config model is made of."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Paradigm = Literal["maskgit", "var", "dit", "sit"]
+Method = Literal["handmade", "tuned", "static", "adagen"]
+LEARNED: tuple[Method, ...] = ("static", "adagen")
+METHODS: tuple[Method, ...] = ("handmade", "tuned", *LEARNED)
+
+
+class Model(BaseModel):
+    """Base of every config model: immutable, and a key it doesn't know is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_switches(cls, data: Any) -> Any:
+        """No key is a switch; left alone, YAML's `yes` would count as the number 1."""
+        for key, value in data.items() if isinstance(data, Mapping) else ():
+            if isinstance(value, bool):
+                raise ValueError(f"{key} is {value}, but no key takes a truth value")
+        return data
+
+
+class Fit(Model):
+    """How a frozen network is fitted before any policy exists."""
+
+    updates: Positive = 1000
+    """Optimiser steps."""
+    batch: Positive = 128
+    """Images per step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Peak AdamW learning rate; cosine decay to zero."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW weight decay."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the averaged (EMA) weights, which are the ones kept."""
+    seed: int = 0
+    """Seed of batches, noise and initial weights."""

@@ -1,0 +1,176 @@
+"""Experiments: how a generator is scheduled, trained, searched and measured."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from adagen.config.base import Fit, Fraction, Model, Positive
+from adagen.config.generators import Transformer
+
+
+class PolicyNetworkSize(Model):
+    """Size of the policy network (paper scale: 512, 128, 1024, 512)."""
+
+    hidden: Positive = 64
+    """Channels of the feature grid and of the time embedding."""
+    pointwise: Positive = 32
+    """Channels after the 1x1 convolution."""
+    first: Positive = 128
+    """Width of the first dense layer."""
+    second: Positive = 64
+    """Width of the second dense layer."""
+
+
+class Discriminator(Model):
+    """The adversarial reward: spectrally normalised heads on frozen self-supervised features."""
+
+    channels: Positive = 32
+    """Channels of a head (paper scale: as many as the features)."""
+    learning_rate: float = Field(7e-4, gt=0)
+    """Adam learning rate, betas (0.5, 0.999)."""
+    batch: Positive = 256
+    """Real and fake images per step."""
+    steps: Positive = 4
+    """Steps per policy update."""
+    warmup: int = Field(200, ge=0)
+    """Steps before the first policy update."""
+
+
+class Training(Model):
+    """PPO against a discriminator that learns alongside (docs/method.md, sections 1 and 6)."""
+
+    updates: Positive = 30
+    """Policy updates, each with fresh trajectories."""
+    trajectories: Positive = 512
+    """Trajectories an update."""
+    batch: Positive = 256
+    """Trajectories generated at once; changes memory, never results."""
+    baseline: Literal["group", "value"] = "group"
+    """What a reward is compared with: the mean of trajectories that share label and noise, or
+    the value network (the paper's)."""
+    group: Positive = 8
+    """Consecutive trajectories that share label, initial noise and sampling noise. The paper's
+    setting is 1 with baseline "value"."""
+    epochs: Positive = 5
+    """Full-batch optimiser steps an update."""
+    clip: float = Field(0.2, gt=0)
+    """PPO clip range of the probability ratio."""
+    value_coefficient: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    entropy_coefficient: float = Field(0.01, ge=0)
+    """Weight of the entropy bonus (no gradient while sigma is scheduled)."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam learning rate at the start; decays linearly to a tenth."""
+    static_learning_rate: float = Field(1e-2, gt=0)
+    """The same for the learned static table, whose entries take no help from shared weights."""
+    sigma: tuple[float, float] = (0.6, 0.15)
+    """Standard deviation of the exploration in logits, first and last update (geometric)."""
+    average: float = Field(0.8, ge=0, lt=1)
+    """Decay of the averaged policy weights, which are the ones kept."""
+    validate_every: Positive = 10
+    """Updates between validation distances (for the curves; nothing is selected by them)."""
+    validate_samples: Positive = 1000
+    """Samples of a validation distance."""
+    discriminator: Discriminator = Discriminator()
+    """The reward network."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.trajectories % self.group:
+            raise ValueError(f"trajectories must be a multiple of group ({self.group})")
+        if self.baseline == "group" and self.group < 2:
+            raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
+        if min(self.sigma) <= 0:
+            raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
+        return self
+
+
+class Sweep(Model):
+    """Search for the best static schedule: CMA-ES on per-action offset and slope in logits."""
+
+    evaluations: Positive = 50
+    """Schedules tried."""
+    samples: Positive = 800
+    """Samples behind each of them: evaluations x samples is the budget, equal for all families."""
+    spread: float = Field(1.0, gt=0)
+    """Initial standard deviation of the search, in logits."""
+    seed: int = 0
+    """Seed of the search."""
+
+
+class Handmade(Model):
+    """Constants of the hand-made schedules (docs/method.md, section 1).
+
+    A family reads the ones it has.
+    """
+
+    guidance: float = Field(1.0, ge=0)
+    """w of g = c + w (c - u); MaskGIT ramps linearly towards it: w (t + 0.001) / T."""
+    temperature: float = Field(1.0, gt=0)
+    """MaskGIT: confidence temperature, decaying linearly from it: (1 - (t + 0.999) / T) of it.
+    VAR: sampling temperature."""
+    top_k: Fraction = 900 / 4096
+    """VAR: share of the vocabulary that may be drawn."""
+    top_p: Fraction = 0.96
+    """VAR: probability mass that may be drawn."""
+
+
+class Experiment(Model):
+    """One generator at one step budget."""
+
+    generator: str
+    """Key of `generators`."""
+    steps: Positive = 4
+    """Generation steps T."""
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """Constant s of the moving average over the logits of an action."""
+    handmade: Handmade = Handmade()
+    """The schedule that an untrained policy reproduces."""
+    training: Training = Training()
+    """Overrides of the top-level `training`."""
+
+
+class MetricNetworks(Model):
+    """Two networks that only measure: a classifier, and a label-free denoising autoencoder."""
+
+    width: int = Field(32, gt=0, multiple_of=8)
+    """Channels of their first layer, a multiple of 8 (group normalisation); the pooled last
+    convolution has twice as many."""
+    classifier: Fit = Fit(updates=400)
+    """How the classifier is fitted."""
+    autoencoder: Fit = Fit(updates=400, seed=1)
+    """How the autoencoder is fitted."""
+
+
+class RewardFeatures(Model):
+    """The frozen self-supervised network behind the reward: a masked autoencoder."""
+
+    network: Transformer = Transformer(width=64, depth=4)
+    """Vision transformer size."""
+    patch: Positive = 2
+    """Side of a patch in pixels."""
+    mask: float = Field(0.5, gt=0, lt=1)
+    """Share of patches hidden."""
+    fit: Fit = Fit(updates=500, seed=2)
+    """How it is fitted."""
+
+
+class Evaluation(Model):
+    """What the reported numbers are made of."""
+
+    samples: Positive = 5000
+    """Images per sampling seed."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    """Sampling seeds; the standard error is taken over them. Two at least."""
+    batch: Positive = 250
+    """Images generated at once; changes memory, never results."""
+    neighbours: Positive = 3
+    """k of the k-nearest-neighbour precision and recall."""
+    networks: MetricNetworks = MetricNetworks()
+    """The networks whose features are compared."""
+
+    @model_validator(mode="after")
+    def _an_error_needs_two(self) -> Self:
+        if len(set(self.seeds)) < 2 or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must be at least two different numbers (for a standard error)")
+        return self

@@ -1,0 +1,103 @@
+"""From config files to a checked configuration, or one clear error."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from adagen.config.base import Model
+from adagen.config.overlay import overlay
+from adagen.config.run import Config
+from adagen.errors import AdagenError
+
+
+def load_config(paths: Iterable[Path]) -> Config:
+    """Read config files, later ones laid over earlier ones, and check them.
+
+    Raises:
+        AdagenError: a file is missing or not YAML, or a key is unknown, missing or of wrong type.
+    """
+    merged: Any = {}
+    names = []
+    for path in paths:
+        names.append(str(path))
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except FileNotFoundError:
+            raise AdagenError(
+                f"{path} does not exist: give a config file, e.g. config/config.yaml"
+            ) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise AdagenError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+        if not isinstance(content, Mapping):
+            raise AdagenError(f"{path} holds {_short(content)}: `key: value` lines are expected")
+        merged = overlay(merged, content)
+    return parse_config(merged, " + ".join(names))
+
+
+def parse_config(content: Any, source: str) -> Config:
+    """Check a merged config; `source` names it in the error.
+
+    Raises:
+        AdagenError: the first problem, with its key, what was expected and what to do.
+    """
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise AdagenError(f"{source}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence or two on the first problem, and how many others there are."""
+    # A mistake in the shared training shows in every experiment too: the shortest key is its home.
+    first, *others = sorted(error.errors(include_url=False), key=lambda found: len(found["loc"]))
+    place = list(first["loc"])
+    if place[:1] == ["generators"]:
+        del place[2:3]  # pydantic names the chosen paradigm after the generator
+    if first["type"].startswith("union_tag"):
+        place.append("paradigm")
+    key, kind = ".".join(map(str, place)), first["type"]
+    if kind == "extra_forbidden":
+        text = f"unknown key {key!r}. {_advice(str(place[-1]))}"
+    elif kind in ("missing", "union_tag_not_found"):
+        text = f"key {key!r} is missing. See config/README.md for what it takes."
+    elif kind == "union_tag_invalid":
+        context = first["ctx"]
+        text = f"key {key!r} is {context['tag']!r}, but must be one of {context['expected_tags']}."
+    elif kind == "value_error":
+        where = f"key {key!r}: " if key else ""
+        text = f"{where}{first['ctx']['error']}."
+    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+        text = f"key {key!r} is {_short(first['input'])}, but a section with keys is expected."
+    else:
+        expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        text = f"key {key!r} is {_short(first['input'])}, but {expected}."
+    return text + (f" ({len(others)} more problems follow from the same files.)" if others else "")
+
+
+def _short(value: object) -> str:
+    """`value` as it was typed, cut to a length that fits an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _advice(key: str) -> str:
+    """What to do about a key that is unknown where it stands."""
+    known = _known_keys(key)
+    if known == key:
+        return "It belongs to another section: see config/README.md for every key."
+    return f"Did you mean {known!r}?" if known else "See config/README.md for every key."
+
+
+def _known_keys(key: str) -> str | None:
+    """The known key nearest in spelling to `key`, anywhere in the config."""
+    known = {field for model in _all_models(Model) for field in model.model_fields}
+    return next(iter(difflib.get_close_matches(key, known, 1)), None)
+
+
+def _all_models(model: type[Model]) -> list[type[Model]]:
+    return [model, *(found for child in model.__subclasses__() for found in _all_models(child))]

@@ -1,0 +1,125 @@
+"""The whole configuration of a run."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from adagen.config.base import METHODS, Method, Model
+from adagen.config.experiments import (
+    Evaluation,
+    Experiment,
+    PolicyNetworkSize,
+    RewardFeatures,
+    Sweep,
+    Training,
+)
+from adagen.config.generators import Dataset, Generator, VarGenerator
+from adagen.config.overlay import overlay
+
+
+class Config(Model):
+    """A whole run."""
+
+    name: str
+    """Name of the run, as it stands in reports."""
+    results: str
+    """Folder of tables, figures, metrics and policies."""
+    resources: str
+    """Folder of generators, metric networks and reference statistics."""
+    dataset: Dataset = Dataset()
+    """The images."""
+    generators: dict[str, Generator]
+    """The frozen generators, by name."""
+    experiments: dict[str, Experiment]
+    """The experiments, by name."""
+    methods: tuple[Method, ...] = METHODS
+    """Rows of the table."""
+    training_seeds: tuple[int, ...] = (0,)
+    """Seeds of the policy training."""
+    policy: PolicyNetworkSize = PolicyNetworkSize()
+    """Size of policy and value network."""
+    reward_features: RewardFeatures = RewardFeatures()
+    """The frozen features of the reward network."""
+    training: Training = Training()
+    """Defaults of every experiment's training."""
+    sweep: Sweep = Sweep()
+    """Search for the tuned static schedule."""
+    evaluation: Evaluation = Evaluation()
+    """Reported numbers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit_training(cls, data: Any) -> Any:
+        """Lay each experiment's training overrides over the top-level defaults."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
+            return data
+        shared = data.get("training", {})
+        experiments = {
+            name: {**experiment, "training": overlay(shared, experiment.get("training", {}))}
+            if isinstance(experiment, Mapping)
+            else experiment
+            for name, experiment in data["experiments"].items()
+        }
+        return {**data, "experiments": experiments}
+
+    @model_validator(mode="after")
+    def _usable_names(self) -> Self:
+        """Names become files of the results, and targets of `adagen pretrain`."""
+        for key in ("generators", "experiments"):
+            for name in getattr(self, key):
+                if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+                    raise ValueError(
+                        f"{key} has the name {name!r}, which becomes part of a path: use letters, "
+                        "digits, '_', '-' and '.' only"
+                    )
+        if reserved := {"metrics", "reward"} & set(self.generators):
+            raise ValueError(
+                f"generators has the name {min(reserved)!r}, which `adagen pretrain` takes for "
+                "another network: choose a different one"
+            )
+        if len(set(self.training_seeds)) != len(self.training_seeds) or not self.training_seeds:
+            raise ValueError("training_seeds must be at least one number, and all different")
+        return self
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Self:
+        """Too few images for a distance are refused before anything is trained for it."""
+        dimension = 2 * self.evaluation.networks.width
+        counts = {
+            "dataset.heldout": self.dataset.heldout,
+            "sweep.samples": self.sweep.samples,
+            "evaluation.samples": self.evaluation.samples,
+        }
+        for name, experiment in self.experiments.items():
+            key = f"experiments.{name}.training.validate_samples"
+            counts[key] = experiment.training.validate_samples
+        for key, count in counts.items():
+            if count <= dimension:
+                raise ValueError(
+                    f"{key} is {count}, but a Frechet distance over the {dimension} features of "
+                    f"evaluation.networks takes at least {dimension + 1} images"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, experiment in self.experiments.items():
+            if experiment.generator not in self.generators:
+                raise ValueError(
+                    f"experiments.{name}.generator is {experiment.generator!r}, which is none of "
+                    f"the generators: {', '.join(self.generators)}"
+                )
+            generator = self.generators[experiment.generator]
+            if generator.paradigm in ("dit", "sit") and experiment.steps % 2:
+                raise ValueError(
+                    f"experiments.{name}.steps is {experiment.steps}, but the second-order solver "
+                    "of dit and sit takes two evaluations an update: use an even number"
+                )
+            if isinstance(generator, VarGenerator) and experiment.steps != len(generator.scales):
+                raise ValueError(
+                    f"experiments.{name}.steps is {experiment.steps}, but its generator has "
+                    f"{len(generator.scales)} scales, one a step: make the two equal"
+                )
+        return self

@@ -1,0 +1,54 @@
+"""The smoke run: the whole DAG at its smallest, made once a session for every test that asks."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `snakemake --configfile config/smoke.yaml` has run. Only read it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a session of its own for every worker
+        base = base.parent
+    folder = base / "smoke"
+    with FileLock(base / "smoke.lock"):
+        if not (folder / "done").exists():
+            _run_smoke(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def _run_smoke(folder: Path) -> None:
+    for name in ("config", "profiles", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["snakemake", "--cores", "2", "--configfile", "config/smoke.yaml"]
+    with (folder / "output.txt").open("w") as output:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=1200,
+        )
+    assert done.returncode == 0, (folder / "output.txt").read_text()[-8000:]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the smoke run are slow; they start first, on one worker."""
+    for item in items:
+        if "smoke" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group("smoke"))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

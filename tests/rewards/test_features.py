@@ -1,0 +1,119 @@
+"""The frozen features of the reward: what they are, how they are fitted, and whose file is whose."""
+
+import pytest
+import torch
+
+from adagen.config import Dataset, Fit, RewardFeatures, Transformer
+from adagen.data.digits import load_dataset
+from adagen.errors import AdagenError
+from adagen.files import save_tensors
+from adagen.fitting import Batch
+from adagen.noise import seeded, torch_generator
+from adagen.rewards.features import (
+    MaskedAutoencoder,
+    fit_reward_features,
+    load_reward_features,
+    save_reward_features,
+)
+
+SETTINGS = RewardFeatures(
+    network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=150, batch=64, seed=2)
+)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return load_dataset(Dataset()).train.images
+
+
+def untrained() -> MaskedAutoencoder:
+    with seeded("features test"):
+        return MaskedAutoencoder(SETTINGS, (1, 8, 8)).eval()
+
+
+def test_maps_are_the_blocks_tokens_with_the_class_token_added(images):
+    network, outputs = untrained(), []
+    for block in network.vit.blocks:
+        block.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    maps = network(images[:5])
+    assert maps.shape == (5, 2, 16, 16) and not maps.requires_grad  # depth, width, 4x4 patches
+    for index, tokens in enumerate(outputs):
+        expected = (tokens[:, 1:] + tokens[:, :1]).mT
+        assert torch.allclose(maps[:, index], expected, atol=1e-6)
+
+
+def test_each_image_has_its_own_features(images):
+    network = untrained()
+    together = network(images[:9])
+    alone = torch.cat([network(images[i : i + 1]) for i in range(9)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def batch(images: torch.Tensor) -> Batch:
+    return Batch(images, torch.zeros(len(images)), torch_generator("features test"))
+
+
+def test_the_loss_is_that_of_hidden_patches(images):
+    """A perfect guess costs nothing; what is guessed at seen patches costs nothing either."""
+    network, images = untrained(), torch.full((20, 1, 8, 8), 0.25)
+    network.head.weight.data.zero_()
+    network.head.bias.data.fill_(0.25)
+    assert network.loss(batch(images)) == 0
+    network.head.bias.data.fill_(0.75)
+    assert torch.isclose(network.loss(batch(images)), torch.tensor(0.25))
+
+
+def test_hidden_patches_are_not_seen(images):
+    """The gradient of the loss reaches hidden pixels as targets only, never as input."""
+    network, seen = untrained(), []
+    network.vit.patch_embed.register_forward_hook(
+        lambda module, inputs, output: seen.append(inputs[0])
+    )
+    network.loss(batch(images[:50]))
+    patches = seen[0].unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    truth = images[:50].unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    grey, kept = (patches == 0.5).all(-1), (patches == truth).all(-1)
+    assert (grey | kept).all()
+    assert abs(grey.float().mean() - SETTINGS.mask) < 0.05
+
+
+def test_fitting_learns_to_fill_in_and_never_looks_at_labels(images):
+    fitted = fit_reward_features(SETTINGS, images, torch.zeros(len(images)), None)
+    before, after = (network.loss(batch(images[:300])) for network in (untrained(), fitted))
+    guess = images.std() ** 2  # what knowing the mean costs
+    assert after < 0.7 * guess < before
+    assert not any(p.requires_grad for p in fitted.parameters())
+    other = fit_reward_features(SETTINGS, images, torch.arange(len(images)), None)
+    assert all(torch.equal(fitted.state_dict()[k], v) for k, v in other.state_dict().items())
+
+
+def test_there_and_back(tmp_path, images):
+    path, network = tmp_path / "reward.safetensors", untrained()
+    save_reward_features(path, network, [1, 8, 8])
+    again = load_reward_features(path, SETTINGS)
+    assert torch.equal(again(images[:5]), network(images[:5]))
+    assert not again.training and not any(p.requires_grad for p in again.parameters())
+
+
+@pytest.mark.parametrize("change", [{"mask": 0.4}, {"network": Transformer(width=32, heads=2)}])
+def test_a_file_of_other_settings_is_refused(tmp_path, change):
+    path = tmp_path / "reward.safetensors"
+    save_reward_features(path, untrained(), [1, 8, 8])
+    with pytest.raises(AdagenError, match=r"reward\.safetensors .* Run `adagen pretrain reward`"):
+        load_reward_features(path, SETTINGS.model_copy(update=change))
+
+
+def test_a_file_of_another_kind_or_cut_short_is_refused(tmp_path):
+    path = tmp_path / "reward.safetensors"
+    save_tensors(path, {}, {"kind": "policy"})
+    with pytest.raises(AdagenError, match="holds a policy file where a reward features file"):
+        load_reward_features(path, SETTINGS)
+    save_reward_features(path, untrained(), [1, 8, 8])
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(AdagenError, match="truncated or damaged"):
+        load_reward_features(path, SETTINGS)
+
+
+def test_patches_that_do_not_fit_are_refused():
+    with pytest.raises(AdagenError, match=r"reward_features\.patch is 3, .* 8x8: choose a divisor"):
+        MaskedAutoencoder(SETTINGS.model_copy(update={"patch": 3}), (1, 8, 8))

@@ -1,0 +1,193 @@
+"""Mistakes in config files: one paragraph that names file and key and says what to do."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.config import load_config, parse_config
+from adagen.config.overlay import overlay
+from adagen.errors import AdagenError
+
+MINIMAL = {
+    "name": "toy",
+    "results": "results",
+    "resources": "resources",
+    "generators": {
+        "tokens": {"paradigm": "maskgit"},
+        "scales": {"paradigm": "var"},
+        "noise": {"paradigm": "dit"},
+        "flow": {"paradigm": "sit"},
+    },
+    "experiments": {"toy_t4": {"generator": "tokens"}},
+}
+
+
+def with_value(key: str, value: object) -> dict[str, object]:
+    """The minimal config with one key set, e.g. "generators.flow.network.width"."""
+    content = copy.deepcopy(MINIMAL)
+    *sections, last = key.split(".")
+    inner = content
+    for section in sections:
+        inner = inner.setdefault(section, {})
+    inner[last] = value
+    return content
+
+
+def complaint(content: object, source: str = "toy.yaml") -> str:
+    with pytest.raises(AdagenError) as caught:
+        parse_config(content, source)
+    message = str(caught.value)
+    assert message.startswith(f"{source}: ")
+    assert "\n" not in message and len(message) < 400
+    return message
+
+
+def test_the_minimal_config_is_whole():
+    config = parse_config(MINIMAL, "toy.yaml")
+    assert config.experiments["toy_t4"].steps == 4
+    assert config.methods == ("handmade", "tuned", "static", "adagen")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        # unknown keys
+        ("evalution", {}, ["unknown key 'evalution'", "'evaluation'"]),
+        ("generators.flow.network.widht", 8, ["'generators.flow.network.widht'", "'width'"]),
+        ("updates", 3, ["unknown key 'updates'", "another section", "config/README.md"]),
+        ("zzzzqqqq", 3, ["unknown key 'zzzzqqqq'", "config/README.md"]),
+        ("training.sigmas", [1, 1], ["'training.sigmas'", "'sigma'"]),
+        # wrong types and ranges
+        ("experiments.toy_t4.steps", "four", ["'experiments.toy_t4.steps' is 'four'", "integer"]),
+        ("experiments.toy_t4.steps", 0, ["'experiments.toy_t4.steps' is 0", "greater than 0"]),
+        ("experiments.toy_t4.steps", True, ["experiments.toy_t4", "steps is True"]),
+        ("experiments.toy_t4.handmade.guidance", float("nan"), ["guidance", "finite"]),
+        ("experiments.toy_t4.smoothing", 1, ["'experiments.toy_t4.smoothing' is 1", "less than 1"]),
+        ("experiments.toy_t4", None, ["'experiments.toy_t4' is None", "section"]),
+        ("experiments", [1], ["'experiments' is [1]", "section"]),
+        ("training", 3, ["'training' is 3", "section"]),
+        ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
+        ("dataset.name", "cats", ["'dataset.name' is 'cats'", "'digits'"]),
+        # paradigms and generators
+        ("generators.flow.paradigm", "gan", ["'generators.flow.paradigm' is 'gan'", "'sit'"]),
+        ("generators.flow", {}, ["'generators.flow.paradigm' is missing"]),
+        ("experiments.toy_t4.generator", "gone", ["toy_t4.generator is 'gone'", "tokens, scales"]),
+        # what a generator or its solver can't do
+        ("experiments.odd", {"generator": "noise", "steps": 5}, ["odd.steps is 5", "even"]),
+        ("experiments.odd", {"generator": "flow", "steps": 3}, ["odd.steps is 3", "even"]),
+        ("experiments.v", {"generator": "scales", "steps": 5}, ["v.steps is 5", "4 scales"]),
+        ("generators.scales.scales", [8], ["'generators.scales'", "[8]", "at least two"]),
+        ("generators.scales.scales", [1, 4, 2, 8], ["'generators.scales'", "larger than the last"]),
+        ("generators.tokens.network.width", 66, ["generators.tokens.network", "heads (4)"]),
+        ("generators.noise.network", {"width": 6, "heads": 2}, ["generators.noise", "of 4"]),
+        ("generators.scales.tokeniser.width", 48, ["scales.tokeniser.width' is 48", "of 32"]),
+        # numbers that make no sense together
+        ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
+        ("training.group", 1, ["'training'", "group is 1"]),
+        ("training.sigma", [0.5, 0], ["'training'", "sigma must be positive"]),
+        ("evaluation.seeds", [1, 1], ["'evaluation'", "two different numbers"]),
+        ("training_seeds", [], ["training_seeds", "at least one"]),
+        ("training_seeds", [0, 0], ["training_seeds", "all different"]),
+        ("evaluation.samples", 64, ["evaluation.samples is 64", "at least 65"]),
+        ("sweep.samples", 10, ["sweep.samples is 10", "at least 65"]),
+        ("experiments.toy_t4.training.validate_samples", 9, ["toy_t4.training.validate_samples"]),
+        # names that would become paths or other targets
+        ("experiments.a/b", {"generator": "tokens"}, ["experiments", "'a/b'", "path"]),
+        ("experiments.", {"generator": "tokens"}, ["experiments", "''", "path"]),
+        ("generators.metrics", {"paradigm": "sit"}, ["'metrics'", "choose a different one"]),
+    ],
+)  # fmt: skip
+def test_one_paragraph_names_the_key_and_what_to_do(key, value, told):
+    message = complaint(with_value(key, value))
+    for part in told:
+        assert part in message
+
+
+@pytest.mark.parametrize("key", ["name", "results", "generators", "experiments"])
+def test_missing_keys(key):
+    content = {name: value for name, value in MINIMAL.items() if name != key}
+    assert f"key '{key}' is missing" in complaint(content)
+
+
+def test_a_mistake_in_the_shared_training_is_told_where_it_stands():
+    assert "unknown key 'training.updatez'" in complaint(with_value("training.updatez", 3))
+
+
+def test_experiments_inherit_the_training_key_by_key():
+    content = with_value("training", {"updates": 7, "discriminator": {"steps": 3, "channels": 5}})
+    own = {"epochs": 2, "discriminator": {"steps": 9}}
+    content["experiments"]["own_t4"] = {"generator": "tokens", "training": own}
+    config = parse_config(content, "toy.yaml")
+    plain, changed = (config.experiments[name].training for name in ("toy_t4", "own_t4"))
+    assert plain == config.training
+    assert (changed.updates, changed.epochs) == (7, 2)
+    assert (changed.discriminator.steps, changed.discriminator.channels) == (9, 5)
+
+
+def test_later_files_are_laid_over_earlier_ones(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
+    above.write_text("training: {updates: 9}\nexperiments: {more_t8: {generator: flow, steps: 8}}")
+    config = load_config([below, above])
+    assert (config.training.updates, config.training.epochs) == (9, 2)
+    assert list(config.experiments) == ["toy_t4", "more_t8"]
+    assert config.experiments["more_t8"].training.updates == 9
+
+
+def test_an_error_names_every_file_it_may_stand_in(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(yaml.safe_dump(MINIMAL))
+    above.write_text("experiments: {toy_t4: {stepz: 8}}")
+    with pytest.raises(AdagenError, match=r"below\.yaml \+ .*above\.yaml: unknown key .*'steps'"):
+        load_config([below, above])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: [unclosed", "cannot be read as YAML"),
+        ("a: 1\n b: 2", "cannot be read as YAML"),
+        ("- a\n- list", "`key: value`"),
+        ("just words", "`key: value`"),
+        ("", "key 'name' is missing"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+    ],
+)
+def test_files_that_are_no_config(tmp_path, text, told):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(AdagenError) as caught:
+        load_config([path])
+    message = str(caught.value)
+    assert told in message and str(path) in message and "\n" not in message
+
+
+def test_a_missing_file_or_a_folder(tmp_path):
+    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist: give a config file"):
+        load_config([tmp_path / "gone.yaml"])
+    with pytest.raises(AdagenError, match="cannot be read as YAML"):
+        load_config([tmp_path])
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "config").glob("*.yaml")))
+def test_configs_of_the_repository_are_valid(path):
+    load_config([path.parent / "config.yaml", path])
+
+
+trees = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
+)
+
+
+@given(trees, trees, trees)
+def testoverlay_is_associative_and_keeps_what_is_not_overlaid(below, middle, above):
+    left = overlay(overlay(below, middle), above)
+    if isinstance(middle, dict):
+        assert left == overlay(below, overlay(middle, above))
+    assert overlay(below, below) == below
+    if isinstance(below, dict):
+        assert overlay(below, {}) == below

@@ -1,0 +1,386 @@
+"""Training a policy on a toy whose best schedule is known, and on a real one for exactness."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import nn
+
+from adagen.actions import SIGMOID, Actions
+from adagen.config import (
+    Discriminator,
+    Fit,
+    PolicyNetworkSize,
+    RewardFeatures,
+    Training,
+    Transformer,
+)
+from adagen.data.digits import Images
+from adagen.errors import AdagenError
+from adagen.generators.base import Generator, State
+from adagen.noise import SampleNoise, seeded
+from adagen.policy_files import build_actor, build_critic
+from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.features import MaskedAutoencoder
+from adagen.rollout import rollout
+from adagen.training import PolicyTraining
+
+SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SETTINGS = Training(
+    updates=40,
+    trajectories=128,
+    batch=128,
+    group=8,
+    sigma=(0.5, 0.2),
+    learning_rate=1e-2,
+    static_learning_rate=5e-2,
+    validate_every=1000,
+    discriminator=Discriminator(batch=16, steps=1, warmup=0),
+)
+FIELDS = {
+    "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
+    "accuracy_fake", "loss_discriminator", "kl", "clip_fraction", "explained_variance", "entropy",
+    "sigma", "loss_policy", "loss_value", "action_mean", "action_spread", "seconds",
+    "validation_fid", "validation_fid_label_free",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ToyState(State):
+    hidden: torch.Tensor
+    taken: torch.Tensor
+
+
+class Toy(Generator[ToyState]):
+    """Two levels between 0 and 1 are to be chosen; a sample's hidden sign shows in its features.
+
+    Its image is (sign, first level, second level, 0) as a 2x2 picture.
+    """
+
+    actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
+    grid, feature_width, num_classes, nfe = (2, 2), 4, 3, 2
+
+    def start(self, labels, noise):
+        hidden = noise.uniform("hidden").round()
+        return self._state(0, labels, noise, hidden, torch.zeros(len(labels), 0))
+
+    def step(self, state, action):
+        taken = torch.cat([state.taken, action], dim=1)
+        return self._state(state.call + 1, state.labels, state.noise, state.hidden, taken)
+
+    def decode(self, state):
+        zero = torch.zeros_like(state.hidden)
+        pixels = [state.hidden, *state.taken.unbind(1), zero]
+        return torch.stack(pixels, dim=1).view(-1, 1, 2, 2)
+
+    @staticmethod
+    def _state(call, labels, noise, hidden, taken):
+        sign = (2 * hidden - 1).view(-1, 1, 1)
+        features = sign * torch.linspace(-1, 1, 16).view(1, 4, 4)
+        return ToyState(call, labels, noise, features, hidden, taken)
+
+
+class ToyReward:
+    """Pays for levels near a target; the interface of the adversarial reward."""
+
+    def __init__(self, adaptive: bool = True, broken_at: int | None = None) -> None:
+        self.adaptive, self.broken_at, self.scored = adaptive, broken_at, 0
+
+    def features(self, images):
+        return images.flatten(1)
+
+    def logits(self, features, labels):
+        if features.shape[0] == 1:  # the pools of "real" images
+            return torch.ones(1)
+        self.scored += 1
+        hidden, levels = features[:, 0], features[:, 1:3]
+        target = 0.2 + 0.6 * hidden if self.adaptive else torch.full_like(hidden, 0.8)
+        error = (levels - target.unsqueeze(1)).square().mean(1)
+        return 2 - 20 * error + (math.nan if self.scored == self.broken_at else 0)
+
+    def learn(self, real, fake, steps, generator):
+        return 0.5
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
+
+
+def toy_training(method: str, reward=None, **changes) -> PolicyTraining:
+    settings, generator = SETTINGS.model_copy(update=changes), Toy()
+    with seeded("toy", method):
+        actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
+    rate = settings.static_learning_rate if method == "static" else settings.learning_rate
+    reward = reward or ToyReward()
+    return PolicyTraining(generator, actor, critic, reward, ONE, ONE, settings, rate, seed=0)
+
+
+def no_validation(policy: nn.Module) -> tuple[float, float]:
+    return 1.0, 2.0
+
+
+def pay(policy: nn.Module, reward: ToyReward) -> float:
+    """Mean reward of the policy without exploration, on samples it has not been trained on."""
+    labels = torch.zeros(200, dtype=torch.int64)
+    images = rollout(Toy(), policy, labels, SampleNoise("report", 0, range(200)))
+    return float(reward.logits(reward.features(images), labels).sigmoid().mean())
+
+
+def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
+    paid = {}
+    for method in ("static", "adagen"):
+        run = toy_training(method)
+        assert math.isclose(pay(run.actor, ToyReward()), _sigmoid(2 - 20 * 0.09), rel_tol=1e-4)
+        run.run("toy", no_validation, None)
+        paid[method] = pay(run.average.module, ToyReward())
+    # The best that never looks is the middle, 0.3 from both targets; the best that looks hits them.
+    assert paid["static"] < _sigmoid(2 - 20 * 0.09) + 0.01
+    assert paid["adagen"] > 0.95 * _sigmoid(2)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+@pytest.mark.parametrize("baseline", ["group", "value"])
+def test_static_finds_an_optimum_that_needs_no_looking(baseline):
+    reward = ToyReward(adaptive=False)
+    run = toy_training("static", reward, baseline=baseline)
+    records = run.run("toy", no_validation, None)
+    assert pay(run.average.module, reward) > 0.97 * _sigmoid(2)
+    assert records[-1]["reward"] > records[0]["reward"] + 0.2
+    level = run.average.module.table.sigmoid()
+    assert (level - 0.8).abs().max() < 0.08
+
+
+class Luck(ToyReward):
+    """Pays for the hidden sign alone: no action has any part in it."""
+
+    def logits(self, features, labels):
+        return 4 * features[:, 0] - 2
+
+
+def test_the_group_baseline_gives_actions_no_credit_for_luck():
+    """Trajectories of one group share their noise, hence their luck; nothing is left to learn."""
+    run = toy_training("static", Luck(), updates=5)
+    records = run.run("toy", no_validation, None)
+    assert run.actor.table.abs().max() == 0
+    assert all(record["within_share"] == 0 for record in records)
+    other = toy_training("static", Luck(), updates=5, baseline="value")
+    other.run("toy", no_validation, None)
+    assert other.actor.table.abs().max() > 0.01
+
+
+def test_the_value_network_learns_what_the_features_tell():
+    run = toy_training("adagen", Luck(), baseline="value")
+    records = run.run("toy", no_validation, None)
+    assert records[0]["explained_variance"] < 0.2
+    assert records[-1]["explained_variance"] > 0.8
+
+
+def test_records_have_the_fields_of_a_training_log():
+    validated = []
+
+    def validate(policy: nn.Module) -> tuple[float, float]:
+        validated.append({k: v.clone() for k, v in policy.state_dict().items()})
+        return 1.5, 2.5
+
+    run = toy_training("static", updates=7, validate_every=3)
+    records = run.run("toy", validate, None)
+    assert all(set(record) == FIELDS for record in records)
+    assert [record["update"] for record in records] == list(range(1, 8))
+    # Every third and the last.
+    fids = [record["validation_fid"] for record in records]
+    assert fids == [None, None, 1.5, None, None, 1.5, 1.5]
+    assert records[2]["validation_fid_label_free"] == 2.5
+    assert torch.equal(validated[-1]["table"], run.average.module.table)
+    for record in records:
+        json.dumps(record, allow_nan=False)
+        assert set(record["action_mean"]) == set(record["action_spread"]) == {"level"}
+        assert 0 <= record["within_share"] <= 1 and 0 <= record["clip_fraction"] <= 1
+        assert record["kl"] >= -1e-6
+    # Exploration decays geometrically from one given value to the other, and is what is drawn.
+    sigmas = [record["sigma"] for record in records]
+    assert math.isclose(sigmas[0], 0.5) and math.isclose(sigmas[-1], 0.2)
+    assert math.isclose(sigmas[3], math.sqrt(0.5 * 0.2))
+    spread = records[0]["action_spread"]["level"]  # of sigmoid(N(0, sigma^2)), nearly linear
+    assert abs(spread - 0.25 * 0.5) < 0.02
+
+
+def test_the_average_is_kept_not_the_last():
+    run = toy_training("static", updates=4, average=0.5)
+    tables = []
+
+    def remember(policy: nn.Module) -> tuple[float, float]:
+        tables.append(run.actor.table.detach().clone())
+        return 0.0, 0.0
+
+    run.settings = run.settings.model_copy(update={"validate_every": 1})
+    run.run("toy", remember, None)
+    expected = tables[0]
+    for table in tables[1:]:
+        expected = 0.5 * expected + 0.5 * table
+    assert torch.allclose(run.average.module.table, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [32, 100])
+def test_batches_of_generation_change_nothing(batch):
+    whole = toy_training("adagen", updates=3)
+    parts = toy_training("adagen", updates=3, batch=batch)
+    whole.run("toy", no_validation, None)
+    parts.run("toy", no_validation, None)
+    for key, value in whole.actor.state_dict().items():
+        assert torch.allclose(parts.actor.state_dict()[key], value, atol=1e-4), key
+
+
+# NaN stops the run and says where.
+
+
+def test_nan_in_the_reward():
+    run = toy_training("static", ToyReward(broken_at=3))
+    with pytest.raises(AdagenError, match=r"the reward is not finite at update 3\. Lower"):
+        run.run("toy", no_validation, None)
+
+
+def test_nan_in_an_image(monkeypatch):
+    run = toy_training("static")
+    decode = run.generator.decode
+    monkeypatch.setattr(run.generator, "decode", lambda state: decode(state) * math.nan)
+    with pytest.raises(AdagenError, match="an image is not finite at update 1"):
+        run.run("toy", no_validation, None)
+
+
+def test_nan_in_the_warm_up(monkeypatch):
+    run = toy_training("static", discriminator=Discriminator(warmup=3))
+    monkeypatch.setattr(run.reward, "learn", lambda *_: math.nan)
+    with pytest.raises(AdagenError, match="discriminator's loss is NaN in the warm-up"):
+        run.run("toy", no_validation, None)
+
+
+def test_nan_in_the_value_network():
+    run = toy_training("static")
+    next(run.critic.parameters()).data.fill_(math.nan)
+    with pytest.raises(AdagenError, match="the PPO loss is not finite at update 1"):
+        run.run("toy", no_validation, None)
+
+
+def test_nan_in_the_policy():
+    run = toy_training("static")
+    run.actor.table.data.fill_(math.nan)
+    with pytest.raises(AdagenError, match="level is not finite at call 0"):
+        run.run("toy", no_validation, None)
+
+
+# A killed run ends as an uninterrupted one: with a real generator and discriminator.
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+REAL = replace(
+    ONE, images=torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
+    labels=torch.arange(40) % 10,
+)  # fmt: skip
+REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
+SHORT = SETTINGS.model_copy(
+    update={
+        "updates": 4,
+        "trajectories": 32,
+        "epochs": 2,
+        "validate_every": 2,
+        "discriminator": Discriminator(channels=8, batch=16, steps=2, warmup=3),
+    }
+)
+
+
+def real_training(generator, method: str) -> PolicyTraining:
+    with seeded("real", method):
+        actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
+        features = MaskedAutoencoder(REWARD, (1, 8, 8)).eval().requires_grad_(False)
+        reward = AdversarialReward(features, 10, SHORT.discriminator)
+    return PolicyTraining(generator, actor, critic, reward, REAL, REAL, SHORT, 1e-2, seed=0)
+
+
+def without_time(records):
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
+
+
+def flat(tree):
+    """The leaves of a state, by path."""
+    if not isinstance(tree, dict | list):
+        return {"": tree}
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {f"{k}/{path}": leaf for k, inner in items for path, leaf in flat(inner).items()}
+
+
+@pytest.mark.parametrize("method", ["static", "adagen"])
+@pytest.mark.parametrize("kill", ["in the 1st update", "in the 3rd update", "while validating"])
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, tiny_generator, method, kill):
+    checkpoint = tmp_path / "training.ckpt"
+    generator = tiny_generator("sit")
+    killed = real_training(generator, method)
+    learn, steps = killed.reward.learn, iter(range(100))
+
+    def dies(*arguments):
+        if next(steps) == {"in the 1st update": 1, "in the 3rd update": 3}.get(kill):
+            raise Killed
+        return learn(*arguments)
+
+    def validate(policy):
+        if kill == "while validating":
+            raise Killed
+        return 1.0, 2.0
+
+    killed.reward.learn = dies
+    with pytest.raises(Killed):
+        killed.run("real", validate, checkpoint)
+
+    resumed, whole = real_training(generator, method), real_training(generator, method)
+    records = resumed.run("real", no_validation, checkpoint)
+    expected = whole.run("real", no_validation, None)
+    assert len(records) == 4
+    assert without_time(records) == without_time(expected)
+    state, wanted = ({**run.state_dict(), "records": []} for run in (resumed, whole))
+    state, wanted = flat(state), flat(wanted)
+    assert state.keys() == wanted.keys() and len(state) > 20
+    for path, leaf in wanted.items():
+        same = torch.equal(state[path], leaf) if torch.is_tensor(leaf) else state[path] == leaf
+        assert same, path
+
+    # Run once more, the finished run has nothing left to do.
+    again = real_training(generator, method)
+    assert without_time(again.run("real", None, checkpoint)) == without_time(expected)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, tiny_generator):
+    checkpoint = tmp_path / "training.ckpt"
+    real_training(tiny_generator("sit"), "static").run("real", no_validation, checkpoint)
+    with pytest.raises(AdagenError, match=r"training\.ckpt was written by another run"):
+        real_training(tiny_generator("sit"), "static").run("other", no_validation, checkpoint)
+
+
+def test_the_warm_up_teaches_the_discriminator_before_anyone_is_paid(tiny_generator):
+    run = real_training(tiny_generator("sit"), "static")
+    before = {k: v.clone() for k, v in run.reward.heads.state_dict().items()}
+    actor = run.actor.table.detach().clone()
+    run.warm_up()
+    assert any(not torch.equal(before[k], v) for k, v in run.reward.heads.state_dict().items())
+    assert torch.equal(run.actor.table, actor)
+
+
+def test_seeds_make_different_trainings(tiny_generator):
+    tables = []
+    for seed in (0, 0, 1):
+        run = real_training(tiny_generator("sit"), "static")
+        run.seed = seed
+        run.run("real", no_validation, None)
+        tables.append(run.actor.table.detach())
+    assert torch.equal(tables[0], tables[1]) and not torch.equal(tables[0], tables[2])

@@ -1,0 +1,92 @@
+"""A checkout to run the workflow in, as a user would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Run = subprocess.CompletedProcess[str]
+
+
+class Checkout:
+    """A copy of what the workflow consists of, and commands run in it."""
+
+    def __init__(self, folder: Path, stub: bool) -> None:
+        self.folder, self.commands = folder, [str(Path(sys.executable).parent)]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("Snakefile", "dvc.yaml", "environment.yml", ".dvcignore", ".gitignore"):
+            shutil.copy(ROOT / name, folder)
+        for name in ("config", "profiles", "workflow"):
+            shutil.copytree(ROOT / name, folder / name)
+        (folder / ".dvc").mkdir()
+        for name in ("config", ".gitignore"):
+            shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
+        if stub:
+            self.commands.insert(0, str(folder.parent / f"{folder.name}-bin"))
+            command = Path(self.commands[0], "adagen")
+            command.parent.mkdir()
+            shutil.copy(Path(__file__).with_name("stub.sh"), command)
+            command.chmod(0o755)
+
+    def run(self, *command: str, check: bool = True) -> Run:
+        """Run a command; unless told not to, fail with its output if it fails."""
+        path = os.pathsep.join([*self.commands, os.environ["PATH"]])
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PATH": path},
+            text=True,
+            capture_output=True,
+            timeout=900,
+        )
+        assert not check or done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        return done
+
+    def snakemake(self, *options: str, check: bool = True) -> Run:
+        return self.run("snakemake", "--cores", "2", *options, check=check)
+
+    def planned(self, *options: str) -> dict[str, int]:
+        """Jobs that Snakemake would run, by rule."""
+        output = self.snakemake("--dry-run", *options).stdout
+        stats = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+        if stats is None:
+            assert "Nothing to be done" in output
+            return {}
+        return {rule: int(count) for rule, count in map(str.split, stats[1].splitlines())}
+
+    def files(self) -> set[Path]:
+        return {path for path in self.folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout in which nothing has run, with stages that do nothing but write their outputs."""
+    return Checkout(tmp_path / "checkout", stub=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The same, after a whole run of the default config. For dry runs: don't change it."""
+    checkout = Checkout(tmp_path_factory.mktemp("finished") / "checkout", stub=True)
+    checkout.snakemake("all")
+    return checkout
+
+
+@pytest.fixture
+def commit(checkout: Checkout) -> Callable[[], None]:
+    """Make the checkout a git repository, and commit what isn't ignored."""
+    checkout.run("git", "init", "--quiet")
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+
+    def commit() -> None:
+        checkout.run("git", "add", "--all")
+        checkout.run("git", *who, "commit", "--quiet", "--message", "state")
+
+    commit()
+    return commit

@@ -1,0 +1,71 @@
+"""What Snakemake plans: everything at first, and later only what depends on a change."""
+
+import pytest
+
+EVALUATED = {
+    "evaluate": 4,
+    "table": 1,
+    "figure_fid": 1,
+    "figure_samples": 1,
+    "figure_schedule": 1,
+    "all": 1,
+}
+LEARNED = {"train": 8, "sample": 8, "figure_training": 1}
+SEARCHED = {"sweep": 4, "sample": 4, "figure_sweep": 1}
+FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
+
+
+def test_first_run_makes_everything(checkout) -> None:
+    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, "sample": 16}
+    assert checkout.planned("--configfile", "config/smoke.yaml") == everything
+
+
+def test_finished_run_has_nothing_to_do(finished) -> None:
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        ("training={updates: 7}", {**LEARNED, **EVALUATED}),
+        ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
+        ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED}),
+        ("evaluation={samples: 700}", {**EVALUATED, "sample": 16}),
+        (
+            "evaluation={neighbours: 4}",
+            {k: v for k, v in EVALUATED.items() if k[7:] not in ("samples", "schedule")},
+        ),
+        ("training={batch: 64}", {}),
+        (
+            "experiments={digits_sit_t4: {training: {updates: 7}}}",
+            {**EVALUATED, "evaluate": 1, "train": 2, "sample": 2, "figure_training": 1},
+        ),
+        (
+            "generators={sit: {pretrain: {updates: 7}}}",
+            {
+                **EVALUATED,
+                "pretrain": 1,
+                "train": 2,
+                "sweep": 1,
+                "sample": 4,
+                "evaluate": 1,
+                "figure_training": 1,
+                "figure_sweep": 1,
+            },
+        ),
+        ("training_seeds=[0, 1]", {**LEARNED, **EVALUATED}),
+    ],
+)
+def test_change_plans_only_what_depends_on_it(finished, change: str, planned: dict) -> None:
+    assert finished.planned("--config", change) == planned
+
+
+def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:
+    """A clone holds tables of an earlier run; asked for the networks too, they are made anew."""
+    checkout.snakemake("all")
+    commit()
+    checkout.run("git", "clean", "--quiet", "-d", "--force", "-x")
+    assert (checkout.folder / "results" / "tables" / "fid.csv").exists()
+    policies = {"train": 8, "sweep": 4}
+    expected = {**FROZEN, **policies, "sample": 16, "evaluate": 4, "table": 1, "pretrained": 1}
+    assert checkout.planned("results/tables/fid.csv", "pretrained") == expected

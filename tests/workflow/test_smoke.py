@@ -1,0 +1,51 @@
+"""The whole DAG with the real stages, at its smallest."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+METHODS = ["handmade", "tuned", "static", "adagen"]
+
+
+def test_table_has_a_row_per_experiment_and_method(smoke: Path) -> None:
+    with (smoke / "results/smoke/tables/fid.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 16
+    assert {row["paradigm"] for row in rows} == {"maskgit", "var", "dit", "sit"}
+    assert {row["method"] for row in rows} == set(METHODS)
+    assert all(float(row["fid"]) > 0 and float(row["fid_se"]) >= 0 for row in rows)
+
+
+def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
+    logs = {path.relative_to(smoke / "logs/smoke") for path in smoke.glob("logs/smoke/**/*.log")}
+    times = {
+        path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
+        for path in smoke.glob("benchmarks/smoke/**/*.tsv")
+    }
+    assert logs == times and len(logs) == 45
+
+
+def test_figures_are_pdf_and_png(smoke: Path) -> None:
+    figures = {path.name for path in (smoke / "results/smoke/figures").iterdir()}
+    kinds = ["samples", "schedule", "training", "fid", "sweep"]
+    assert figures == {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png")}
+
+
+def test_no_resumable_state_is_left(smoke: Path) -> None:
+    assert not [path for path in smoke.glob("resources/smoke/resume/**/*") if path.is_file()]
+
+
+def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> None:
+    snakemake = Path(sys.executable).with_name("snakemake")
+    report = tmp_path / "report.html"
+    done = subprocess.run(
+        [snakemake, "--configfile", "config/smoke.yaml", "--report", report],
+        cwd=smoke,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    content = report.read_text()
+    for name in ("fid.csv", "samples.png", "schedule.pdf", "training.png", "sweep.png"):
+        assert name in content

@@ -1,0 +1,32 @@
+# The best static schedule that search finds, with the same budget of samples for every family.
+
+
+rule sweep:
+    input:
+        generator=generator_file,
+        networks=rules.metric_networks.output.networks,
+        reference=rules.reference.output.statistics,
+    output:
+        policy=ensure("<results>/{experiment}/policy/tuned.safetensors", non_empty=True),
+        history=ensure("<results>/{experiment}/policy/tuned.csv", non_empty=True),
+    log:
+        "<logs>/sweep/{experiment}.log",
+    benchmark:
+        "<benchmarks>/sweep/{experiment}.tsv"
+    priority: 30
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=sweep_depends,
+        checkpoint=resume_folder,
+    shell:
+        "adagen sweep --config {params.config:q} --experiment {wildcards.experiment:q}"
+        " --generator {input.generator:q} --networks {input.networks:q}"
+        " --reference {input.reference:q} --out {output.policy:q} --log {output.history:q}"
+        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"

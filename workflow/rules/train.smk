@@ -1,0 +1,38 @@
+# A learned policy: AdaGen (features and step), or the learned static table (step only).
+
+
+# The longest jobs after pretraining, so they start as soon as they can.
+rule train:
+    input:
+        generator=generator_file,
+        features=rules.reward_features.output.features,
+        networks=rules.metric_networks.output.networks,
+        reference=rules.reference.output.statistics,
+    output:
+        policy=ensure(
+            "<results>/{experiment}/policy/{method}_seed{seed}.safetensors", non_empty=True
+        ),
+        history=ensure("<results>/{experiment}/policy/{method}_seed{seed}.jsonl", non_empty=True),
+    log:
+        "<logs>/train/{experiment}/{method}_seed{seed}.log",
+    benchmark:
+        "<benchmarks>/train/{experiment}/{method}_seed{seed}.tsv"
+    priority: 40
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=train_depends,
+        checkpoint=resume_folder,
+    shell:
+        "adagen train --config {params.config:q} --experiment {wildcards.experiment:q}"
+        " --method {wildcards.method:q} --seed {wildcards.seed:q}"
+        " --generator {input.generator:q} --features {input.features:q}"
+        " --networks {input.networks:q} --reference {input.reference:q}"
+        " --out {output.policy:q} --log {output.history:q}"
+        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
