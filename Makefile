@@ -2,7 +2,7 @@
 # versions of requirements.lock. They expect Python 3.11 or later, git and make.
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 INSTALLED := $(VENV)/.installed
 SCHEMA := workflow/schemas/config.schema.json
 
@@ -29,10 +29,12 @@ check: $(INSTALLED)
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	python workflow/scripts/config_schema.py | diff $(SCHEMA) -
+	python -m adagen.config_docs | diff config/README.md -
 
-# After a change of adagen/config.py.
+# After a change of adagen/config/: what is generated from it.
 schema: $(INSTALLED)
 	python workflow/scripts/config_schema.py > $(SCHEMA)
+	python -m adagen.config_docs > config/README.md
 
 # Newest versions in requirements.lock and environment.yml, after a change of pyproject.toml.
 lock:

@@ -1,7 +1,7 @@
 """`adagen <stage>`: every stage by hand, and what every workflow rule calls.
 
-The stages import torch only when they run, so that `adagen --help` and a mistyped option answer
-at once.
+What imports torch is imported only once the config is read, so that `adagen --help` and a mistake
+in an option or the config answer at once.
 """
 
 import sys
@@ -46,17 +46,19 @@ def pretrain(
     checkpoint: Checkpoint = None,
 ) -> None:
     """Fit a frozen network: a generator, the metric networks, or the reward's features."""
+    settings = load_config(config)
     from adagen import stages
 
-    stages.pretrain(load_config(config), target, out, checkpoint)
+    stages.pretrain(settings, target, out, checkpoint)
 
 
 @app.command()
 def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
     """Compute the statistics of the real images that generated ones are compared with."""
+    settings = load_config(config)
     from adagen import stages
 
-    stages.reference(load_config(config), networks, out)
+    stages.reference(settings, networks, out)
 
 
 @app.command()
@@ -74,9 +76,9 @@ def train(
     checkpoint: Checkpoint = None,
 ) -> None:
     """Train a policy with PPO against a discriminator that learns alongside."""
+    settings = load_config(config)
     from adagen import stages
 
-    settings = load_config(config)
     stages.train(
         settings,
         experiment,
@@ -104,9 +106,9 @@ def sweep(
     checkpoint: Checkpoint = None,
 ) -> None:
     """Search for the best static schedule."""
+    settings = load_config(config)
     from adagen import stages
 
-    settings = load_config(config)
     stages.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
 
 
@@ -122,9 +124,10 @@ def sample(
     ] = None,
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
+    settings = load_config(config)
     from adagen import stages
 
-    stages.sample(load_config(config), experiment, method, generator, policy, out)
+    stages.sample(settings, experiment, method, generator, policy, out)
 
 
 @app.command()
@@ -136,9 +139,10 @@ def evaluate(
     out_dir: Annotated[Path, typer.Option(help="Folder for one metrics file per samples file.")],
 ) -> None:
     """Measure generated images."""
+    settings = load_config(config)
     from adagen import stages
 
-    stages.evaluate(load_config(config), networks, reference, samples, out_dir)
+    stages.evaluate(settings, networks, reference, samples, out_dir)
 
 
 @app.command()
@@ -149,9 +153,9 @@ def table(
     latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
 ) -> None:
     """Gather metrics in a table, with paired differences."""
+    load_config(config)
     from adagen.paper.tables import fid_table, write_table
 
-    load_config(config)
     write_table(fid_table(metrics), out, latex)
 
 
@@ -166,9 +170,9 @@ def figure(
     png: Annotated[Path, typer.Option(help="PNG file to write.")],
 ) -> None:
     """Draw a figure, one panel an experiment."""
+    load_config(config)
     from adagen.paper.figures import FIGURES, save_figure
 
-    load_config(config)
     if kind not in FIGURES:
         raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(FIGURES)}.")
     save_figure(FIGURES[kind](inputs), out, png)

@@ -82,16 +82,16 @@ def search(
         "randn": lambda *shape: random.standard_normal(shape),
     }
     strategy = cma.CMAEvolutionStrategy(np.zeros(len(names)), settings.spread, options)
-    evaluate(np.zeros(len(names)))
-    used = 1
-    while used < settings.evaluations:
-        candidates = strategy.ask()
-        if used + len(candidates) > settings.evaluations:
-            for x in candidates[: settings.evaluations - used]:
-                evaluate(x)
-            break
-        strategy.tell(candidates, [evaluate(x) for x in candidates])
-        used += len(candidates)
-    bar.close()
+    with bar:
+        evaluate(np.zeros(len(names)))
+        used = 1
+        while used < settings.evaluations:
+            candidates = strategy.ask()
+            if used + len(candidates) > settings.evaluations:
+                for x in candidates[: settings.evaluations - used]:
+                    evaluate(x)
+                break
+            strategy.tell(candidates, [evaluate(x) for x in candidates])
+            used += len(candidates)
     best = min(trials, key=lambda trial: trial["fid"])
     return static_schedule(np.array([best[key] for key in names]), actions), trials

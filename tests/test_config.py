@@ -183,11 +183,18 @@ trees = st.recursive(
 )
 
 
-@given(trees, trees, trees)
-def testoverlay_is_associative_and_keeps_what_is_not_overlaid(below, middle, above):
-    left = overlay(overlay(below, middle), above)
-    if isinstance(middle, dict):
-        assert left == overlay(below, overlay(middle, above))
-    assert overlay(below, below) == below
-    if isinstance(below, dict):
+def leaves(tree, path=()):
+    if not isinstance(tree, dict):
+        return {path: tree}
+    return {p: leaf for k, inner in tree.items() for p, leaf in leaves(inner, (*path, k)).items()}
+
+
+@given(trees, trees)
+def test_an_overlay_says_what_it_says_and_leaves_the_rest(below, above):
+    both = leaves(overlay(below, above))
+    assert leaves(above).items() <= both.items()
+    assert overlay(overlay(below, above), above) == overlay(below, above)
+    if isinstance(below, dict) and isinstance(above, dict):
+        untouched = {path: v for path, v in leaves(below).items() if path[0] not in above}
+        assert untouched.items() <= both.items()
         assert overlay(below, {}) == below

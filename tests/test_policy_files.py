@@ -57,9 +57,9 @@ def test_a_fresh_policy_is_hand_made_in_every_family(family, tiny_generator):
 @pytest.mark.parametrize(
     ("name", "changes", "generator_hash", "told"),
     [
-        ("digits_dit_t4", {}, "0123abcd", "experiment is 'digits_sit_t4' there and 'digits_dit_t4'"),
+        ("digits_dit_t4", {}, "0123abcd", "'digits_sit_t4' there and 'digits_dit_t4' here"),
         ("digits_sit_t4", {"steps": 8}, "0123abcd", "settings.steps is 4 there and 8 here"),
-        ("digits_sit_t4", {"smoothing": 0.5}, "0123abcd", "settings.smoothing is 0.0 there and 0.5"),
+        ("digits_sit_t4", {"smoothing": 0.5}, "0123abcd", "smoothing is 0.0 there and 0.5 here"),
         ("digits_sit_t4", {}, "ffff", "generator is '0123abcd' there and 'ffff' here"),
     ],
 )  # fmt: skip

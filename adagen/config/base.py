@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from adagen.config.overlay import overlay
+
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
@@ -19,6 +21,19 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_over_defaults(cls, data: Any) -> Any:
+        """A section given in part keeps the section's own defaults for the rest."""
+        if not isinstance(data, Mapping):
+            return data
+        defaults = {
+            name: field.default.model_dump(mode="json")
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Model) and isinstance(data.get(name), Mapping)
+        }
+        return {**data, **overlay(defaults, {name: data[name] for name in defaults})}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""The frozen features of the reward: what they are, how they are fitted, and whose file is whose."""
+"""The frozen features of the reward: what they are, how they are fitted, and their files."""
 
 import pytest
 import torch
