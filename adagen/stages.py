@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from pydantic import BaseModel
 
@@ -128,7 +127,7 @@ def train(
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in records))
+        temporary.write_text("".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
     save_policy(out, method, run.average.module, critic, config.policy, about)
     _forget(checkpoint)
 
@@ -144,6 +143,8 @@ def sweep(
     checkpoint: Path | None,
 ) -> None:
     """Search for the best static schedule and write it with all trials."""
+    import pandas as pd
+
     from adagen.sweep import search
 
     settings, generator = _experiment(config, experiment, generator_file)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from adagen.config import Dataset
 from adagen.errors import AdagenError
@@ -44,6 +43,8 @@ def load_dataset(dataset: Dataset) -> Split:
     Raises:
         AdagenError: the held-out size leaves too little on either side.
     """
+    from sklearn.datasets import load_digits  # a second of start-up, for those who load only
+
     bunch = load_digits()
     images = torch.from_numpy(bunch.images / 16).float().unsqueeze(1)
     labels = torch.from_numpy(bunch.target).long()

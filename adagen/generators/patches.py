@@ -1,7 +1,6 @@
 """A vocabulary of square image patches, found by k-means (the tokeniser of embedded data)."""
 
 import torch
-from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn import functional as F
 
@@ -33,6 +32,8 @@ class PatchCodebook(nn.Module):
 
     def learn(self, images: torch.Tensor) -> None:
         """Place the prototypes by k-means over all patches of `images` (N, C, H, W)."""
+        from sklearn.cluster import KMeans  # a second of start-up, for those who fit only
+
         means = KMeans(self.settings.vocabulary, n_init=1, random_state=self.settings.seed)
         patches = self._unfold(images).flatten(0, 1).double()
         self.prototypes.copy_(torch.from_numpy(means.fit(patches.numpy()).cluster_centers_))

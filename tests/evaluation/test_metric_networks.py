@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from adagen import fitting
 from adagen.config import Dataset, Fit, MetricNetworks
 from adagen.data.digits import load_dataset
 from adagen.errors import AdagenError
@@ -37,11 +38,11 @@ def test_the_file_gives_back_what_was_fitted(measuring):
     assert again.hash == file_hash(measuring.networks_file)
 
 
-def test_fitting_resumes(tmp_path, measuring):
-    fits = [
-        Fit(updates=20, batch=32, checkpoint_every=8),
-        Fit(updates=5, batch=32, seed=1, checkpoint_every=2),
-    ]
+def test_fitting_resumes(tmp_path, measuring, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 2)
+    monkeypatch.setattr(fitting.time, "monotonic", lambda: next(clock))
+    fits = [Fit(updates=20, batch=32), Fit(updates=5, batch=32, seed=1)]
     settings = MetricNetworks(width=8, classifier=fits[0], autoencoder=fits[1])
     fitted = fit_metric_networks(settings, measuring.split, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"classifier.ckpt", "autoencoder.ckpt"}

@@ -1,0 +1,159 @@
+"""The command line as a user meets it: help, and one paragraph for a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adagen import cli
+
+STAGES = ["pretrain", "reference", "train", "sample", "evaluate", "sweep", "table", "figure"]
+FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
+
+
+# Help
+
+
+def test_help_lists_the_stages():
+    done = CliRunner().invoke(cli.app, ["--help"])
+    assert done.exit_code == 0
+    for stage in STAGES:
+        assert f" {stage} " in done.output
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_has_help(stage):
+    done = CliRunner().invoke(cli.app, [stage, "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert "--config" in done.output and "--out" in done.output
+    command = next(c for c in cli.app.registered_commands if c.callback.__name__ == stage)
+    assert command.callback.__doc__.splitlines()[0] in done.output
+
+
+def test_help_needs_no_torch():
+    """It answers at once: what takes seconds to import is imported by the stages alone."""
+    code = "import sys, adagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'pandas')))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_installed_command(tmp_path):
+    """The one test in a process of its own: status, streams, and no traceback."""
+    (tmp_path / "bad.yaml").write_text("nmae: typo\n")
+    command = [Path(sys.executable).with_name("adagen"), "reference", "--config", "bad.yaml"]
+    done = subprocess.run(
+        [*command, "--networks", "x", "--out", "y"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("adagen: bad.yaml: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nmae: tiny", ["bad.yaml", "'nmae'", "'name'"]),
+        ("training: {updates: many}", ["bad.yaml", "training.updates", "integer"]),
+        ("experiments: {flow_t2: {steps: 3}}", ["bad.yaml", "flow_t2.steps is 3", "even"]),
+        ("generators: {flow: {paradigm: gan}}", ["bad.yaml", "paradigm", "'gan'"]),
+        ("a: [", ["bad.yaml", "cannot be read as YAML"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pretrain flow --out o.safetensors",
+        "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o",
+        "table m.json --out t.csv --latex t.tex",
+    ],
+)
+def test_a_bad_config(console, text, told, command):
+    (console.folder / "bad.yaml").write_text(text)
+    message = console.mistake(f"{command} --config config.yaml --config bad.yaml")
+    for part in told:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("pretrain gone --out o.safetensors", ["'gone'", "flow, metrics, reward"]),
+        ("reference --networks gone.safetensors --out o", ["gone.safetensors does not exist"]),
+        ("reference --networks flow.safetensors --out o", ["generator file", "metrics file"]),
+        (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),
+        (
+            "sample --experiment flow_t2 --method magic --generator flow.safetensors --out o",
+            ["'magic'", "handmade, tuned, static, adagen"],
+        ),
+        (
+            "sample --experiment flow_t2 --method tuned --generator flow.safetensors --out o",
+            ["'tuned' needs its --policy file"],
+        ),
+        (
+            "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o "
+            "--policy p",
+            ["'handmade' takes no --policy"],
+        ),
+        (
+            "sample --experiment flow_t2 --method handmade --generator reward.safetensors --out o",
+            ["reward.safetensors holds a reward features file where a generator file"],
+        ),
+        (
+            f"train --experiment flow_t2 --method tuned --seed 0 {FILES} "
+            "--features reward.safetensors --out o --log o.jsonl",
+            ["'tuned' is not trained", "static, adagen"],
+        ),
+        ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
+        ("table gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
+        (
+            "evaluate a/x.safetensors b/x.safetensors --networks metrics.safetensors "
+            "--reference real.safetensors --out-dir out",
+            ["2 samples files are called 'x'", "separate calls"],
+        ),
+        ("pretrain flow --out o --checkpoint flow.safetensors", ["takes a folder"]),
+    ],
+)
+def test_a_mistaken_call(ready, command, told):
+    message = ready.mistake(command)
+    for part in told:
+        assert part in message
+
+
+@pytest.mark.parametrize("name", ["flow", "metrics", "real"])
+def test_a_truncated_input(ready, name):
+    path = ready.folder / f"{name}.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    message = ready.mistake(f"sweep --experiment flow_t2 {FILES} --out o --log o.csv")
+    assert path.name in message and "truncated or damaged" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("generators: {flow: {network: {depth: 2}}}", "settings.network.depth is 1 there and 2"),
+        ("dataset: {split_seed: 5}", "dataset.split_seed is 0 there and 5 here"),
+    ],
+)
+def test_a_generator_of_another_config(ready, text, told):
+    (ready.folder / "other.yaml").write_text(text)
+    message = ready.mistake(
+        "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o "
+        "--config config.yaml --config other.yaml"
+    )
+    assert told in message and "adagen pretrain flow" in message
+
+
+def test_an_output_that_cannot_be_written(ready):
+    message = ready.mistake(
+        "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
+        "--out config.yaml/o.safetensors"
+    )
+    assert "config.yaml" in message

@@ -1,0 +1,144 @@
+"""The stages, one after the other, as a user calls them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adagen import sweep, training
+from adagen.files import load_tensors
+
+FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
+TRAIN = f"train --experiment flow_t2 --seed 3 {FILES} --features reward.safetensors"
+SAMPLE = "sample --experiment flow_t2 --generator flow.safetensors"
+
+
+def test_from_policy_to_metrics(ready):
+    ready(f"{TRAIN} --method adagen --out adagen_seed3.safetensors --log adagen_seed3.jsonl")
+    ready(f"sweep --experiment flow_t2 {FILES} --out tuned.safetensors --log tuned.csv")
+    records = [json.loads(line) for line in Path("adagen_seed3.jsonl").read_text().splitlines()]
+    assert [record["update"] for record in records] == [1, 2]
+    assert records[0]["validation_fid"] is None and records[1]["validation_fid"] > 0
+    header, *rows = Path("tuned.csv").read_text().splitlines()
+    assert header == "evaluation,fid,time_offset,guidance_offset,time_slope,guidance_slope"
+    assert len(rows) == 3
+
+    ready(f"{SAMPLE} --method handmade --out samples/handmade.safetensors")
+    for run, method in (("tuned", "tuned"), ("adagen_seed3", "adagen")):
+        policy, out = f"{run}.safetensors", f"samples/{run}.safetensors"
+        ready(f"{SAMPLE} --method {method} --policy {policy} --out {out}")
+    tensors, about = load_tensors(Path("samples/adagen_seed3.safetensors"), "samples")
+    assert tensors["images"].shape == (2, 40, 1, 8, 8) and tensors["labels"].shape == (40,)
+    assert tensors["actions"].shape == (3, 40, 2) and tensors["handmade"].shape == (3, 2)
+    assert tensors["images"].min() >= 0 and tensors["images"].max() <= 1
+    assert not tensors["images"][0].equal(tensors["images"][1])
+    assert (about["method"], about["training_seed"], about["seeds"]) == ("adagen", 3, [0, 1])
+    assert about["cost"]["nfe"] == 4 and about["cost"]["gflops_per_image"] > 0
+
+    runs = ("handmade", "tuned", "adagen_seed3")
+    ready(
+        "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir metrics "
+        + " ".join(f"samples/{run}.safetensors" for run in runs)
+    )
+    for run in runs:
+        metrics = json.loads(Path(f"metrics/{run}.json").read_text())
+        assert metrics["mean"]["fid"] > 0 and metrics["samples"] == 40
+    ready("table --out fid.csv --latex fid.tex " + " ".join(f"metrics/{run}.json" for run in runs))
+    assert len(Path("fid.csv").read_text().splitlines()) == 4
+
+    # The policy belongs to this experiment, this method and this file of the generator.
+    policy = "--policy adagen_seed3.safetensors --out o"
+    message = ready.mistake(f"{SAMPLE.replace('t2', 't4')} --method adagen {policy}")
+    assert "adagen_seed3.safetensors was made for something else" in message
+    assert "'flow_t2' there and 'flow_t4' here" in message
+    assert "method is 'adagen'" in ready.mistake(f"{SAMPLE} --method static {policy}")
+    path = Path("adagen_seed3.safetensors")
+    path.write_bytes(path.read_bytes()[:-3])
+    assert "truncated or damaged" in ready.mistake(f"{SAMPLE} --method adagen {policy}")
+
+
+def test_the_same_call_makes_the_same_bytes(ready):
+    for out in ("first", "second"):
+        ready(f"{TRAIN} --method static --out {out}.safetensors --log {out}.jsonl")
+    assert Path("first.safetensors").read_bytes() == Path("second.safetensors").read_bytes()
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def kill(patch: pytest.MonkeyPatch, module, function: str, call: int) -> None:
+    """Let the n-th call of a function be the end."""
+    original, left = getattr(module, function), iter(range(call, -1, -1))
+
+    def dies(*arguments, **options):
+        if next(left) == 0:
+            raise Killed
+        return original(*arguments, **options)
+
+    patch.setattr(module, function, dies)
+
+
+RESUMED = {
+    "train": (f"{TRAIN} --method adagen", training, "collect", 2),
+    "sweep": (f"sweep --experiment flow_t2 {FILES}", sweep, "static_schedule", 2),
+}
+
+
+@pytest.mark.parametrize("stage", RESUMED)
+def test_a_killed_stage_is_resumed_and_its_state_is_nobody_elses(ready, stage):
+    command, module, function, call = RESUMED[stage]
+    ready(f"{command} --out whole.safetensors --log whole.log")
+    with pytest.MonkeyPatch.context() as patch:
+        kill(patch, module, function, call)
+        with pytest.raises(Killed):
+            ready.status(f"{command} --out o.safetensors --log o.log --checkpoint resume")
+    assert not Path("o.safetensors").exists() and not Path("o.log").exists()
+    assert {path.suffix for path in Path("resume").iterdir()} == {".ckpt", ".json"}
+
+    # Another experiment, or another generator in the same place, doesn't get hold of it.
+    other = command.replace("flow_t2", "flow_t4")
+    message = ready.mistake(f"{other} --out o.safetensors --log o.log --checkpoint resume")
+    assert "resume holds the resumable state of something else: run is" in message
+    generator, config = Path("flow.safetensors").read_bytes(), Path("config.yaml").read_text()
+    changed = yaml.safe_load(config)
+    changed["generators"]["flow"]["pretrain"] = {"updates": 3, "batch": 16, "seed": 1}
+    Path("config.yaml").write_text(yaml.safe_dump(changed))
+    ready("pretrain flow --out flow.safetensors")
+    message = ready.mistake(f"{command} --out o.safetensors --log o.log --checkpoint resume")
+    assert "something else: flow is" in message
+    Path("config.yaml").write_text(config)
+    Path("flow.safetensors").write_bytes(generator)
+
+    Path("resume/mine.txt").write_text("not adagen's")
+    ready(f"{command} --out o.safetensors --log o.log --checkpoint resume")
+    assert Path("o.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    # The state is gone, what else is in the folder is not.
+    assert [path.name for path in Path("resume").iterdir()] == ["mine.txt"]
+
+
+def test_a_truncated_checkpoint(ready):
+    with pytest.MonkeyPatch.context() as patch:
+        kill(patch, training, "collect", 2)
+        with pytest.raises(Killed):
+            ready.status(f"{TRAIN} --method static --out o --log l --checkpoint resume")
+    path = Path("resume/training.ckpt")
+    path.write_bytes(path.read_bytes()[:-20])
+    message = ready.mistake(f"{TRAIN} --method static --out o --log l --checkpoint resume")
+    assert "training.ckpt is not a whole checkpoint" in message and "Delete it" in message
+
+
+def test_nan_stops_the_stage_and_says_where(ready, monkeypatch):
+    monkeypatch.setattr(training, "collect", _nan(training.collect))
+    message = ready.mistake(f"{TRAIN} --method static --out o --log l")
+    assert "an image is not finite" in message
+
+
+def _nan(collect):
+    def broken(*arguments):
+        trajectories = collect(*arguments)
+        trajectories.images[3] = float("nan")
+        return trajectories
+
+    return broken

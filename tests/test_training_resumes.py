@@ -1,0 +1,125 @@
+"""A killed training ends as an uninterrupted one: with a real generator and discriminator."""
+
+import pytest
+import torch
+
+from adagen.config import (
+    Discriminator,
+    Fit,
+    PolicyNetworkSize,
+    RewardFeatures,
+    Training,
+    Transformer,
+)
+from adagen.data.digits import Images
+from adagen.errors import AdagenError
+from adagen.noise import seeded, torch_generator
+from adagen.policy_files import build_actor, build_critic
+from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.features import MaskedAutoencoder
+from adagen.training import PolicyTraining
+
+SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
+SETTINGS = Training(
+    updates=4,
+    trajectories=32,
+    group=8,
+    epochs=2,
+    validate_every=2,
+    discriminator=Discriminator(channels=8, batch=16, steps=2, warmup=3),
+)
+REAL = Images(torch.rand(40, 1, 8, 8, generator=torch_generator("real")), torch.arange(40) % 10)
+
+
+def no_validation(policy):
+    return 1.0, 2.0
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def real_training(generator, method: str) -> PolicyTraining:
+    with seeded("real", method):
+        actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
+        features = MaskedAutoencoder(REWARD, (1, 8, 8)).eval().requires_grad_(False)
+        reward = AdversarialReward(features, 10, SETTINGS.discriminator)
+    return PolicyTraining(generator, actor, critic, reward, REAL, REAL, SETTINGS, 1e-2, seed=0)
+
+
+def without_time(records):
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
+
+
+def flat(tree):
+    """The leaves of a state, by path."""
+    if not isinstance(tree, dict | list):
+        return {"": tree}
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {f"{k}/{path}": leaf for k, inner in items for path, leaf in flat(inner).items()}
+
+
+@pytest.mark.parametrize("method", ["static", "adagen"])
+@pytest.mark.parametrize("kill", ["in the 1st update", "in the 3rd update", "while validating"])
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, tiny_generator, method, kill):
+    checkpoint = tmp_path / "training.ckpt"
+    generator = tiny_generator("sit")
+    killed = real_training(generator, method)
+    learn, steps = killed.reward.learn, iter(range(100))
+
+    def dies(*arguments):
+        if next(steps) == {"in the 1st update": 1, "in the 3rd update": 3}.get(kill):
+            raise Killed
+        return learn(*arguments)
+
+    def validate(policy):
+        if kill == "while validating":
+            raise Killed
+        return 1.0, 2.0
+
+    killed.reward.learn = dies
+    with pytest.raises(Killed):
+        killed.run("real", validate, checkpoint)
+
+    resumed, whole = real_training(generator, method), real_training(generator, method)
+    records = resumed.run("real", no_validation, checkpoint)
+    expected = whole.run("real", no_validation, None)
+    assert len(records) == 4
+    assert without_time(records) == without_time(expected)
+    state, wanted = ({**run.state_dict(), "records": []} for run in (resumed, whole))
+    state, wanted = flat(state), flat(wanted)
+    assert state.keys() == wanted.keys() and len(state) > 20
+    for path, leaf in wanted.items():
+        same = torch.equal(state[path], leaf) if torch.is_tensor(leaf) else state[path] == leaf
+        assert same, path
+
+    # Run once more, the finished run has nothing left to do.
+    again = real_training(generator, method)
+    assert without_time(again.run("real", None, checkpoint)) == without_time(expected)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, tiny_generator):
+    checkpoint = tmp_path / "training.ckpt"
+    real_training(tiny_generator("sit"), "static").run("real", no_validation, checkpoint)
+    with pytest.raises(AdagenError, match=r"training\.ckpt was written by another run"):
+        real_training(tiny_generator("sit"), "static").run("other", no_validation, checkpoint)
+
+
+def test_the_warm_up_teaches_the_discriminator_before_anyone_is_paid(tiny_generator):
+    run = real_training(tiny_generator("sit"), "static")
+    before = {k: v.clone() for k, v in run.reward.heads.state_dict().items()}
+    actor = run.actor.table.detach().clone()
+    run.warm_up()
+    assert any(not torch.equal(before[k], v) for k, v in run.reward.heads.state_dict().items())
+    assert torch.equal(run.actor.table, actor)
+
+
+def test_seeds_make_different_trainings(tiny_generator):
+    tables = []
+    for seed in (0, 0, 1):
+        run = real_training(tiny_generator("sit"), "static")
+        run.seed = seed
+        run.run("real", no_validation, None)
+        tables.append(run.actor.table.detach())
+    assert torch.equal(tables[0], tables[1]) and not torch.equal(tables[0], tables[2])

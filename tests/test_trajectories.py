@@ -1,0 +1,80 @@
+"""Trajectories: what is drawn is what is remembered, and who shares which noise."""
+
+import pytest
+import torch
+
+from adagen.config import Training
+from adagen.policies import ConstantTable
+from adagen.ppo import gaussian_log_prob
+from adagen.trajectories import Trajectories, collect
+
+SETTINGS = Training(trajectories=24, group=4, batch=24)
+SIGMA = 0.3
+
+
+@pytest.fixture
+def gather(tiny_generator):
+    generator = tiny_generator("sit")
+    policy = ConstantTable(generator.actions.calls, len(generator.actions.names))
+    policy.table.data.copy_(torch.linspace(-1, 1, policy.table.numel()).view_as(policy.table))
+
+    def run(update: int = 0, seed: int = 0, sigma: float = SIGMA, **changes) -> Trajectories:
+        settings = SETTINGS.model_copy(update=changes)
+        return collect(generator, policy, sigma, settings, seed, update)
+
+    run.generator, run.table = generator, policy.table.detach()
+    return run
+
+
+def deviations(gather, *arguments) -> torch.Tensor:
+    """(T, B, K) what exploration added, in units of sigma."""
+    return (gather(*arguments).raw - gather.table.unsqueeze(1)) / SIGMA
+
+
+def test_shapes_and_what_is_remembered(gather):
+    got, (t, k) = gather(), gather.table.shape
+    assert got.features.shape == (t, 24, 16, 16)
+    assert got.raw.shape == got.actions.shape == (t, 24, k)
+    assert got.log_prob.shape == got.calls.shape == (t, 24)
+    assert got.images.shape == (24, 1, 8, 8) and got.labels.shape == (24,)
+    assert torch.equal(got.calls[:, 5], torch.arange(t))
+    expected = gaussian_log_prob(got.raw, gather.table.unsqueeze(1), SIGMA)
+    assert torch.allclose(got.log_prob, expected, atol=1e-4)
+    # What the raw outputs became: without smoothing, the residual added, then squashed.
+    residual = gather.generator.actions.residual.unsqueeze(1)
+    expected = gather.generator.actions.squash(got.raw + residual)
+    assert torch.allclose(got.actions, expected, atol=1e-6)
+
+
+def test_a_group_shares_label_and_noise_and_explores_apart(gather):
+    got = gather()
+    groups = got.labels.unflatten(0, (6, 4))
+    assert (groups == groups[:, :1]).all() and len(groups.unique()) > 2
+    drawn = deviations(gather)
+    assert len(drawn.flatten().unique()) == drawn.numel()
+    # Without exploration the trajectories of a group are one trajectory, and groups differ.
+    still = gather(sigma=1e-9).images.unflatten(0, (6, 4))
+    assert (still - still[:, :1]).abs().max() < 1e-4
+    assert (still[0] - still[1]).abs().max() > 1e-2
+
+
+def test_exploration_is_standard_normal_in_units_of_sigma(gather):
+    drawn = torch.cat([deviations(gather, update) for update in range(8)], dim=1).flatten()
+    assert abs(drawn.mean()) < 0.1 and abs(drawn.std() - 1) < 0.1
+
+
+def test_updates_and_seeds_share_nothing(gather):
+    base = deviations(gather)
+    assert torch.equal(base, deviations(gather))
+    for arguments in ((1, 0), (0, 1)):
+        assert not torch.isin(deviations(gather, *arguments), base).any()
+    still = [gather(update, seed, 1e-9).images for update, seed in ((0, 0), (1, 0), (0, 1))]
+    assert not any(torch.allclose(still[0], other, atol=1e-2) for other in still[1:])
+
+
+@pytest.mark.parametrize("batch", [5, 8, 100])
+def test_batches_change_nothing(gather, batch):
+    whole, parts = gather(), gather(batch=batch)
+    for name in ("features", "raw", "log_prob", "actions", "images"):
+        assert torch.allclose(getattr(whole, name), getattr(parts, name), atol=1e-4), name
+    assert torch.equal(whole.labels, parts.labels)
