@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 from adagen.config import LEARNED, METHODS, Config, Experiment
-from adagen.data.digits import load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.cost import gflops_per_image
 from adagen.evaluation.evaluate import FidMeter
@@ -127,7 +127,9 @@ def train(
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
-        temporary.write_text("".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
+        temporary.write_text(
+            "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+        )
     save_policy(out, method, run.average.module, critic, config.policy, about)
     _forget(checkpoint)
 

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from adagen import ppo
 from adagen.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Training
-from adagen.data.digits import Images
+from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import torch_generator

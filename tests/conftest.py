@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from adagen import config
-from adagen.data.digits import load_dataset
+from adagen.data.split import load_dataset
 from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.maskgit import MaskgitBackbone

@@ -71,7 +71,7 @@ def test_the_minimal_config_is_whole():
         ("experiments", [1], ["'experiments' is [1]", "section"]),
         ("training", 3, ["'training' is 3", "section"]),
         ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
-        ("dataset.name", "cats", ["'dataset.name' is 'cats'", "'digits'"]),
+        ("dataset.name", "cats", ["name is 'cats'", "'digits'"]),
         # paradigms and generators
         ("generators.flow.paradigm", "gan", ["'generators.flow.paradigm' is 'gan'", "'sit'"]),
         ("generators.flow", {}, ["'generators.flow.paradigm' is missing"]),

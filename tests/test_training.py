@@ -10,7 +10,7 @@ from torch import nn
 
 from adagen.actions import SIGMOID, Actions
 from adagen.config import Discriminator, PolicyNetworkSize, Training
-from adagen.data.digits import Images
+from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded

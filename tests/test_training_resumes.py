@@ -11,7 +11,7 @@ from adagen.config import (
     Training,
     Transformer,
 )
-from adagen.data.digits import Images
+from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.noise import seeded, torch_generator
 from adagen.policy_files import build_actor, build_critic

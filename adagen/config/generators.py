@@ -8,14 +8,25 @@ from adagen.config.base import Fit, Fraction, Model, Positive
 
 
 class Dataset(Model):
-    """The images: scikit-learn's digits, 1,797 real 8x8 grey images in 10 classes."""
+    """The images: scikit-learn's digits (1,797 real 8x8 grey images in 10 classes), or a folder."""
 
-    name: Literal["digits"] = "digits"
-    """Which data set."""
+    name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$")
+    """Name of the data set, as it stands in tables and protocols; a folder needs one of its own."""
+    folder: str | None = None
+    """Folder of square images of one size, <folder>/<class>/<file>. Leave it out for the digits."""
     heldout: Positive = 360
     """Images kept from every kind of training; the gap of distances to them shows memorisation."""
     split_seed: int = 0
     """Seed of the class-stratified split."""
+
+    @model_validator(mode="after")
+    def _named_after_its_images(self) -> Self:
+        if (self.name == "digits") != (self.folder is None):
+            raise ValueError(
+                f"name is {self.name!r} and folder is {self.folder!r}: 'digits' takes no folder, "
+                "and any other data set needs its folder"
+            )
+        return self
 
 
 class Transformer(Model):

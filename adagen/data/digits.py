@@ -1,86 +1,12 @@
 """scikit-learn's digits: 1,797 real 8x8 images in 10 classes that ship with the library."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 
-from adagen.config import Dataset
-from adagen.errors import AdagenError
 
-
-@dataclass(frozen=True)
-class Images:
-    """Images (N, C, H, W) float32 in [0, 1] and their classes (N,) int64."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Split:
-    """A data set in two parts: `train` may be learnt from, `heldout` only measured against.
-
-    Attributes:
-        train: images every network is fitted on, and reference statistics are computed from.
-        heldout: images kept from every kind of training.
-        num_classes: labels run from 0 to num_classes - 1 in both parts.
-        dataset: the settings that define the split.
-    """
-
-    train: Images
-    heldout: Images
-    num_classes: int
-    dataset: Dataset
-
-
-def load_dataset(dataset: Dataset) -> Split:
-    """The digits, scaled to [0, 1], in the class-stratified split that `dataset` fixes.
-
-    Raises:
-        AdagenError: the held-out size leaves too little on either side.
-    """
+def read_digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """The digits: images (1797, 1, 8, 8) float32 in [0, 1] and classes (1797,) int64."""
     from sklearn.datasets import load_digits  # a second of start-up, for those who load only
 
     bunch = load_digits()
     images = torch.from_numpy(bunch.images / 16).float().unsqueeze(1)
-    labels = torch.from_numpy(bunch.target).long()
-    num_classes = len(bunch.target_names)
-    if not num_classes <= dataset.heldout <= len(labels) // 2:
-        raise AdagenError(
-            f"key 'dataset.heldout' is {dataset.heldout}, but of the {len(labels)} digits between "
-            f"{num_classes} (one a class) and {len(labels) // 2} (half) can be held out."
-        )
-    heldout = stratified_indices(labels, dataset.heldout, dataset.split_seed)
-    train = torch.ones(len(labels), dtype=torch.bool).index_fill(0, heldout, False)
-    return Split(
-        Images(images[train], labels[train]),
-        Images(images[heldout], labels[heldout]),
-        num_classes,
-        dataset,
-    )
-
-
-def stratified_indices(labels: torch.Tensor, size: int, seed: int) -> torch.Tensor:
-    """A random subset that keeps the class shares, up to rounding.
-
-    Args:
-        labels: (N,) classes.
-        size: number of indices wanted, between the number of classes and N.
-        seed: equal seeds draw equal subsets, in every version of every library.
-
-    Returns:
-        (size,) int64, ascending and distinct.
-    """
-    # RandomState: numpy guarantees its stream for ever, unlike that of its newer generators.
-    random = np.random.RandomState(seed)
-    members = [np.flatnonzero(labels.numpy() == label) for label in np.unique(labels.numpy())]
-    ideal = np.array([len(rows) for rows in members]) * size / len(labels)
-    counts = np.floor(ideal).astype(int)
-    # Largest remainders get what flooring left over.
-    counts[np.argsort(counts - ideal, kind="stable")[: size - counts.sum()]] += 1
-    chosen = [random.permutation(rows)[:n] for rows, n in zip(members, counts, strict=True)]
-    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+    return images, torch.from_numpy(bunch.target).long()

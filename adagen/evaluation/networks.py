@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen import config
-from adagen.data.digits import Images, Split
+from adagen.data.split import Images, Split
 from adagen.errors import AdagenError
 from adagen.files import file_hash, load_tensors, save_tensors
 from adagen.fitting import Batch, fit
@@ -32,16 +32,16 @@ BATCH = 1000
 
 
 class Classifier(nn.Module):
-    """Images (N, 1, 8, 8) to class logits; the pooled last convolution is the primary space.
+    """Images (N, C, H, W) to class logits; the pooled last convolution is the primary space.
 
     The hidden layer between the two matters: what stands directly before the logits collapses
     onto the classes, and its distances then reward images that are too typical of their class.
     """
 
-    def __init__(self, width: int, num_classes: int):
+    def __init__(self, channels: int, width: int, num_classes: int):
         super().__init__()
         self.trunk = nn.Sequential(
-            *_normalised_convolution(1, width),
+            *_normalised_convolution(channels, width),
             *_normalised_convolution(width, width),
             *_normalised_convolution(width, 2 * width, stride=2),
             *_normalised_convolution(2 * width, 2 * width),
@@ -52,7 +52,7 @@ class Classifier(nn.Module):
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 2 * width) global average of the last convolution."""
-        maps: torch.Tensor = self.trunk(images)  # (N, 2 * width, 4, 4)
+        maps: torch.Tensor = self.trunk(images)  # (N, 2 * width, H / 2, W / 2)
         return maps.mean((2, 3))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -62,15 +62,15 @@ class Classifier(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Noisy images (N, 1, 8, 8) to clean ones; the pooled bottleneck is the label-free space.
+    """Noisy images (N, C, H, W) to clean ones; the pooled bottleneck is the label-free space.
 
     Nothing is normalised, because that would hide errors of contrast.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, channels: int, width: int):
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1),
+            nn.Conv2d(channels, width, 3, padding=1),
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1),
             nn.GELU(),
@@ -84,16 +84,16 @@ class Autoencoder(nn.Module):
             nn.GELU(),
             nn.ConvTranspose2d(width, width, 4, stride=2, padding=1),
             nn.GELU(),
-            nn.Conv2d(width, 1, 3, padding=1),
+            nn.Conv2d(width, channels, 3, padding=1),
         )
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 2 * width) global average of the bottleneck."""
-        maps: torch.Tensor = self.encoder(images)  # (N, 2 * width, 2, 2)
+        maps: torch.Tensor = self.encoder(images)  # (N, 2 * width, H / 4, W / 4)
         return maps.mean((2, 3))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 1, 8, 8) images without their noise."""
+        """(N, C, H, W) images without their noise."""
         clean: torch.Tensor = self.decoder(self.encoder(images))
         return clean
 
@@ -115,6 +115,7 @@ class MetricNetworks:
         autoencoder: gives the label-free space.
         settings: what they were fitted with.
         dataset: the split they were fitted on.
+        channels: of the images.
         num_classes: of the classifier.
         heldout_accuracy: share of held-out images classified right.
         heldout_denoising_error: mean squared error over held-out images.
@@ -125,6 +126,7 @@ class MetricNetworks:
     autoencoder: Autoencoder
     settings: config.MetricNetworks
     dataset: config.Dataset
+    channels: int
     num_classes: int
     heldout_accuracy: float
     heldout_denoising_error: float
@@ -132,7 +134,7 @@ class MetricNetworks:
 
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the networks see in images (N, 1, 8, 8) in [0, 1].
+        """What the networks see in images (N, C, H, W) in [0, 1].
 
         Returns:
             "primary" and "label_free", (N, 2 * width), and "logits", (N, classes): float32, on
@@ -156,6 +158,7 @@ class MetricNetworks:
             "kind": "metrics",
             "settings": self.settings.model_dump(),
             "dataset": self.dataset.model_dump(),
+            "channels": self.channels,
             "num_classes": self.num_classes,
             "heldout_accuracy": self.heldout_accuracy,
             "heldout_denoising_error": self.heldout_denoising_error,
@@ -173,16 +176,17 @@ class MetricNetworks:
         try:
             settings = config.MetricNetworks.model_validate(about["settings"])
             networks = cls(
-                Classifier(settings.width, about["num_classes"]).eval().requires_grad_(False),
-                Autoencoder(settings.width).eval().requires_grad_(False),
+                Classifier(about["channels"], settings.width, about["num_classes"]),
+                Autoencoder(about["channels"], settings.width),
                 settings,
                 config.Dataset.model_validate(about["dataset"]),
+                about["channels"],
                 about["num_classes"],
                 about["heldout_accuracy"],
                 about["heldout_denoising_error"],
                 file_hash(path),
             )
-            networks._modules().load_state_dict(tensors)
+            networks._modules().eval().requires_grad_(False).load_state_dict(tensors)
         except (KeyError, ValueError, RuntimeError) as error:
             raise AdagenError(
                 f"{path} holds metric networks of another version of adagen ({error}). "
@@ -204,10 +208,11 @@ def fit_metric_networks(
         split: the data.
         checkpoints: folder of resumable states; None to keep none.
     """
+    channels = split.train.images.shape[1]
     with seeded("metrics classifier", settings.classifier.seed):
-        classifier = Classifier(settings.width, split.num_classes)
+        classifier = Classifier(channels, settings.width, split.num_classes)
     with seeded("metrics autoencoder", settings.autoencoder.seed):
-        autoencoder = Autoencoder(settings.width)
+        autoencoder = Autoencoder(channels, settings.width)
     train = split.train
     for name, module, loss, how in (
         ("classifier", classifier, classification_loss, settings.classifier),
@@ -220,6 +225,7 @@ def fit_metric_networks(
         autoencoder,
         settings,
         split.dataset,
+        channels,
         split.num_classes,
         _accuracy(classifier, split.heldout),
         _denoising_error(autoencoder, split.heldout),

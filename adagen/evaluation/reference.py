@@ -8,7 +8,7 @@ from typing import Self
 import torch
 
 from adagen import config
-from adagen.data.digits import Split, stratified_indices
+from adagen.data.split import Split, stratified_indices
 from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.networks import PRIMARY, SPACES, MetricNetworks

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from adagen import config
-from adagen.data.digits import Split
+from adagen.data.split import Split
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.fitting import fit

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import Dataset
-from adagen.data.digits import load_dataset, stratified_indices
+from adagen.data.split import load_dataset, stratified_indices
 from adagen.errors import AdagenError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adagen.config import Dataset, Evaluation, Fit, MetricNetworks
-from adagen.data.digits import Split, load_dataset
+from adagen.data.split import Split, load_dataset
 from adagen.evaluation import networks
 from adagen.evaluation.reference import Reference
 

@@ -3,7 +3,7 @@ import torch
 
 from adagen import fitting
 from adagen.config import Dataset, Fit, MetricNetworks
-from adagen.data.digits import load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation import networks
 from adagen.evaluation.networks import fit_metric_networks

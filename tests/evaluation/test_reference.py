@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adagen.config import Dataset
-from adagen.data.digits import load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Moments
 from adagen.evaluation.networks import PRIMARY, SPACES

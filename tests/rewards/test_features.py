@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adagen.config import Dataset, Fit, RewardFeatures, Transformer
-from adagen.data.digits import load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.files import save_tensors
 from adagen.fitting import Batch
