@@ -12,8 +12,8 @@ class Dataset(Model):
 
     name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$")
     """Name of the data set, as it stands in tables and protocols; a folder needs one of its own."""
-    folder: str | None = None
-    """Folder of square images of one size, <folder>/<class>/<file>. Leave it out for the digits."""
+    folder: str = ""
+    """Folder of square images of one size, <folder>/<class>/<file>. Empty for the digits."""
     heldout: Positive = 360
     """Images kept from every kind of training; the gap of distances to them shows memorisation."""
     split_seed: int = 0
@@ -21,7 +21,7 @@ class Dataset(Model):
 
     @model_validator(mode="after")
     def _named_after_its_images(self) -> Self:
-        if (self.name == "digits") != (self.folder is None):
+        if (self.name == "digits") != (self.folder == ""):
             raise ValueError(
                 f"name is {self.name!r} and folder is {self.folder!r}: 'digits' takes no folder, "
                 "and any other data set needs its folder"
