@@ -41,7 +41,7 @@ def test_folder_splits_like_any_data_set(tmp_path):
 def test_empty_and_missing_folders_say_what_is_expected(tmp_path):
     (tmp_path / "cats").mkdir()
     for folder in (tmp_path / "nowhere", tmp_path / "cats", tmp_path):
-        with pytest.raises(AdagenError, match="dataset.folder.*folder for each class"):
+        with pytest.raises(AdagenError, match=r"dataset\.folder.*folder for each class"):
             read_folder(folder)
 
 
