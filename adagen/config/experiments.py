@@ -61,7 +61,7 @@ class Training(Model):
     """Weight of the entropy bonus (no gradient while sigma is scheduled)."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam learning rate at the start; decays linearly to a tenth."""
-    static_learning_rate: float = Field(1e-2, gt=0)
+    static_learning_rate: float = Field(3e-2, gt=0)
     """The same for the learned static table, whose entries take no help from shared weights."""
     sigma: tuple[float, float] = (0.6, 0.15)
     """Standard deviation of the exploration in logits, first and last update (geometric)."""
