@@ -32,7 +32,7 @@ class Discriminator(Model):
     """Real and fake images per step."""
     steps: Positive = 4
     """Steps per policy update."""
-    warmup: int = Field(100, ge=0)
+    warmup: int = Field(80, ge=0)
     """Steps before the first policy update."""
 
 
