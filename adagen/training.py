@@ -4,6 +4,8 @@ Every random draw is a function of (seed, update, sample), so the random state o
 update counter, and a run resumed from a checkpoint ends with the weights of one never interrupted.
 """
 
+import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,9 +77,13 @@ class PolicyTraining:
             ]
         )
         self.records: list[Record] = []
+        self.kept: dict[str, Any] = {"distance": math.inf}
 
     def run(self, name: str, validate: Validate, checkpoint: Path | None) -> list[Record]:
         """Train to the end, from `checkpoint` where there is one; returns the training log.
+
+        Afterwards `average` and `critic` hold the weights of the validation with the least primary
+        distance: a discriminator that is fooled late must not cost what was learnt before.
 
         Raises:
             AdagenError: a reward, loss or image is not finite.
@@ -95,10 +101,13 @@ class PolicyTraining:
                 record["validation_fid"], record["validation_fid_label_free"] = validate(
                     self.average.module
                 )
+                self._keep(record["validation_fid"])
             self.records.append(record)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
             if checkpoint is not None:
                 save_checkpoint(checkpoint, name, self.settings, self.state_dict())
+        self.average.module.load_state_dict(self.kept["actor"])
+        self.critic.load_state_dict(self.kept["critic"])
         return self.records
 
     def warm_up(self) -> None:
@@ -153,6 +162,7 @@ class PolicyTraining:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "reward": self.reward.state_dict(),
+            "kept": self.kept,
             "records": self.records,
         }
 
@@ -163,7 +173,13 @@ class PolicyTraining:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.reward.load_state_dict(state["reward"])
-        self.records = state["records"]
+        self.kept, self.records = state["kept"], state["records"]
+
+    def _keep(self, distance: float) -> None:
+        """Remember policy and value network if no validation was better."""
+        if distance <= self.kept["distance"]:
+            actor, critic = self.average.module.state_dict(), self.critic.state_dict()
+            self.kept = copy.deepcopy({"distance": distance, "actor": actor, "critic": critic})
 
     def _explore(self, n: int, sigma: float) -> Trajectories:
         trajectories = collect(self.generator, self.actor, sigma, self.settings, self.seed, n)

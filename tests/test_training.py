@@ -176,6 +176,19 @@ def test_the_value_network_learns_what_the_features_tell():
     assert records[-1]["explained_variance"] > 0.8
 
 
+def test_the_best_validation_is_kept_and_not_what_came_after():
+    seen, distances = [], iter([3.0, 1.0, 2.0])
+
+    def validate(policy: nn.Module) -> tuple[float, float]:
+        seen.append(policy.state_dict()["table"].clone())
+        return next(distances), 0.0
+
+    run = toy_training("static", updates=6, validate_every=2)
+    run.run("toy", validate, None)
+    assert torch.equal(run.average.module.table, seen[1])
+    assert not torch.equal(seen[1], seen[2])
+
+
 def test_records_have_the_fields_of_a_training_log():
     validated = []
 

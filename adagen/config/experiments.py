@@ -67,8 +67,8 @@ class Training(Model):
     """Standard deviation of the exploration in logits, first and last update (geometric)."""
     average: float = Field(0.8, ge=0, lt=1)
     """Decay of the averaged policy weights, which are the ones kept."""
-    validate_every: Positive = 10
-    """Updates between validation distances (for the curves; nothing is selected by them)."""
+    validate_every: Positive = 5
+    """Updates between validations; the policy of the least primary distance is kept."""
     validate_samples: Positive = 1000
     """Samples of a validation distance."""
     discriminator: Discriminator = Discriminator()
