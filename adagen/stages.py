@@ -55,7 +55,12 @@ def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) ->
     split = load_dataset(config.dataset)
     if target == "metrics":
         _bind(checkpoint, target, config.dataset, config.evaluation.networks)
-        fit_metric_networks(config.evaluation.networks, split, checkpoint).save(out)
+        networks = fit_metric_networks(config.evaluation.networks, split, checkpoint)
+        networks.save(out)
+        print(
+            f"held-out images: classifier accuracy {networks.heldout_accuracy:.2%}, "
+            f"denoising error {networks.heldout_denoising_error:.4f}"
+        )
     elif target == "reward":
         from adagen.rewards.features import fit_reward_features, save_reward_features
 
