@@ -3,23 +3,35 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from adagen.config import Experiment, PolicyNetworkSize
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.generators.base import Generator, State
+from adagen.networks.loading import adopt, read_released
 from adagen.policies import ConstantTable, PolicyNetwork
 
 KIND = "policy"
+ADANAT_ACTOR = "policy_old.actor."
+"""Prefix of the actor's keys in a training file of AdaNAT."""
+LAYERS = {
+    "hidden": "t_embedder.mlp.0",
+    "pointwise": "pw_conv",
+    "first": "linear1",
+    "second": "linear2",
+    "actions": "linear3",
+}
+"""The layers of a policy network whose outputs tell its sizes."""
 
 
 def build_actor(
     method: str, generator: Generator[State], size: PolicyNetworkSize
 ) -> ConstantTable | PolicyNetwork:
-    """A fresh policy of a method: a table for "tuned" and "static", the network for "adagen"."""
+    """A fresh policy of a method: the network for "adagen" and "released", else a table."""
     actions = len(generator.actions.names)
-    if method == "adagen":
+    if method in ("adagen", "released"):
         return PolicyNetwork(generator.feature_width, generator.grid, actions, size)
     return ConstantTable(generator.actions.calls, actions)
 
@@ -74,3 +86,63 @@ def load_policy(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     )
     return actor.eval().requires_grad_(False), about
+
+
+def load_released_policy(
+    path: Path,
+    grid: tuple[int, int],
+    feature_width: int | None = None,
+    actions: int | None = None,
+) -> tuple[PolicyNetwork, PolicyNetworkSize]:
+    """Read a policy that others published, or the actor of one of AdaNAT's training files.
+
+    Args:
+        path: the file.
+        grid: rows and columns of the features.
+        feature_width: channels of the features; None for those of the file.
+        actions: outputs; None for those of the file.
+
+    Returns:
+        The policy in eval mode, and its size, which is the file's.
+
+    Raises:
+        AdagenError: the file can't be read, holds no policy, or one for something else.
+    """
+    tensors = _actor(read_released(path))
+    if absent := [key for key in LAYERS.values() if f"{key}.weight" not in tensors]:
+        raise AdagenError(
+            f"{path} does not hold a policy: {absent[0]}.weight is missing. Check that it is the "
+            "right file, and not that of a generator."
+        )
+    widths = {name: len(tensors[f"{key}.weight"]) for name, key in LAYERS.items()}
+    outputs = widths.pop("actions")
+    size = PolicyNetworkSize(**widths)
+    # Features that are as wide as the network need no embedding, and have none in the file.
+    embedding = tensors.get("x_embedder.weight")
+    width = size.hidden if embedding is None else embedding.shape[1]
+    with torch.device("meta"):
+        policy = PolicyNetwork(width, grid, outputs, size)
+    inputs = tensors["linear1.weight"].shape[1]
+    there = {"feature_width": width, "actions": outputs, "linear1.inputs": inputs}
+    here = {
+        "feature_width": feature_width or width,
+        "actions": actions or outputs,
+        "linear1.inputs": policy.linear1.in_features,
+    }
+    if told := difference(there, here):
+        raise AdagenError(
+            f"{path} holds a policy for another generator than one with {here['feature_width']} "
+            f"features on a grid of {grid[0]}x{grid[1]} and {here['actions']} actions: {told}. "
+            "Give the policy that was published for this generator."
+        )
+    adopt(policy, tensors, path)
+    return policy.eval().requires_grad_(False), size
+
+
+def _actor(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a policy file, or those of the actor in a training file of AdaNAT.
+
+    There it has two actors, one in training and the one that acts; it evaluates the latter.
+    """
+    actor = {key: value for key, value in tensors.items() if key.startswith(ADANAT_ACTOR)}
+    return {key.removeprefix(ADANAT_ACTOR): value for key, value in (actor or tensors).items()}

@@ -1,5 +1,7 @@
 """Policy files: read where they belong, refused everywhere else."""
 
+import argparse
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,14 @@ from torch import nn
 from adagen.config import Experiment, PolicyNetworkSize, Training
 from adagen.errors import AdagenError
 from adagen.policies import ConstantTable, PolicyNetwork
-from adagen.policy_files import binding, build_actor, build_critic, load_policy, save_policy
+from adagen.policy_files import (
+    binding,
+    build_actor,
+    build_critic,
+    load_policy,
+    load_released_policy,
+    save_policy,
+)
 
 SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
 EXPERIMENT = Experiment(generator="sit", steps=4)
@@ -30,7 +39,12 @@ def save(path, generator, method="adagen"):
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [("adagen", PolicyNetwork), ("static", ConstantTable), ("tuned", ConstantTable)],
+    [
+        ("adagen", PolicyNetwork),
+        ("released", PolicyNetwork),
+        ("static", ConstantTable),
+        ("tuned", ConstantTable),
+    ],
 )
 def test_there_and_back(tmp_path, generator, method, kind):
     path = tmp_path / "policy.safetensors"
@@ -91,3 +105,84 @@ def test_of_another_method_or_kind_or_cut_short(tmp_path, generator):
         load_policy(path, generator, BINDING)
     with pytest.raises(AdagenError, match="does not exist; expected a policy file"):
         load_policy(tmp_path / "gone.safetensors", generator, BINDING)
+
+
+@pytest.mark.parametrize("family", ["maskgit", "dit", "sit", "var_d16", "var_d30"])
+def test_the_authors_policies(tmp_path, golden, recipe, family):
+    """At full size, from a file: everything about the network is read off it."""
+    expected, meta = golden(f"policy_{family}")
+    made, path = meta["recipe"], tmp_path / "policy.pth"
+    state = recipe.policy_state_dict(
+        made["feat_dim"], made["action_dim"], made["seed"], made["out_gain"]
+    )
+    assert recipe.digest(state) == made["sha256"]
+    torch.save({key: torch.from_numpy(value) for key, value in state.items()}, path)
+    policy, size = load_released_policy(path, (16, 16), made["feat_dim"], made["action_dim"])
+    assert size == PolicyNetworkSize(hidden=512, pointwise=128, first=1024, second=512)
+    assert not policy.training and not any(p.requires_grad for p in policy.parameters())
+    features = torch.from_numpy(recipe.u("featmix", made["seed"], (4, 256, made["feat_dim"])))
+    raw = policy(features.float(), expected["mix_timestep"])
+    assert (raw - expected["mix_raw"]).abs().max() < 2e-6
+
+
+def released(path, features=24, grid=(4, 6), actions=3, wrap=lambda state: state):
+    """A policy file in the authors' layout, and the policy that is in it."""
+    torch.manual_seed(0)
+    policy = PolicyNetwork(features, grid, actions, SIZE)
+    for parameter in policy.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    torch.save(wrap(policy.state_dict()), path)
+    return policy
+
+
+def adanat_training_file(state):
+    """Two actors and their critics under `model`, beside the command line."""
+    parts = {"policy": 2.0, "policy_old": 1.0}
+    model = {
+        f"{part}.{role}.{key}": value * factor * (role == "actor")
+        for part, factor in parts.items()
+        for role in ("actor", "critic")
+        for key, value in state.items()
+    }
+    return {"model": model, "args": argparse.Namespace(seed=1234), "global_step": 7}
+
+
+@pytest.mark.parametrize("features", [24, SIZE.hidden])
+@pytest.mark.parametrize("wrap", [lambda state: state, adanat_training_file])
+def test_any_size_with_and_without_an_embedding(tmp_path, features, wrap):
+    """Features as wide as the network have none; of AdaNAT's two actors the old one acts."""
+    path = tmp_path / "policy.pth"
+    expected = released(path, features, wrap=wrap)
+    policy, size = load_released_policy(path, (4, 6))
+    assert size == SIZE and hasattr(policy, "x_embedder") == (features != SIZE.hidden)
+    x, call = torch.randn(2, 24, features), torch.tensor([0, 5])
+    assert torch.equal(policy(x, call), expected(x, call))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (((4, 6), 32, 3), "feature_width is 24 there and 32 here"),
+        (((4, 6), 24, 2), "actions is 3 there and 2 here"),
+        (((16, 16), 24, 3), "linear1.inputs is 48 there and 512 here"),
+    ],
+)
+def test_released_for_another_generator(tmp_path, wanted, told):
+    path = tmp_path / "policy.pth"
+    released(path)
+    with pytest.raises(AdagenError) as caught:
+        load_released_policy(path, *wanted)
+    message = str(caught.value)
+    assert message.startswith(str(path)) and told in message and "published" in message
+
+
+def test_released_file_of_no_policy(tmp_path):
+    path = tmp_path / "policy.pth"
+    torch.save({"weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(AdagenError, match=r"does not hold a policy: t_embedder\.mlp\.0\.weight is"):
+        load_released_policy(path, (4, 4))
+    released(path, wrap=lambda state: state | {"extra": torch.zeros(1)})
+    with pytest.raises(
+        AdagenError, match=r"PolicyNetwork: 1 of its keys unexpected \(first extra\)"
+    ):
+        load_released_policy(path, (4, 6))

@@ -1,16 +1,51 @@
-"""Convolutional encoder and decoder of VAR's tokeniser (the VQGAN family)."""
+"""Convolutional encoder and decoder of the VQGAN family: what its members are made of.
 
-from collections.abc import Sequence
+VAR's tokeniser, MaskGIT's VQGAN and the KL autoencoder differ in the parts of a level.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+OneWidth = Callable[[int], nn.Module]
+"""A part of (channels)."""
+TwoWidths = Callable[[int, int], nn.Module]
+"""A part of (channels in, channels out)."""
+Activation = Callable[[torch.Tensor], torch.Tensor]
+"""A function of every element."""
+
+
+def nothing(channels: int) -> nn.Module:
+    """The part that stands where a level or a member of the family has none; it has no keys."""
+    return nn.Identity()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a member of the family builds its encoder and decoder from.
+
+    Attributes:
+        residual: a residual block.
+        middle: the attention between the two blocks at the coarsest resolution.
+        coarsest: the attention after every block of the coarsest level.
+        downsample: what halves the side.
+        activation: before the output convolutions; residual blocks have their own.
+    """
+
+    residual: TwoWidths
+    middle: OneWidth
+    coarsest: OneWidth
+    downsample: OneWidth
+    activation: Activation = F.silu
+
 
 class Encoder(nn.Module):
     """Images (B, image_channels, H, W) to maps (B, code_channels, h, w).
 
-    Every level but the last halves the side; the last one and the middle attend over positions.
+    Every level but the last halves the side.
     """
 
     def __init__(
@@ -20,17 +55,20 @@ class Encoder(nn.Module):
         width: int,
         multipliers: Sequence[int],
         residual_blocks: int,
+        parts: Parts,
     ) -> None:
         super().__init__()
+        self.activation = parts.activation
         widths = [width * m for m in multipliers]
-        last = len(widths) - 1
         self.conv_in = nn.Conv2d(image_channels, width, 3, padding=1)
-        self.down = nn.ModuleList(
-            _DownLevel(into, out, residual_blocks, last=i == last)
-            for i, (into, out) in enumerate(zip([width, *widths[:-1]], widths, strict=True))
-        )
-        self.mid = _Middle(widths[-1])
-        self.norm_out = _norm(widths[-1])
+        self.down = nn.ModuleList()
+        for i, (into, out) in enumerate(zip([width, *widths[:-1]], widths, strict=True)):
+            last = i == len(widths) - 1
+            attention, down = (parts.coarsest, nothing) if last else (nothing, parts.downsample)
+            level = _Level(into, out, residual_blocks, parts.residual, attention, downsample=down)
+            self.down.append(level)
+        self.mid = _Middle(widths[-1], parts)
+        self.norm_out = norm(widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], code_channels, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -38,15 +76,14 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        out: torch.Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        out: torch.Tensor = self.conv_out(self.activation(self.norm_out(self.mid(x))))
         return out
 
 
 class Decoder(nn.Module):
     """Maps (B, code_channels, h, w) to images (B, image_channels, H, W): the encoder mirrored.
 
-    Its levels have one residual block more. `up` is indexed by resolution, finest first, and run
-    from its end.
+    `up` is indexed by resolution, finest first, and run from its end.
     """
 
     def __init__(
@@ -56,17 +93,20 @@ class Decoder(nn.Module):
         width: int,
         multipliers: Sequence[int],
         residual_blocks: int,
+        parts: Parts,
     ) -> None:
         super().__init__()
+        self.activation = parts.activation
         widths = [width * m for m in multipliers]
-        last = len(widths) - 1
         self.conv_in = nn.Conv2d(code_channels, widths[-1], 3, padding=1)
-        self.mid = _Middle(widths[-1])
-        self.up = nn.ModuleList(
-            _UpLevel(into, out, residual_blocks + 1, first=i == last, last=i == 0)
-            for i, (into, out) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True))
-        )
-        self.norm_out = _norm(widths[0])
+        self.mid = _Middle(widths[-1], parts)
+        self.up = nn.ModuleList()
+        for i, (into, out) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True)):
+            attention = parts.coarsest if i == len(widths) - 1 else nothing
+            up = Upsample if i > 0 else nothing
+            level = _Level(into, out, residual_blocks, parts.residual, attention, upsample=up)
+            self.up.append(level)
+        self.norm_out = norm(widths[0])
         self.conv_out = nn.Conv2d(widths[0], image_channels, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,66 +114,50 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        out: torch.Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        out: torch.Tensor = self.conv_out(self.activation(self.norm_out(x)))
         return out
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
     """Group normalisation in 32 groups."""
     return nn.GroupNorm(32, channels, eps=1e-6)
 
 
 class _Level(nn.Module):
-    """Residual blocks of one resolution, each followed by attention if there is any."""
+    """Residual blocks of one resolution, each followed by attention, and the way to the next."""
 
-    def __init__(self, into: int, out: int, blocks: int, attend: bool) -> None:
+    def __init__(
+        self,
+        into: int,
+        out: int,
+        blocks: int,
+        residual: TwoWidths,
+        attention: OneWidth,
+        downsample: OneWidth = nothing,
+        upsample: OneWidth = nothing,
+    ) -> None:
         super().__init__()
-        self.block = nn.ModuleList(_Residual(out if j else into, out) for j in range(blocks))
-        self.attn = nn.ModuleList(_Attention(out) for _ in range(blocks if attend else 0))
+        self.block = nn.ModuleList(residual(out if j else into, out) for j in range(blocks))
+        self.attn = nn.ModuleList(attention(out) for _ in range(blocks))
+        self.downsample = downsample(out)
+        self.upsample = upsample(out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, into, H, W) -> (B, out, H, W)."""
-        for j, block in enumerate(self.block):
-            x = block(x)
-            if self.attn:
-                x = self.attn[j](x)
-        return x
-
-
-class _DownLevel(_Level):
-    """A level of the encoder: all but the last halve the side."""
-
-    def __init__(self, into: int, out: int, blocks: int, last: bool) -> None:
-        super().__init__(into, out, blocks, attend=last)
-        self.downsample = nn.Identity() if last else _Downsample(out)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, into, H, W) -> (B, out, H/2, W/2)."""
-        out: torch.Tensor = self.downsample(super().forward(x))
-        return out
-
-
-class _UpLevel(_Level):
-    """A level of the decoder: all but the last double the side."""
-
-    def __init__(self, into: int, out: int, blocks: int, first: bool, last: bool) -> None:
-        super().__init__(into, out, blocks, attend=first)
-        self.upsample = nn.Identity() if last else _Upsample(out)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, into, H, W) -> (B, out, 2H, 2W)."""
-        out: torch.Tensor = self.upsample(super().forward(x))
+        """(B, into, H, W) -> (B, out, H, W), or half or twice the side."""
+        for block, attention in zip(self.block, self.attn, strict=True):
+            x = attention(block(x))
+        out: torch.Tensor = self.upsample(self.downsample(x))
         return out
 
 
 class _Middle(nn.Module):
     """Residual block, attention, residual block at the coarsest resolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, parts: Parts) -> None:
         super().__init__()
-        self.block_1 = _Residual(channels, channels)
-        self.attn_1 = _Attention(channels)
-        self.block_2 = _Residual(channels, channels)
+        self.block_1 = parts.residual(channels, channels)
+        self.attn_1 = parts.middle(channels)
+        self.block_2 = parts.residual(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, h, w) -> (B, channels, h, w)."""
@@ -141,44 +165,54 @@ class _Middle(nn.Module):
         return out
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two pre-normalised convolutions; a 1x1 shortcut where the channels change."""
 
-    def __init__(self, into: int, out: int) -> None:
+    def __init__(self, into: int, out: int, activation: Activation = F.silu) -> None:
         super().__init__()
-        self.norm1 = _norm(into)
+        self.activation = activation
+        self.norm1 = norm(into)
         self.conv1 = nn.Conv2d(into, out, 3, padding=1)
-        self.norm2 = _norm(out)
+        self.norm2 = norm(out)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         self.nin_shortcut = nn.Identity() if into == out else nn.Conv2d(into, out, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, into, H, W) -> (B, out, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        out: torch.Tensor = self.nin_shortcut(x) + h
+        out: torch.Tensor = self.nin_shortcut(x) + self.branch(x)
+        return out
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        """What is added, (B, into, H, W) -> (B, out, H, W)."""
+        x = self.conv1(self.activation(self.norm1(x)))
+        out: torch.Tensor = self.conv2(self.activation(self.norm2(x)))
         return out
 
 
-class _Attention(nn.Module):
-    """Residual single-head self-attention over positions."""
+class Attention(nn.Module):
+    """Residual single-head self-attention; one convolution for queries, keys and values."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = _norm(channels)
+        self.norm = norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, h, w) -> (B, channels, h, w)."""
-        # (B, 3 channels, h, w) -> three of (B, 1, h w, channels): one head
-        q, k, v = self.qkv(self.norm(x)).flatten(2).mT.unsqueeze(1).chunk(3, 3)
-        mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1)
-        out: torch.Tensor = x + self.proj_out(mixed.mT.reshape(x.shape))
+        out: torch.Tensor = x + self.proj_out(attend(self.qkv(self.norm(x))))
         return out
 
 
-class _Downsample(nn.Module):
+def attend(qkv: torch.Tensor) -> torch.Tensor:
+    """Queries, keys, values (B, 3 C, h, w) -> (B, C, h, w): every position looks at all of them."""
+    # (B, 3 C, h, w) -> three of (B, 1, h w, C): one head
+    q, k, v = qkv.flatten(2).mT.unsqueeze(1).chunk(3, 3)
+    mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1)
+    return mixed.mT.reshape(len(qkv), -1, *qkv.shape[2:])
+
+
+class Downsample(nn.Module):
     """Strided convolution, padded on the right and below only."""
 
     def __init__(self, channels: int) -> None:
@@ -191,7 +225,7 @@ class _Downsample(nn.Module):
         return out
 
 
-class _Upsample(nn.Module):
+class Upsample(nn.Module):
     """Nearest neighbour, then a convolution."""
 
     def __init__(self, channels: int) -> None:
@@ -202,3 +236,10 @@ class _Upsample(nn.Module):
         """(B, channels, h, w) -> (B, channels, 2h, 2w)."""
         out: torch.Tensor = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
         return out
+
+
+def nearest_code(vectors: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Ids (B, N) of the codes (V, C) nearest to vectors (B, N, C)."""
+    # argmin |v - e|^2 = argmax v.e - |e|^2 / 2
+    score = torch.addmm(-0.5 * codes.square().sum(1), vectors.flatten(0, 1), codes.mT)
+    return score.argmax(1).view(vectors.shape[:2])

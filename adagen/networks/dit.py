@@ -73,6 +73,10 @@ class DiT(nn.Module):
             tokens = block(tokens, condition)
         return self._unpatchify(self.final_layer(tokens, condition)), tokens
 
+    def derived(self) -> dict[str, torch.Tensor]:
+        """The stored tensors that follow from the constructor's arguments, by key."""
+        return {"pos_embed": grid_embedding(self.grid, self.width)}
+
     def _unpatchify(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, grid^2, patch^2 C) -> (B, C, grid patch, grid patch)."""
         # (B, row, column, row in patch, column in patch, C)

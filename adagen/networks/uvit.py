@@ -1,4 +1,4 @@
-"""MaskGIT's backbone: a U-ViT over token ids and one class token.
+"""MaskGIT's backbone: a U-ViT over token ids and what they are conditioned on.
 
 Blocks of the first half hand their output to the mirrored block of the second half, where a linear
 layer merges the two. Logits come from the transposed word table.
@@ -11,8 +11,63 @@ from torch import nn
 from adagen.networks.layers import Attention, FeedForward
 
 
-class UViT(nn.Module):
-    """Bidirectional transformer that fills in masked tokens.
+class ConditionalUViT(nn.Module):
+    """Bidirectional transformer that fills in masked tokens, whatever the condition.
+
+    Args:
+        positions: tokens of an image.
+        vocabulary: ids of the tokeniser; the id `vocabulary` is the mask.
+        context: from a condition to the tokens (B, M, width) that stand before the image's.
+        width: channels of a token.
+        depth: the network has depth // 2 blocks, one in the middle, and depth // 2 more.
+        heads: attention heads; they divide the width.
+        mlp_ratio: hidden width of the feed-forward layers over the width.
+    """
+
+    def __init__(
+        self,
+        positions: int,
+        vocabulary: int,
+        context: nn.Module,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: int,
+    ) -> None:
+        super().__init__()
+        self.positions = positions
+        self.vocabulary = vocabulary
+        self.width = width
+        self.token_emb = Embedding(vocabulary + 1, positions, width)
+        self.context_embed = context
+        half = range(depth // 2)
+        self.in_blocks = nn.ModuleList(_Block(width, heads, mlp_ratio) for _ in half)
+        self.mid_block = _Block(width, heads, mlp_ratio)
+        self.out_blocks = nn.ModuleList(_MergingBlock(width, heads, mlp_ratio) for _ in half)
+        self.norm = nn.LayerNorm(width)
+        self.mlm_layer = _TokenHead(width, vocabulary + 1)
+        self.apply(_initialise)
+
+    def fill_in(
+        self, ids: torch.Tensor, condition: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict every token of ids (B, N) from the ones that are known, and the condition."""
+        context = self.context_embed(condition)
+        x = torch.cat([context, self.token_emb(ids)], 1)  # (B, M + N, width)
+        skips = []
+        for block in self.in_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.mid_block(x)
+        for block in self.out_blocks:
+            x = block(x, skips.pop())
+        features = self.norm(x[:, context.shape[1] :])
+        words = self.token_emb.word_embeddings.weight
+        return self.mlm_layer(features, words[: self.vocabulary]), features
+
+
+class UViT(ConditionalUViT):
+    """The class-conditional network.
 
     Args:
         positions: tokens of an image.
@@ -34,18 +89,8 @@ class UViT(nn.Module):
         heads: int,
         mlp_ratio: int = 4,
     ) -> None:
-        super().__init__()
-        self.vocabulary = vocabulary
-        self.width = width
-        self.token_emb = _Embedding(vocabulary + 1, positions, width)
-        self.context_embed = _Embedding(classes + 1, 1, width)
-        half = range(depth // 2)
-        self.in_blocks = nn.ModuleList(_Block(width, heads, mlp_ratio) for _ in half)
-        self.mid_block = _Block(width, heads, mlp_ratio)
-        self.out_blocks = nn.ModuleList(_MergingBlock(width, heads, mlp_ratio) for _ in half)
-        self.norm = nn.LayerNorm(width)
-        self.mlm_layer = _TokenHead(width, vocabulary + 1)
-        self.apply(_initialise)
+        context = Embedding(classes + 1, 1, width)
+        super().__init__(positions, vocabulary, context, width, depth, heads, mlp_ratio)
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict every token from the ones that are known.
@@ -58,20 +103,10 @@ class UViT(nn.Module):
             Logits (B, N, vocabulary), and features (B, N, width): the tokens after the final
             normalisation, without the class token.
         """
-        x = torch.cat([self.context_embed(labels.unsqueeze(1)), self.token_emb(ids)], 1)
-        skips = []
-        for block in self.in_blocks:
-            x = block(x)
-            skips.append(x)
-        x = self.mid_block(x)
-        for block in self.out_blocks:
-            x = block(x, skips.pop())
-        features = self.norm(x[:, 1:])
-        words = self.token_emb.word_embeddings.weight
-        return self.mlm_layer(features, words[: self.vocabulary]), features
+        return self.fill_in(ids, labels.unsqueeze(1))
 
 
-class _Embedding(nn.Module):
+class Embedding(nn.Module):
     """Word plus position, normalised."""
 
     def __init__(self, words: int, positions: int, width: int) -> None:

@@ -24,7 +24,7 @@ class VARState:
 
     Attributes:
         condition: (B, width) class vectors.
-        caches: one for each block; None before the first scale.
+        caches: one for each block; None before the first scale and after the last.
         scale: index of the scale that `VAR.advance` runs next.
     """
 
@@ -62,7 +62,7 @@ class VAR(nn.Module):
         super().__init__()
         self.scales = tuple(scales)
         self.width = width
-        level = torch.tensor([i for i, side in enumerate(scales) for _ in range(side**2)])
+        level = self._levels()
         self.word_embed = nn.Linear(code_channels, width)
         self.class_emb = nn.Embedding(classes + 1, width)
         self.lvl_embed = nn.Embedding(len(scales), width)
@@ -118,15 +118,33 @@ class VAR(nn.Module):
         condition = state.condition
         x = self._start(condition) if maps is None else self.word_embed(maps.flatten(2).mT)
         x = x + self._places(state.scale, state.scale + 1)
+        # Nobody reads the longest caches, those of the last scale: at paper scale they take 20 GB.
+        last = state.scale == len(self.scales) - 1
         caches = []
         for block, past in zip(self.blocks, state.caches, strict=True):
             x, cache = block(x, condition, past=past)
-            caches.append(cache)
+            caches.append(None if last else cache)
         return x, VARState(condition, tuple(caches), state.scale + 1)
 
     def logits(self, tokens: torch.Tensor, state: VARState) -> torch.Tensor:
         """Tokens (B, N, width) of `advance` to logits (B, N, vocabulary)."""
         return self._logits(tokens, state.condition)
+
+    def derived(self) -> dict[str, torch.Tensor]:
+        """The stored tensors that follow from the constructor's arguments, by key."""
+        level = self._levels()
+        no_bias = {
+            f"blocks.{i}.attn.zero_k_bias": torch.zeros(self.width) for i in range(len(self.blocks))
+        }
+        return {
+            "lvl_1L": level.unsqueeze(0),
+            "attn_bias_for_masking": _block_causal(level),
+            **no_bias,
+        }
+
+    def _levels(self) -> torch.Tensor:
+        """(L,) the scale of each token."""
+        return torch.tensor([i for i, side in enumerate(self.scales) for _ in range(side**2)])
 
     def _logits(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.head_nm(x, condition))

@@ -13,7 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from adagen.networks.autoencoder import Decoder, Encoder
+from adagen.networks.autoencoder import (
+    Attention,
+    Decoder,
+    Downsample,
+    Encoder,
+    Parts,
+    Residual,
+    nearest_code,
+)
 
 PHI_COUNT = 4
 """Convolutions phi, shared among the scales."""
@@ -66,9 +74,10 @@ class MultiScaleVQVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.scales = tuple(scales)
-        size = (image_channels, code_channels, width, channel_multipliers, residual_blocks)
-        self.encoder = Encoder(*size)
-        self.decoder = Decoder(*size)
+        parts = Parts(Residual, Attention, Attention, Downsample)
+        size = (image_channels, code_channels, width, channel_multipliers)
+        self.encoder = Encoder(*size, residual_blocks, parts)
+        self.decoder = Decoder(*size, residual_blocks + 1, parts)
         self.quantize = _Quantiser(len(scales), vocabulary, code_channels)
         self.quant_conv = nn.Conv2d(code_channels, code_channels, 3, padding=1)
         self.post_quant_conv = nn.Conv2d(code_channels, code_channels, 3, padding=1)
@@ -97,7 +106,7 @@ class MultiScaleVQVAE(nn.Module):
             if index > 0:
                 inputs.append(self.next_input(f_hat.detach(), index - 1).flatten(2).mT)
             rest = F.interpolate(target - f_hat.detach(), (side, side), mode="area")
-            ids.append(self.quantize.nearest(rest.flatten(2).mT))
+            ids.append(nearest_code(rest.flatten(2).mT, self.quantize.embedding.weight))
             f_hat = self.accumulate(f_hat, self.embed(ids[-1]), index)
             loss = loss + F.mse_loss(f_hat, target) + COMMITMENT * F.mse_loss(f_hat.detach(), f)
         straight = f + (f_hat.detach() - target)
@@ -165,13 +174,6 @@ class _Quantiser(nn.Module):
         """
         spread = torch.logspace(math.log10(0.3), math.log10(0.04), self.embedding.num_embeddings)
         nn.init.normal_(self.embedding.weight).data.mul_(spread.unsqueeze(1))
-
-    def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(B, N, channels) to the ids (B, N) of the nearest codes."""
-        codes = self.embedding.weight
-        # argmin |v - e|^2 = argmax v.e - |e|^2 / 2
-        score = torch.addmm(-0.5 * codes.square().sum(1), vectors.flatten(0, 1), codes.mT)
-        return score.argmax(1).view(vectors.shape[:2])
 
     def phi(self, codes: torch.Tensor, index: int) -> torch.Tensor:
         """Smooth the codes (B, channels, h, w) of scale `index` by half."""

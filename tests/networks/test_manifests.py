@@ -7,19 +7,44 @@ import pytest
 import torch
 from torch import nn
 
+from adagen.config import PolicyNetworkSize
+from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
+from adagen.networks.inception import Inception
 from adagen.networks.uvit import UViT
+from adagen.networks.uvit_text import TextUViT
 from adagen.networks.var import VAR
+from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
+from adagen.policies import PolicyNetwork
 
 SCALES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+POLICY = PolicyNetworkSize(hidden=512, pointwise=128, first=1024, second=512)
+
+
+def policy(features: int, actions: int) -> PolicyNetwork:
+    """The paper's policy network."""
+    return PolicyNetwork(features, (16, 16), actions, POLICY)
+
+
 RELEASED: dict[str, Callable[[], nn.Module]] = {
     "maskgit_L": lambda: UViT(256, 1024, 1000, width=768, depth=24, heads=8),
+    "adanat_imagenet_uvit_L": lambda: UViT(256, 1024, 1000, width=768, depth=24, heads=8),
+    "adanat_cc3m_uvit": lambda: TextUViT(256, 1024, 1280, width=1152, depth=28, heads=16),
     "dit_xl_2": lambda: DiT(32, 2, 4, 1000, width=1152, depth=28, heads=16, learn_sigma=True),
     "sit_xl_2": lambda: DiT(32, 2, 4, 1000, width=1152, depth=28, heads=16, learn_sigma=True),
     "var_d16": lambda: VAR(SCALES, 4096, 32, 1000, width=1024, depth=16, heads=16),
     "var_d30": lambda: VAR(SCALES, 4096, 32, 1000, width=1920, depth=30, heads=30),
     "var_vqvae": lambda: MultiScaleVQVAE(SCALES, 4096, 32, 160, (1, 1, 2, 2, 4)),
+    "vqgan_jax_strongaug": lambda: VQGAN(1024, 256, 128, (1, 1, 2, 2, 4)),
+    "autoencoder_kl": lambda: AutoencoderKL(4, 128, (1, 2, 4, 4)),
+    "fid_inception": Inception,
+    "policy_maskgit": lambda: policy(768, 4),
+    "policy_dit": lambda: policy(1152, 2),
+    "policy_sit": lambda: policy(1152, 2),
+    "policy_var_d16": lambda: policy(1024, 4),
+    "policy_var_d30": lambda: policy(1920, 4),
+    "policy_no_x_embedder_example": lambda: policy(512, 3),
 }
 
 

@@ -45,33 +45,6 @@ def random_inputs(batch: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor
     return labels, torch.randn(batch, 13, 5, generator=generator)
 
 
-def test_golden_forward(golden, weights, recipe) -> None:
-    """Teacher-forced logits of the released code; scale by scale they are the same."""
-    expected, meta = golden("var_forward_teacher")
-    size = meta["ctor"]
-    network = VAR(
-        size["patch_nums"],
-        size["V"],
-        size["Cvae"],
-        size["num_classes"],
-        size["embed_dim"],
-        size["depth"],
-        size["num_heads"],
-    ).eval()
-    derived = {key: value.clone() for key, value in network.named_buffers()}
-    network.load_state_dict(weights("var_backbone"))
-    inputs = recipe.normal("var_x", meta["recipe"]["seed"], (2, 679, size["Cvae"]))
-    with torch.no_grad():
-        teacher = network(expected["labels"], inputs)
-        by_scale = run_by_scale(network, expected["labels"], inputs)
-    for logits in (teacher, by_scale):
-        chosen = logits[:, expected["positions"]]
-        assert (chosen - expected["logits_at_positions"]).abs().max() < 2e-5
-        assert (logits.mean(-1) - expected["logits_mean_all"]).abs().max() < 2e-5
-        assert (logits.std(-1) - expected["logits_std_all"]).abs().max() < 2e-5
-    assert all(torch.equal(value, derived[key]) for key, value in network.named_buffers())
-
-
 @settings(max_examples=10, deadline=None)
 @given(scales=st.lists(st.integers(1, 4), min_size=1, max_size=4).map(sorted))
 def test_cached_generation_equals_teacher_forcing(scales: list[int]) -> None:
@@ -109,6 +82,21 @@ def test_a_state_can_branch(tiny: VAR) -> None:
         again, _ = tiny.advance(state, maps)
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+def test_the_last_scale_leaves_no_cache(tiny: VAR) -> None:
+    """Before it the cache grows by every token; the longest one nobody would read."""
+    labels, inputs = random_inputs(2)
+    state, seen = tiny.begin(labels), []
+    with torch.no_grad():
+        for maps in (
+            None,
+            inputs[:, :4].mT.unflatten(2, (2, 2)),
+            inputs[:, 4:].mT.unflatten(2, (3, 3)),
+        ):
+            _, state = tiny.advance(state, maps)
+            seen.append([cache and cache[0].shape[2] for cache in state.caches])
+    assert seen == [[1, 1], [5, 5], [None, None]]
 
 
 def test_guidance_halves_are_independent(tiny: VAR) -> None:
