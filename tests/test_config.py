@@ -25,6 +25,8 @@ MINIMAL = {
     "experiments": {"toy_t4": {"generator": "tokens"}},
 }
 
+WEIGHTS = {"network": "net", "decoder": "dec"}
+
 
 def with_value(key: str, value: object) -> dict[str, object]:
     """The minimal config with one key set, e.g. "generators.flow.network.width"."""
@@ -89,12 +91,33 @@ def test_the_minimal_config_is_whole():
         ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
         ("training.group", 1, ["'training'", "group is 1"]),
         ("training.sigma", [0.5, 0], ["'training'", "sigma must be positive"]),
-        ("evaluation.seeds", [1, 1], ["'evaluation'", "two different numbers"]),
+        ("evaluation.seeds", [1, 1], ["'evaluation'", "all different"]),
+        ("evaluation.seeds", [], ["'evaluation'", "at least one number"]),
         ("training_seeds", [], ["training_seeds", "at least one"]),
         ("training_seeds", [0, 0], ["training_seeds", "all different"]),
         ("evaluation.samples", 64, ["evaluation.samples is 64", "at least 65"]),
         ("sweep.samples", 10, ["sweep.samples is 10", "at least 65"]),
         ("experiments.toy_t4.training.validate_samples", 9, ["toy_t4.training.validate_samples"]),
+        # released weights
+        ("generators.tokens.weights", WEIGHTS, ["generators.tokens", "'patches'", "'vqgan'"]),
+        ("generators.tokens.tokeniser", {"kind": "vqgan"}, ["generators.tokens", "'vqgan'"]),
+        ("generators.tokens.tokeniser", {"kind": "jpeg"}, ["tokens.tokeniser", "'jpeg'"]),
+        ("generators.tokens.tokeniser.patsch", 2, ["'generators.tokens.tokeniser.patsch'"]),
+        ("generators.noise.weights", WEIGHTS, ["generators.noise", "latent and weights"]),
+        ("generators.flow.latent", {}, ["generators.flow", "latent and weights"]),
+        ("generators.flow.precision", "half", ["'generators.flow.precision' is 'half'"]),
+        ("reward_features", {"kind": "dino", "blocks": [12]}, ["reward_features", "0 to 11"]),
+        ("reward_features", {"kind": "dino", "mask": 0.5}, ["unknown key 'reward_features.mask'"]),
+        ("evaluation.protocol", "fid", ["'evaluation.protocol' is 'fid'", "'authors'"]),
+        ("evaluation.reference", "stats", ["'evaluation'", "leave it empty"]),
+        ("evaluation.protocol", "adm", ["sweep.samples is 800", "2048", "at least 2049"]),
+        ("assets.catalogue.own", {"file": "../x"}, ["'assets.catalogue.own.file'", "pattern"]),
+        (
+            "assets.catalogue.own",
+            {"file": "x", "licence": "MIT", "description": "x"},
+            ["'assets.catalogue.own'", "neither url nor manual"],
+        ),
+        ("device", "tpu", ["'device' is 'tpu'", "'cuda'"]),
         # names that would become paths or other targets
         ("experiments.a/b", {"generator": "tokens"}, ["experiments", "'a/b'", "path"]),
         ("experiments.", {"generator": "tokens"}, ["experiments", "''", "path"]),
@@ -126,6 +149,37 @@ def test_experiments_inherit_the_training_key_by_key():
     assert plain == config.training
     assert (changed.updates, changed.epochs) == (7, 2)
     assert (changed.discriminator.steps, changed.discriminator.channels) == (9, 5)
+
+
+def test_authors_protocol_takes_whole_classes():
+    content = with_value("evaluation", {"protocol": "authors", "samples": 50_500})
+    content["generators"]["released"] = {"paradigm": "sit", "weights": WEIGHTS, "latent": {}}
+    content |= {"sweep": {"samples": 2100}, "training": {"validate_samples": 2100}}
+    assert "evaluation.samples is 50500" in complaint(content)
+    content["evaluation"]["samples"] = 50_000
+    assert parse_config(content, "toy.yaml").evaluation.dimension == 2048
+
+
+def test_a_file_may_extend_another(tmp_path):
+    """Relative to its own folder, and whatever it is laid over itself."""
+    (tmp_path / "sub").mkdir()
+    base, middle, top = tmp_path / "base.yaml", tmp_path / "sub" / "a.yaml", tmp_path / "b.yaml"
+    base.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
+    middle.write_text("extends: ../base.yaml\ntraining: {updates: 9}")
+    top.write_text("extends: sub/a.yaml\ntraining: {clip: 0.1}")
+    training = load_config([top]).training
+    assert (training.updates, training.epochs, training.clip) == (9, 2, 0.1)
+
+
+def test_a_file_cannot_extend_itself(tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("extends: two.yaml")
+    two.write_text("extends: one.yaml")
+    with pytest.raises(AdagenError, match=r"one\.yaml extends itself, by way of .*two\.yaml"):
+        load_config([one])
+    one.write_text("extends: gone.yaml")
+    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist"):
+        load_config([one])
 
 
 def test_later_files_are_laid_over_earlier_ones(tmp_path):
@@ -175,7 +229,7 @@ def test_a_missing_file_or_a_folder(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "config").glob("*.yaml")))
 def test_configs_of_the_repository_are_valid(path):
-    load_config([path.parent / "config.yaml", path])
+    load_config([path])
 
 
 trees = st.recursive(

@@ -4,12 +4,16 @@ Every number a run depends on stands here or in a config file, with its meaning 
 JSON schema in workflow/schemas and the key list in config/README.md are generated from these.
 """
 
-from adagen.config.base import LEARNED, METHODS, Fit, Method, Model, Paradigm
+from adagen.config.assets import Asset, Assets
+from adagen.config.base import LEARNED, METHODS, Fit, Method, Model, Paradigm, Precision
 from adagen.config.experiments import (
+    AnyRewardFeatures,
+    DinoFeatures,
     Discriminator,
     Evaluation,
     Experiment,
     Handmade,
+    Inception,
     MetricNetworks,
     PolicyNetworkSize,
     RewardFeatures,
@@ -20,13 +24,17 @@ from adagen.config.generators import (
     Dataset,
     DitGenerator,
     Generator,
+    LatentAutoencoder,
     MaskgitGenerator,
     PatchTokeniser,
     Pretrain,
     ScaleTokeniser,
     SitGenerator,
+    SolverSettings,
     Transformer,
     VarGenerator,
+    VqganTokeniser,
+    Weights,
 )
 from adagen.config.loading import load_config, parse_config
 from adagen.config.run import Config
@@ -34,8 +42,12 @@ from adagen.config.run import Config
 __all__ = [
     "LEARNED",
     "METHODS",
+    "AnyRewardFeatures",
+    "Asset",
+    "Assets",
     "Config",
     "Dataset",
+    "DinoFeatures",
     "Discriminator",
     "DitGenerator",
     "Evaluation",
@@ -43,6 +55,8 @@ __all__ = [
     "Fit",
     "Generator",
     "Handmade",
+    "Inception",
+    "LatentAutoencoder",
     "MaskgitGenerator",
     "Method",
     "MetricNetworks",
@@ -50,14 +64,18 @@ __all__ = [
     "Paradigm",
     "PatchTokeniser",
     "PolicyNetworkSize",
+    "Precision",
     "Pretrain",
     "RewardFeatures",
     "ScaleTokeniser",
     "SitGenerator",
+    "SolverSettings",
     "Sweep",
     "Training",
     "Transformer",
     "VarGenerator",
+    "VqganTokeniser",
+    "Weights",
     "load_config",
     "parse_config",
 ]

@@ -10,9 +10,11 @@ from adagen.config.overlay import overlay
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
-Method = Literal["handmade", "tuned", "static", "adagen"]
+Method = Literal["handmade", "tuned", "static", "released", "adagen"]
 LEARNED: tuple[Method, ...] = ("static", "adagen")
-METHODS: tuple[Method, ...] = ("handmade", "tuned", *LEARNED)
+METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen")
+Precision = Literal["float32", "bfloat16", "float16"]
+Device = Literal["cpu", "cuda", "auto"]
 
 
 class Model(BaseModel):

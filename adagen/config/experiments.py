@@ -1,8 +1,10 @@
 """Experiments: how a generator is scheduled, trained, searched and measured."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator as Chooser
+from pydantic import Field, Tag, model_validator
 
 from adagen.config.base import Fit, Fraction, Model, Positive
 from adagen.config.generators import Transformer
@@ -25,7 +27,7 @@ class Discriminator(Model):
     """The adversarial reward: spectrally normalised heads on frozen self-supervised features."""
 
     channels: Positive = 32
-    """Channels of a head (paper scale: as many as the features)."""
+    """Channels of a head on a masked autoencoder; on DINO they are as many as the features."""
     learning_rate: float = Field(7e-4, gt=0)
     """Adam learning rate, betas (0.5, 0.999)."""
     batch: Positive = 256
@@ -126,6 +128,9 @@ class Experiment(Model):
     """Constant s of the moving average over the logits of an action."""
     handmade: Handmade = Handmade()
     """The schedule that an untrained policy reproduces."""
+    released_policy: str = ""
+    """Asset that holds the authors' policy, which the method `released` samples with; an
+    experiment without one has no such row."""
     training: Training = Training()
     """Overrides of the top-level `training`."""
 
@@ -145,6 +150,8 @@ class MetricNetworks(Model):
 class RewardFeatures(Model):
     """The frozen self-supervised network behind the reward: a masked autoencoder."""
 
+    kind: Literal["masked_autoencoder"] = "masked_autoencoder"
+    """Which network it is."""
     network: Transformer = Transformer(width=64, depth=4)
     """Vision transformer size."""
     patch: Positive = 2
@@ -155,22 +162,97 @@ class RewardFeatures(Model):
     """How it is fitted."""
 
 
+class DinoFeatures(Model):
+    """The paper's network behind the reward: DINO ViT-S/16 (released weights only)."""
+
+    kind: Literal["dino"]
+    """Which network it is."""
+    weights: str = "dino_vits16"
+    """Asset that holds it."""
+    network: Transformer = Transformer(width=384, depth=12, heads=6)
+    """Vision transformer size."""
+    patch: Positive = 16
+    """Side of a patch in pixels."""
+    image: Positive = 224
+    """Side of the images it sees; larger ones are cropped or reduced to it."""
+    blocks: tuple[int, ...] = (2, 5, 8, 11)
+    """Blocks whose outputs are feature maps, beside the embedded patches."""
+
+    @model_validator(mode="after")
+    def _within_the_network(self) -> Self:
+        if not self.blocks or not 0 <= min(self.blocks) <= max(self.blocks) < self.network.depth:
+            raise ValueError(f"blocks must be numbers from 0 to {self.network.depth - 1}")
+        return self
+
+
+def _kind_of(data: Any) -> str:
+    """Which network a section describes; a masked autoencoder where it doesn't say."""
+    if isinstance(data, Mapping):
+        return str(data.get("kind", "masked_autoencoder"))
+    return str(getattr(data, "kind", "masked_autoencoder"))
+
+
+AnyRewardFeatures = Annotated[
+    Annotated[RewardFeatures, Tag("masked_autoencoder")] | Annotated[DinoFeatures, Tag("dino")],
+    Chooser(_kind_of),
+]
+
+
+class Inception(Model):
+    """The Inception network of the protocols `authors`, `adm` and `clean`."""
+
+    weights: str = "inception"
+    """Asset that holds it."""
+    shrink: Literal[1, 2, 4, 8, 16] = 1
+    """Every channel count is divided by this. Above 1 for tests with random weights only."""
+
+    @property
+    def dimension(self) -> int:
+        """Pooled features."""
+        return 2048 // self.shrink
+
+
 class Evaluation(Model):
     """What the reported numbers are made of."""
 
+    protocol: Literal["embedded", "authors", "adm", "clean"] = "embedded"
+    """Which features are compared, and how images reach them (docs/evaluation.md). Numbers of
+    two protocols are never compared."""
+    reference: str = ""
+    """Asset that holds released reference statistics (`authors`) or a reference batch (`adm`).
+    Empty: they are computed from the images of the data set."""
     samples: Positive = 5000
     """Images per sampling seed."""
     seeds: tuple[int, ...] = (0, 1, 2, 3)
-    """Sampling seeds; the standard error is taken over them. Two at least."""
+    """Sampling seeds; the standard error is taken over them. With one there is none."""
     batch: Positive = 250
     """Images generated at once; changes memory, never results."""
+    shard: Positive = 1000
+    """Images in a file of samples, and at most this many are lost to a kill; changes no result."""
     neighbours: Positive = 3
     """k of the k-nearest-neighbour precision and recall."""
     networks: MetricNetworks = MetricNetworks()
-    """The networks whose features are compared."""
+    """The networks of the protocol `embedded`."""
+    inception: Inception = Inception()
+    """The network of the other protocols."""
+
+    @property
+    def dimension(self) -> int:
+        """Features of the primary space."""
+        embedded = self.protocol == "embedded"
+        return 2 * self.networks.width if embedded else self.inception.dimension
 
     @model_validator(mode="after")
-    def _an_error_needs_two(self) -> Self:
-        if len(set(self.seeds)) < 2 or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must be at least two different numbers (for a standard error)")
+    def _different_seeds(self) -> Self:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must be at least one number, and all different")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_of_a_kind(self) -> Self:
+        if self.reference and self.protocol in ("embedded", "clean"):
+            raise ValueError(
+                f"reference is {self.reference!r}, but protocol {self.protocol!r} has no released "
+                "statistics: leave it empty"
+            )
         return self

@@ -1,10 +1,11 @@
 """The data set and the frozen generators."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from adagen.config.base import Fit, Fraction, Model, Positive
+from adagen.config.base import Fit, Fraction, Model, Positive, Precision
 
 
 class Dataset(Model):
@@ -13,7 +14,15 @@ class Dataset(Model):
     name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$")
     """Name of the data set, as it stands in tables and protocols; a folder needs one of its own."""
     folder: str = ""
-    """Folder of square images of one size, <folder>/<class>/<file>. Empty for the digits."""
+    """Folder of images, <folder>/<class>/<file>, or a zip of one. Empty for the digits."""
+    heldout_folder: str = ""
+    """The same for images kept from every kind of training. Empty: `heldout` images of `folder`
+    are kept."""
+    size: int = Field(0, ge=0)
+    """Side that images are reduced and centre-cropped to, as ADM does; 0 takes them as they are,
+    square and all of one size."""
+    flip: Literal["never", "random"] = "never"
+    """Whether training mirrors images left to right, each with probability one half."""
     heldout: Positive = 360
     """Images kept from every kind of training; the gap of distances to them shows memorisation."""
     split_seed: int = 0
@@ -53,15 +62,72 @@ class Pretrain(Fit):
     """Share of labels replaced by the null class, which makes guidance possible."""
 
 
+class Weights(Model):
+    """Released weights, taken over instead of pretraining."""
+
+    network: str
+    """Asset that holds the transformer."""
+    decoder: str
+    """Asset that holds the tokeniser or the latent autoencoder."""
+    classes: Positive = 1000
+    """Classes; the label after the last is the null class."""
+    image: Positive = 256
+    """Side of an image in pixels."""
+
+
+Multipliers = Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
 class PatchTokeniser(Model):
     """k-means vocabulary of square patches (embedded data)."""
 
+    kind: Literal["patches"] = "patches"
+    """Which tokeniser it is."""
     patch: Positive = 2
     """Side of a patch in pixels."""
     vocabulary: Positive = 256
     """Number of patch prototypes."""
     seed: int = 0
     """Seed of the k-means initialisation."""
+
+
+class VqganTokeniser(Model):
+    """Convolutional autoencoder with one map of codes (released weights only)."""
+
+    kind: Literal["vqgan"]
+    """Which tokeniser it is."""
+    width: int = Field(128, gt=0, multiple_of=32)
+    """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    multipliers: Multipliers = (1, 1, 2, 2, 4)
+    """Channels of each resolution over the base, finest first; all but the last halve the side."""
+    channels: Positive = 256
+    """Channels of a code."""
+    vocabulary: Positive = 1024
+    """Number of codes."""
+
+
+def _kind_of(data: Any) -> str:
+    """Which tokeniser a section describes; patches where it doesn't say."""
+    if isinstance(data, Mapping):
+        return str(data.get("kind", "patches"))
+    return str(getattr(data, "kind", "patches"))
+
+
+Tokeniser = Annotated[
+    Annotated[PatchTokeniser, Tag("patches")] | Annotated[VqganTokeniser, Tag("vqgan")],
+    Discriminator(_kind_of),
+]
+
+
+class LatentAutoencoder(Model):
+    """KL-regularised autoencoder whose latents a solver works on (released weights only)."""
+
+    width: int = Field(128, gt=0, multiple_of=32)
+    """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    multipliers: Multipliers = (1, 2, 4, 4)
+    """Channels of each resolution over the base, finest first; all but the last halve the side."""
+    channels: Positive = 4
+    """Channels of a latent."""
 
 
 class ScaleTokeniser(Model):
@@ -71,38 +137,57 @@ class ScaleTokeniser(Model):
     """Channels of the quantised map."""
     width: int = Field(32, gt=0, multiple_of=32)
     """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    multipliers: Multipliers = (1,)
+    """Channels of each resolution over the base, finest first; all but the last halve the side."""
     vocabulary: Positive = 64
     """Codes shared by all scales."""
     fit: Fit = Fit(updates=600)
     """How the autoencoder is fitted."""
 
 
-class MaskgitGenerator(Model):
+class FrozenGenerator(Model):
+    """What all families have."""
+
+    network: Transformer = Transformer()
+    """Size of the transformer."""
+    pretrain: Pretrain = Pretrain()
+    """How it is fitted, where it has no released weights."""
+    weights: Weights | None = None
+    """Released weights; without them the generator is fitted to the data set."""
+    precision: Precision = "float32"
+    """Of the transformer's matrix products (autocast). Decoders, policies and metrics always
+    compute in float32."""
+    decode_batch: Positive = 64
+    """Images decoded at once; changes memory, never results."""
+
+
+class MaskgitGenerator(FrozenGenerator):
     """Masked-token generator."""
 
     paradigm: Literal["maskgit"]
     """Family."""
-    network: Transformer = Transformer()
-    """U-ViT size."""
-    tokeniser: PatchTokeniser = PatchTokeniser()
+    tokeniser: Tokeniser = Field(default_factory=PatchTokeniser)
     """Image to ids and back."""
-    pretrain: Pretrain = Pretrain()
-    """How it is fitted."""
+
+    @model_validator(mode="after")
+    def _released_together(self) -> Self:
+        if (self.weights is not None) != isinstance(self.tokeniser, VqganTokeniser):
+            raise ValueError(
+                f"tokeniser.kind is {self.tokeniser.kind!r}: a generator with weights takes "
+                "'vqgan', and one without is fitted on 'patches'"
+            )
+        return self
 
 
-class VarGenerator(Model):
+class VarGenerator(FrozenGenerator):
     """Next-scale generator."""
 
     paradigm: Literal["var"]
     """Family."""
-    network: Transformer = Transformer()
-    """Transformer size."""
     scales: tuple[Positive, ...] = (1, 2, 4, 8)
     """Side of each token map; their number is the number of steps."""
     tokeniser: ScaleTokeniser = ScaleTokeniser()
     """Image to ids of every scale and back."""
-    pretrain: Pretrain = Pretrain()
-    """How it is fitted."""
 
     @model_validator(mode="after")
     def _coarse_to_fine(self) -> Self:
@@ -113,17 +198,19 @@ class VarGenerator(Model):
         return self
 
 
-class DitGenerator(Model):
-    """Diffusion: noise prediction under the variance-preserving schedule."""
+class SolverSettings(FrozenGenerator):
+    """What DiT and SiT share."""
 
-    paradigm: Literal["dit"]
-    """Family."""
-    network: Transformer = Transformer()
-    """DiT size."""
     patch: Positive = 2
     """Side of a patch in pixels (or latent cells)."""
-    pretrain: Pretrain = Pretrain()
-    """How it is fitted."""
+    latent: LatentAutoencoder | None = None
+    """The autoencoder behind released weights; without them pixels are the latents."""
+
+    @model_validator(mode="after")
+    def _released_together(self) -> Self:
+        if (self.weights is not None) != (self.latent is not None):
+            raise ValueError("latent and weights go together: give both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _whole_frequencies(self) -> Self:
@@ -135,10 +222,17 @@ class DitGenerator(Model):
         return self
 
 
-class SitGenerator(DitGenerator):
-    """Rectified flow: velocity on straight paths, with the network of DiT."""
+class DitGenerator(SolverSettings):
+    """Diffusion: noise prediction under the variance-preserving schedule."""
 
-    paradigm: Literal["sit"]  # type: ignore[assignment]
+    paradigm: Literal["dit"]
+    """Family."""
+
+
+class SitGenerator(SolverSettings):
+    """Rectified flow: velocity on straight paths."""
+
+    paradigm: Literal["sit"]
     """Family."""
 
 

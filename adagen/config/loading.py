@@ -13,6 +13,17 @@ from adagen.config.overlay import overlay
 from adagen.config.run import Config
 from adagen.errors import AdagenError
 
+CHOSEN = {
+    ("tokeniser", "patches"),
+    ("tokeniser", "vqgan"),
+    ("reward_features", "masked_autoencoder"),
+    ("reward_features", "dino"),
+}
+"""Sections that are one of several models, and the models' names."""
+
+EXTENDS = "extends"
+"""Key of a config file that names the file it is laid over, relative to its own folder."""
+
 
 def load_config(paths: Iterable[Path]) -> Config:
     """Read config files, later ones laid over earlier ones, and check them.
@@ -20,23 +31,46 @@ def load_config(paths: Iterable[Path]) -> Config:
     Raises:
         AdagenError: a file is missing or not YAML, or a key is unknown, missing or of wrong type.
     """
-    merged: Any = {}
-    names = []
+    paths = list(paths)
+    return parse_config(read_config(paths), " + ".join(map(str, paths)))
+
+
+def read_config(paths: Iterable[Path]) -> dict[str, Any]:
+    """The merged content of config files, each with what it extends below it; not checked yet.
+
+    Raises:
+        AdagenError: a file is missing or not YAML, or extends itself.
+    """
+    merged: dict[str, Any] = {}
     for path in paths:
-        names.append(str(path))
-        try:
-            content = yaml.safe_load(path.read_text()) or {}
-        except FileNotFoundError:
-            raise AdagenError(
-                f"{path} does not exist: give a config file, e.g. config/config.yaml"
-            ) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise AdagenError(f"{path} cannot be read as YAML ({reason}): correct it") from None
-        if not isinstance(content, Mapping):
-            raise AdagenError(f"{path} holds {_short(content)}: `key: value` lines are expected")
-        merged = overlay(merged, content)
-    return parse_config(merged, " + ".join(names))
+        merged = overlay(merged, _read_extended(path, ()))
+    return merged
+
+
+def _read_extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """One file, laid over the one it extends, if any."""
+    if path.resolve() in above:
+        raise AdagenError(f"{path} extends itself, by way of {above[-1]}: take one `extends` out")
+    content = dict(_read_yaml(path))
+    if EXTENDS not in content:
+        return content
+    below = path.parent / str(content.pop(EXTENDS))
+    return dict(overlay(_read_extended(below, (*above, path.resolve())), content))
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError:
+        raise AdagenError(
+            f"{path} does not exist: give a config file, e.g. config/config.yaml"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise AdagenError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+    if not isinstance(content, Mapping):
+        raise AdagenError(f"{path} holds {_short(content)}: `key: value` lines are expected")
+    return content
 
 
 def parse_config(content: Any, source: str) -> Config:
@@ -55,11 +89,9 @@ def _explain(error: ValidationError) -> str:
     """One sentence or two on the first problem, and how many others there are."""
     # A mistake in the shared training shows in every experiment too: the shortest key is its home.
     first, *others = sorted(error.errors(include_url=False), key=lambda found: len(found["loc"]))
-    place = list(first["loc"])
-    if place[:1] == ["generators"]:
-        del place[2:3]  # pydantic names the chosen paradigm after the generator
+    place = _without_tags(first["loc"])
     if first["type"].startswith("union_tag"):
-        place.append("paradigm")
+        place.append("paradigm" if len(place) == 2 else "kind")
     key, kind = ".".join(map(str, place)), first["type"]
     if kind == "extra_forbidden":
         text = f"unknown key {key!r}. {_advice(str(place[-1]))}"
@@ -77,6 +109,16 @@ def _explain(error: ValidationError) -> str:
         expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         text = f"key {key!r} is {_short(first['input'])}, but {expected}."
     return text + (f" ({len(others)} more problems follow from the same files.)" if others else "")
+
+
+def _without_tags(place: tuple[int | str, ...]) -> list[int | str]:
+    """A key as it stands in the file: pydantic names the chosen model after a choice."""
+    keys = list(place)
+    if keys[:1] == ["generators"]:
+        del keys[2:3]
+    return [
+        key for above, key in zip(["", *keys], keys, strict=False) if (above, key) not in CHOSEN
+    ]
 
 
 def _short(value: object) -> str:

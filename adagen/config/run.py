@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from adagen.config.base import METHODS, Method, Model
+from adagen.config.assets import Assets
+from adagen.config.base import Device, Method, Model
 from adagen.config.experiments import (
+    AnyRewardFeatures,
     Evaluation,
     Experiment,
     PolicyNetworkSize,
@@ -28,19 +30,24 @@ class Config(Model):
     """Folder of tables, figures, metrics and policies."""
     resources: str
     """Folder of generators, metric networks and reference statistics."""
+    device: Device = "cpu"
+    """Where networks run: `auto` takes a GPU where there is one. Numbers of two devices differ in
+    their last digits."""
+    assets: Assets = Assets()
+    """Released files: where they are kept, and more of them than the catalogue has."""
     dataset: Dataset = Dataset()
     """The images."""
     generators: dict[str, Generator]
     """The frozen generators, by name."""
     experiments: dict[str, Experiment]
     """The experiments, by name."""
-    methods: tuple[Method, ...] = METHODS
+    methods: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
     """Rows of the table."""
     training_seeds: tuple[int, ...] = (0,)
     """Seeds of the policy training."""
     policy: PolicyNetworkSize = PolicyNetworkSize()
     """Size of policy and value network."""
-    reward_features: RewardFeatures = RewardFeatures()
+    reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
     """The frozen features of the reward network."""
     training: Training = Training()
     """Defaults of every experiment's training."""
@@ -86,12 +93,13 @@ class Config(Model):
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:
         """Too few images for a distance are refused before anything is trained for it."""
-        dimension = 2 * self.evaluation.networks.width
+        dimension = self.evaluation.dimension
         counts = {
-            "dataset.heldout": self.dataset.heldout,
             "sweep.samples": self.sweep.samples,
             "evaluation.samples": self.evaluation.samples,
         }
+        if self.evaluation.protocol == "embedded" and not self.dataset.heldout_folder:
+            counts["dataset.heldout"] = self.dataset.heldout
         for name, experiment in self.experiments.items():
             key = f"experiments.{name}.training.validate_samples"
             counts[key] = experiment.training.validate_samples
@@ -99,7 +107,21 @@ class Config(Model):
             if count <= dimension:
                 raise ValueError(
                     f"{key} is {count}, but a Frechet distance over the {dimension} features of "
-                    f"evaluation.networks takes at least {dimension + 1} images"
+                    f"protocol {self.evaluation.protocol!r} takes at least {dimension + 1} images"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_classes(self) -> Self:
+        """The authors' protocol samples class after class, as often each."""
+        for name, generator in self.generators.items():
+            if self.evaluation.protocol != "authors" or generator.weights is None:
+                continue
+            if self.evaluation.samples % generator.weights.classes:
+                raise ValueError(
+                    f"evaluation.samples is {self.evaluation.samples}, but protocol 'authors' "
+                    f"takes as many of each of the {generator.weights.classes} classes of "
+                    f"generators.{name}: use a multiple of {generator.weights.classes}"
                 )
         return self
 
