@@ -26,7 +26,7 @@ def load_checkpoint(path: Path, name: str, settings: BaseModel) -> dict[str, Any
     if not path.exists():
         return None
     try:
-        whole = torch.load(path, weights_only=True)
+        whole = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(whole, dict):
             raise TypeError("not a dictionary")
         found = (whole["name"], whole["settings"])

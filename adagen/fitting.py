@@ -12,11 +12,15 @@ from torch import nn
 
 from adagen.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Fit
+from adagen.data.sources import Source
+from adagen.data.split import Flip, Images
 from adagen.errors import AdagenError
 from adagen.noise import torch_generator
 from adagen.progress import progress
 
 M = TypeVar("M", bound=nn.Module)
+
+CPU = torch.device("cpu")
 
 CHECKPOINT_SECONDS = 15
 """At most this much work is lost to a kill."""
@@ -27,9 +31,11 @@ class Batch:
     """What a loss function sees.
 
     Attributes:
-        images: (B, C, H, W) in [0, 1], or rows of whatever else the module is fitted to (tokens).
-        labels: (B,) class indices.
-        generator: the batch's own randomness.
+        images: (B, C, H, W) in [0, 1], or rows of whatever else the module is fitted to (tokens);
+            where the module is.
+        labels: (B,) class indices, where the module is.
+        generator: the batch's own randomness, on the CPU wherever the module is, so that every
+            device draws the same.
     """
 
     images: torch.Tensor
@@ -40,29 +46,36 @@ class Batch:
 def fit(
     module: M,
     loss: Callable[[M, Batch], torch.Tensor],
-    images: torch.Tensor,
+    images: torch.Tensor | Source,
     labels: torch.Tensor,
     settings: Fit,
     name: str,
     checkpoint: Path | None = None,
+    flip: Flip = "never",
+    device: torch.device = CPU,
 ) -> M:
     """Train `module` in place with AdamW and a cosine schedule; return it with averaged weights.
 
     Update n draws its batch and noise from (name, seed, n), so a run that was killed and resumed
-    from `checkpoint` ends with the same weights as one that was not.
+    from `checkpoint` ends with the same weights as one that was not. The checkpoint may be resumed
+    on another device.
 
     Args:
-        module: trained in place; returned in eval mode, parameters frozen.
+        module: trained in place; returned in eval mode, on `device`, parameters frozen.
         loss: maps (module, batch) to a scalar loss.
-        images: (N, C, H, W) in [0, 1].
+        images: (N, C, H, W) in [0, 1], or a source of such.
         labels: (N,) class indices.
         settings: number of updates, batch size, learning rate, averaging.
         name: names the run in the progress bar, in errors, and in its randomness.
         checkpoint: where the resumable state is kept; None to keep none.
+        flip: whether images are mirrored at random.
+        device: where the module is trained.
 
     Raises:
-        AdagenError: the loss is not finite.
+        AdagenError: the loss is not finite, or an image cannot be read.
     """
+    data = Images(images, labels, flip)
+    module.to(device)
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
         parameters, settings.learning_rate, weight_decay=settings.weight_decay
@@ -72,13 +85,14 @@ def fit(
     if checkpoint is not None and (state := load_checkpoint(checkpoint, name, settings)):
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
-        average, start = state["average"], state["update"]
+        average, start = [mean.to(device) for mean in state["average"]], state["update"]
     module.train()
     bar = progress(range(start, settings.updates), name, settings.updates, start)
     for update in bar:
         generator = torch_generator("fit", name, settings.seed, update)
-        rows = torch.randint(len(images), (settings.batch,), generator=generator)
-        value = loss(module, Batch(images[rows], labels[rows], generator))
+        rows = torch.randint(len(data), (settings.batch,), generator=generator)
+        batch = data.batch(rows, generator).to(device), labels[rows].to(device)
+        value = loss(module, Batch(*batch, generator))
         if not torch.isfinite(value):
             raise AdagenError(
                 f"{name}: the loss is {value.item()} at update {update}. "

@@ -1,4 +1,4 @@
-"""Fitting frozen networks: exact resumption, averaging, and a stop at NaN."""
+"""Fitting frozen networks: exact resumption, averaging, mirrored images, and a stop at NaN."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from adagen import fitting
 from adagen.config import Fit
+from adagen.data.sources import Source, StoredImages
 from adagen.errors import AdagenError
 from adagen.fitting import Batch, fit
 
@@ -163,3 +164,70 @@ def test_updates_names_and_seeds_draw_their_own_batches():
     assert not torch.equal(base, rows("toy", 1))
     assert not torch.equal(base, rows("other", 0))
     assert not torch.equal(base[0], base[1])
+
+
+def bytes_and_floats() -> tuple[Source, torch.Tensor]:
+    pixels = torch.randint(256, (50, 1, 2, 2), generator=torch.Generator().manual_seed(0))
+    return StoredImages(pixels.to(torch.uint8)), pixels / 255
+
+
+@pytest.mark.parametrize("flip", ["never", "random"])
+def test_a_source_is_fitted_to_like_a_tensor(flip):
+    states = [
+        fit(network(), loss, images, LABELS, SETTINGS, "toy", flip=flip).state_dict()
+        for images in bytes_and_floats()
+    ]
+    assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
+
+
+def test_random_flips_mirror_about_half_of_what_a_module_sees():
+    def seen(flip: str) -> torch.Tensor:
+        batches = []
+
+        def spy(module: nn.Module, batch: Batch) -> torch.Tensor:
+            batches.append(batch.images)
+            return loss(module, batch)
+
+        fit(network(), spy, IMAGES, LABELS, SETTINGS, "toy", flip=flip)
+        return torch.cat(batches)
+
+    plain, flipped = seen("never"), seen("random")  # the rows are drawn before the flips
+    mirrored = (plain != flipped).flatten(1).any(1)
+    assert torch.equal(flipped[mirrored], plain[mirrored].flip(-1))
+    assert 0.3 < mirrored.float().mean() < 0.7
+
+
+def test_flipped_runs_resume_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1)
+    source, _ = bytes_and_floats()
+    arguments = (source, LABELS, SETTINGS, "toy")
+    whole = fit(network(), loss, *arguments, flip="random")
+    with pytest.raises(Killed):
+        fit(network(), KilledAt(5), *arguments, tmp_path / "toy.ckpt", "random")
+    resumed = fit(network(), loss, *arguments, tmp_path / "toy.ckpt", "random")
+    assert all(torch.equal(resumed.state_dict()[k], v) for k, v in whole.state_dict().items())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
+def test_a_run_moves_between_devices(tmp_path, monkeypatch, devices):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1)
+
+    def moved(module: nn.Module, batch: Batch) -> torch.Tensor:
+        assert batch.generator.device.type == "cpu"
+        noise = torch.randn(batch.images.shape, generator=batch.generator).to(batch.images.device)
+        return F.cross_entropy(module(batch.images + 0.1 * noise), batch.labels)
+
+    def killed(module: nn.Module, batch: Batch) -> torch.Tensor:
+        left.pop()
+        return moved(module, batch)
+
+    left, checkpoint = [0] * 5, tmp_path / "toy.ckpt"
+    first, second = map(torch.device, devices)
+    with pytest.raises(IndexError):
+        fit(network(), killed, IMAGES, LABELS, SETTINGS, "toy", checkpoint, device=first)
+    resumed = fit(network(), moved, IMAGES, LABELS, SETTINGS, "toy", checkpoint, device=second)
+    whole = fit(network(), moved, IMAGES, LABELS, SETTINGS, "toy").state_dict()
+    for key, value in resumed.state_dict().items():
+        assert value.device.type == second.type
+        torch.testing.assert_close(value.cpu(), whole[key], atol=1e-4, rtol=1e-4)

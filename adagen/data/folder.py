@@ -1,56 +1,201 @@
-"""Images of one's own: a folder with a folder of image files for each class."""
+"""Image folders and zips: which files there are, in which classes, in an order that never changes.
 
+The layout is torchvision's ImageFolder: `<folder>/<class>/<file>`, or a zip of one. Single folders
+around the classes (`train/`) are looked through. A folder and its zip list the same images in the
+same order, so that they split alike.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
+from adagen.data.zips import Member, list_zip, read_member
 from adagen.errors import AdagenError
 
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""What counts as an image: torchvision's list."""
 
-def read_folder(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """All images of `folder`/<class>/<file>; classes are numbered in the order of their names.
+LAYOUT = (
+    "Expected: a folder for each class with image files in it (<folder>/<class>/<file>), or a zip "
+    "of that. docs/assets.md says how to get ImageNet."
+)
 
-    Returns:
-        Images (N, C, H, W) float32 in [0, 1], with one channel for grey files and three for
-        colour, and classes (N,) int64.
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The image files of a folder or zip, by class and then by name.
+
+    Attributes:
+        place: the folder or zip.
+        inside: path of the classes' folders in it, "" or ending in "/".
+        names: "<class>/<file>" of each image.
+        sizes: bytes of each file.
+        labels: (N,) int64 classes, numbered in the order of their names.
+        class_names: the classes.
+        members: where each file is inside a zip; None for a folder.
+    """
+
+    place: Path
+    inside: str
+    names: list[str]
+    sizes: list[int]
+    labels: torch.Tensor
+    class_names: tuple[str, ...]
+    members: list[Member] | None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def location(self, row: int) -> str:
+        """Where an image is, in words."""
+        return f"{self.place}/{self.inside}{self.names[row]}"
+
+    def read(self, row: int) -> bytes:
+        """The bytes of an image file.
+
+        Raises:
+            AdagenError: it is gone, or damaged inside its zip.
+        """
+        try:
+            if self.members is None:
+                return Path(self.location(row)).read_bytes()
+            return read_member(self.place, self.members[row])
+        except OSError as error:
+            raise AdagenError(
+                f"{self.location(row)} cannot be read ({error}): put it there again, or remove it."
+            ) from None
+
+    def subset(self, rows: torch.Tensor) -> "ImageFiles":
+        """Some of the files, in the order of `rows`."""
+        kept = rows.tolist()
+        return ImageFiles(
+            self.place,
+            self.inside,
+            [self.names[row] for row in kept],
+            [self.sizes[row] for row in kept],
+            self.labels[rows],
+            self.class_names,
+            None if self.members is None else [self.members[row] for row in kept],
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over names and sizes: changes when an image is added, removed or replaced."""
+        digest = hashlib.sha256()
+        for name, size in zip(self.names, self.sizes, strict=True):
+            digest.update(os.fsencode(name) + b"\0%d\n" % size)
+        return digest.hexdigest()
+
+
+def list_images(place: Path, key: str) -> ImageFiles:
+    """The images of a folder or zip; hidden files, and files that are no images, are left out.
+
+    Args:
+        place: the folder or zip.
+        key: the config key that names it, for errors.
 
     Raises:
-        AdagenError: the folder is missing or empty, a file is no image, or images differ in size
-            or mode.
+        AdagenError: it is missing or damaged, has no classes, or a class has no images.
     """
-    from torchvision.datasets import ImageFolder  # seconds of start-up, for folders only
-
-    try:
-        files = ImageFolder(str(folder), loader=lambda path: path)
-    except FileNotFoundError as error:
+    if not place.exists():
+        raise AdagenError(f"key {key!r} is {str(place)!r}, which does not exist. {LAYOUT}")
+    members: Mapping[str, Member] = {}
+    if place.is_dir():
+        sizes, folders = _walk(place)
+    else:
+        members, folders = list_zip(place)
+        sizes = {name: member.size for name, member in members.items() if _is_image(name)}
+    if not sizes:
+        raise AdagenError(f"key {key!r} is {str(place)!r}, where no images were found. {LAYOUT}")
+    inside, classes = _classes(list(sizes), [name for name in folders if _is_visible(name)])
+    if not classes:
         raise AdagenError(
-            f"key 'dataset.folder' is {str(folder)!r}, where no images were found ({error}). "
-            "Expected: a folder for each class, with image files in it."
-        ) from None
-    paths, labels = zip(*files.samples, strict=True)
-    first = _read(paths[0])
-    images = np.empty((len(paths), *first.shape), np.uint8)
-    for row, path in enumerate(paths):
-        image = _read(path)
-        if image.shape != first.shape:
+            f"key {key!r} is {str(place)!r}, whose images are in no folder of a class. {LAYOUT}"
+        )
+    for name, files in classes.items():
+        if not files:
             raise AdagenError(
-                f"{path} has shape {image.shape} (channels, height, width), but {paths[0]} has "
-                f"{first.shape}: all images of a data set must agree. Resize or convert them first."
+                f"{place}/{inside}{name} has no images, though every folder there counts as a "
+                f"class: fill or remove it. {LAYOUT}"
             )
-        images[row] = image
-    return torch.from_numpy(images).float() / 255, torch.tensor(labels)
+    names = [file for files in classes.values() for file in sorted(files)]
+    return ImageFiles(
+        place,
+        inside,
+        names,
+        [sizes[inside + name] for name in names],
+        torch.tensor([label for label, files in enumerate(classes.values()) for _ in files]),
+        tuple(classes),
+        [members[inside + name] for name in names] if members else None,
+    )
 
 
-def _read(path: str) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """An image file as (C, H, W) bytes."""
+def _walk(place: Path) -> tuple[dict[str, int], list[str]]:
+    """Sizes of the images below a folder by their path in it, and the paths of its folders."""
+    sizes, folders = {}, []
     try:
-        with Image.open(path) as image:
-            mode = "L" if image.mode in ("1", "L") else "RGB"
-            pixels = np.asarray(image.convert(mode))
+        for parent, below, files in os.walk(place, onerror=_refuse, followlinks=True):
+            below[:] = filter(_is_visible, below)
+            within = Path(parent).relative_to(place)
+            folders += [(within / folder).as_posix() for folder in below]
+            for file in filter(_is_image, files):
+                sizes[(within / file).as_posix()] = os.stat(os.path.join(parent, file)).st_size
     except OSError as error:
         raise AdagenError(
-            f"{path} cannot be read as an image ({error}): remove or replace it."
+            f"{error.filename} cannot be read ({error.strerror}): make it readable, or remove it."
         ) from None
-    return np.atleast_3d(pixels).transpose(2, 0, 1)
+    return sizes, folders
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # by default a folder that cannot be read counts as empty
+
+
+def _classes(images: list[str], folders: list[str]) -> tuple[str, dict[str, list[str]]]:
+    """Where the folders of the classes are, and the images of each.
+
+    Returns:
+        A path, "" or ending in "/", and {class: ["<class>/<file>", ...]} in the order of names.
+    """
+    filled = {_parent(name) for name in images}
+    known = filled | set(folders)
+    for folder in filled | set(folders):
+        while folder := _parent(folder):
+            known.add(folder)
+    below: dict[str, set[str]] = {folder: set() for folder in {"", *known}}
+    for folder in known - {""}:
+        below[_parent(folder)].add(folder)
+    top = ""
+    while top not in filled and len(below[top]) == 1:
+        (only,) = below[top]
+        if only in filled or not below[only]:
+            break  # it is the only class
+        top = only
+    inside = f"{top}/" if top else ""
+    classes: dict[str, list[str]] = {
+        folder.removeprefix(inside): [] for folder in sorted(below[top])
+    }
+    for name in images:
+        label, slash, _ = name.removeprefix(inside).partition("/")
+        if slash:
+            classes[label].append(name.removeprefix(inside))
+    return inside, classes
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and _is_visible(name)
+
+
+def _is_visible(name: str) -> bool:
+    """Whether a path leads downwards only, through nothing hidden."""
+    parts = name.split("/")
+    return all(part and not part.startswith(".") and part != "__MACOSX" for part in parts)

@@ -5,7 +5,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import PatchTokeniser
+from adagen.data.sources import Source
 from adagen.errors import AdagenError
+from adagen.noise import torch_generator
+
+MOST = 2**17
+"""Patches that k-means looks at: 128 for each of 1024 prototypes. CIFAR-10 has 98 times as many."""
+
+IMAGES = 2048
+"""Images whose patches are cut out at once."""
+
+DISTANCES = 2**24
+"""Distances held at once in encoding, 64 MB."""
 
 
 class PatchCodebook(nn.Module):
@@ -30,22 +41,39 @@ class PatchCodebook(nn.Module):
         dimension = channels * settings.patch**2
         self.register_buffer("prototypes", torch.zeros(settings.vocabulary, dimension))
 
-    def learn(self, images: torch.Tensor) -> None:
-        """Place the prototypes by k-means over all patches of `images` (N, C, H, W)."""
+    def learn(self, images: torch.Tensor | Source) -> None:
+        """Place the prototypes by k-means over the patches of `images` (N, C, H, W)."""
         from sklearn.cluster import KMeans  # a second of start-up, for those who fit only
 
         means = KMeans(self.settings.vocabulary, n_init=1, random_state=self.settings.seed)
-        patches = self._unfold(images).flatten(0, 1).double()
+        patches = self._patches(images).double()
         self.prototypes.copy_(torch.from_numpy(means.fit(patches.numpy()).cluster_centers_))
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) in [0, 1] to (B, rows * columns) int64 ids."""
-        return torch.cdist(self._unfold(images), self.prototypes).argmin(-1)
+        patches = self._unfold(images)
+        at_once = max(1, DISTANCES // (patches.shape[1] * len(self.prototypes)))
+        ids = [torch.cdist(part, self.prototypes).argmin(-1) for part in patches.split(at_once)]
+        return torch.cat(ids)
 
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
         """(B, rows * columns) ids to (B, C, H, W) images in [0, 1]."""
         patch, size = self.settings.patch, self.image_shape[1:]
         return F.fold(self.prototypes[ids].transpose(1, 2), size, patch, stride=patch).clamp(0, 1)
+
+    def _patches(self, images: torch.Tensor | Source) -> torch.Tensor:
+        """All patches (n, C * patch * patch) of `images`; of too many, `MOST` drawn at random."""
+        positions = self.grid[0] * self.grid[1]
+        if len(images) * positions <= MOST:
+            return self._unfold(images[:]).flatten(0, 1)
+        generator = torch_generator("patches", self.settings.seed)
+        drawn = torch.randint(len(images) * positions, (MOST,), generator=generator)
+        drawn = drawn.sort().values  # neighbours come from the same images
+        rows, position = drawn // positions, drawn % positions
+        cut = []
+        for row, place in zip(rows.split(IMAGES), position.split(IMAGES), strict=True):
+            cut.append(self._unfold(images[row])[torch.arange(len(row)), place])
+        return torch.cat(cut)
 
     def _unfold(self, images: torch.Tensor) -> torch.Tensor:
         patch = self.settings.patch

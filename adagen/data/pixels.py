@@ -1,0 +1,133 @@
+"""From the bytes of an image file to the pixels of a data set."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from adagen.errors import AdagenError
+
+Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What PIL meets damaged files with."""
+
+NAMES = {"L": "grey", "RGB": "colour"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every image of a data set has, or is given.
+
+    Attributes:
+        mode: "L" (grey) or "RGB".
+        width: pixels in a row.
+        height: pixels in a column.
+        crop: whether images are reduced and cropped to that size; if not, they must have it.
+    """
+
+    mode: str
+    width: int
+    height: int
+    crop: bool
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return len(self.mode)
+
+    def require(self, image: Image.Image, where: str) -> None:
+        """Refuse an image that does not have this form, and cannot be given it.
+
+        Raises:
+            AdagenError: its size or channels are others.
+        """
+        mode = mode_of(image, where)
+        found = f"{where} is {image.width}x{image.height} pixels of {NAMES[mode]} ({image.mode})"
+        if self.crop and (mode, self.mode) == ("RGB", "L"):  # grey would become colour unharmed
+            raise AdagenError(
+                f"{found}, but the first image of every class is grey: convert it, or all of them."
+            )
+        if not self.crop and (mode, *image.size) != (self.mode, self.width, self.height):
+            raise AdagenError(
+                f"{found}, but the data set begins with {self.width}x{self.height} pixels of "
+                f"{NAMES[self.mode]}, and all images must agree: convert or remove it; or let "
+                "'dataset.size' reduce and crop them all to one size."
+            )
+
+
+def read_pixels(data: bytes, where: str, form: Form) -> Pixels:
+    """The (C, H, W) bytes of an image file.
+
+    Args:
+        data: the file.
+        where: its place, for errors.
+        form: what the image must have, or is given.
+
+    Raises:
+        AdagenError: it is no whole image, or of another form.
+    """
+    with opened(data, where) as image:
+        form.require(image, where)
+        image = image.convert(form.mode)
+        if form.crop:
+            image = centre_crop(image, form.width)
+        return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+
+
+def read_head(data: bytes, where: str) -> tuple[str, int, int]:
+    """Mode ("L" or "RGB"), width and height of an image file, of which only the header is read.
+
+    Raises:
+        AdagenError: it is no image, or one of more than 8 bits.
+    """
+    with opened(data, where) as image:
+        return mode_of(image, where), image.width, image.height
+
+
+@contextmanager
+def opened(data: bytes, where: str) -> Iterator[Image.Image]:
+    """An image file, of which no more than the header need be whole yet.
+
+    Raises:
+        AdagenError: it is no image; or, when it is decoded inside the block, no whole one.
+    """
+    try:
+        with Image.open(BytesIO(data)) as image:
+            yield image
+    except DAMAGE as error:
+        raise AdagenError(
+            f"{where} cannot be read as an image ({error}): remove or replace it."
+        ) from None
+
+
+def mode_of(image: Image.Image, where: str) -> str:
+    """The mode an image is taken in: "L" if it is grey, else "RGB" (palettes, CMYK, transparency).
+
+    Raises:
+        AdagenError: its pixels hold more than a byte, which converting would cut.
+    """
+    if image.mode == "F" or image.mode.startswith("I"):
+        raise AdagenError(
+            f"{where} has pixels of more than 8 bits (mode {image.mode}): convert it to 8 bits."
+        )
+    return "L" if image.mode in ("1", "L") else "RGB"
+
+
+def centre_crop(image: Image.Image, side: int) -> Image.Image:
+    """The middle of an image, `side` x `side`, by the steps ADM prepares ImageNet with.
+
+    Halved with a box filter while its short side is at least 2 * side, then brought to that short
+    side bicubically, then cropped.
+    """
+    while min(image.size) >= 2 * side:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = side / min(image.size)
+    size = round(image.width * scale), round(image.height * scale)
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
