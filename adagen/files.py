@@ -67,12 +67,21 @@ def file_hash(path: Path) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description of what they are as one safetensors file."""
+    """Write tensors and a JSON description of what they are as one safetensors file.
+
+    Raises:
+        AdagenError: there is no room for it.
+    """
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    description = {"about": json.dumps(about, allow_nan=False, sort_keys=True)}
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(
-            whole, temporary, {"about": json.dumps(about, allow_nan=False, sort_keys=True)}
-        )
+        try:
+            safetensors.torch.save_file(whole, temporary, description)
+        except safetensors.SafetensorError as error:
+            raise AdagenError(
+                f"{path} cannot be written ({error}). Make room on the disk, or choose another "
+                "place; what was there before is untouched."
+            ) from None
 
 
 def difference(found: Any, expected: Any, key: str = "") -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from adagen import config
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise
@@ -11,9 +12,30 @@ from adagen.policies import Policy
 from adagen.rollout import rollout
 
 
-def class_labels(indices: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Sample i shows class i mod C, so that every class comes equally often."""
-    return indices % num_classes
+def class_labels(samples: int, num_classes: int) -> torch.Tensor:
+    """(n,) sample i shows class i mod C: every class comes equally often, in any run of C."""
+    return torch.arange(samples) % num_classes
+
+
+def report_labels(evaluation: config.Evaluation, num_classes: int) -> torch.Tensor:
+    """(n,) classes of the samples that are reported on.
+
+    Protocol `authors` samples class after class, n / C images of each: i div (n / C). The other
+    protocols go round the classes, i mod C.
+
+    Raises:
+        AdagenError: protocol `authors` is asked for a number of samples that C doesn't divide.
+    """
+    n = evaluation.samples
+    if evaluation.protocol != "authors":
+        return class_labels(n, num_classes)
+    if n % num_classes:
+        raise AdagenError(
+            f"key 'evaluation.samples' is {n}, but protocol 'authors' samples all "
+            f"{num_classes} classes equally often: choose a multiple of {num_classes}, "
+            f"{num_classes * max(1, round(n / num_classes))} for example."
+        )
+    return torch.arange(n) // (n // num_classes)
 
 
 def sample(
@@ -21,26 +43,28 @@ def sample(
     policy: Policy,
     purpose: str,
     seed: int,
-    samples: int,
+    indices: torch.Tensor,
+    labels: torch.Tensor,
     batch: int,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield batches of images and of the actions that made them.
 
     Args:
         generator: the frozen generator.
-        policy: its schedule.
+        policy: its schedule, on the generator's device.
         purpose: "report", "search" or "validate"; different purposes never share noise.
         seed: sampling seed within the purpose.
-        samples: number of images.
+        indices: (n,) int64 which samples of the seed to make.
+        labels: (n,) int64 their classes.
         batch: images at once.
 
     Yields:
-        Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order.
+        Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order, on the CPU.
 
     Raises:
-        AdagenError: an image is not finite.
+        AdagenError: a label is none of the generator's classes, or an image is not finite.
     """
-    for indices in torch.arange(samples).split(batch):
+    for rows, classes in zip(indices.split(batch), labels.split(batch), strict=True):
         actions: list[torch.Tensor] = []
 
         def watch(
@@ -51,25 +75,31 @@ def sample(
         ) -> None:
             actions.append(action)
 
-        labels = class_labels(indices, generator.num_classes)
-        noise = SampleNoise(purpose, seed, indices.tolist())
-        images = rollout(generator, policy, labels, noise, watch)
+        noise = SampleNoise(purpose, seed, rows.tolist(), generator.device)
+        images = rollout(generator, policy, classes.to(generator.device), noise, watch).cpu()
         if not torch.isfinite(images).all():
-            bad = indices[(~torch.isfinite(images)).flatten(1).any(1)]
+            bad = rows[(~torch.isfinite(images)).flatten(1).any(1)]
             raise AdagenError(
                 f"sample {int(bad[0])} of seed {seed} ({purpose}) is not finite: the generator or "
                 "the policy returned NaN or infinity. Check both files; train again if need be."
             )
-        yield images, torch.stack(actions)
+        yield images, torch.stack(actions).cpu()
 
 
-def sample_images(
+def batches(
     generator: Generator[State],
     policy: Policy,
     purpose: str,
     seed: int,
     samples: int,
     batch: int,
-) -> torch.Tensor:
-    """The images of `sample` as one tensor (N, C, H, W)."""
-    return torch.cat([i for i, _ in sample(generator, policy, purpose, seed, samples, batch)])
+) -> Iterator[torch.Tensor]:
+    """Yield the images of samples 0 .. n-1, going round the classes: (b, C, H, W) in [0, 1].
+
+    For search and validation, which look at each batch once and keep none. Arguments and errors
+    are those of `sample`.
+    """
+    labels = class_labels(samples, generator.num_classes)
+    indices = torch.arange(samples)
+    for images, _ in sample(generator, policy, purpose, seed, indices, labels, batch):
+        yield images

@@ -1,0 +1,103 @@
+"""What several stages share: an experiment's generator, its meter, folders of resumable state."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from adagen.config import Config, Experiment
+from adagen.errors import AdagenError
+from adagen.evaluation.evaluate import FidMeter
+from adagen.evaluation.networks import MetricNetworks
+from adagen.evaluation.reference import Reference
+from adagen.files import difference, file_hash, read_json, write_json
+from adagen.generators import build
+from adagen.generators.base import Generator
+
+BINDING = "belongs_to.json"
+"""In a folder of resumable state: the run, settings and files it belongs to."""
+
+
+def device_of(config: Config) -> torch.device:
+    """The device that the config asks for.
+
+    Raises:
+        AdagenError: it asks for a GPU, and there is none.
+    """
+    available = torch.cuda.is_available()
+    if config.device == "cuda" and not available:
+        raise AdagenError(
+            "key 'device' is 'cuda', but torch sees no GPU: install a build of torch for it, or "
+            "say `device: cpu` (or `auto`)."
+        )
+    return torch.device("cuda" if available and config.device != "cpu" else "cpu")
+
+
+def open_experiment(
+    config: Config, name: str, generator_file: Path
+) -> tuple[Experiment, Generator[Any]]:
+    """The settings of an experiment, and its generator.
+
+    Raises:
+        AdagenError: the config has no such experiment, or the file is another generator's.
+    """
+    if name not in config.experiments:
+        known = ", ".join(config.experiments)
+        raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
+    settings = config.experiments[name]
+    key = settings.generator
+    backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
+    return settings, build.build_generator(backbone.to(device_of(config)), settings)
+
+
+def open_networks(config: Config, path: Path) -> MetricNetworks:
+    """The metric networks, which must be the ones the config describes."""
+    networks = MetricNetworks.load(path)
+    if (networks.settings, networks.dataset) != (config.evaluation.networks, config.dataset):
+        raise AdagenError(
+            f"{path} was fitted with other settings than the config's evaluation.networks and "
+            "dataset. Run `adagen pretrain metrics` again, or restore the settings."
+        )
+    return networks
+
+
+def open_meter(config: Config, networks: Path, reference_file: Path) -> FidMeter:
+    """Both Frechet distances to the train images."""
+    return FidMeter(open_networks(config, networks), Reference.load(reference_file))
+
+
+def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
+    """Bind a folder of resumable state to a run and all that its result depends on.
+
+    Raises:
+        AdagenError: the folder holds the state of another run, other settings or other files.
+    """
+    if checkpoint is None:
+        return
+    if checkpoint.is_file():
+        raise AdagenError(f"{checkpoint} is a file, but --checkpoint takes a folder.")
+    belongs = {"run": run} | {
+        (o.stem if isinstance(o, Path) else type(o).__name__): (
+            file_hash(o) if isinstance(o, Path) else o.model_dump(mode="json")
+        )
+        for o in origins
+    }
+    path = checkpoint / BINDING
+    if not path.exists():
+        write_json(path, belongs)
+    elif told := difference(read_json(path), belongs):
+        raise AdagenError(
+            f"{checkpoint} holds the resumable state of something else: {told}. Delete it to start "
+            "afresh, give another --checkpoint, or restore what it was started with."
+        )
+
+
+def forget(checkpoint: Path | None) -> None:
+    """Remove the resumable state of a finished stage, and its folder if nothing else is there."""
+    if checkpoint is None:
+        return
+    for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
+        path.unlink(missing_ok=True)
+    if not any(checkpoint.iterdir()):
+        checkpoint.rmdir()

@@ -1,0 +1,75 @@
+"""Measuring: statistics of real images, and numbers of generated ones."""
+
+import json
+from pathlib import Path
+
+from adagen.assets import asset_path
+from adagen.config import Config
+from adagen.data.split import load_dataset
+from adagen.errors import AdagenError
+from adagen.evaluation.evaluate import evaluate as measure_samples
+from adagen.evaluation.evaluate import measure as measure_images
+from adagen.evaluation.meters import load_meter
+from adagen.files import write_json
+from adagen.stages.common import device_of
+
+
+def reference(config: Config, networks: Path, out: Path) -> None:
+    """Statistics of the real images, by the protocol of the configuration.
+
+    Raises:
+        AdagenError: the networks are of another configuration, or the released file or the images
+            are missing, damaged or too few.
+    """
+    evaluation, device = config.evaluation, device_of(config)
+    if evaluation.protocol == "embedded":
+        from adagen.evaluation.networks import open_networks
+        from adagen.evaluation.reference import Reference
+
+        fitted = open_networks(networks, evaluation, config.dataset).to(device)
+        Reference.compute(fitted, load_dataset(config.dataset)).save(out)
+        return
+    from adagen.evaluation.inception import InceptionNetwork
+    from adagen.evaluation.making import computed_reference, released_reference
+
+    network = InceptionNetwork.load(networks, evaluation, device)
+    if evaluation.reference:
+        asset = asset_path(config.assets, evaluation.reference)
+        made = released_reference(network, config.dataset, asset)
+    else:
+        made = computed_reference(network, load_dataset(config.dataset))
+    made.save(out)
+
+
+def evaluate(
+    config: Config, networks: Path, reference_file: Path, samples: list[Path], out_dir: Path
+) -> None:
+    """One metrics file per folder of samples, named after it.
+
+    Raises:
+        AdagenError: two folders have the same name, or one doesn't belong here.
+    """
+    names = [path.name for path in samples]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise AdagenError(
+            f"{len(twice)} folders of samples are called {twice[0]!r}, which would be measured "
+            f"into one {out_dir / twice[0]}.json: evaluate them in separate calls."
+        )
+    settings = config.evaluation
+    meter = load_meter(settings, config.dataset, networks, reference_file, device_of(config))
+    for path in samples:
+        content = measure_samples(path, meter, config.dataset, settings)
+        write_json(out_dir / f"{path.name}.json", content)
+
+
+def measure(config: Config, networks: Path, reference_file: Path, source: Path, out: Path) -> None:
+    """The numbers of any images, printed and written.
+
+    Raises:
+        AdagenError: there are no images at `source`, or they can't be measured.
+    """
+    settings = config.evaluation
+    meter = load_meter(settings, config.dataset, networks, reference_file, device_of(config))
+    content = measure_images(source, meter, settings)
+    write_json(out, content)
+    print(json.dumps(content, indent=2))
