@@ -33,8 +33,9 @@ def rollout(
         (B, C, H, W) float32 images in [0, 1].
 
     Raises:
-        AdagenError: an action is not finite.
+        AdagenError: a label is not one of the generator's classes, or an action is not finite.
     """
+    _require_labels(labels, generator.num_classes)
     state = generator.start(labels, noise)
     z = None
     for t in range(generator.actions.calls):
@@ -53,3 +54,13 @@ def rollout(
             watch(t, state.features, action)
         state = generator.step(state, action)
     return generator.decode(state)
+
+
+def _require_labels(labels: torch.Tensor, num_classes: int) -> None:
+    """The null class is the generator's own business: nobody asks for an image of it."""
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        raise AdagenError(
+            f"label {int(labels[outside][0])} is out of range: the generator has {num_classes} "
+            f"classes, 0 to {num_classes - 1}. Check that data set and generator belong together."
+        )

@@ -133,7 +133,7 @@ def tiny_backbone() -> Callable[[str], Backbone]:
                     if parameter.ndim > 1 and not name.startswith("tokeniser"):
                         torch.nn.init.normal_(parameter, std=0.25)
                 if isinstance(backbone, MaskgitBackbone):
-                    backbone.codebook.prototypes.uniform_()
+                    backbone.tokeniser.prototypes.uniform_()
         weights.setdefault(family, {k: v.clone() for k, v in backbone.state_dict().items()})
         return backbone.eval().requires_grad_(False)
 

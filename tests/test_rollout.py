@@ -201,3 +201,12 @@ def test_many_steps_follow_the_known_flow_of_gaussian_data(family):
         images = rollout(generator, HandMade(2), labels, noise())
         errors.append(float((images - exact.clamp(0, 1)).abs().max()))
     assert errors[1] < 0.01 < 2 * errors[1] + 0.01 < errors[0]
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_out_of_range_are_told(label, tiny_generator):
+    """The null class, 10, is the generator's own business."""
+    generator = tiny_generator("sit")
+    labels = torch.tensor([0, 3, label, 9, 5])
+    with pytest.raises(AdagenError, match=rf"label {label} is out of range: .* 0 to 9"):
+        rollout(generator, HandMade(len(generator.actions.names)), labels, noise())

@@ -1,6 +1,7 @@
 """The protocol behind which paradigms differ: start, step, decode."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from adagen.actions import Actions
+from adagen.config import Precision
 from adagen.fitting import Batch
 from adagen.noise import SampleNoise
 
@@ -42,6 +44,7 @@ class Generator(ABC, Generic[S]):
         feature_width: channels F of the features.
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
         nfe: network evaluations of one sample; a guided step counts two.
+        device: where labels, noise and policy belong.
     """
 
     actions: Actions
@@ -49,6 +52,7 @@ class Generator(ABC, Generic[S]):
     feature_width: int
     num_classes: int
     nfe: int
+    device: torch.device
 
     @abstractmethod
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
@@ -64,13 +68,37 @@ class Generator(ABC, Generic[S]):
 
 
 class Backbone(nn.Module, ABC):
-    """The networks of a generator: what is pretrained, saved and shared by its experiments."""
+    """The networks of a generator: what is pretrained, saved and shared by its experiments.
+
+    Attributes:
+        num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
+        precision: of the transformer's matrix products while generating.
+        decode_batch: images decoded at once.
+    """
 
     num_classes: int
+    precision: Precision = "float32"
+    decode_batch: int = 64
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
         """Scalar pretraining loss of a batch of images and labels."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.parameters()).device
+
+    def mixed(self) -> torch.autocast:
+        """Context in which the transformer runs: autocast to `precision`."""
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def in_chunks(
+        self, decode: Callable[[torch.Tensor], torch.Tensor], codes: torch.Tensor
+    ) -> torch.Tensor:
+        """Decode (B, ...) codes a few images at a time: a decoder at full size takes gigabytes."""
+        return torch.cat([decode(chunk) for chunk in codes.split(self.decode_batch)])
 
 
 def drop_labels(

@@ -1,12 +1,14 @@
 """From settings to networks, from networks to files, from files to generators."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from adagen import config
-from adagen.data.split import Split
+from adagen.assets import asset_path
+from adagen.data.split import Images, Split
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.fitting import fit
@@ -17,13 +19,17 @@ from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator
 from adagen.generators.patches import PatchCodebook
 from adagen.generators.solver import SolverBackbone, SolverGenerator
 from adagen.generators.var import VarBackbone, VarGenerator
+from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
+from adagen.networks.loading import load_released
 from adagen.networks.uvit import UViT
 from adagen.networks.var import VAR
+from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.noise import seeded
 
 KIND = "generator"
+CPU = torch.device("cpu")
 ImageShape = tuple[int, int, int]
 
 
@@ -35,44 +41,91 @@ def build_backbone(
     Raises:
         AdagenError: patches or scales don't fit the images.
     """
-    size, dropout = settings.network, settings.pretrain.label_dropout
-    channels, side, _ = image_shape
     if isinstance(settings, config.MaskgitGenerator):
-        codebook = PatchCodebook(settings.tokeniser, image_shape)
-        positions = codebook.grid[0] * codebook.grid[1]
-        vocabulary = settings.tokeniser.vocabulary
-        uvit = UViT(positions, vocabulary, num_classes, size.width, size.depth, size.heads)
-        return MaskgitBackbone(uvit, codebook, num_classes, dropout)
-    if isinstance(settings, config.VarGenerator):
-        if settings.scales[-1] != side:
-            raise AdagenError(
-                f"the last of a generator's scales is {settings.scales[-1]}, but its token map is "
-                f"as large as the images, {side}: end scales with {side}."
-            )
-        codes = settings.tokeniser
-        tokeniser = MultiScaleVQVAE(
-            settings.scales, codes.vocabulary, codes.channels, codes.width, (1,), channels
+        backbone: Backbone = _build_maskgit(settings, image_shape, num_classes)
+    elif isinstance(settings, config.VarGenerator):
+        backbone = _build_var(settings, image_shape, num_classes)
+    else:
+        backbone = _build_solver(settings, image_shape, num_classes)
+    backbone.precision, backbone.decode_batch = settings.precision, settings.decode_batch
+    return backbone
+
+
+def _build_maskgit(
+    settings: config.MaskgitGenerator, image_shape: ImageShape, num_classes: int
+) -> MaskgitBackbone:
+    size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
+    tokeniser: torch.nn.Module
+    if isinstance(codes, config.VqganTokeniser):
+        grid = _reduced(side, codes.multipliers, "tokeniser")
+        tokeniser = VQGAN(
+            codes.vocabulary, codes.channels, codes.width, codes.multipliers, channels
         )
-        network = VAR(
-            settings.scales,
-            codes.vocabulary,
-            codes.channels,
-            num_classes,
-            size.width,
-            size.depth,
-            size.heads,
+    else:
+        tokeniser = PatchCodebook(codes, image_shape)
+        grid = side // codes.patch
+    uvit = UViT(grid**2, codes.vocabulary, num_classes, size.width, size.depth, size.heads)
+    return MaskgitBackbone(uvit, tokeniser, num_classes, settings.pretrain.label_dropout)
+
+
+def _build_var(
+    settings: config.VarGenerator, image_shape: ImageShape, num_classes: int
+) -> VarBackbone:
+    size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
+    finest = _reduced(side, codes.multipliers, "tokeniser")
+    if settings.scales[-1] != finest:
+        raise AdagenError(
+            f"the last of a generator's scales is {settings.scales[-1]}, but the map of its "
+            f"tokeniser has side {finest} for images of {side}x{side}: end scales with {finest}."
         )
-        return VarBackbone(network, tokeniser, num_classes, dropout)
+    tokeniser = MultiScaleVQVAE(
+        settings.scales, codes.vocabulary, codes.channels, codes.width, codes.multipliers, channels
+    )
+    network = VAR(
+        settings.scales,
+        codes.vocabulary,
+        codes.channels,
+        num_classes,
+        size.width,
+        size.depth,
+        size.heads,
+    )
+    return VarBackbone(network, tokeniser, num_classes, settings.pretrain.label_dropout)
+
+
+def _build_solver(
+    settings: config.DitGenerator | config.SitGenerator, image_shape: ImageShape, num_classes: int
+) -> SolverBackbone:
+    size, latent, (channels, side, _) = settings.network, settings.latent, image_shape
+    autoencoder = None
+    if latent:
+        side = _reduced(side, latent.multipliers, "latent")
+        autoencoder = AutoencoderKL(latent.channels, latent.width, latent.multipliers, channels)
+        channels = latent.channels
     if side % settings.patch:
         raise AdagenError(
-            f"the patch of a generator is {settings.patch}, which does not divide images of "
-            f"{side}x{side}: choose a divisor."
+            f"the patch of a generator is {settings.patch}, which does not divide images (or "
+            f"latents) of {side}x{side}: choose a divisor."
         )
+    # The released networks, DiT's and SiT's alike, have a second set of output channels.
+    learn_sigma = settings.weights is not None
     dit = DiT(
-        side, settings.patch, channels, num_classes, size.width, size.depth, size.heads, False
+        side, settings.patch, channels, num_classes, size.width, size.depth, size.heads, learn_sigma
     )
     kind = FlowBackbone if isinstance(settings, config.SitGenerator) else DiffusionBackbone
-    return kind(dit, image_shape, num_classes, dropout)
+    dropout = settings.pretrain.label_dropout
+    return kind(dit, (channels, side, side), num_classes, dropout, autoencoder)
+
+
+def _reduced(side: int, multipliers: Sequence[int], section: str) -> int:
+    """Side of the map that a convolutional encoder makes of images: each level but one halves."""
+    factor = 1 << (len(multipliers) - 1)
+    if side % factor:
+        raise AdagenError(
+            f"{section}.multipliers has {len(multipliers)} entries, which reduce images by "
+            f"{factor}, but they are {side}x{side}: give a side that {factor} divides."
+        )
+    return side // factor
 
 
 def build_generator(backbone: Backbone, experiment: config.Experiment) -> Generator[Any]:
@@ -86,8 +139,38 @@ def build_generator(backbone: Backbone, experiment: config.Experiment) -> Genera
     return SolverGenerator(backbone, steps, handmade, smoothing)
 
 
+def released_backbone(settings: config.Generator, assets: config.Assets) -> Backbone:
+    """The released networks of a generator, from its assets.
+
+    Raises:
+        AdagenError: a file is missing, damaged, or doesn't hold the network that the settings
+            describe.
+    """
+    weights = settings.weights
+    assert weights is not None
+    with torch.device("meta"):  # filling billions of numbers only to replace them takes minutes
+        backbone = build_backbone(settings, (3, weights.image, weights.image), weights.classes)
+    network, decoder = _parts(backbone)
+    load_released(network, asset_path(assets, weights.network))
+    load_released(decoder, asset_path(assets, weights.decoder))
+    return backbone.eval().requires_grad_(False)
+
+
+def _parts(backbone: Backbone) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The transformer of a released generator, and what turns its output into images."""
+    if isinstance(backbone, SolverBackbone):
+        assert backbone.autoencoder is not None
+        return backbone.network, backbone.autoencoder
+    assert isinstance(backbone, MaskgitBackbone | VarBackbone)
+    return backbone.network, backbone.tokeniser
+
+
 def pretrain(
-    name: str, settings: config.Generator, split: Split, checkpoints: Path | None
+    name: str,
+    settings: config.Generator,
+    split: Split,
+    checkpoints: Path | None,
+    device: torch.device = CPU,
 ) -> Backbone:
     """Fit a generator to the training images.
 
@@ -96,30 +179,46 @@ def pretrain(
         settings: what it is and how it is fitted.
         split: the data set.
         checkpoints: folder for resumable state; None to keep none.
+        device: where it is fitted.
 
     Returns:
         The backbone, frozen, with averaged weights.
     """
     train = split.train
-    shape = image_shape(train.images)
+    _, channels, height, width = train.images.shape
     with seeded("backbone", name, settings.pretrain.seed):
-        backbone = build_backbone(settings, shape, split.num_classes)
-    data = train.images
+        backbone = build_backbone(settings, (channels, height, width), split.num_classes)
     if isinstance(backbone, MaskgitBackbone):
-        backbone.codebook.learn(data)
+        assert isinstance(backbone.tokeniser, PatchCodebook)
+        backbone.tokeniser.learn(train.images)
     if isinstance(backbone, VarBackbone) and isinstance(settings, config.VarGenerator):
         resume = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
-        fit_tokeniser(
-            backbone.tokeniser, split, settings.tokeniser.fit, f"{name} tokeniser", resume
-        )
-        data = backbone.tokens(data)
+        codes, label = settings.tokeniser.fit, f"{name} tokeniser"
+        fit_tokeniser(backbone.tokeniser, train, codes, label, resume, device)
+        tokens = backbone.tokens
+        train = train.encoded(lambda images: tokens(images.to(device)))
     resume = checkpoints and checkpoints / f"{name}.ckpt"
-    fit(backbone, type(backbone).loss, data, train.labels, settings.pretrain, name, resume)
+    fit(
+        backbone,
+        type(backbone).loss,
+        train.images,
+        train.labels,
+        settings.pretrain,
+        name,
+        resume,
+        train.flip,
+        device,
+    )
     return backbone
 
 
 def fit_tokeniser(
-    tokeniser: MultiScaleVQVAE, split: Split, settings: config.Fit, name: str, resume: Path | None
+    tokeniser: MultiScaleVQVAE,
+    train: Images,
+    settings: config.Fit,
+    name: str,
+    resume: Path | None,
+    device: torch.device,
 ) -> None:
     """Fit VAR's autoencoder: squared error of the image plus the quantiser's own loss."""
 
@@ -129,26 +228,23 @@ def fit_tokeniser(
         total: torch.Tensor = (image - target).square().mean() + quantiser_loss
         return total
 
-    fit(tokeniser, loss, split.train.images, split.train.labels, settings, name, resume)
-
-
-def image_shape(images: torch.Tensor) -> ImageShape:
-    """(C, H, W) of images (N, C, H, W)."""
-    _, channels, height, width = images.shape
-    return channels, height, width
+    fit(tokeniser, loss, train.images, train.labels, settings, name, resume, train.flip, device)
 
 
 def save_backbone(
-    path: Path, name: str, backbone: Backbone, settings: config.Generator, split: Split
+    path: Path,
+    name: str,
+    backbone: Backbone,
+    settings: config.Generator,
+    dataset: config.Dataset,
+    image_shape: ImageShape,
 ) -> None:
-    """Write a pretrained generator with the settings it was made from."""
+    """Write a generator with the settings it was made from; see `load_backbone`."""
     about = {
         "kind": KIND,
-        "name": name,
-        "settings": settings.model_dump(mode="json"),
-        "dataset": split.dataset.model_dump(mode="json"),
-        "image_shape": list(image_shape(split.train.images)),
-        "num_classes": split.num_classes,
+        **_origin(name, settings, dataset),
+        "image_shape": list(image_shape),
+        "num_classes": backbone.num_classes,
     }
     save_tensors(path, backbone.state_dict(), about)
 
@@ -156,22 +252,30 @@ def save_backbone(
 def load_backbone(
     path: Path, name: str, settings: config.Generator, dataset: config.Dataset
 ) -> Backbone:
-    """Read a pretrained generator.
+    """Read a generator that was fitted here, or taken over from released weights.
 
     Raises:
         AdagenError: it is another generator, or was made with other settings than the config's.
     """
     tensors, about = load_tensors(path, KIND)
-    expected = {
-        "name": name,
-        "settings": settings.model_dump(mode="json"),
-        "dataset": dataset.model_dump(mode="json"),
-    }
+    expected = _origin(name, settings, dataset)
     if told := difference({key: about[key] for key in expected}, expected):
         raise AdagenError(
             f"{path} is not the config's generator {name!r}: {told}. "
             f"Give the right file, or run `adagen pretrain {name}` again."
         )
-    backbone = build_backbone(settings, tuple(about["image_shape"]), about["num_classes"])
-    backbone.load_state_dict(tensors)
+    with torch.device("meta"):
+        backbone = build_backbone(settings, tuple(about["image_shape"]), about["num_classes"])
+    backbone.load_state_dict(tensors, assign=True)
     return backbone.eval().requires_grad_(False)
+
+
+def _origin(name: str, settings: config.Generator, dataset: config.Dataset) -> dict[str, Any]:
+    """What a generator's file is bound to: all that can change its weights or what they mean."""
+    how_it_runs = {"decode_batch", "precision"}
+    return {
+        "name": name,
+        "settings": settings.model_dump(mode="json", exclude=how_it_runs),
+        # Released weights know nothing of the data set.
+        "dataset": None if settings.weights else dataset.model_dump(mode="json"),
+    }

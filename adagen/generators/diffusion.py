@@ -52,8 +52,8 @@ class DiffusionBackbone(SolverBackbone):
         does. A short training without it learns texture and misses the class.
         """
         x0 = 2 * batch.images - 1
-        tau = torch.rand(len(x0), generator=batch.generator).clamp(min=1e-3)
-        noise = torch.randn(x0.shape, generator=batch.generator)
+        tau = torch.rand(len(x0), generator=batch.generator).clamp(min=1e-3).to(x0.device)
+        noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         alpha, sigma = self.schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
         x = alpha * x0 + sigma * noise

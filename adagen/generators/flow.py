@@ -43,8 +43,8 @@ class FlowBackbone(SolverBackbone):
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean squared error of the velocity, at uniform times."""
         x0 = 2 * batch.images - 1
-        tau = torch.rand(len(x0), generator=batch.generator)
-        noise = torch.randn(x0.shape, generator=batch.generator)
+        tau = torch.rand(len(x0), generator=batch.generator).to(x0.device)
+        noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         wide = tau.view(-1, 1, 1, 1)
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
         output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)

@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from adagen.actions import maskgit_actions
 from adagen.config import Handmade
 from adagen.fitting import Batch
 from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
-from adagen.generators.patches import PatchCodebook
 from adagen.networks.uvit import UViT
 from adagen.noise import SampleNoise, draw_categorical
 
@@ -48,20 +49,38 @@ def remask(
     return new.masked_fill(confidence < cut, mask), new
 
 
-class MaskgitBackbone(Backbone):
-    """U-ViT over the ids of image patches."""
+class Tokeniser(Protocol):
+    """Images to ids and back: `PatchCodebook` (embedded data), `VQGAN` (released weights)."""
 
-    def __init__(self, network: UViT, codebook: PatchCodebook, num_classes: int, dropout: float):
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, H, W) in [0, 1] to ids (B, N), a row-major square grid."""
+        ...
+
+    def decode(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids (B, N) to images (B, C, H, W) in [0, 1]."""
+        ...
+
+
+class MaskgitBackbone(Backbone):
+    """U-ViT over the ids of a tokeniser."""
+
+    def __init__(self, network: UViT, tokeniser: nn.Module, num_classes: int, dropout: float):
         super().__init__()
-        self.network, self.codebook = network, codebook
+        self.network, self.tokeniser = network, tokeniser
         self.num_classes, self.label_dropout = num_classes, dropout
+
+    @property
+    def codes(self) -> Tokeniser:
+        """The tokeniser, as what it does."""
+        tokeniser: Tokeniser = self.tokeniser  # type: ignore[assignment]
+        return tokeniser
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Cross-entropy of the masked ids, at a mask ratio cos(pi u / 2) with u uniform."""
-        ids = self.codebook.encode(batch.images)
+        ids = self.codes.encode(batch.images)
         u = torch.rand(len(ids), 1, generator=batch.generator)
         order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
-        hidden = order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()
+        hidden = (order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()).to(ids.device)
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
         logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
         return F.cross_entropy(logits[hidden], ids[hidden])
@@ -84,17 +103,19 @@ class MaskgitGenerator(Generator[MaskgitState]):
     ) -> None:
         self.backbone = backbone
         self.actions = maskgit_actions(steps, handmade, smoothing)
-        self.grid = backbone.codebook.grid
-        self.positions = self.grid[0] * self.grid[1]
+        self.positions = backbone.network.positions
+        side = math.isqrt(self.positions)
+        self.grid = (side, side)
         self.feature_width = backbone.network.width
         self.num_classes = backbone.num_classes
         self.mask = backbone.network.vocabulary
         self.nfe = 2 * steps
+        self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
         """Everything masked."""
         ids = torch.full((len(labels), self.positions), self.mask, device=labels.device)
-        logits, features = self.backbone.network(ids, labels)
+        logits, features = self._network(ids, labels)
         return MaskgitState(0, labels, noise, features, ids, ids, logits)
 
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
@@ -104,7 +125,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         """
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = torch.full_like(state.labels, self.num_classes)
-        guided = guide(state.logits, self.backbone.network(state.ids, null)[0], w)
+        guided = guide(state.logits, self._network(state.ids, null)[0], w)
         tempered = guided / sampling_temperature.view(-1, 1, 1)
         t, n = state.call, self.positions
         drawn = draw_categorical(tempered, state.noise.uniform(f"ids/{t}", n))
@@ -115,9 +136,17 @@ class MaskgitGenerator(Generator[MaskgitState]):
         )
         logits, features = state.logits, state.features
         if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
-            logits, features = self.backbone.network(ids, state.labels)
+            logits, features = self._network(ids, state.labels)
         return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
 
     def decode(self, state: MaskgitState) -> torch.Tensor:
         """The last drawn ids, whatever is still masked."""
-        return self.backbone.codebook.decode(state.new)
+        return self.backbone.in_chunks(self.backbone.codes.decode, state.new)
+
+    def _network(
+        self, ids: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and features in float32."""
+        with self.backbone.mixed():
+            logits, features = self.backbone.network(ids, labels)
+        return logits.float(), features.float()

@@ -18,6 +18,7 @@ import torch
 from adagen.actions import Actions, solver_actions
 from adagen.config import Handmade
 from adagen.generators.base import Backbone, Generator, State, guide
+from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
 from adagen.noise import SampleNoise
 
@@ -112,22 +113,32 @@ class SolverState(State):
 
 
 class SolverBackbone(Backbone):
-    """A DiT on pixels in [-1, 1], with the loss of its schedule (see diffusion.py and flow.py)."""
+    """A DiT on latents, with the loss of its schedule (see diffusion.py and flow.py).
+
+    The latents are those of an autoencoder where there is one (released weights), else pixels in
+    [-1, 1].
+    """
 
     schedule: Schedule
 
     def __init__(
         self,
         network: DiT,
-        image_shape: tuple[int, int, int],
+        latent_shape: tuple[int, int, int],
         num_classes: int,
         label_dropout: float,
+        autoencoder: AutoencoderKL | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.image_shape = image_shape
-        self.num_classes = num_classes
-        self.label_dropout = label_dropout
+        self.network, self.autoencoder = network, autoencoder
+        self.latent_shape = latent_shape
+        self.num_classes, self.label_dropout = num_classes, label_dropout
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        """Latents (B, C, h, w) to images in [0, 1]."""
+        if self.autoencoder is None:
+            return ((x + 1) / 2).clamp(0, 1)
+        return self.in_chunks(self.autoencoder.decode, x)
 
 
 class SolverGenerator(Generator[SolverState]):
@@ -145,10 +156,11 @@ class SolverGenerator(Generator[SolverState]):
         self.feature_width = backbone.network.width
         self.num_classes = backbone.num_classes
         self.nfe = 2 * steps
+        self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
         """Pure noise, zero features, no time yet."""
-        x = noise.normal("start", *self.backbone.image_shape)
+        x = noise.normal("start", *self.backbone.latent_shape)
         features = x.new_zeros(len(labels), self.grid[0] * self.grid[1], self.feature_width)
         return SolverState(0, labels, noise, features, x)
 
@@ -166,8 +178,8 @@ class SolverGenerator(Generator[SolverState]):
         return self._evaluate(state, x, chosen, None)
 
     def decode(self, state: SolverState) -> torch.Tensor:
-        """Pixels from [-1, 1] to [0, 1]."""
-        return ((state.x + 1) / 2).clamp(0, 1)
+        """The latent at the last chosen time, as it is, through the autoencoder if there is one."""
+        return self.backbone.decode(state.x)
 
     def _evaluate(
         self,
@@ -193,5 +205,7 @@ class SolverGenerator(Generator[SolverState]):
     def _network(
         self, x: torch.Tensor, tau: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        output, features = self.backbone.network(x, self.schedule.network_time(tau), labels)
-        return output[:, : x.shape[1]], features  # learned variances, where there are, are unused
+        with self.backbone.mixed():
+            output, features = self.backbone.network(x, self.schedule.network_time(tau), labels)
+        # Learned variances, where there are any, are unused.
+        return output[:, : x.shape[1]].float(), features.float()

@@ -96,6 +96,7 @@ class VarGenerator(Generator[VarState]):
         self.feature_width = backbone.network.head.in_features
         self.num_classes = backbone.num_classes
         self.nfe = 2 * len(self.scales)
+        self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
         """The coarsest scale has been looked at, nothing is drawn."""
@@ -107,7 +108,8 @@ class VarGenerator(Generator[VarState]):
         """Draw all ids of one scale; action = (guidance, top_k, top_p, temperature)."""
         w, top_k, top_p, temperature = action.unbind(1)
         i, last = state.call, len(self.scales) - 1
-        logits = self.backbone.network.logits(state.tokens, state.cache)
+        with self.backbone.mixed():
+            logits = self.backbone.network.logits(state.tokens, state.cache).float()
         conditional, unconditional = logits.chunk(2)
         guided = guide(conditional, unconditional, w * i / last)
         kept = filter_logits(guided, top_k, top_p) / temperature.view(-1, 1, 1)
@@ -123,7 +125,8 @@ class VarGenerator(Generator[VarState]):
 
     def decode(self, state: VarState) -> torch.Tensor:
         """The autoencoder's image of f_hat, from [-1, 1] to [0, 1]."""
-        return (self.backbone.tokeniser.decode(state.f_hat) + 1) / 2
+        image = self.backbone.in_chunks(self.backbone.tokeniser.decode, state.f_hat)
+        return (image + 1) / 2
 
     def _advance(
         self,
@@ -134,8 +137,9 @@ class VarGenerator(Generator[VarState]):
         cache: VARState,
         maps: torch.Tensor | None,
     ) -> VarState:
-        tokens, cache = self.backbone.network.advance(cache, maps)
-        features = self._on_grid(tokens[: len(labels)], self.scales[call])
+        with self.backbone.mixed():
+            tokens, cache = self.backbone.network.advance(cache, maps)
+        features = self._on_grid(tokens[: len(labels)].float(), self.scales[call])
         return VarState(call, labels, noise, features, f_hat, cache, tokens)
 
     def _on_grid(self, tokens: torch.Tensor, side: int) -> torch.Tensor:

@@ -1,0 +1,126 @@
+"""From settings to networks and back from files: fitted generators, and released weights."""
+
+import pytest
+import torch
+
+from adagen import config
+from adagen.config import parse_config
+from adagen.errors import AdagenError
+from adagen.generators.build import (
+    build_backbone,
+    build_generator,
+    load_backbone,
+    released_backbone,
+    save_backbone,
+)
+from adagen.noise import SampleNoise
+from adagen.policies import HandMade
+from adagen.rollout import rollout
+
+WEIGHTS = {"network": "net", "decoder": "dec", "classes": 5, "image": 32}
+SIZE = {"network": {"width": 32, "depth": 2, "heads": 2}, "weights": WEIGHTS}
+FIVE_LEVELS = {"width": 32, "multipliers": [1, 1, 1, 1, 1]}
+GENERATORS = {
+    "maskgit": {"tokeniser": {"kind": "vqgan", **FIVE_LEVELS, "channels": 4, "vocabulary": 8}},
+    "var": {"scales": [1, 2], "tokeniser": {**FIVE_LEVELS, "channels": 4, "vocabulary": 8}},
+    "dit": {"latent": {"width": 32, "multipliers": [1, 1, 1, 1]}},
+    "sit": {"latent": {"width": 32, "multipliers": [1, 1, 1, 1]}},
+}
+STEPS = {"maskgit": 3, "var": 2, "dit": 2, "sit": 2}
+
+
+def settings_of(family: str, **changes):
+    """A released generator and an experiment with it, at a size that takes no time."""
+    generator = {"paradigm": family, **SIZE, **GENERATORS[family], **changes}
+    content = {"name": "t", "results": "r", "resources": "r"}
+    content |= {
+        "generators": {family: generator},
+        "experiments": {"e": {"generator": family, "steps": STEPS[family]}},
+    }
+    parsed = parse_config(content, "test")
+    return parsed.generators[family], parsed.experiments["e"]
+
+
+def assets_in(folder) -> config.Assets:
+    about = {"licence": "MIT", "description": "made by the test", "manual": "make it"}
+    files = {"net": {"file": "net.pth", **about}, "dec": {"file": "dec.pth", **about}}
+    return config.Assets(folder=str(folder), catalogue=files)
+
+
+def publish(folder, backbone) -> None:
+    """The files that somebody would release: a flat network, and a wrapped decoder."""
+    part = "autoencoder" if hasattr(backbone, "autoencoder") else "tokeniser"
+    torch.save(backbone.network.state_dict(), folder / "net.pth")
+    torch.save({"state_dict": getattr(backbone, part).state_dict()}, folder / "dec.pth")
+
+
+def scrambled(settings):
+    """A backbone none of whose weights is zero."""
+    backbone = build_backbone(settings, (3, 32, 32), 5)
+    torch.manual_seed(0)
+    for name, parameter in backbone.named_parameters():
+        if name != "network.pos_embed":
+            torch.nn.init.normal_(parameter, std=0.05)
+    return backbone.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def images_of(backbone, experiment, batch: int = 3) -> torch.Tensor:
+    generator = build_generator(backbone, experiment)
+    labels, noise = torch.arange(batch), SampleNoise("test", 0, range(batch))
+    return rollout(generator, HandMade(len(generator.actions.names)), labels, noise)
+
+
+def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path):
+    """Files of others, our file, and back: the same images, on the latents' own decoder."""
+    settings, experiment = settings_of(family)
+    original = scrambled(settings)
+    publish(tmp_path, original)
+    taken = released_backbone(settings, assets_in(tmp_path))
+    expected = images_of(original, experiment)
+    assert expected.shape == (3, 3, 32, 32) and 0 <= expected.min() and expected.max() <= 1
+    assert torch.equal(images_of(taken, experiment), expected)
+    path, dataset = tmp_path / "generator.safetensors", config.Dataset()
+    save_backbone(path, "g", taken, settings, dataset, (3, 32, 32))
+    # Released weights belong to no data set.
+    other = config.Dataset(name="cats", folder="cats")
+    assert torch.equal(images_of(load_backbone(path, "g", settings, other), experiment), expected)
+
+
+def test_a_released_file_of_another_size_is_told(family, tmp_path):
+    settings, _ = settings_of(family)
+    publish(tmp_path, scrambled(settings))
+    larger, _ = settings_of(family, network={"width": 64, "depth": 2, "heads": 2})
+    with pytest.raises(AdagenError, match=r"net\.pth does not hold .*expected \(.*64.*found"):
+        released_backbone(larger, assets_in(tmp_path))
+
+
+def test_decoding_in_chunks_changes_memory_only(family):
+    settings, experiment = settings_of(family)
+    backbone = scrambled(settings)
+    whole = images_of(backbone, experiment)
+    backbone.decode_batch = 2
+    torch.testing.assert_close(images_of(backbone, experiment), whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_precision_is_that_of_the_network_only(family, precision):
+    """Images come out in float32, near those of float32 networks where nothing is drawn."""
+    settings, experiment = settings_of(family, precision=precision)
+    images = images_of(scrambled(settings), experiment)
+    assert images.dtype == torch.float32 and torch.isfinite(images).all()
+    if family in ("dit", "sit"):
+        exact = images_of(scrambled(settings_of(family)[0]), experiment)
+        assert 0 < (images - exact).abs().max() < 0.05
+
+
+def test_sizes_that_do_not_fit_are_told():
+    var, _ = settings_of("var", scales=[1, 3])
+    with pytest.raises(AdagenError, match="last of a generator's scales is 3, but .*side 2"):
+        build_backbone(var, (3, 32, 32), 5)
+    dit, _ = settings_of("dit", patch=3)
+    with pytest.raises(AdagenError, match="patch of a generator is 3"):
+        build_backbone(dit, (3, 32, 32), 5)
+    maskgit, _ = settings_of("maskgit")
+    with pytest.raises(AdagenError, match=r"tokeniser.multipliers has 5 entries.*24x24"):
+        build_backbone(maskgit, (3, 24, 24), 5)
