@@ -1,0 +1,110 @@
+"""DiT and SiT: network, one update of the solver, and whole generations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from adagen.config import Handmade
+from adagen.generators.diffusion import VariancePreserving
+from adagen.generators.flow import StraightPath
+from adagen.generators.solver import Schedule, SolverState, first_half, second_half
+
+from . import networks
+from .driving import handmade, noise, policy_driven, policy_identity, scripted
+from .folder import Folder, Golden
+from .report import NETWORK, SAMPLER, Line
+
+SCHEDULES: dict[str, Schedule] = {"dit": VariancePreserving(), "sit": StraightPath()}
+
+
+def _family(golden: Golden) -> str:
+    """ "dit" or "sit": what the file's name begins with."""
+    return golden.name.split("_")[0]
+
+
+@torch.no_grad()
+def forward(folder: Folder, golden: Golden) -> Iterator[Line]:
+    """One pass through the network: prediction and features."""
+    network = networks.network(folder, _family(golden))
+    out, features = network(golden["x"], golden["t"], golden["y"].flatten())
+    if "out" in golden:  # of SiT's channels the authors return the first half
+        yield from golden.compare("out", out[:, : golden["out"].shape[1]], NETWORK)
+    yield from golden.compare("feat", features, NETWORK)
+
+
+def algebra(folder: Folder, golden: Golden) -> Iterator[Line]:
+    """One update from s through s1 to t, the network replaced by given noise."""
+    schedule = SCHEDULES[_family(golden)]
+    s, s1, t, x = (golden[key] for key in ("s", "s1", "t", "x"))
+
+    def data(eps: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+        alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
+        return (x - sigma * eps) / alpha
+
+    x0 = data(golden["eps1"], x, s)
+    middle = first_half(schedule, x, x0, s, s1)
+    out = second_half(schedule, x, x0, data(golden["eps2"], middle, s1), s, s1, t)
+    alpha, sigma = schedule.alpha_sigma(s)
+    yield from golden.compare("alpha_s", alpha, SAMPLER)
+    yield from golden.compare("sigma_s", sigma, SAMPLER)
+    yield from golden.compare("lambda_s", schedule.log_snr(s), SAMPLER)
+    yield from golden.compare("x_out", out, SAMPLER)
+
+
+def _generator(folder: Folder, golden: Golden, schedule: Handmade, smoothing: float) -> Any:
+    family = _family(golden)
+    size = networks.describing(folder, family)["ctor"]
+    made = networks.network(folder, family)
+    steps = golden.meta["gen_steps"]
+    return networks.solver_generator(family, made, size, steps, schedule, smoothing)
+
+
+def scripted_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
+    """A generation whose times and guidance are given."""
+    generator = _generator(folder, golden, Handmade(), 0.0)
+    labels = golden["labels"]
+    states = scripted(
+        generator,
+        labels,
+        noise(len(labels), latent=golden["z_init"]),
+        time=golden["script_timesteps"],
+        guidance=golden["script_cfg"],
+    )
+    yield from _trajectory(golden, states)
+
+
+def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
+    """A generation under a policy that sees the real features."""
+    meta, labels = golden.meta, golden["labels"]
+    generator = _generator(folder, golden, handmade(meta), meta["action_smooth"])
+    yield from policy_identity(golden, meta["policy"], _family(golden), generator.actions.names)
+    given = noise(len(labels), latent=golden["z_init"])
+    states, actions = policy_driven(generator, meta["policy"], labels, given)
+    yield from _trajectory(golden, states)
+    yield from golden.compare("cfg", actions[..., 1], SAMPLER)
+
+
+def _trajectory(golden: Golden, states: list[SolverState]) -> Iterator[Line]:
+    """Times and latents; states[0] is before the first action, which only picks a time."""
+    times = torch.stack([state.tau for state in states[1:]])
+    yield from golden.compare("timesteps_clamped", times, SAMPLER)
+    yield from golden.compare("eval_times", times[:-1], SAMPLER)
+    yield from golden.compare("x0_first_eval", states[2].update[2], SAMPLER)
+    if "x_after_update_0_1" in golden:
+        updates = len(golden["x_after_update_0_1"])
+        latents = torch.stack([state.x for state in states[3::2][:updates]])
+        yield from golden.compare("x_after_update_0_1", latents, SAMPLER)
+    yield from golden.compare("z_final", states[-1].x, SAMPLER)
+
+
+CHECKS = {
+    f"{family}_{kind}": check
+    for family in SCHEDULES
+    for kind, check in {
+        "forward*": forward,
+        "solver_algebra*": algebra,
+        "sampler_scripted*": scripted_sampler,
+        "sampler_policy*": policy_sampler,
+    }.items()
+}
