@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and tensors that are never unpickled."""
 
+import functools
 import hashlib
 import json
 import os
@@ -62,6 +63,13 @@ def read_json(path: Path) -> Any:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
+    about = path.stat()
+    return _hash(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: Path, modified: int, size: int) -> str:
+    """The hash of a file that hasn't changed since: several gigabytes take tens of seconds."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -2,13 +2,17 @@
 
 Every random draw is a function of (seed, update, sample), so the random state of a run is its
 update counter, and a run resumed from a checkpoint ends with the weights of one never interrupted.
+
+Memory. The features that the policy saw are kept through an update: T x B x N x F x 4 bytes, 10 GB
+for DiT-XL at 16 steps and 512 trajectories (17 x 512 x 256 x 1152). The gradients of an epoch are
+gathered over parts of them that take `PART` numbers, because the policy keeps several times its
+input for the backward pass.
 """
 
 import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +30,18 @@ from adagen.noise import torch_generator
 from adagen.policies import Policy
 from adagen.progress import progress
 from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.pools import Pool
 from adagen.trajectories import Trajectories, collect
 
 Record = dict[str, Any]
-Validate = Callable[[Policy], tuple[float, float]]
+Validate = Callable[[Policy], tuple[float, float | None]]
 
-
-@dataclass
-class ImagePool:
-    """Real images as the discriminator sees them: frozen features, computed once, and labels."""
-
-    features: torch.Tensor
-    labels: torch.Tensor
-
-    @classmethod
-    def of(cls, images: Images, reward: AdversarialReward) -> "ImagePool":
-        """The features of a split of the data set."""
-        return cls(reward.features(images.images), images.labels)
-
-    def accuracy(self, reward: AdversarialReward) -> float:
-        """Share of these images that the discriminator takes for real."""
-        return float((reward.logits(self.features, self.labels) > 0).float().mean())
+PART = 2**28
+"""Numbers of features that policy and value network see at once in training: 1 GiB."""
 
 
 class PolicyTraining:
-    """The alternation policy <-> reward of one run."""
+    """The alternation policy <-> reward of one run, on the generator's device."""
 
     def __init__(
         self,
@@ -64,9 +55,27 @@ class PolicyTraining:
         learning_rate: float,
         seed: int,
     ) -> None:
+        """A run that has not begun.
+
+        Args:
+            generator: the frozen generator.
+            actor: the policy to train, on the generator's device.
+            critic: the value network, there too.
+            reward: the discriminator, there too.
+            train: real images that it learns from.
+            heldout: real images that only its accuracy is measured on.
+            settings: of the training.
+            learning_rate: of the actor; the critic has that of the settings.
+            seed: of this run.
+
+        Raises:
+            AdagenError: the reward cannot judge that many trajectories.
+        """
+        reward.require_companies(settings.trajectories, "training.trajectories")
         self.generator, self.actor, self.critic, self.reward = generator, actor, critic, reward
         self.settings, self.seed, self.learning_rate = settings, seed, learning_rate
-        self.real, self.heldout = ImagePool.of(train, reward), ImagePool.of(heldout, reward)
+        self.image_shape = train.images.shape[1:]
+        self.real, self.heldout = reward.pool(train), reward.pool(heldout)
         self.average = AveragedModel(
             actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
@@ -115,17 +124,16 @@ class PolicyTraining:
         if self.settings.discriminator.warmup:
             # An index past the last update keeps the warm-up's noise apart from theirs.
             n = self.settings.updates
-            fake = self._explore(n, self.sigma(0))
-            features = self.reward.features(fake.images)
-            self._learn_reward(features, fake.labels, self.settings.discriminator.warmup, n)
+            fake = self._pool(self._explore(n, self.sigma(0)))
+            self._learn_reward(fake, self.settings.discriminator.warmup, n)
 
     def update(self, n: int) -> Record:
         """Rollouts, PPO epochs on them, discriminator steps on them: one line of the log."""
         began = time.perf_counter()
         settings = self.settings
         trajectories = self._explore(n, self.sigma(n))
-        features = self.reward.features(trajectories.images)
-        logits = self.reward.logits(features, trajectories.labels)
+        fake = self._pool(trajectories)
+        logits = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
         rewards = logits.sigmoid()
         self._finite(rewards, "the reward", n)
         diagnostics = self._improve_policy(trajectories, rewards, n)
@@ -135,13 +143,11 @@ class PolicyTraining:
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std()),
             "within_share": ppo.within_group_share(rewards, settings.group),
-            "accuracy_real": self.real.accuracy(self.reward),
-            "accuracy_heldout": self.heldout.accuracy(self.reward),
+            "accuracy_real": self._accuracy(self.real, "real", n),
+            "accuracy_heldout": self._accuracy(self.heldout, "heldout", n),
             "accuracy_fake": float((logits < 0).float().mean()),
             **diagnostics,
-            "loss_discriminator": self._learn_reward(
-                features, trajectories.labels, settings.discriminator.steps, n
-            ),
+            "loss_discriminator": self._learn_reward(fake, settings.discriminator.steps, n),
             **self._action_statistics(trajectories),
             "validation_fid": None,
             "validation_fid_label_free": None,
@@ -186,58 +192,97 @@ class PolicyTraining:
         self._finite(trajectories.images, "an image", n)
         return trajectories
 
+    def _pool(self, trajectories: Trajectories) -> Pool:
+        """The images of an update, for the discriminator to judge and to learn from."""
+        shape = trajectories.images.shape[1:]
+        if shape != self.image_shape:
+            raise AdagenError(
+                f"the generator makes images of shape {tuple(shape)} (channels, height, width), "
+                f"but those of the data set have {tuple(self.image_shape)}: the discriminator "
+                "would tell them apart by that. Give `dataset.size` the side of the generator's."
+            )
+        return self.reward.pool(Images(trajectories.images, trajectories.labels))
+
     def _improve_policy(self, trajectories: Trajectories, rewards: torch.Tensor, n: int) -> Record:
         settings, sigma = self.settings, self.sigma(n)
-        features, calls = trajectories.features.flatten(0, 1), trajectories.calls.flatten()
-        shape = trajectories.log_prob.shape
+        shape, parts = trajectories.log_prob.shape, trajectories.parts(PART)
         returns = ppo.normalise(rewards.expand(shape))
         with torch.no_grad():
-            old_values = self.critic(features, calls).view(shape)
+            old_values = torch.cat([self._values(trajectories, part) for part in parts], dim=1)
         if settings.baseline == "group":
             advantage = ppo.group_advantage(returns[0], settings.group)
         else:
             advantage = ppo.value_advantage(returns, old_values)
-        entropy = ppo.gaussian_entropy(trajectories.raw.shape[2], sigma)
         for group in self.optimiser.param_groups:
             group["lr"] = group["scale"] * (1 - 0.9 * n / settings.updates)
         for _ in range(settings.epochs):
-            mean = self.actor(features, calls).view_as(trajectories.raw)
-            loss = ppo.ppo_loss(
-                ppo.gaussian_log_prob(trajectories.raw, mean, sigma),
-                trajectories.log_prob,
-                advantage,
-                self.critic(features, calls).view(shape),
-                returns,
-                entropy,
-                settings.clip,
-                settings.value_coefficient,
-                settings.entropy_coefficient,
-            )
-            self._finite(loss.total, "the PPO loss", n)
             self.optimiser.zero_grad()
-            loss.total.backward()
+            told = torch.zeros(4, device=rewards.device)
+            for part in parts:
+                share = len(trajectories.labels[part]) / len(trajectories.labels)
+                loss = self._ppo_loss(trajectories, part, advantage, returns, sigma)
+                self._finite(loss.total, "the PPO loss", n)
+                (share * loss.total).backward()
+                told += share * torch.stack(
+                    [loss.kl, loss.clip_fraction, loss.policy.detach(), loss.value.detach()]
+                )
             self.optimiser.step()
+        kl, clip_fraction, policy, value = told.tolist()
         return {
-            "kl": loss.kl.item(),
-            "clip_fraction": loss.clip_fraction.item(),
+            "kl": kl,
+            "clip_fraction": clip_fraction,
             "explained_variance": ppo.explained_variance(old_values, returns),
-            "entropy": entropy,
+            "entropy": ppo.gaussian_entropy(trajectories.raw.shape[2], sigma),
             "sigma": sigma,
-            "loss_policy": loss.policy.item(),
-            "loss_value": loss.value.item(),
+            "loss_policy": policy,
+            "loss_value": value,
         }
 
-    def _learn_reward(
-        self, features: torch.Tensor, labels: torch.Tensor, steps: int, n: int
-    ) -> float:
-        """Teach the discriminator generated images, from their features and labels."""
-        real, source = (self.real.features, self.real.labels), ("reward", self.seed, n)
-        loss = self.reward.learn(real, (features, labels), steps, torch_generator(*source))
+    def _values(self, trajectories: Trajectories, part: slice) -> torch.Tensor:
+        """(T, b) what the value network says of a part of the trajectories."""
+        features, calls = trajectories.features[:, part], trajectories.calls[:, part]
+        values: torch.Tensor = self.critic(features.flatten(0, 1), calls.flatten())
+        return values.view(calls.shape)
+
+    def _ppo_loss(
+        self,
+        trajectories: Trajectories,
+        part: slice,
+        advantage: torch.Tensor,
+        returns: torch.Tensor,
+        sigma: float,
+    ) -> ppo.PpoLoss:
+        """The loss of a part of the trajectories under the policy as it is now."""
+        features, calls = trajectories.features[:, part], trajectories.calls[:, part]
+        raw = trajectories.raw[:, part]
+        mean = self.actor(features.flatten(0, 1), calls.flatten()).view_as(raw)
+        return ppo.ppo_loss(
+            ppo.gaussian_log_prob(raw, mean, sigma),
+            trajectories.log_prob[:, part],
+            advantage[..., part],
+            self._values(trajectories, part),
+            returns[:, part],
+            ppo.gaussian_entropy(raw.shape[2], sigma),
+            self.settings.clip,
+            self.settings.value_coefficient,
+            self.settings.entropy_coefficient,
+        )
+
+    def _learn_reward(self, fake: Pool, steps: int, n: int) -> float:
+        """Teach the discriminator generated images."""
+        source = torch_generator("reward", self.seed, n)
+        loss = self.reward.learn(self.real, fake, steps, source)
         if loss != loss:
             raise AdagenError(
                 f"the discriminator's loss is NaN {self._when(n)}: lower its learning_rate."
             )
         return loss
+
+    def _accuracy(self, pool: Pool, name: str, n: int) -> float:
+        """Share of real images that the discriminator takes for real."""
+        source = ("accuracy", name, self.seed, n)
+        rows = pool.probe(self.settings.discriminator.batch, torch_generator(*source))
+        return float((self.reward.judge(pool, rows, *source) > 0).float().mean())
 
     def _action_statistics(self, trajectories: Trajectories) -> Record:
         names, actions = self.generator.actions.names, trajectories.actions

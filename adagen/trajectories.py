@@ -38,6 +38,12 @@ class Trajectories:
         t, b = self.log_prob.shape
         return torch.arange(t, device=self.raw.device).unsqueeze(1).expand(t, b)
 
+    def parts(self, numbers: int) -> list[slice]:
+        """Slices of consecutive trajectories whose features hold at most `numbers` numbers."""
+        count = len(self.labels)
+        size = max(1, numbers * count // self.features.numel())
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
 
 class Exploring:
     """A policy that draws raw ~ N(mean, sigma^2) around another, and remembers what it did."""
@@ -65,16 +71,20 @@ def collect(
     seed: int,
     update: int,
 ) -> Trajectories:
-    """The trajectories of one update, generated in batches that change memory, not results."""
+    """The trajectories of one update, generated in batches that change memory, not results.
+
+    They stay on the generator's device, where the policy must be.
+    """
     groups = settings.trajectories // settings.group
     source = torch_generator("labels", seed, update)
     labels = torch.randint(generator.num_classes, (groups,), generator=source)
-    labels = labels.repeat_interleave(settings.group)
+    labels = labels.repeat_interleave(settings.group).to(generator.device)
     parts = []
     for rows in torch.arange(settings.trajectories).split(settings.batch):
         own = rows + update * settings.trajectories
         shared = rows // settings.group + update * groups
-        explore = Exploring(policy, sigma, SampleNoise("explore", seed, own.tolist()))
+        drawn = SampleNoise("explore", seed, own.tolist(), generator.device)
+        explore = Exploring(policy, sigma, drawn)
         features: list[torch.Tensor] = []
         actions: list[torch.Tensor] = []
 
@@ -88,7 +98,7 @@ def collect(
             features.append(seen)
             actions.append(action)
 
-        noise = SampleNoise("train", seed, shared.tolist())
+        noise = SampleNoise("train", seed, shared.tolist(), generator.device)
         images = rollout(generator, explore, labels[rows], noise, watch)
         steps = [features, explore.raw, explore.log_prob, actions]
         parts.append([*(torch.stack(step) for step in steps), images])

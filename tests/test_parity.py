@@ -4,11 +4,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import parity
 import pytest
 import torch
-
-
-import parity
 from parity_checks import checks, recipe
 from parity_checks.example import write_example
 from parity_checks.folder import Folder

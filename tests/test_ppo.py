@@ -83,11 +83,22 @@ def test_five_updates_equal_the_predecessors(shared, recipe):
         returns, torch.from_numpy(golden["old_values"]).view(calls, batch)
     )
     np.testing.assert_allclose(advantage.flatten(), golden["advantages"], atol=1e-6)
+    np.testing.assert_allclose(
+        actor(features, steps).detach(), golden["mean_before"], atol=2e-6, rtol=0
+    )
+    np.testing.assert_allclose(
+        critic(features, steps).detach().flatten(), golden["old_values"], atol=2e-6, rtol=0
+    )
+    assert golden["entropy"] == pytest.approx(ppo.gaussian_entropy(4, meta["std"]), abs=1e-6)
     optimiser = torch.optim.Adam([*actor.parameters(), *critic.parameters()], meta["lr"])
-    for expected in golden["losses"]:
+    assert len(golden["losses"]) == 5
+    for epoch, expected in enumerate(golden["losses"]):
         mean = actor(features, steps).view(calls, batch, 4)
+        log_prob = ppo.gaussian_log_prob(raw, mean, meta["std"])
+        if epoch == 0:
+            np.testing.assert_allclose(log_prob.detach(), old_log_prob, atol=1e-5, rtol=0)
         loss = ppo.ppo_loss(
-            ppo.gaussian_log_prob(raw, mean, meta["std"]),
+            log_prob,
             old_log_prob,
             advantage,
             critic(features, steps).view(calls, batch),
@@ -101,6 +112,9 @@ def test_five_updates_equal_the_predecessors(shared, recipe):
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()
-    np.testing.assert_allclose(
-        actor(features, steps).detach().numpy(), golden["mean_after"], atol=2e-5
-    )
+    with torch.no_grad():
+        mean, values = actor(features, steps), critic(features, steps)
+        log_prob = ppo.gaussian_log_prob(raw, mean.view_as(raw), meta["std"]).flatten()
+    np.testing.assert_allclose(mean, golden["mean_after"], atol=2e-5, rtol=0)
+    np.testing.assert_allclose(values, golden["values_after"], atol=2e-5, rtol=0)
+    np.testing.assert_allclose(log_prob, golden["logprob_after"], atol=2e-5, rtol=1e-5)

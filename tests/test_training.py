@@ -15,6 +15,7 @@ from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded
 from adagen.policy_files import build_actor, build_critic
+from adagen.rewards.pools import KeptPool
 from adagen.rollout import rollout
 from adagen.training import PolicyTraining
 
@@ -52,6 +53,7 @@ class Toy(Generator[ToyState]):
 
     actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
     grid, feature_width, num_classes, nfe = (2, 2), 4, 3, 2
+    device = torch.device("cpu")
 
     def start(self, labels, noise):
         hidden = noise.uniform("hidden").round()
@@ -76,16 +78,21 @@ class Toy(Generator[ToyState]):
 class ToyReward:
     """Pays for levels near a target; the interface of the adversarial reward."""
 
+    company = 1
+
     def __init__(self, adaptive: bool = True, broken_at: int | None = None) -> None:
         self.adaptive, self.broken_at, self.scored = adaptive, broken_at, 0
 
-    def features(self, images):
-        return images.flatten(1)
+    def pool(self, images):
+        return KeptPool(images.images.flatten(1), images.labels)
 
-    def logits(self, features, labels):
-        if features.shape[0] == 1:  # the pools of "real" images
+    def judge(self, pool, rows, *source):
+        if len(pool) == 1:  # the pools of "real" images
             return torch.ones(1)
         self.scored += 1
+        return self.logits(pool.features(rows, None))
+
+    def logits(self, features):
         hidden, levels = features[:, 0], features[:, 1:3]
         target = 0.2 + 0.6 * hidden if self.adaptive else torch.full_like(hidden, 0.8)
         error = (levels - target.unsqueeze(1)).square().mean(1)
@@ -93,6 +100,9 @@ class ToyReward:
 
     def learn(self, real, fake, steps, generator):
         return 0.5
+
+    def require_companies(self, count, what):
+        assert what == "training.trajectories"
 
     def state_dict(self):
         return {}
@@ -121,7 +131,7 @@ def pay(policy: nn.Module, reward: ToyReward) -> float:
     """Mean reward of the policy without exploration, on samples it has not been trained on."""
     labels = torch.zeros(200, dtype=torch.int64)
     images = rollout(Toy(), policy, labels, SampleNoise("report", 0, range(200)))
-    return float(reward.logits(reward.features(images), labels).sigmoid().mean())
+    return float(reward.logits(images.flatten(1)).sigmoid().mean())
 
 
 def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
@@ -154,7 +164,7 @@ def test_static_finds_an_optimum_that_needs_no_looking(baseline):
 class Luck(ToyReward):
     """Pays for the hidden sign alone: no action has any part in it."""
 
-    def logits(self, features, labels):
+    def logits(self, features):
         return 4 * features[:, 0] - 2
 
 
@@ -242,6 +252,31 @@ def test_batches_of_generation_change_nothing(batch):
     parts.run("toy", no_validation, None)
     for key, value in whole.actor.state_dict().items():
         assert torch.allclose(parts.actor.state_dict()[key], value, atol=1e-4), key
+
+
+@pytest.mark.parametrize("method", ["static", "adagen"])
+@pytest.mark.parametrize("baseline", ["group", "value"])
+def test_gradients_gathered_in_parts_are_those_of_the_whole(monkeypatch, method, baseline):
+    whole = toy_training(method, updates=3, baseline=baseline)
+    expected = whole.run("toy", no_validation, None)
+    # Features of 2 calls x 128 trajectories x 4 x 4: parts of 50, 50 and 28 trajectories.
+    monkeypatch.setattr("adagen.training.PART", 50 * 2 * 4 * 4)
+    parts = toy_training(method, updates=3, baseline=baseline)
+    records = parts.run("toy", no_validation, None)
+    for key, value in whole.actor.state_dict().items():
+        assert torch.allclose(parts.actor.state_dict()[key], value, atol=1e-4), key
+    for key in ("kl", "clip_fraction", "loss_policy", "loss_value", "explained_variance"):
+        found = [record[key] for record in records]
+        assert found == pytest.approx([record[key] for record in expected], abs=1e-3), key
+
+
+def test_generated_images_of_another_size_than_the_real_are_refused(monkeypatch):
+    run = toy_training("static")
+    decode = run.generator.decode
+    larger = nn.Upsample(scale_factor=2)
+    monkeypatch.setattr(run.generator, "decode", lambda state: larger(decode(state)))
+    with pytest.raises(AdagenError, match=r"shape \(1, 4, 4\) .*, but those .* have \(1, 2, 2\)"):
+        run.run("toy", no_validation, None)
 
 
 # NaN stops the run and says where.

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from adagen.config import (
+    DinoFeatures,
     Discriminator,
     Fit,
     PolicyNetworkSize,
@@ -15,12 +16,21 @@ from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.noise import seeded, torch_generator
 from adagen.policy_files import build_actor, build_critic
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
+from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.training import PolicyTraining
 
 SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
 REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
+# Images of 8x8 are larger than 4x4: batches are cropped, or not, as is drawn.
+DINO = DinoFeatures(
+    kind="dino",
+    network=Transformer(width=8, depth=2, heads=2),
+    patch=2,
+    image=4,
+    blocks=(0, 1),
+)
 SETTINGS = Training(
     updates=4,
     trajectories=32,
@@ -40,12 +50,17 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
-def real_training(generator, method: str) -> PolicyTraining:
+def real_training(generator, method: str, kind: str = "own", **changes) -> PolicyTraining:
+    settings = SETTINGS.model_copy(update=changes)
     with seeded("real", method):
         actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
-        features = MaskedAutoencoder(REWARD, (1, 8, 8)).eval().requires_grad_(False)
-        reward = AdversarialReward(features, 10, SETTINGS.discriminator)
-    return PolicyTraining(generator, actor, critic, reward, REAL, REAL, SETTINGS, 1e-2, seed=0)
+        if kind == "dino":
+            make, features = ProjectedReward, Dino(DINO)
+        else:
+            make, features = AutoencoderReward, MaskedAutoencoder(REWARD, (1, 8, 8))
+        features = features.eval().requires_grad_(False)
+        reward = make(features, 10, settings.discriminator, generator.device)
+    return PolicyTraining(generator, actor, critic, reward, REAL, REAL, settings, 1e-2, seed=0)
 
 
 def without_time(records):
@@ -60,12 +75,16 @@ def flat(tree):
     return {f"{k}/{path}": leaf for k, inner in items for path, leaf in flat(inner).items()}
 
 
-@pytest.mark.parametrize("method", ["static", "adagen"])
+@pytest.mark.parametrize(
+    ("method", "kind"), [("static", "own"), ("adagen", "own"), ("static", "dino")]
+)
 @pytest.mark.parametrize("kill", ["in the 1st update", "in the 3rd update", "while validating"])
-def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, tiny_generator, method, kill):
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
+    tmp_path, tiny_generator, method, kind, kill
+):
     checkpoint = tmp_path / "training.ckpt"
     generator = tiny_generator("sit")
-    killed = real_training(generator, method)
+    killed = real_training(generator, method, kind)
     learn, steps = killed.reward.learn, iter(range(100))
 
     def dies(*arguments):
@@ -82,7 +101,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, tiny_gener
     with pytest.raises(Killed):
         killed.run("real", validate, checkpoint)
 
-    resumed, whole = real_training(generator, method), real_training(generator, method)
+    resumed, whole = (real_training(generator, method, kind) for _ in range(2))
     records = resumed.run("real", no_validation, checkpoint)
     expected = whole.run("real", no_validation, None)
     assert len(records) == 4
@@ -95,7 +114,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, tiny_gener
         assert same, path
 
     # Run once more, the finished run has nothing left to do.
-    again = real_training(generator, method)
+    again = real_training(generator, method, kind)
     assert without_time(again.run("real", None, checkpoint)) == without_time(expected)
 
 
@@ -123,3 +142,21 @@ def test_seeds_make_different_trainings(tiny_generator):
         run.run("real", no_validation, None)
         tables.append(run.actor.table.detach())
     assert torch.equal(tables[0], tables[1]) and not torch.equal(tables[0], tables[2])
+
+
+def test_the_paper_s_reward_does_not_depend_on_the_batch_of_generation(tiny_generator):
+    """Though it normalises eight images together, and crops batches as a whole."""
+    paid = []
+    for batch in (32, 12, 5):
+        run = real_training(tiny_generator("sit"), "static", "dino", batch=batch)
+        run.warm_up()
+        paid.append([run.update(n) for n in range(2)])
+    for records in paid[1:]:
+        for record, expected in zip(records, paid[0], strict=True):
+            for key in ("reward", "reward_std", "loss_discriminator", "accuracy_real"):
+                assert record[key] == pytest.approx(expected[key], abs=1e-4), key
+
+
+def test_trajectories_that_leave_some_alone_are_refused(tiny_generator):
+    with pytest.raises(AdagenError, match=r"training\.trajectories: 36, .* a multiple of 8"):
+        real_training(tiny_generator("sit"), "static", "dino", trajectories=36, group=4)

@@ -7,6 +7,7 @@ JSON schema in workflow/schemas and the key list in config/README.md are generat
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import LEARNED, METHODS, Fit, Method, Model, Paradigm, Precision
 from adagen.config.experiments import (
+    COMPANY,
     AnyRewardFeatures,
     DinoFeatures,
     Discriminator,
@@ -40,6 +41,7 @@ from adagen.config.loading import load_config, parse_config
 from adagen.config.run import Config
 
 __all__ = [
+    "COMPANY",
     "LEARNED",
     "METHODS",
     "AnyRewardFeatures",

@@ -162,6 +162,10 @@ class RewardFeatures(Model):
     """How it is fitted."""
 
 
+COMPANY = 8
+"""Images that the paper's discriminator normalises together (local batch norm)."""
+
+
 class DinoFeatures(Model):
     """The paper's network behind the reward: DINO ViT-S/16 (released weights only)."""
 

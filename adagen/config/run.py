@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from adagen.config.assets import Assets
 from adagen.config.base import Device, Method, Model
 from adagen.config.experiments import (
+    COMPANY,
     AnyRewardFeatures,
+    DinoFeatures,
     Evaluation,
     Experiment,
     PolicyNetworkSize,
@@ -123,6 +125,24 @@ class Config(Model):
                     f"takes as many of each of the {generator.weights.classes} classes of "
                     f"generators.{name}: use a multiple of {generator.weights.classes}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_companies(self) -> Self:
+        """The paper's discriminator normalises eight images together."""
+        if not isinstance(self.reward_features, DinoFeatures):
+            return self
+        for name, experiment in self.experiments.items():
+            training = experiment.training
+            for key, count in (
+                ("trajectories", training.trajectories),
+                ("discriminator.batch", training.discriminator.batch),
+            ):
+                if count % COMPANY:
+                    raise ValueError(
+                        f"experiments.{name}.training.{key} is {count}, but reward_features 'dino' "
+                        f"judges images in companies of {COMPANY}: use a multiple of {COMPANY}"
+                    )
         return self
 
     @model_validator(mode="after")

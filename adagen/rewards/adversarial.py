@@ -2,10 +2,16 @@
 
 As in docs/method.md, section 6: frozen features, one head a feature map with spectrally normalised
 convolutions over the token sequence, class-conditional by inner product; reward = sigmoid(mean of
-all logits). Each map is normalised within its own image instead of over groups of eight, so that
-the reward of an image never depends on the images scored beside it.
+all logits).
+
+There are two of a kind. On a masked autoencoder (embedded data) each map is normalised within its
+own image, so that the reward of an image never depends on the images scored beside it. On DINO
+stands the paper's discriminator, which normalises eight images together and crops whole batches;
+there the images of an update are arranged in an order of their own before they are judged, so that
+at least how many were generated at once plays no part.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -13,8 +19,17 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from adagen.config import Discriminator
+from adagen.config import COMPANY, Discriminator
+from adagen.data.split import CHUNK, Images
+from adagen.errors import AdagenError
+from adagen.noise import torch_generator
+from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.pools import KeptPool, Pool, StreamedPool
+from adagen.rewards.projected import ProjectedHeads
+
+KEEP = 2**30
+"""Bytes of features that are kept at most."""
 
 
 class Head(nn.Module):
@@ -58,56 +73,82 @@ class Heads(nn.Module):
         return torch.cat(logits, dim=1)
 
 
-class AdversarialReward:
-    """A discriminator with its optimiser: `score` pays the policy, `learn` trains the heads."""
+class AdversarialReward(ABC):
+    """A discriminator with its optimiser: `judge` pays the policy, `learn` trains the heads.
 
-    def __init__(self, features: MaskedAutoencoder, classes: int, settings: Discriminator) -> None:
-        size = features.settings.network
-        self.features, self.settings = features, settings
-        self.heads = Heads(size.depth, size.width, settings.channels, classes)
+    Attributes:
+        company: images that are judged together; sets to be judged whole are multiples of it.
+        chunk: images judged at once.
+        device: where features and heads are.
+    """
+
+    company: int
+    chunk: int
+
+    def __init__(self, heads: nn.Module, settings: Discriminator, device: torch.device) -> None:
+        self.heads, self.settings, self.device = heads.to(device), settings, device
         self.optimiser = torch.optim.Adam(
             self.heads.parameters(), settings.learning_rate, betas=(0.5, 0.999)
         )
 
+    @abstractmethod
+    def pool(self, images: Images) -> Pool:
+        """Images (N, C, H, W) in [0, 1] and their labels, to be judged and learnt from."""
+
     @torch.no_grad()
-    def logits(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(B,) mean logit of each image, from its features; positive means "looks real"."""
-        logits: torch.Tensor = self.heads.eval()(features, labels)
-        return logits.mean(1)
+    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+        """(n,) mean logit of each of the images `rows` (n,); positive means "looks real".
 
-    def score(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(B,) rewards in (0, 1) of images (B, C, H, W) in [0, 1]."""
-        return self.logits(self.features(images), labels).sigmoid()
+        The reward is the sigmoid of it. Rows far apart are judged in one company and rows side by
+        side in one chunk: trajectories that share label and noise, which stand side by side and
+        are compared with each other, so meet companies that are alike and the same crop.
 
-    def learn(
-        self,
-        real: tuple[torch.Tensor, torch.Tensor],
-        fake: tuple[torch.Tensor, torch.Tensor],
-        steps: int,
-        generator: torch.Generator,
-    ) -> float:
-        """Take `steps` optimiser steps on random batches of (features, labels) pairs.
+        Args:
+            pool: the images.
+            rows: which of them.
+            source: names the random draws (crops), e.g. ("crop", seed, update); a chunk's number
+                is added.
+
+        Raises:
+            AdagenError: `rows` are not a multiple of the company.
+        """
+        self.require_companies(len(rows), "images to be judged")
+        logits = torch.empty(len(rows), device=self.device)
+        order = torch.arange(len(rows)).view(self.company, -1).T.flatten()
+        self.heads.eval()
+        for number, places in enumerate(order.split(self.chunk)):
+            chosen = rows[places]
+            features = pool.features(chosen, torch_generator(*source, number))
+            logits[places] = self.heads(features, pool.labels[chosen]).mean(1)
+        return logits
+
+    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
+        """Take `steps` optimiser steps on random batches of both pools.
 
         Loss = mean softplus(-D(real)) + mean softplus(D(fake)); returns the last one.
         """
         self.heads.train()
-        value = float("nan")
+        value, size = float("nan"), self.settings.batch
         for _ in range(steps):
-            loss = F.softplus(-self._batch(real, generator)).mean()
-            loss = loss + F.softplus(self._batch(fake, generator)).mean()
+            loss = F.softplus(-self.heads(*real.draw(size, generator))).mean()
+            loss = loss + F.softplus(self.heads(*fake.draw(size, generator))).mean()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
             value = loss.item()
         return value
 
-    def _batch(
-        self, pool: tuple[torch.Tensor, torch.Tensor], generator: torch.Generator
-    ) -> torch.Tensor:
-        features, labels = pool
-        rows = torch.randint(len(labels), (self.settings.batch,), generator=generator)
-        logits: torch.Tensor = self.heads(features[rows], labels[rows])
-        return logits
+    def require_companies(self, count: int, what: str) -> None:
+        """Refuse a number of images that leaves some without a whole company.
+
+        Raises:
+            AdagenError: `count` is no multiple of the company; `what` says of what.
+        """
+        if count % self.company:
+            raise AdagenError(
+                f"{what}: {count}, but the discriminator on DINO judges {self.company} images "
+                f"together: use a multiple of {self.company}."
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Heads and optimiser."""
@@ -117,3 +158,50 @@ class AdversarialReward:
         """Restore what `state_dict` gave."""
         self.heads.load_state_dict(state["heads"])
         self.optimiser.load_state_dict(state["optimiser"])
+
+
+class AutoencoderReward(AdversarialReward):
+    """Heads of our own on a masked autoencoder: every image is judged by itself."""
+
+    company, chunk = 1, CHUNK
+
+    def __init__(
+        self,
+        features: MaskedAutoencoder,
+        classes: int,
+        settings: Discriminator,
+        device: torch.device,
+    ) -> None:
+        size = features.settings.network
+        self.features = features.to(device)
+        heads = Heads(size.depth, size.width, settings.channels, classes)
+        super().__init__(heads, settings, device)
+
+    def pool(self, images: Images) -> Pool:
+        """Kept if the features fit, and training doesn't mirror the images; else streamed."""
+        first = self.features(images.images[:1].to(self.device))
+        size = len(images) * first.nbytes
+        if images.flip != "never" or size > KEEP:
+            return StreamedPool(images, lambda batch, _: self.features(batch), self.device)
+        maps = [self.features(batch.to(self.device)) for batch in images.batches()]
+        return KeptPool(torch.cat(maps), images.labels.to(self.device))
+
+
+class ProjectedReward(AdversarialReward):
+    """The paper's discriminator, on DINO."""
+
+    company = COMPANY
+
+    def __init__(
+        self, features: Dino, classes: int, settings: Discriminator, device: torch.device
+    ) -> None:
+        self.features = features.to(device)
+        width = features.settings.network.width
+        heads = ProjectedHeads(features.maps, width, classes)
+        super().__init__(heads, settings, device)
+        self.chunk = settings.batch
+        self.require_companies(settings.batch, "training.discriminator.batch")
+
+    def pool(self, images: Images) -> Pool:
+        """Streamed always: see `adagen.rewards.pools`."""
+        return StreamedPool(images, self.features, self.device)

@@ -13,10 +13,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.config import RewardFeatures
+from adagen.config import AnyRewardFeatures, RewardFeatures
+from adagen.data.sources import Source
+from adagen.data.split import Flip
 from adagen.errors import AdagenError
 from adagen.files import load_tensors, save_tensors
-from adagen.fitting import Batch, fit
+from adagen.fitting import CPU, Batch, fit
 from adagen.noise import seeded
 
 KIND = "reward features"
@@ -51,6 +53,7 @@ class MaskedAutoencoder(nn.Module):
         patches = F.unfold(batch.images, patch, stride=patch)  # (B, C p p, N)
         shape = (len(patches), 1, patches.shape[2])
         hidden = torch.rand(shape, generator=batch.generator) < self.settings.mask
+        hidden = hidden.to(patches.device)
         seen = F.fold(patches.masked_fill(hidden, 0.5), batch.images.shape[2:], patch, stride=patch)
         tokens = self.vit.forward_features(seen)[:, 1:]
         error: torch.Tensor = (
@@ -75,15 +78,27 @@ class MaskedAutoencoder(nn.Module):
 
 
 def fit_reward_features(
-    settings: RewardFeatures, images: torch.Tensor, labels: torch.Tensor, checkpoint: Path | None
+    settings: RewardFeatures,
+    images: torch.Tensor | Source,
+    labels: torch.Tensor,
+    checkpoint: Path | None,
+    flip: Flip = "never",
+    device: torch.device = CPU,
 ) -> MaskedAutoencoder:
     """Fit the network to images (N, C, H, W) in [0, 1]; the labels are never looked at."""
     with seeded("reward features", settings.fit.seed):
         network = MaskedAutoencoder(settings, tuple(images.shape[1:]))  # type: ignore[arg-type]
-    fit(
-        network, MaskedAutoencoder.loss, images, labels, settings.fit, "reward features", checkpoint
+    return fit(
+        network,
+        MaskedAutoencoder.loss,
+        images,
+        labels,
+        settings.fit,
+        "reward features",
+        checkpoint,
+        flip,
+        device,
     )
-    return network
 
 
 def save_reward_features(path: Path, network: MaskedAutoencoder, image_shape: list[int]) -> None:
@@ -96,8 +111,10 @@ def save_reward_features(path: Path, network: MaskedAutoencoder, image_shape: li
     save_tensors(path, network.state_dict(), about)
 
 
-def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoencoder:
-    """Read the network.
+def read_features(
+    path: Path, settings: AnyRewardFeatures
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a reward file of either kind, and what it says about itself.
 
     Raises:
         AdagenError: the file was made with other settings.
@@ -105,9 +122,19 @@ def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoenco
     tensors, about = load_tensors(path, KIND)
     if about["settings"] != settings.model_dump(mode="json"):
         raise AdagenError(
-            f"{path} was fitted with other settings than the config's reward_features. "
+            f"{path} was made with other settings than the config's reward_features. "
             "Run `adagen pretrain reward` again, or restore the settings."
         )
+    return tensors, about
+
+
+def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoencoder:
+    """Read a masked autoencoder.
+
+    Raises:
+        AdagenError: the file was made with other settings.
+    """
+    tensors, about = read_features(path, settings)
     network = MaskedAutoencoder(settings, tuple(about["image_shape"]))
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)

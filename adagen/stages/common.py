@@ -1,4 +1,4 @@
-"""What several stages share: an experiment's generator, its meter, folders of resumable state."""
+"""What several stages share: an experiment's generator, folders of resumable state."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,6 @@ from pydantic import BaseModel
 
 from adagen.config import Config, Experiment
 from adagen.errors import AdagenError
-from adagen.evaluation.evaluate import FidMeter
-from adagen.evaluation.networks import MetricNetworks
-from adagen.evaluation.reference import Reference
 from adagen.files import difference, file_hash, read_json, write_json
 from adagen.generators import build
 from adagen.generators.base import Generator
@@ -49,22 +46,6 @@ def open_experiment(
     key = settings.generator
     backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
     return settings, build.build_generator(backbone.to(device_of(config)), settings)
-
-
-def open_networks(config: Config, path: Path) -> MetricNetworks:
-    """The metric networks, which must be the ones the config describes."""
-    networks = MetricNetworks.load(path)
-    if (networks.settings, networks.dataset) != (config.evaluation.networks, config.dataset):
-        raise AdagenError(
-            f"{path} was fitted with other settings than the config's evaluation.networks and "
-            "dataset. Run `adagen pretrain metrics` again, or restore the settings."
-        )
-    return networks
-
-
-def open_meter(config: Config, networks: Path, reference_file: Path) -> FidMeter:
-    """Both Frechet distances to the train images."""
-    return FidMeter(open_networks(config, networks), Reference.load(reference_file))
 
 
 def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:

@@ -71,7 +71,9 @@ def _reward(config: Config, out: Path, checkpoint: Path | None) -> None:
     bind(checkpoint, "reward", config.dataset, settings)
     resume = checkpoint and checkpoint / "reward.ckpt"
     train = load_dataset(config.dataset).train
-    features = fit_reward_features(settings, train.images, train.labels, resume)
+    features = fit_reward_features(
+        settings, train.images, train.labels, resume, train.flip, device_of(config)
+    )
     save_reward_features(out, features, list(train.images.shape[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The adversarial reward: what it learns, what it pays, and that it pays each image alone."""
+"""The reward on a masked autoencoder: what it learns, and that it pays each image alone."""
 
 import copy
 
@@ -6,18 +6,20 @@ import pytest
 import torch
 
 from adagen.config import Discriminator, Fit, RewardFeatures, Transformer
+from adagen.data.split import Images
 from adagen.noise import seeded, torch_generator
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.pools import KeptPool, Pool
 
 FEATURES = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
 SETTINGS = Discriminator(channels=8, batch=64, learning_rate=2e-3)
 
 
-def make() -> AdversarialReward:
+def make() -> AutoencoderReward:
     with seeded("adversarial test"):
         network = MaskedAutoencoder(FEATURES, (1, 8, 8)).eval().requires_grad_(False)
-        return AdversarialReward(network, 3, SETTINGS)
+        return AutoencoderReward(network, 3, SETTINGS, torch.device("cpu"))
 
 
 def draw(*name: object) -> torch.Generator:
@@ -37,8 +39,17 @@ def labels(n: int) -> torch.Tensor:
     return torch.arange(n) % 3
 
 
-def pool(reward: AdversarialReward, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return reward.features(images), labels(len(images))
+def pool(reward: AutoencoderReward, images: torch.Tensor) -> Pool:
+    return reward.pool(Images(images, labels(len(images))))
+
+
+def score(
+    reward: AutoencoderReward, images: torch.Tensor, classes: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(B,) rewards of images, by default of the classes of `labels`."""
+    classes = labels(len(images)) if classes is None else classes
+    judged = reward.pool(Images(images, classes))
+    return reward.judge(judged, torch.arange(len(images)), "adversarial test").sigmoid()
 
 
 def test_it_tells_two_distributions_apart_after_a_few_steps():
@@ -47,21 +58,21 @@ def test_it_tells_two_distributions_apart_after_a_few_steps():
     first = reward.learn(real, fake, 1, draw("steps", 0))
     last = reward.learn(real, fake, 60, draw("steps", 1))
     assert last < first / 2
-    paid = [reward.score(shade(50, kind, "new"), labels(50)) for kind in ("bright", "dark")]
+    paid = [score(reward, shade(50, kind, "new")) for kind in ("bright", "dark")]
     assert paid[0].min() > 0.5 > paid[1].max()
-    for score in paid:
-        assert score.min() > 0 and score.max() < 1
+    assert paid[1].min() > 0 and paid[0].max() < 1
 
 
 def test_it_judges_by_class():
     """The same images are real under one label and fake under another."""
     reward = make()
-    images = reward.features(torch.cat([shade(150, "bright"), shade(150, "dark")]))
+    images = torch.cat([shade(150, "bright"), shade(150, "dark")])
     kinds = torch.tensor([0, 1]).repeat_interleave(150)
-    reward.learn((images, kinds), (images, 1 - kinds), 150, draw("steps"))
+    right, wrong = (reward.pool(Images(images, k)) for k in (kinds, 1 - kinds))
+    reward.learn(right, wrong, 150, draw("steps"))
     new = shade(30, "bright", "new")
-    right_label = reward.score(new, torch.zeros(30, dtype=torch.int64))
-    wrong_label = reward.score(new, torch.ones(30, dtype=torch.int64))
+    right_label = score(reward, new, torch.zeros(30, dtype=torch.int64))
+    wrong_label = score(reward, new, torch.ones(30, dtype=torch.int64))
     assert (right_label > wrong_label).float().mean() > 0.9
 
 
@@ -71,9 +82,7 @@ def test_the_score_is_the_sigmoid_of_the_mean_of_all_logits():
     with torch.no_grad():
         logits = reward.heads(features, labels(6))
     assert logits.shape == (6, 2 * 16)  # maps x tokens
-    expected = logits.mean(1)
-    assert torch.allclose(reward.logits(features, labels(6)), expected, atol=1e-6)
-    assert torch.allclose(reward.score(images, labels(6)), expected.sigmoid(), atol=1e-6)
+    assert torch.allclose(score(reward, images), logits.mean(1).sigmoid(), atol=1e-6)
 
 
 @pytest.mark.parametrize("trained", [False, True])
@@ -83,18 +92,26 @@ def test_an_image_is_paid_the_same_in_any_company(trained):
         real, fake = (pool(reward, shade(64, kind)) for kind in ("bright", "dark"))
         reward.learn(real, fake, 20, draw("steps"))
     images, classes = uniform(24), labels(24)
-    together = reward.score(images, classes)
-    alone = torch.cat([reward.score(images[i : i + 1], classes[i : i + 1]) for i in range(24)])
+    together = score(reward, images)
+    alone = torch.cat([score(reward, images[i : i + 1], classes[i : i + 1]) for i in range(24)])
     assert torch.allclose(together, alone, atol=1e-6)
     others = torch.cat([images[:1], 5 * uniform(9, "others")])
-    assert torch.allclose(reward.score(others, labels(10))[0], together[0], atol=1e-6)
+    assert torch.allclose(score(reward, others)[0], together[0], atol=1e-6)
+
+
+def test_only_the_rows_that_are_asked_for_are_judged_in_their_order():
+    reward = make()
+    judged = pool(reward, uniform(24))
+    whole = reward.judge(judged, torch.arange(24), "test")
+    rows = torch.tensor([5, 3, 3, 20])
+    assert torch.allclose(reward.judge(judged, rows, "test"), whole[rows], atol=1e-6)
 
 
 def test_scoring_changes_nothing():
     reward = make()
     before = {k: v.clone() for k, v in reward.heads.state_dict().items()}
-    first = reward.score(uniform(5), labels(5))
-    assert torch.equal(first, reward.score(uniform(5), labels(5)))
+    first = score(reward, uniform(5))
+    assert torch.equal(first, score(reward, uniform(5)))
     assert not first.requires_grad
     assert all(torch.equal(before[k], v) for k, v in reward.heads.state_dict().items())
 
@@ -130,8 +147,8 @@ def test_a_restored_reward_scores_and_learns_on_as_the_original():
     for reward in (original, restored):
         reward.learn(real, fake, 3, draw("steps", 1))
     images = uniform(9)
-    assert torch.equal(original.score(images, labels(9)), restored.score(images, labels(9)))
-    assert not torch.equal(original.score(images, labels(9)), make().score(images, labels(9)))
+    assert torch.equal(score(original, images), score(restored, images))
+    assert not torch.equal(score(original, images), score(make(), images))
 
 
 def test_its_batches_are_those_of_the_generator_it_is_given():
@@ -141,5 +158,46 @@ def test_its_batches_are_those_of_the_generator_it_is_given():
         real, fake = (pool(reward, shade(200, kind)) for kind in ("bright", "dark"))
         torch.rand(3)  # global randomness plays no part
         reward.learn(real, fake, 3, draw("steps", seed))
-        scores.append(reward.score(uniform(5), labels(5)))
+        scores.append(score(reward, uniform(5)))
     assert torch.equal(scores[0], scores[1]) and not torch.equal(scores[0], scores[2])
+
+
+# Real images that don't fit are looked at when they are asked for.
+
+
+@pytest.fixture
+def streaming(monkeypatch):
+    """No room to keep features."""
+    monkeypatch.setattr("adagen.rewards.adversarial.KEEP", 0)
+
+
+def test_streamed_images_teach_what_kept_ones_teach(streaming, monkeypatch):
+    images, taught = [shade(60, kind) for kind in ("bright", "dark")], []
+    for keep in (0, 2**30):
+        monkeypatch.setattr("adagen.rewards.adversarial.KEEP", keep)
+        reward = make()
+        pools = [pool(reward, shades) for shades in images]
+        assert all(isinstance(p, KeptPool) == bool(keep) for p in pools)
+        losses = [reward.learn(*pools, 5, draw("steps", n)) for n in range(3)]
+        taught.append((losses, score(reward, uniform(9))))
+    (streamed, paid), (kept, expected) = taught
+    assert streamed == pytest.approx(kept, abs=1e-5)
+    assert torch.allclose(paid, expected, atol=1e-5)
+
+
+def test_all_kept_images_tell_the_accuracy_and_some_streamed_ones(streaming, monkeypatch):
+    rows = pool(make(), uniform(90)).probe(64, draw("probe"))
+    assert rows.shape == (64,) and len(rows.unique()) > 20 and rows.max() < 90
+    monkeypatch.undo()
+    assert torch.equal(pool(make(), uniform(90)).probe(64, draw("probe")), torch.arange(90))
+
+
+def test_mirrored_images_are_never_kept():
+    """Each look may mirror anew, and draws nothing but from the generator it is given."""
+    images, reward = shade(16, "bright"), make()
+    mirrored = reward.pool(Images(images, labels(16), "random"))
+    seen = [mirrored.features(torch.arange(16), draw("flip", n)) for n in (0, 0, 1)]
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+    either = torch.stack([reward.features(images), reward.features(images.flip(-1))])
+    same = (seen[0] - either).abs().amax((2, 3, 4)) < 1e-5
+    assert (same[0] ^ same[1]).all() and same[0].any() and same[1].any()

@@ -1,0 +1,117 @@
+"""DINO: the released self-supervised vision transformer behind the paper's reward.
+
+Images reach it at one size: where they are larger, a batch is either reduced or, just as often,
+cropped at one window, so that the discriminator sees fine texture as well as whole compositions.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+from torch.nn import functional as F
+
+from adagen.config import DinoFeatures
+from adagen.files import save_tensors
+from adagen.networks.loading import load_released
+from adagen.rewards.features import KIND, read_features
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels, channel by channel: what the network was trained with."""
+
+
+class Dino(nn.Module):
+    """Feature maps of a frozen DINO; parameter names are those of the released discriminators."""
+
+    def __init__(self, settings: DinoFeatures) -> None:
+        super().__init__()
+        self.settings, size = settings, settings.network
+        vit = VisionTransformer(
+            img_size=settings.image,
+            patch_size=settings.patch,
+            embed_dim=size.width,
+            depth=size.depth,
+            num_heads=size.heads,
+            num_classes=0,
+        )
+        self.model = nn.ModuleDict({"model": vit})
+
+    @property
+    def vit(self) -> VisionTransformer:
+        """The transformer itself, with the keys of the released file."""
+        vit = self.model["model"]
+        assert isinstance(vit, VisionTransformer)
+        return vit
+
+    @property
+    def maps(self) -> int:
+        """How many feature maps there are."""
+        return len(self.settings.blocks) + 1
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Images (B, 3 or 1, H, W) in [0, 1] to feature maps (B, maps, width, N).
+
+        The maps are the chosen blocks' outputs, without the final normalisation, and last the
+        embedded patches; the class token is added to every patch token of its map.
+
+        Args:
+            images: of any size; grey ones count as three equal channels.
+            generator: draws the crop of this batch; None looks at the whole images.
+        """
+        vit: Any = self.vit
+        x = normalise(view(images, self.settings.image, generator))
+        x = vit.patch_embed(x)  # (B, N, width)
+        x = torch.cat([vit.cls_token.expand(len(x), -1, -1), x], dim=1) + vit.pos_embed
+        embedded, found = x, {}
+        for number, block in enumerate(vit.blocks[: max(self.settings.blocks) + 1]):
+            found[number] = x = block(x)
+        chosen = [*(found[number] for number in self.settings.blocks), embedded]
+        return torch.stack([(t[:, 1:] + t[:, :1]).transpose(1, 2) for t in chosen], dim=1)
+
+
+def view(images: torch.Tensor, side: int, generator: torch.Generator | None) -> torch.Tensor:
+    """Images (B, C, H, W) as (B, C, side, side): reduced by area, or all cropped at one window.
+
+    The draw is one for the whole batch: larger images are cropped with probability one half.
+    """
+    height, width = images.shape[2:]
+    if generator is not None and min(height, width) > side:
+        coin, down, across = torch.rand(3, generator=generator).tolist()
+        top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
+        if coin < 0.5:
+            return images[:, :, top : top + side, left : left + side]
+    return F.interpolate(images, (side, side), mode="area")
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Images (B, 3 or 1, H, W) in [0, 1], less ImageNet's mean, over its standard deviation."""
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return (images - mean) / std
+
+
+def adopt(asset: Path, settings: DinoFeatures, out: Path) -> None:
+    """Turn the released DINO file into a reward file.
+
+    Raises:
+        AdagenError: the file is missing, damaged, or of another size than the settings'.
+    """
+    with torch.device("meta"):  # its random weights would all be replaced
+        network = Dino(settings)
+    load_released(network.vit, asset)
+    about = {"kind": KIND, "settings": settings.model_dump(mode="json")}
+    save_tensors(out, network.vit.state_dict(), about)
+
+
+def load_dino(path: Path, settings: DinoFeatures) -> Dino:
+    """Read what `adopt` wrote.
+
+    Raises:
+        AdagenError: the file was made with other settings.
+    """
+    tensors, _ = read_features(path, settings)
+    with torch.device("meta"):
+        network = Dino(settings)
+    network.vit.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)
