@@ -1,15 +1,17 @@
-# The whole pipeline: pretrain -> reference -> train, sweep -> sample -> evaluate -> paper.
+# The whole pipeline: fetch -> pretrain -> reference -> train, sweep -> sample -> evaluate -> paper.
 #
 #   snakemake --cores all                                          tables and figures
 #   snakemake --cores all results/tables/fid.csv                   one of them
-#   snakemake --cores all --configfile config/smoke.yaml           another configuration, laid over
-#                                                                  config/config.yaml
+#   snakemake --cores all --configfile config/digits_full.yaml     another configuration
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
+# Only where no other is asked for: files say themselves what they are laid over (`extends`).
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
 
 
 # Checks the configuration before anything else happens.
@@ -19,6 +21,7 @@ include: "workflow/rules/common.smk"
 pathvars:
     results=CONFIG.results,
     resources=CONFIG.resources,
+    assets=CONFIG.assets.folder,
     logs=f"logs/{CONFIG.name}",
     benchmarks=f"benchmarks/{CONFIG.name}",
 
@@ -31,6 +34,9 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/assets.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/train.smk"
@@ -47,7 +53,11 @@ rule all:
     default_target: True
     input:
         rules.pretrained.input,
-        of_runs(POLICY, POLICY_RUNS),
+        of_runs(POLICY, *WITH_POLICY),
         rules.table.output,
-        expand("<results>/figures/{figure}.{suffix}", figure=FIGURES, suffix=["pdf", "png"]),
+        [
+            expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
+            for figure in FIGURES
+            for suffix in ("pdf", "png")
+        ],
     localrule: True

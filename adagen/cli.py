@@ -39,26 +39,69 @@ Checkpoint = Annotated[
 
 
 @app.command()
+def fetch(
+    config: Configs,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Assets; without names all that the config's experiments need."),
+    ] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Only say what there is, and what of it is here.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 3,
+) -> None:
+    """Fetch released files, and verify them (docs/assets.md)."""
+    settings = load_config(config)
+    from adagen.stages import assets
+
+    if listing:
+        typer.echo(assets.list_assets(settings, names or []))
+    else:
+        assets.fetch_assets(settings, names or [], jobs)
+
+
+@app.command()
 def pretrain(
     target: Annotated[str, typer.Argument(help="A generator's name; or `metrics`; or `reward`.")],
     config: Configs,
     out: Out,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Fit a frozen network: a generator, the metric networks, or the reward's features."""
-    settings = load_config(config)
-    from adagen import stages
+    """Make a frozen network: fit it, or take over its released weights.
 
-    stages.pretrain(settings, target, out, checkpoint)
+    A generator, the metric networks, or the reward's features.
+    """
+    settings = load_config(config)
+    from adagen.stages import pretraining
+
+    pretraining.pretrain(settings, target, out, checkpoint)
+
+
+@app.command()
+def dataset(config: Configs, out: Out) -> None:
+    """Look through the data set: classes, counts and a hash of the file list, as JSON."""
+    settings = load_config(config)
+    from adagen.stages import pretraining
+
+    pretraining.dataset(settings, out)
+
+
+@app.command()
+def adopt(config: Configs, experiment: ExperimentName, generator: GeneratorFile, out: Out) -> None:
+    """Take over the released policy of an experiment, for its method `released`."""
+    settings = load_config(config)
+    from adagen.stages import adopting
+
+    adopting.adopt(settings, experiment, generator, out)
 
 
 @app.command()
 def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
     """Compute the statistics of the real images that generated ones are compared with."""
     settings = load_config(config)
-    from adagen import stages
+    from adagen.stages import evaluation
 
-    stages.reference(settings, networks, out)
+    evaluation.reference(settings, networks, out)
 
 
 @app.command()
@@ -77,9 +120,9 @@ def train(
 ) -> None:
     """Train a policy with PPO against a discriminator that learns alongside."""
     settings = load_config(config)
-    from adagen import stages
+    from adagen.stages import training
 
-    stages.train(
+    training.train(
         settings,
         experiment,
         method,
@@ -107,9 +150,9 @@ def sweep(
 ) -> None:
     """Search for the best static schedule."""
     settings = load_config(config)
-    from adagen import stages
+    from adagen.stages import training
 
-    stages.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
+    training.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
 
 
 @app.command()
@@ -118,21 +161,22 @@ def sample(
     experiment: ExperimentName,
     method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
     generator: GeneratorFile,
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
     policy: Annotated[
         Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
     ] = None,
+    checkpoint: Checkpoint = None,
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
     settings = load_config(config)
-    from adagen import stages
+    from adagen.stages import sampling
 
-    stages.sample(settings, experiment, method, generator, policy, out)
+    sampling.sample(settings, experiment, method, generator, policy, out, checkpoint)
 
 
 @app.command()
 def evaluate(
-    samples: Annotated[list[Path], typer.Argument(help="Files written by `adagen sample`.")],
+    samples: Annotated[list[Path], typer.Argument(help="Folders written by `adagen sample`.")],
     config: Configs,
     networks: NetworksFile,
     reference: ReferenceFile,
@@ -140,9 +184,27 @@ def evaluate(
 ) -> None:
     """Measure generated images."""
     settings = load_config(config)
-    from adagen import stages
+    from adagen.stages import evaluation
 
-    stages.evaluate(settings, networks, reference, samples, out_dir)
+    evaluation.evaluate(settings, networks, reference, samples, out_dir)
+
+
+@app.command()
+def measure(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of image files, npz of 8-bit images (arr_0), or samples."),
+    ],
+    config: Configs,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+) -> None:
+    """Measure any images by the config's protocol; print the numbers and write them."""
+    settings = load_config(config)
+    from adagen.stages import evaluation
+
+    evaluation.measure(settings, networks, reference, source, out)
 
 
 @app.command()

@@ -32,17 +32,29 @@ below. A key that is not in the list is an error, and the message names the near
   seeds. It shares the default's generators, metric networks and reference statistics.
 - [`smoke.yaml`](smoke.yaml), laid over it: every job at its smallest, for the tests. Its numbers
   mean nothing.
+- [`cifar10.yaml`](cifar10.yaml): four generators fitted to CIFAR-10, on one GPU.
+- [`imagenet256.yaml`](imagenet256.yaml): the released generators and policies on ImageNet at 256
+  pixels, as published. What such runs take is told in
+  [docs/workflow.md](../docs/workflow.md#paper-scale).
+- [`imagenet512.yaml`](imagenet512.yaml): MaskGIT-L at 512 pixels, with a checkpoint of your own.
 
-In a workflow run the default is always at the bottom. Other files, then single keys, are laid over
-it on the command line:
+A file may name another that it is laid over, by a path relative to its own folder. Only what
+differs then has to be written:
+
+    extends: config.yaml
+    name: my_run
+    results: results/my_run
+
+Without a file, a workflow run takes `config.yaml`. Files that are given take its place; each brings
+what it extends, later ones are laid over earlier ones, and single keys over all of them:
 
     snakemake --cores all --configfile config/digits_full.yaml
+    snakemake --cores all --configfile config/imagenet256.yaml my_cluster.yaml
     snakemake --cores all --config 'training={updates: 80}'
 
-A stage that is run by hand reads the files it is given and no other; later ones are laid over
-earlier ones:
+A stage that is run by hand reads the files it is given in the same way:
 
-    adagen pretrain maskgit --config config/config.yaml --config config/smoke.yaml --out F
+    adagen pretrain maskgit --config config/smoke.yaml --out F
 
 "Laid over" means key by key: mappings are merged at every depth, and anything else (numbers, text,
 whole lists) is replaced. An entry can be added or changed in this way, but not taken out.
@@ -53,15 +65,16 @@ or the run writes over the files that are there.
 
 ## Generators, experiments, methods
 
-- A **generator** is a frozen network: a paradigm, its size, and how it is fitted. It is fitted once
-  and knows nothing of schedules.
+- A **generator** is a frozen network: a paradigm, its size, and how it is fitted, or which released
+  files it is taken from. It is made once and knows nothing of schedules.
 - An **experiment** is one generator at one number of steps, with the hand-made schedule that every
   policy starts from. Several experiments may share a generator. VAR takes one step a scale, so
   there another number of steps needs another generator.
 - A **method** is how an experiment is scheduled: `handmade` (as written under `handmade`), `tuned`
   (the best static schedule that a search finds), `static` (a learned schedule that knows the step
-  only), `adagen` (a learned policy that sees the sample too). `static` and `adagen` are trained
-  once for every entry of `training_seeds`.
+  only), `adagen` (a learned policy that sees the sample too), `released` (the authors' policy). The
+  methods `static` and `adagen` are trained once for every entry of `training_seeds`; `released` is
+  left out of experiments without a `released_policy`.
 
 A *run* is one method of one experiment, and of one training seed where it is trained. It names the
 files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
@@ -75,17 +88,29 @@ Before anything runs:
 
 - `experiments.<name>.generator` is a key of `generators`.
 - `experiments.<name>.steps` is even for `dit` and `sit`, and the number of `scales` for `var`.
+- A generator has `weights` together with a tokeniser of kind `vqgan` (`maskgit`) or with `latent`
+  (`dit`, `sit`), or none of them. The `scales` of `var` grow.
 - `training.trajectories` is a multiple of `training.group`, which is 2 at least for the baseline
   `group`; both of `training.sigma` are above 0.
-- `evaluation.seeds` are at least two different numbers, `training_seeds` at least one, none twice.
-- `evaluation.samples`, `sweep.samples`, `training.validate_samples` and `dataset.heldout` exceed
-  the dimension of the features, twice `evaluation.networks.width`: a Fréchet distance of fewer
-  images is refused.
-- The width of a transformer is a multiple of its `heads`.
+- With `reward_features` of kind `dino`, `training.trajectories` and `training.discriminator.batch`
+  are multiples of 8, the images that its discriminator normalises together.
+- `evaluation.seeds` and `training_seeds` are at least one number, none twice.
+- `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
+  features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and
+  for the protocol `embedded` twice `evaluation.networks.width`. There, `dataset.heldout` has to
+  exceed it too, unless a `dataset.heldout_folder` is given.
+- `evaluation.reference` is given for the protocols `authors` and `adm` only.
+- `dataset.folder` is given, unless `dataset.name` is `digits`.
+- The width of a transformer is a multiple of its `heads`, and for `dit` and `sit` of 4. DINO has
+  the `blocks` that are named.
 - Names consist of letters, digits, `_`, `-` and `.`; no generator is called `metrics` or `reward`.
+- An asset of `assets.catalogue` has a `url`, or says under `manual` how to get it, and no other is
+  kept in the same file. Assets that are referred to are known.
 
 By the first stage that reads the images: `dataset.heldout` is at most half of them, a `patch`
-divides their sides, and the last of a VAR's `scales` is their side.
+divides their sides, the resolutions of a tokeniser halve them evenly, and the last of a VAR's
+`scales` is the side of what its tokeniser makes of them. Released files are compared with what the
+configuration says of them, key by key.
 
 What a change of a key re-runs is told in [docs/workflow.md](../docs/workflow.md#what-re-runs).
 
@@ -116,11 +141,15 @@ class Schema:
     def __init__(self, whole: Node) -> None:
         self.whole = whole
         self.models: Node = whole["$defs"]
-        properties = [whole["properties"], *(model["properties"] for model in self.models.values())]
-        used = Counter(_reference(key) for keys in properties for key in keys.values())
-        self.shared = [name for name, times in used.items() if name and times > 1]
-        """Models that several keys refer to: described once."""
-        self.top = {_reference(key): name for name, key in whole["properties"].items()}
+        top = list(whole["properties"].values())
+        inner = [key for model in self.models.values() for key in model["properties"].values()]
+        used = Counter(name for key in [*top, *inner] for name in _models(key))
+        chosen = {name for key in inner if len(_models(key)) > 1 for name in _models(key)}
+        self.shared = [name for name, times in used.items() if times > 1 or name in chosen]
+        """Models that several keys refer to, or that a key chooses from: described once."""
+        self.top = {
+            name: key for key, node in whole["properties"].items() for name in _models(node)
+        }
         """Section names of the models that the top level refers to."""
 
     def sections(self) -> Iterator[str]:
@@ -141,18 +170,17 @@ class Schema:
                 yield _section(f"`{model}`", about, self._rows(model, ""))
 
     def _mapping(self, name: str, key: Node) -> Iterator[str]:
-        """One mapping: a model, or entries by name, all of one model or of one a paradigm."""
-        if model := _reference(key):
-            rows = self._rows(model, f"{name}.", key["default"])
-            yield _section(f"`{name}`", self.models[model]["description"], rows)
-            return
-        entry, prefix = key["additionalProperties"], f"{name}.<name>"
-        for option in entry.get("oneOf", [entry]):
-            model = _reference(option)
-            properties = self.models[model]["properties"]
-            kind = f" of paradigm `{properties['paradigm']['const']}`" if "oneOf" in entry else ""
-            rows = self._rows(model, f"{prefix}.")
-            yield _section(f"`{prefix}`{kind}", self.models[model]["description"], rows)
+        """One mapping: a model, or entries by name; of one model, or of one to choose."""
+        node, prefix = (key, name) if _models(key) else (_entry(key), f"{name}.<name>")
+        for model in (models := _models(node)):
+            which = self._choice(model) if len(models) > 1 else ""
+            rows = self._rows(model, f"{prefix}.", key.get("default"))
+            yield _section(f"`{prefix}`{which}", self.models[model]["description"], rows)
+
+    def _choice(self, model: str) -> str:
+        """What chooses a model among others: " of paradigm `var`"."""
+        keys = self.models[model]["properties"]
+        return next(f" of {name} `{key['const']}`" for name, key in keys.items() if "const" in key)
 
     def _rows(self, model: str, prefix: str, given: Node | None = None) -> list[Row]:
         """The keys of a model, nested ones below the key they belong to.
@@ -164,18 +192,30 @@ class Schema:
         """
         rows = []
         for name, key in self.models[model]["properties"].items():
-            default = given[name] if given is not None else key.get("default", REQUIRED)
-            path, inner = prefix + name, _reference(key)
-            if not inner:
-                rows.append(_row(path, key, default))
-            elif inner in self.shared:
-                section = self.top.get(inner, inner)
-                link = f"[`{section}`](#{section.lower()})"
-                rows.append(Row(f"`{path}`", link, self._changes(inner, default), _line(key)))
-            else:
-                rows.append(Row(f"`{path}`", "mapping", "", _line(key)))
-                rows += self._rows(inner, f"{path}.", default)
+            default = (given or {}).get(name, key.get("default", REQUIRED))
+            rows += self._key(prefix + name, key, default)
         return rows
+
+    def _key(self, path: str, key: Node, default: Any) -> list[Row]:
+        """A key, and the keys below it unless they have a section of their own."""
+        if models := _models(_entry(key)):
+            below = [row for model in models for row in self._rows(model, f"{path}.<name>.")]
+            return [Row(f"`{path}`", "entries by name", "none", _line(key)), *below]
+        models = _models(key)
+        if not models:
+            return [_row(path, key, default)]
+        own = default if isinstance(default, Mapping) else None
+        absent = "none" if default is None else ""
+        if all(model in self.shared for model in models):
+            changes = self._changes(models[0], own) if own else absent
+            return [Row(f"`{path}`", " or ".join(map(self._link, models)), changes, _line(key))]
+        (model,) = models
+        mapping = Row(f"`{path}`", "mapping", absent, _line(key))
+        return [mapping, *self._rows(model, f"{path}.", own)]
+
+    def _link(self, model: str) -> str:
+        section = self.top.get(model, model)
+        return f"[`{section}`](#{section.lower()})"
 
     def _changes(self, model: str, default: Node) -> str:
         """Where the default of a key departs from that of its model."""
@@ -187,13 +227,23 @@ class Schema:
         return f"`{{{', '.join(changed)}}}`" if changed else ""
 
 
-def _reference(node: Node) -> str:
-    """Name of the model that a node refers to; empty where it refers to none."""
-    return str(node.get("$ref", "")).rpartition("/")[2]
+def _models(node: Node) -> list[str]:
+    """Names of the models that a node refers to: one, some to choose from, or none."""
+    options = [node, *node.get("oneOf", []), *node.get("anyOf", [])]
+    return [str(option["$ref"]).rpartition("/")[2] for option in options if "$ref" in option]
+
+
+def _entry(node: Node) -> Node:
+    """What the entries of a node are, where it has entries by name."""
+    entry = node.get("additionalProperties")
+    return entry if isinstance(entry, Mapping) else {}
 
 
 def _row(path: str, key: Node, default: Any) -> Row:
-    value = "required" if default is REQUIRED else f"`{_value(default)}`"
+    if default is REQUIRED:
+        value = "required"
+    else:
+        value = "empty" if default == "" else f"`{_value(default)}`"
     return Row(f"`{path}`", _takes(key), value, _line(key))
 
 

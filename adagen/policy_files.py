@@ -59,7 +59,7 @@ def save_policy(
 
 def binding(name: str, experiment: Experiment, generator_hash: str) -> dict[str, Any]:
     """What a policy is bound to: experiment, its schedule settings, and the generator's file."""
-    settings = experiment.model_dump(mode="json", exclude={"training"})
+    settings = experiment.model_dump(mode="json", exclude={"training", "released_policy"})
     return {"experiment": name, "settings": settings, "generator": generator_hash}
 
 

@@ -229,8 +229,6 @@ class Evaluation(Model):
     """Images per sampling seed."""
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     """Sampling seeds; the standard error is taken over them. With one there is none."""
-    batch: Positive = 250
-    """Images generated at once; changes memory, never results."""
     shard: Positive = 1000
     """Images in a file of samples, and at most this many are lost to a kill; changes no result."""
     neighbours: Positive = 3

@@ -157,6 +157,8 @@ class FrozenGenerator(Model):
     precision: Precision = "float32"
     """Of the transformer's matrix products (autocast). Decoders, policies and metrics always
     compute in float32."""
+    batch: Positive = 250
+    """Images generated at once where no policy is trained; changes memory, never results."""
     decode_batch: Positive = 64
     """Images decoded at once; changes memory, never results."""
 

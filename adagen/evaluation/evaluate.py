@@ -1,6 +1,7 @@
-"""From a samples file to the numbers of the table."""
+"""From samples, or any images, to the numbers of a table."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,149 +10,141 @@ import torch
 
 from adagen import config
 from adagen.errors import AdagenError
-from adagen.evaluation.frechet import Moments, frechet_distance
-from adagen.evaluation.inception_score import inception_score
-from adagen.evaluation.manifold import precision_recall
-from adagen.evaluation.networks import LABEL_FREE, PRIMARY, SPACES, MetricNetworks
-from adagen.evaluation.reference import Reference, protocol
-from adagen.files import load_tensors
+from adagen.evaluation.meters import METRICS, Measured, Meter
+from adagen.evaluation.sources import Source, open_source
+from adagen.progress import progress
+from adagen.samples import Samples
 
 DESCRIPTION = ("experiment", "paradigm", "dataset", "steps", "method", "training_seed")
-"""What a metrics file takes over from its samples file."""
-
-
-class FidMeter:
-    """Both Frechet distances to the train images and nothing else, for search and validation.
-
-    Raises:
-        AdagenError: the reference follows another protocol, or was computed by other networks.
-    """
-
-    def __init__(self, networks: MetricNetworks, reference: Reference):
-        _require_a_pair(networks, reference)
-        self.networks = networks
-        self.reference = reference
-
-    def distance(self, images: torch.Tensor) -> tuple[float, float]:
-        """Distances of images (N, C, H, W) in [0, 1]: in the primary space, and label-free.
-
-        Raises:
-            AdagenError: images hold NaN or leave [0, 1], or are too few.
-        """
-        _require_images(images)
-        features = self.networks.features(images)
-        primary, label_free = (
-            frechet_distance(Moments.of(features[space]), self.reference.train[space])
-            for space in SPACES
-        )
-        return primary, label_free
+"""What a metrics file takes over from its samples."""
 
 
 def evaluate(
-    samples: Path, networks: MetricNetworks, reference: Reference, settings: config.Evaluation
+    folder: Path, meter: Meter, dataset: config.Dataset, settings: config.Evaluation
 ) -> dict[str, Any]:
     """The content of a metrics file: every number per sampling seed, its mean and error.
 
+    Args:
+        folder: samples, as `adagen sample` writes them.
+        meter: what measures them.
+        dataset: whose samples they must be.
+        settings: how many of them, and of which seeds.
+
     Raises:
-        AdagenError: the samples are damaged, or are not those the settings ask for, or networks
-            and reference don't belong together.
+        AdagenError: the samples are damaged, or are not those the settings ask for.
     """
-    _require_a_pair(networks, reference)
-    tensors, about = load_tensors(samples, "samples")
-    _require_as_configured(samples, tensors["images"], about, networks.dataset, settings)
-    per_seed: list[dict[str, float]] = []
-    for seed, images in zip(about["seeds"], tensors["images"], strict=True):
-        try:
-            measured = measure(images, networks, reference, settings.neighbours)
-        except AdagenError as error:
-            raise AdagenError(f"{samples}, sampling seed {seed}: {error}") from None
-        per_seed.append({"seed": seed, **measured})
-    columns = {key: np.array([row[key] for row in per_seed]) for key in measured}
+    samples = Samples.open(folder)
+    about = samples.about
+    _require_as_configured(samples, dataset, settings)
+    per_seed = _measure_sets(open_source(folder), meter, settings.protocol)
     return {
         **{key: about[key] for key in DESCRIPTION},
-        "protocol": reference.protocol,
-        "samples": len(images),
+        "protocol": meter.protocol,
+        "samples": samples.count,
         "seeds": about["seeds"],
-        "per_seed": per_seed,
-        "mean": {key: float(column.mean()) for key, column in columns.items()},
-        "standard_error": {key: _standard_error(column) for key, column in columns.items()},
+        "per_seed": [
+            {"seed": seed, **row} for seed, row in zip(samples.seeds, per_seed, strict=True)
+        ],
+        "mean": _over_sets(per_seed, np.mean),
+        "standard_error": _over_sets(per_seed, _standard_error),
         "cost": about["cost"],
-        "hashes": {"reference": reference.hash, **about["hashes"]},
+        "hashes": {"reference": meter.hashes["reference"], **about["hashes"]},
     }
 
 
-def measure(
-    images: torch.Tensor, networks: MetricNetworks, reference: Reference, neighbours: int
-) -> dict[str, float]:
-    """Every metric of one set of images (N, C, H, W) in [0, 1].
+def measure(path: Path, meter: Meter, settings: config.Evaluation) -> dict[str, Any]:
+    """The numbers of any images, with all that they depend on.
+
+    Args:
+        path: a folder of image files, an npz file of 8-bit images ("arr_0"), or samples.
+        meter: what measures them.
+        settings: the protocol.
+
+    Returns:
+        "source", "kind" and "count" (images in a set); "protocol"; "sets", the numbers of each
+        set by its name; their "mean"; "reference_count", real images behind the reference, None
+        where its file doesn't say; "hashes".
 
     Raises:
-        AdagenError: images hold NaN or leave [0, 1], or are too few.
+        AdagenError: there are no such images, or they are damaged or not alike.
     """
-    _require_images(images)
-    features = networks.features(images)
-    moments = {space: Moments.of(features[space]) for space in SPACES}
-    fid = {space: frechet_distance(moments[space], reference.train[space]) for space in SPACES}
-    precision, recall = precision_recall(reference.train_features, features[PRIMARY], neighbours)
+    source = open_source(path)
+    measured = _measure_sets(source, meter, settings.protocol)
     return {
-        "fid": fid[PRIMARY],
-        "fid_label_free": fid[LABEL_FREE],
-        "inception_score": inception_score(features["logits"]),
-        "precision": precision,
-        "recall": recall,
-        "memorisation_gap": reference.memorisation_gap(moments[PRIMARY]),
+        "source": str(path),
+        "kind": source.kind,
+        "count": source.count,
+        "protocol": meter.protocol,
+        "sets": dict(zip(source.sets, measured, strict=True)),
+        "mean": _over_sets(measured, np.mean),
+        "reference_count": meter.count,
+        "hashes": {"source": source.hash, **meter.hashes},
     }
+
+
+def _measure_sets(source: Source, meter: Meter, protocol: str) -> list[Measured]:
+    """The numbers of each set of a source."""
+    if protocol == "authors" and source.labels is not None:
+        _require_whole_classes(source.path, source.labels)
+    measured = []
+    with progress(None, f"measuring {source.path.name}", source.count * len(source.sets)) as bar:
+
+        def watched(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+            for batch in batches:
+                yield batch
+                bar.update(len(batch))
+
+        for name, batches in source.sets.items():
+            try:
+                measured.append(meter.measure(watched(batches())))
+            except AdagenError as error:
+                if str(source.path) in str(error):  # it names the very file
+                    raise
+                raise AdagenError(f"{source.path}, {name}: {error}") from None
+    return measured
+
+
+def _over_sets(rows: Sequence[Measured], statistic: Any) -> dict[str, float | None]:
+    """A statistic of every metric over the sets; None where the metric or the statistic is."""
+    columns: dict[str, float | None] = {}
+    for key in METRICS:
+        values = [row[key] for row in rows]
+        known = None if None in values else statistic(np.array(values, dtype=np.float64))
+        columns[key] = None if known is None or math.isnan(known) else float(known)
+    return columns
 
 
 def _standard_error(values: np.ndarray) -> float:
+    """Of the mean of n values; NaN for one, which has none."""
+    if len(values) < 2:
+        return math.nan
     return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def _require_a_pair(networks: MetricNetworks, reference: Reference) -> None:
-    """The reference must hold the statistics of these very networks."""
-    if reference.protocol != protocol(networks):
+def _require_whole_classes(path: Path, labels: torch.Tensor) -> None:
+    """The authors measure equally many images of every class."""
+    counts = labels.bincount()
+    if (counts != counts[0]).any():
+        classes = len(counts)
         raise AdagenError(
-            f"The reference follows protocol {reference.protocol!r}, the metric networks "
-            f"{protocol(networks)!r}: numbers of two protocols can't be compared. "
-            "Run `adagen reference` again."
-        )
-    if reference.networks_hash != networks.hash:
-        raise AdagenError(
-            f"The reference was computed by another file of metric networks (SHA-256 "
-            f"{reference.networks_hash}) than the one given ({networks.hash}). "
-            "Run `adagen reference` again with these networks."
+            f"{path} holds {len(labels)} images of {classes} classes, from {int(counts.min())} to "
+            f"{int(counts.max())} of one, but protocol 'authors' takes equally many of each. Make "
+            f"evaluation.samples a multiple of {classes}."
         )
 
 
 def _require_as_configured(
-    samples: Path,
-    images: torch.Tensor,
-    about: dict[str, Any],
-    dataset: config.Dataset,
-    settings: config.Evaluation,
+    samples: Samples, dataset: config.Dataset, settings: config.Evaluation
 ) -> None:
     """The samples must be the ones that the config asks for."""
-    for key, found, expected in (
-        ("dataset.name", about["dataset"], dataset.name),
-        ("evaluation.seeds", list(about["seeds"]), list(settings.seeds)),
-        ("evaluation.samples", images.shape[1], settings.samples),
-    ):
+    asked: Mapping[str, tuple[Any, Any]] = {
+        "dataset.name": (samples.about["dataset"], dataset.name),
+        "evaluation.seeds": (list(samples.seeds), list(settings.seeds)),
+        "evaluation.samples": (samples.count, settings.samples),
+    }
+    for key, (found, expected) in asked.items():
         if found != expected:
             raise AdagenError(
-                f"{samples}: the samples were made with {key} = {found}, but {expected} is asked "
-                "for now. Run `adagen sample` again with this config."
-            )
-
-
-def _require_images(images: torch.Tensor) -> None:
-    """Images must be finite and in [0, 1]; the error says which one isn't."""
-    flat = images.flatten(1)
-    for what, broken in (
-        ("hold NaN or infinity", ~flat.isfinite().all(1)),
-        ("leave the range [0, 1]", ((flat < 0) | (flat > 1)).any(1)),
-    ):
-        if broken.any():
-            raise AdagenError(
-                f"{int(broken.sum())} of {len(images)} images {what}, the first of them image "
-                f"{int(broken.nonzero()[0])}. Look at the generator and the actions that made it."
+                f"{samples.folder}: the samples were made with {key} = {found}, but {expected} is "
+                "asked for now. Run `adagen sample` again with this config."
             )

@@ -9,26 +9,44 @@ from adagen.errors import AdagenError
 
 
 @dataclass(frozen=True)
-class Moments:
-    """First and second moments of a set of features, in float64.
+class Gaussian:
+    """First and second moments in float64, of nobody knows how many features.
 
     Attributes:
         mean: (D,).
-        covariance: (D, D), normalised by count - 1.
-        count: how many features they come from.
+        covariance: (D, D).
     """
 
     mean: torch.Tensor
     covariance: torch.Tensor
+
+    def require_full_rank(self) -> None:
+        """Nothing can be required of statistics that don't say how many features they are of."""
+
+
+@dataclass(frozen=True)
+class Moments(Gaussian):
+    """Moments of a known number of features; the covariance is normalised by count - 1.
+
+    Attributes:
+        count: how many features they come from.
+    """
+
     count: int
 
     @classmethod
     def of(cls, features: torch.Tensor) -> Self:
-        """The moments of features (N, D), N at least 2."""
+        """The moments of features (N, D); the covariance of a single one is zero."""
         features = features.double()
         mean = features.mean(0)
         centred = features - mean
-        return cls(mean, centred.T @ centred / (len(features) - 1), len(features))
+        return cls(mean, centred.T @ centred / max(len(features) - 1, 1), len(features))
+
+    @classmethod
+    def empty(cls, dimension: int, device: torch.device) -> Self:
+        """The moments of no features, for others to be merged into."""
+        zero = torch.zeros(dimension, dtype=torch.float64, device=device)
+        return cls(zero, torch.outer(zero, zero), 0)
 
     def merge(self, other: Self) -> Self:
         """The moments of both sets together, whatever batches or processes they came from."""
@@ -40,7 +58,7 @@ class Moments:
             + self.count * other.count / count * torch.outer(shift, shift)
         )
         mean = self.mean + shift * (other.count / count)
-        return type(self)(mean, scatter / (count - 1), count)
+        return type(self)(mean, scatter / max(count - 1, 1), count)
 
     def require_full_rank(self) -> None:
         """Refuse a sample too small for its dimension.
@@ -58,8 +76,8 @@ class Moments:
             )
 
 
-def frechet_distance(a: Moments, b: Moments) -> float:
-    """Squared Frechet distance between two sets of features.
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """Squared Frechet distance between two sets of features, on one device.
 
     Raises:
         AdagenError: one of them has too few features for their dimension.
@@ -75,14 +93,17 @@ def gaussian_distance(
     mean_b: torch.Tensor,
     covariance_b: torch.Tensor,
 ) -> float:
-    """|m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_a^1/2 S_b S_a^1/2)^1/2.
+    """|m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_b^1/2 S_a S_b^1/2)^1/2.
 
     For means (D,) and covariances (D, D) in float64. S_a S_b and the symmetric
-    S_a^1/2 S_b S_a^1/2 share their eigenvalues, but the latter's are real and, up to rounding,
+    S_b^1/2 S_a S_b^1/2 share their eigenvalues, but the latter's are real and, up to rounding,
     not negative: no complex square root, and never NaN, whatever the rank.
+
+    Give what is better determined, the reference, as b: a covariance that was taken in float32 may
+    have eigenvalues below zero, and the real part of their complex roots is 0, as it is here.
     """
-    root = _square_root(covariance_a)
-    product = root @ covariance_b @ root
+    root = _square_root(covariance_b)
+    product = root @ covariance_a @ root
     eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0)
     traces = covariance_a.trace() + covariance_b.trace() - 2 * eigenvalues.sqrt().sum()
     distance = (mean_a - mean_b).square().sum() + traces

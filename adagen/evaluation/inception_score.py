@@ -1,6 +1,5 @@
 """The Inception Score (Salimans et al., 2016) of class probabilities."""
 
-import itertools
 import math
 
 import numpy as np
@@ -11,29 +10,32 @@ from adagen.errors import AdagenError
 SPLITS = 10
 
 
-def inception_score(logits: torch.Tensor) -> float:
-    """Mean over ten splits of exp E_x KL(p(y|x) || p(y)), between 1 and the number of classes.
+def inception_score(logits: torch.Tensor, size: int | None = None) -> float:
+    """Mean over splits of exp E_x KL(p(y|x) || p(y)), between 1 and the number of classes.
 
     Args:
         logits: (N, classes). Their order doesn't matter: samples sorted by class are shuffled
             first, since a split that lacks classes would score too low.
+        size: samples in a split, the last of which may have fewer; None for ten equal splits.
 
     Raises:
-        AdagenError: fewer samples than splits.
+        AdagenError: fewer samples than splits, or none.
     """
-    if len(logits) < SPLITS:
+    least = 1 if size else SPLITS
+    if len(logits) < least:
         raise AdagenError(
-            f"{len(logits)} images are too few for an Inception Score: "
-            f"its {SPLITS} splits need at least {SPLITS}."
+            f"{len(logits)} images are too few for an Inception Score: at least {least} are needed."
         )
-    order = torch.from_numpy(np.random.RandomState(2020).permutation(len(logits)))
-    bounds = [split * len(logits) // SPLITS for split in range(SPLITS + 1)]
-    log_p = logits.double().log_softmax(-1)[order]
-    scores = [_score(log_p[start:end]) for start, end in itertools.pairwise(bounds)]
+    bounds = [split * len(logits) // SPLITS for split in range(1, SPLITS)]
+    if size:
+        bounds = list(range(size, len(logits), size))
+    order = np.random.RandomState(2020).permutation(len(logits))
+    scores = [_score(logits[torch.from_numpy(rows)]) for rows in np.split(order, bounds)]
     return torch.stack(scores).mean().item()
 
 
-def _score(log_p: torch.Tensor) -> torch.Tensor:
-    """The score of one split: log-probabilities (N, classes) against their marginal."""
+def _score(logits: torch.Tensor) -> torch.Tensor:
+    """The score of one split: logits (N, classes) against their marginal."""
+    log_p = logits.double().log_softmax(-1)
     log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
     return (log_p.exp() * (log_p - log_marginal)).sum(-1).mean().exp()

@@ -5,11 +5,15 @@ import torch
 from adagen.errors import AdagenError
 
 ROWS = 1000
-"""Rows of the distance matrix held in memory at once."""
+COLUMNS = 10_000
+"""Rows and columns of the distance matrix held in memory at once."""
 
 
 def precision_recall(
-    real: torch.Tensor, generated: torch.Tensor, neighbours: int
+    real: torch.Tensor,
+    generated: torch.Tensor,
+    neighbours: int,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a device is immutable
 ) -> tuple[float, float]:
     """Share of generated features near real ones (fidelity), and the reverse (diversity).
 
@@ -21,6 +25,7 @@ def precision_recall(
         real: (N, D).
         generated: (M, D).
         neighbours: k.
+        device: where distances are computed; the features may lie elsewhere.
 
     Raises:
         AdagenError: a set has no k-th neighbour.
@@ -31,22 +36,36 @@ def precision_recall(
                 f"{len(features)} {name} images are too few for the {neighbours} nearest "
                 f"neighbours of precision and recall: at least {neighbours + 1} are needed."
             )
-    precision = _share_inside(generated, real, _radii(real, neighbours))
-    recall = _share_inside(real, generated, _radii(generated, neighbours))
+    precision = _share_inside(generated, real, _radii(real, neighbours, device), device)
+    recall = _share_inside(real, generated, _radii(generated, neighbours, device), device)
     return precision, recall
 
 
-def _radii(features: torch.Tensor, neighbours: int) -> torch.Tensor:
+def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> torch.Tensor:
     """(N,) distance of each feature to its k-th nearest other."""
-    # Each feature is its own nearest, at distance 0: one more than k.
-    nearest = [
-        torch.cdist(rows, features).topk(neighbours + 1, largest=False).values[:, -1]
-        for rows in torch.split(features, ROWS)
-    ]
-    return torch.cat(nearest)
+    radii = []
+    for rows in torch.split(features, ROWS):
+        nearest = torch.empty(len(rows), 0, device=device)
+        for columns in torch.split(features, COLUMNS):
+            distances = torch.cdist(rows.to(device), columns.to(device))
+            both = torch.cat([nearest, distances], 1)
+            # Each feature is its own nearest, at distance 0: one more than k.
+            kept = min(neighbours + 1, both.shape[1])
+            nearest = both.topk(kept, largest=False).values
+        radii.append(nearest[:, -1])
+    return torch.cat(radii)
 
 
-def _share_inside(queries: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor) -> float:
+def _share_inside(
+    queries: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor, device: torch.device
+) -> float:
     """Share of queries that lie in at least one ball."""
-    inside = [(torch.cdist(rows, centres) <= radii).any(1) for rows in torch.split(queries, ROWS)]
-    return torch.cat(inside).double().mean().item()
+    found = []
+    for rows in torch.split(queries, ROWS):
+        inside = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        for columns, reach in zip(
+            torch.split(centres, COLUMNS), torch.split(radii, COLUMNS), strict=True
+        ):
+            inside |= (torch.cdist(rows.to(device), columns.to(device)) <= reach).any(1)
+        found.append(inside)
+    return torch.cat(found).double().mean().item()

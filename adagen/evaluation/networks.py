@@ -3,6 +3,7 @@
 Neither shares weights or features with anything that generates, or that a policy is trained on.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ from adagen import config
 from adagen.data.split import Images, Split
 from adagen.errors import AdagenError
 from adagen.files import file_hash, load_tensors, save_tensors
-from adagen.fitting import Batch, fit
+from adagen.fitting import CPU, Batch, fit
 from adagen.noise import seeded, torch_generator
 
 PRIMARY = "primary"
@@ -132,19 +133,36 @@ class MetricNetworks:
     heldout_denoising_error: float
     hash: str | None = None
 
+    @property
+    def device(self) -> torch.device:
+        """Where both networks are."""
+        return next(self.classifier.parameters()).device
+
+    def to(self, device: torch.device) -> Self:
+        """Put both networks on a device."""
+        self._modules().to(device)
+        return self
+
     @torch.no_grad()
-    def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the networks see in images (N, C, H, W) in [0, 1].
+    def features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the networks see in batches of images, (b, C, H, W) in [0, 1].
 
         Returns:
             "primary" and "label_free", (N, 2 * width), and "logits", (N, classes): float32, on
             the CPU.
+
+        Raises:
+            AdagenError: images of another number of channels than they were fitted to.
         """
-        device = next(self.classifier.parameters()).device
-        batches = [self._features(rows.to(device)) for rows in torch.split(images, BATCH)]
-        return {key: torch.cat([batch[key].cpu() for batch in batches]) for key in batches[0]}
+        seen = [self._features(batch.to(self.device)) for batch in batches]
+        return {key: torch.cat([batch[key].cpu() for batch in seen]) for key in seen[0]}
 
     def _features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        if images.shape[1] != self.channels:
+            raise AdagenError(
+                f"images have {images.shape[1]} channels, but the metric networks were fitted to "
+                f"images of {self.channels}."
+            )
         primary = self.classifier.pooled(images)
         return {
             PRIMARY: primary,
@@ -173,6 +191,11 @@ class MetricNetworks:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
         tensors, about = load_tensors(path, "metrics")
+        if "protocol" in about:
+            raise AdagenError(
+                f"{path} holds the metric network of protocol {about['protocol']!r}, but the "
+                "config says 'embedded'. Run `adagen pretrain metrics` again with this config."
+            )
         try:
             settings = config.MetricNetworks.model_validate(about["settings"])
             networks = cls(
@@ -198,8 +221,28 @@ class MetricNetworks:
         return nn.ModuleDict({"classifier": self.classifier, "autoencoder": self.autoencoder})
 
 
+def open_networks(
+    path: Path, evaluation: config.Evaluation, dataset: config.Dataset
+) -> MetricNetworks:
+    """The metric networks of a configuration.
+
+    Raises:
+        AdagenError: the file holds networks of another one, or none.
+    """
+    networks = MetricNetworks.load(path)
+    if (networks.settings, networks.dataset) != (evaluation.networks, dataset):
+        raise AdagenError(
+            f"{path} was fitted with other settings than the config's evaluation.networks and "
+            "dataset. Run `adagen pretrain metrics` again, or restore the settings."
+        )
+    return networks
+
+
 def fit_metric_networks(
-    settings: config.MetricNetworks, split: Split, checkpoints: Path | None = None
+    settings: config.MetricNetworks,
+    split: Split,
+    checkpoints: Path | None = None,
+    device: torch.device = CPU,
 ) -> MetricNetworks:
     """Fit both networks on the train part, and try them on the held-out one.
 
@@ -207,6 +250,7 @@ def fit_metric_networks(
         settings: sizes and how to fit.
         split: the data.
         checkpoints: folder of resumable states; None to keep none.
+        device: where they are fitted, and stay.
     """
     channels = split.train.images.shape[1]
     with seeded("metrics classifier", settings.classifier.seed):
@@ -219,7 +263,8 @@ def fit_metric_networks(
         ("autoencoder", autoencoder, denoising_loss, settings.autoencoder),
     ):
         checkpoint = checkpoints / f"{name}.ckpt" if checkpoints else None
-        fit(module, loss, train.images, train.labels, how, f"metrics {name}", checkpoint)
+        run, what = f"metrics {name}", (train.images, train.labels)
+        fit(module, loss, *what, how, run, checkpoint, train.flip, device)
     return MetricNetworks(
         classifier,
         autoencoder,
@@ -253,11 +298,16 @@ def _shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def _accuracy(classifier: nn.Module, heldout: Images) -> float:
-    right: torch.Tensor = classifier(heldout.images).argmax(-1) == heldout.labels
-    return right.double().mean().item()
+    device = next(classifier.parameters()).device
+    chosen = [classifier(batch.to(device)).argmax(-1).cpu() for batch in heldout.batches(BATCH)]
+    return (torch.cat(chosen) == heldout.labels).double().mean().item()
 
 
 @torch.no_grad()
 def _denoising_error(autoencoder: nn.Module, heldout: Images) -> float:
-    batch = Batch(heldout.images, heldout.labels, torch_generator("metrics", "heldout"))
-    return denoising_loss(autoencoder, batch).item()
+    generator, total = torch_generator("metrics", "heldout"), 0.0
+    device = next(autoencoder.parameters()).device
+    for images in heldout.batches(BATCH):
+        batch = Batch(images.to(device), heldout.labels, generator)
+        total += len(images) * denoising_loss(autoencoder, batch).item()
+    return total / len(heldout)

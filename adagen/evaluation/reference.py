@@ -11,7 +11,7 @@ from adagen import config
 from adagen.data.split import Split, stratified_indices
 from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Moments, frechet_distance
-from adagen.evaluation.networks import PRIMARY, SPACES, MetricNetworks
+from adagen.evaluation.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.files import file_hash, load_tensors, save_tensors
 
 SUBSETS = 8
@@ -63,8 +63,8 @@ class Reference:
                 f"config says {_keys(split.dataset)}: they may have seen held-out images. "
                 "Run `adagen pretrain metrics` again with this config."
             )
-        train = networks.features(split.train.images)
-        heldout = networks.features(split.heldout.images)
+        train = networks.features(split.train.batches(BATCH))
+        heldout = networks.features(split.heldout.batches(BATCH))
         subsets = [
             stratified_indices(split.train.labels, len(split.heldout), seed)
             for seed in range(SUBSETS)
@@ -114,6 +114,11 @@ class Reference:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
         tensors, about = load_tensors(path, "reference")
+        if "way" in about:
+            raise AdagenError(
+                f"{path} is a reference of protocol {about['way']!r}, but the config says "
+                "'embedded'. Run `adagen reference` again with this config."
+            )
         try:
             return cls(
                 about["protocol"],

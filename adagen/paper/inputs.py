@@ -2,19 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import METHODS, Paradigm
+from adagen.config import METHODS, Method, Paradigm
 from adagen.errors import AdagenError
-from adagen.files import load_tensors, read_json
+from adagen.files import read_json
+from adagen.samples import Samples
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -26,15 +27,16 @@ class Record(BaseModel):
 
 
 class Scores(Record):
-    """The numbers of one sampling seed."""
+    """The numbers of one sampling seed; None where the protocol doesn't have one."""
 
     seed: int
     fid: Finite
-    fid_label_free: Finite
+    fid_label_free: Finite | None
+    sfid: Finite | None = None
     inception_score: Finite
-    precision: Finite
-    recall: Finite
-    memorisation_gap: Finite
+    precision: Finite | None
+    recall: Finite | None
+    memorisation_gap: Finite | None
 
 
 class Cost(Record):
@@ -59,11 +61,11 @@ class Metrics(Record):
     paradigm: Paradigm
     dataset: str
     steps: int
-    method: Literal["handmade", "tuned", "static", "adagen"]
+    method: Method
     training_seed: int | None
     protocol: str
     samples: int
-    seeds: tuple[int, ...] = Field(min_length=2)
+    seeds: tuple[int, ...] = Field(min_length=1)
     per_seed: tuple[Scores, ...]
     cost: Cost
     hashes: Hashes
@@ -75,7 +77,7 @@ class Metrics(Record):
         return self
 
     def scores(self, name: str) -> np.ndarray:
-        """(S,) one score at every sampling seed, in ascending order of the seeds."""
+        """(S,) one score at every sampling seed, in ascending order; NaN where there is none."""
         rows = sorted(self.per_seed, key=lambda row: row.seed)
         return np.array([getattr(row, name) for row in rows], dtype=np.float64)
 
@@ -99,54 +101,42 @@ def read_metrics(path: Path) -> Metrics:
 
 @dataclass(frozen=True)
 class SampleRun:
-    """What the figures show of a samples file: its first sampling seed.
+    """What the figures show of a run's samples: those of its first sampling seed.
 
     Attributes:
-        source: the file.
+        samples: the folder, of which only the images that are shown are read.
         experiment, paradigm, method, training_seed: whose samples these are.
-        images: (N, C, H, W) in [0, 1].
-        labels: (N,) classes.
         action_names: K names.
-        actions: (T, N, K) what each sample was steered by at each call.
-        handmade: (T, K) the hand-made schedule of the experiment.
     """
 
-    source: Path
+    samples: Samples
     experiment: str
     paradigm: str
     method: str
     training_seed: int | None
-    images: torch.Tensor
-    labels: torch.Tensor
     action_names: tuple[str, ...]
-    actions: torch.Tensor
-    handmade: torch.Tensor
+
+    def images(self, rows: Sequence[int]) -> torch.Tensor:
+        """(len(rows), C, H, W) some of the images, in [0, 1]."""
+        return self.samples.images(self.samples.seeds[0], rows)
 
 
-def read_samples(path: Path) -> SampleRun:
-    """Read one samples file.
+def read_samples(folder: Path) -> SampleRun:
+    """Open a folder of samples.
 
     Raises:
-        AdagenError: it is missing, damaged, of another kind, or lacks a key.
+        AdagenError: it is missing, damaged or something else.
     """
-    tensors, about = load_tensors(path, "samples")
-    try:
-        return SampleRun(
-            path,
-            about["experiment"],
-            about["paradigm"],
-            about["method"],
-            about["training_seed"],
-            tensors["images"][0],
-            tensors["labels"],
-            tuple(about["action_names"]),
-            tensors["actions"],
-            tensors["handmade"],
-        )
-    except KeyError as error:
-        raise AdagenError(
-            f"{path} lacks {error}, which a samples file holds. Run `adagen sample` again."
-        ) from None
+    samples = Samples.open(folder)
+    about = samples.about
+    return SampleRun(
+        samples,
+        about["experiment"],
+        about["paradigm"],
+        about["method"],
+        about["training_seed"],
+        tuple(about["action_names"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ HEADER = (
     "NFE",
     "GFLOPs",
 )
+SPATIAL = r"sFID $\downarrow$"
+"""Before the IS, in tables that have it."""
 
 
 def headline_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -38,15 +40,18 @@ def latex_table(table: pd.DataFrame) -> str:
     Args:
         table: what `adagen.paper.tables.fid_table` returned.
     """
-    head = headline_rows(table)
+    head, header = headline_rows(table), list(HEADER)
+    if "sfid" in table:
+        header.insert(header.index(r"IS $\uparrow$"), SPATIAL)
     lines = [
         "% Made by `adagen table`. Needs the booktabs package.",
-        rf"\begin{{tabular}}{{l{'r' * (len(HEADER) - 1)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"\toprule",
-        _line(*HEADER),
+        _line(*header),
     ]
     for experiment, group in head.groupby("experiment", sort=False):
-        lines += [r"\midrule", _wide(_experiment(str(experiment), group.iloc[0]))]
+        title = _experiment(str(experiment), group.iloc[0])
+        lines += [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{{title}}} \\"]
         lowest = group["fid"].min()
         for _, row in group.iterrows():
             same = (table["experiment"] == experiment) & (table["method"] == row["method"])
@@ -80,9 +85,10 @@ def _numbers(row: pd.Series, bold: bool) -> list[str]:
         _with_error(row["diff_handmade"], row["diff_handmade_se"]),
         _with_error(row["diff_tuned"], row["diff_tuned_se"]),
         _with_error(row["fid_label_free"], row["fid_label_free_se"]),
-        f"{row['inception_score']:.2f}",
-        f"{row['precision']:.3f}",
-        f"{row['recall']:.3f}",
+        *([_number(row["sfid"], 2)] if "sfid" in row else []),
+        _number(row["inception_score"], 2),
+        _number(row["precision"], 3),
+        _number(row["recall"], 3),
         f"{row['nfe']:g}",
         f"{row['gflops_per_image']:.3g}",
     ]
@@ -92,12 +98,12 @@ def _with_error(value: float, error: float, bold: bool = False) -> str:
     if math.isnan(value):
         return "--"
     number = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
-    return rf"${number} \pm {error:.3f}$"
+    return f"${number}$" if math.isnan(error) else rf"${number} \pm {error:.3f}$"
+
+
+def _number(value: float, places: int) -> str:
+    return "--" if math.isnan(value) else f"{value:.{places}f}"
 
 
 def _line(*cells: str) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def _wide(text: str) -> str:
-    return rf"\multicolumn{{{len(HEADER)}}}{{l}}{{{text}}} \\"

@@ -4,6 +4,7 @@ METHOD_NAMES = {
     "handmade": "hand-made",
     "tuned": "tuned static",
     "static": "learned static",
+    "released": "AdaGen, released",
     "adagen": "AdaGen",
 }
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}

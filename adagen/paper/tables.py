@@ -41,6 +41,8 @@ COLUMNS = (
     "images_per_second",
     "protocol",
 )
+SPATIAL = "sfid"
+"""A column before the Inception Score, in tables of a protocol that has this distance only."""
 
 
 def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
@@ -54,6 +56,7 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
       fid_s(this run) - fid_s(hand-made, or tuned, run of the same experiment): negative is
       better. Its error is that of the S paired differences. Empty (NaN) in the row of that
       method itself, and where that method is not among the files.
+    - A score that the protocol doesn't have is empty (NaN), and so is an error over one seed.
     - In the row with training_seed "mean", every number is the mean of the R rows above it, and
       `*_se` is std(ddof=1) / sqrt(R) of those R numbers: the error from *training*. The runs
       share their sampling seeds, so this error does not hold the part of the sampling noise
@@ -63,8 +66,9 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
         metrics: metrics files; experiments keep the order of their first file.
 
     Returns:
-        Columns as in `COLUMNS`; `training_seed` is text: a number, "mean", or "" without training.
-        Within an experiment: handmade, tuned, static, adagen, each by training seed, mean last.
+        Columns as in `COLUMNS`, and `SPATIAL` if a run has it; `training_seed` is text: a number,
+        "mean", or "" without training.
+        Within an experiment: methods in the order of `METHODS`, each by training seed, mean last.
 
     Raises:
         AdagenError: a file is not a metrics file; or files can't be compared, because they differ
@@ -76,7 +80,10 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
     rows = [
         row for group in by_experiment(runs.values()).values() for row in _experiment_rows(group)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    columns = list(COLUMNS)
+    if any(not math.isnan(row[SPATIAL]) for row in rows):
+        columns.insert(columns.index("inception_score"), SPATIAL)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
@@ -132,7 +139,7 @@ def _row(run: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Any]:
         "diff_tuned": _paired(run, baselines.get("tuned")),
         "fid_label_free": mean_and_error(run.scores("fid_label_free")),
     }
-    means = ("inception_score", "precision", "recall", "memorisation_gap")
+    means = (SPATIAL, "inception_score", "precision", "recall", "memorisation_gap")
     return {
         **run.model_dump(include={"experiment", "paradigm", "dataset", "steps", "method"}),
         "training_seed": "" if run.training_seed is None else str(run.training_seed),
@@ -163,7 +170,9 @@ def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def mean_and_error(values: np.ndarray) -> Pair:
-    """Mean of n values and its standard error, std(ddof=1) / sqrt(n)."""
+    """Mean of n values and its standard error, std(ddof=1) / sqrt(n); NaN of a single value."""
+    if len(values) < 2:
+        return float(values.mean()), math.nan
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
@@ -173,8 +182,8 @@ def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
     Numbers are rounded by fixed rules, so the same numbers give the same bytes.
     """
     text = table.copy()
-    for column, rounded in ROUNDING.items():
-        text[column] = [rounded(value) for value in table[column]]
+    for column in table.columns.intersection(list(ROUNDING)):
+        text[column] = [ROUNDING[column](value) for value in table[column]]
     with atomic_path(csv) as temporary:
         text.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(latex) as temporary:
@@ -193,6 +202,7 @@ def _digits(number: int) -> Callable[[float], str]:
 # Timing repeats to a few per cent at best, and toy networks cost a thousandth of a GFLOP.
 ROUNDING: dict[str, Callable[[float], str]] = {
     **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
+    SPATIAL: _decimals(4),
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "images_per_second": _digits(2),

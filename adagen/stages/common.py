@@ -76,7 +76,7 @@ def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
 
 def forget(checkpoint: Path | None) -> None:
     """Remove the resumable state of a finished stage, and its folder if nothing else is there."""
-    if checkpoint is None:
+    if checkpoint is None or not checkpoint.exists():
         return
     for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
         path.unlink(missing_ok=True)

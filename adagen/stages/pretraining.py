@@ -51,7 +51,7 @@ def _metrics(config: Config, out: Path, checkpoint: Path | None) -> None:
 
     bind(checkpoint, "metrics", config.dataset, evaluation.networks)
     split = load_dataset(config.dataset)
-    networks = fit_metric_networks(evaluation.networks, split, checkpoint)
+    networks = fit_metric_networks(evaluation.networks, split, checkpoint, device=device_of(config))
     networks.save(out)
     print(
         f"held-out images: classifier accuracy {networks.heldout_accuracy:.2%}, "

@@ -43,7 +43,8 @@ def sample(
         files = [path for path in (generator_file, policy_file) if path]
         bind(checkpoint, name, *_what_images_depend_on(settings, run), *files)
         writer = SamplesWriter(folder, run.seeds, run.samples, run.shard)
-        _make_shards(writer, name, generator, policy, labels, run.batch)
+        batch = config.generators[settings.generator].batch
+        _make_shards(writer, name, generator, policy, labels, batch)
         about = {
             "experiment": experiment,
             "paradigm": config.generators[settings.generator].paradigm,

@@ -98,7 +98,8 @@ def sweep(
 
     def distance(policy: ConstantTable) -> float:
         policy, (n, seed) = policy.to(device), (config.sweep.samples, config.sweep.seed)
-        images = batches(generator, policy, "search", seed, n, evaluation.batch)
+        at_once = config.generators[settings.generator].batch
+        images = batches(generator, policy, "search", seed, n, at_once)
         return meter.distance(images)[0]
 
     name, resume = f"{experiment} tuned", checkpoint and checkpoint / "search.ckpt"

@@ -9,7 +9,19 @@ from typer.testing import CliRunner
 
 from adagen import cli
 
-STAGES = ["pretrain", "reference", "train", "sample", "evaluate", "sweep", "table", "figure"]
+STAGES = [
+    "pretrain",
+    "dataset",
+    "adopt",
+    "reference",
+    "train",
+    "sweep",
+    "sample",
+    "evaluate",
+    "measure",
+    "table",
+    "figure",
+]
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 
 
@@ -91,7 +103,7 @@ def test_a_bad_config(console, text, told, command):
         (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),
         (
             "sample --experiment flow_t2 --method magic --generator flow.safetensors --out o",
-            ["'magic'", "handmade, tuned, static, adagen"],
+            ["'magic'", "handmade, tuned, static, released, adagen"],
         ),
         (
             "sample --experiment flow_t2 --method tuned --generator flow.safetensors --out o",
@@ -101,6 +113,20 @@ def test_a_bad_config(console, text, told, command):
             "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o "
             "--policy p",
             ["'handmade' takes no --policy"],
+        ),
+        (
+            "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
+            "--out reward.safetensors",
+            ["reward.safetensors is a file, but samples are a folder"],
+        ),
+        (
+            "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out .",
+            [". exists and is no folder of samples, so it is not replaced"],
+        ),
+        (
+            "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
+            "--out samples/handmade --checkpoint samples",
+            ["lie in one another", "folder of its own"],
         ),
         (
             "sample --experiment flow_t2 --method handmade --generator reward.safetensors --out o",
@@ -114,9 +140,9 @@ def test_a_bad_config(console, text, told, command):
         ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
         ("table gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
         (
-            "evaluate a/x.safetensors b/x.safetensors --networks metrics.safetensors "
+            "evaluate a/x b/x --networks metrics.safetensors "
             "--reference real.safetensors --out-dir out",
-            ["2 samples files are called 'x'", "separate calls"],
+            ["2 folders of samples are called 'x'", "separate calls"],
         ),
         ("pretrain flow --out o --checkpoint flow.safetensors", ["takes a folder"]),
     ],
@@ -151,9 +177,20 @@ def test_a_generator_of_another_config(ready, text, told):
     assert told in message and "adagen pretrain flow" in message
 
 
+def test_a_config_brings_what_it_extends(ready):
+    text = "extends: ../config.yaml\ndataset: {split_seed: 5}\n"
+    (ready.folder / "own").mkdir()
+    (ready.folder / "own" / "other.yaml").write_text(text)
+    message = ready.mistake(
+        "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o "
+        "--config own/other.yaml"
+    )
+    assert "dataset.split_seed is 0 there and 5 here" in message
+
+
 def test_an_output_that_cannot_be_written(ready):
     message = ready.mistake(
         "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
-        "--out config.yaml/o.safetensors"
+        "--out config.yaml/o"
     )
     assert "config.yaml" in message

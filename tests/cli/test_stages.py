@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from adagen import sweep, training
-from adagen.files import load_tensors
+from adagen.samples import Samples
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 3 {FILES} --features reward.safetensors"
@@ -24,22 +25,24 @@ def test_from_policy_to_metrics(ready):
     assert header == "evaluation,fid,time_offset,guidance_offset,time_slope,guidance_slope"
     assert len(rows) == 3
 
-    ready(f"{SAMPLE} --method handmade --out samples/handmade.safetensors")
+    ready(f"{SAMPLE} --method handmade --out samples/handmade")
     for run, method in (("tuned", "tuned"), ("adagen_seed3", "adagen")):
-        policy, out = f"{run}.safetensors", f"samples/{run}.safetensors"
-        ready(f"{SAMPLE} --method {method} --policy {policy} --out {out}")
-    tensors, about = load_tensors(Path("samples/adagen_seed3.safetensors"), "samples")
-    assert tensors["images"].shape == (2, 40, 1, 8, 8) and tensors["labels"].shape == (40,)
-    assert tensors["actions"].shape == (3, 40, 2) and tensors["handmade"].shape == (3, 2)
-    assert tensors["images"].min() >= 0 and tensors["images"].max() <= 1
-    assert not tensors["images"][0].equal(tensors["images"][1])
-    assert (about["method"], about["training_seed"], about["seeds"]) == ("adagen", 3, [0, 1])
+        ready(f"{SAMPLE} --method {method} --policy {run}.safetensors --out samples/{run}")
+    samples = Samples.open(Path("samples/adagen_seed3"))
+    first, second = (torch.cat(list(samples.batches(seed))) for seed in samples.seeds)
+    assert samples.seeds == (0, 1) and samples.count == len(samples.labels) == 40
+    assert first.shape == (40, 1, 8, 8) and first.min() >= 0 and first.max() <= 1
+    assert not first.equal(second)
+    assert samples.actions.shape == (3, 40, 2) and samples.handmade.shape == (3, 2)
+    about = samples.about
+    assert (about["method"], about["training_seed"]) == ("adagen", 3)
     assert about["cost"]["nfe"] == 4 and about["cost"]["gflops_per_image"] > 0
+    assert about["cost"]["images_per_second"] > 0
 
     runs = ("handmade", "tuned", "adagen_seed3")
     ready(
         "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir metrics "
-        + " ".join(f"samples/{run}.safetensors" for run in runs)
+        + " ".join(f"samples/{run}" for run in runs)
     )
     for run in runs:
         metrics = json.loads(Path(f"metrics/{run}.json").read_text())

@@ -3,28 +3,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from adagen.config import Dataset
+from adagen.data.split import Images
 from adagen.errors import AdagenError
-from adagen.evaluation.evaluate import FidMeter, evaluate, measure
-from adagen.files import save_tensors, write_json
+from adagen.evaluation.evaluate import evaluate, measure
+from adagen.evaluation.inception import InceptionMeter
+from adagen.evaluation.making import computed_reference
+from adagen.evaluation.meters import METRICS
+from adagen.files import file_hash, write_json
 
-
-def samples(path, images, **changes):
-    """A samples file as `adagen sample` writes it, with some entries of its description changed."""
-    about = {
-        "kind": "samples",
-        "experiment": "digits_sit_t4",
-        "paradigm": "sit",
-        "dataset": "digits",
-        "steps": 4,
-        "method": "adagen",
-        "training_seed": 0,
-        "seeds": [0, 1],
-        "action_names": ["time", "guidance"],
-        "cost": {"nfe": 8, "gflops_per_image": 0.1, "images_per_second": 100.0},
-        "hashes": {"generator": "g", "policy": "p"},
-    }
-    save_tensors(path, {"images": images}, {**about, **changes})
-    return path
+ADM_LACKS = {"fid_label_free", "memorisation_gap"}
 
 
 @pytest.fixture
@@ -35,12 +23,23 @@ def images(measuring):
     return (chosen + 0.1 * noise).clamp(0, 1).view(2, 100, 1, 8, 8)
 
 
-def evaluated(path, measuring):
-    return evaluate(path, measuring.networks, measuring.reference, measuring.settings)
+@pytest.fixture(scope="module")
+def meter_of(small, measuring):
+    """`meter_of(way)`: a few digits, measured by the network that stands for Inception."""
+    few = Images(measuring.split.train.images[:60], measuring.split.train.labels[:60])
+    split = replace(measuring.split, train=few)
+    return lambda way: InceptionMeter(small(way), computed_reference(small(way), split), 3)
 
 
-def test_a_metrics_file(tmp_path, measuring, images):
-    metrics = evaluated(samples(tmp_path / "a.safetensors", images), measuring)
+def evaluated(folder, measuring):
+    return evaluate(folder, measuring.meter, Dataset(), measuring.settings)
+
+
+# Samples of the embedded protocol
+
+
+def test_a_metrics_file(tmp_path, measuring, images, write_samples):
+    metrics = evaluated(write_samples(tmp_path / "a", images), measuring)
     write_json(tmp_path / "metrics.json", metrics)
     assert metrics["experiment"] == "digits_sit_t4" and metrics["training_seed"] == 0
     assert metrics["protocol"] == "digits-conv16-heldout360.0-v1"
@@ -51,47 +50,51 @@ def test_a_metrics_file(tmp_path, measuring, images):
     }
     assert (metrics["samples"], metrics["seeds"], metrics["cost"]["nfe"]) == (100, [0, 1], 8)
     assert [row["seed"] for row in metrics["per_seed"]] == [0, 1]
-    keys = {"fid", "fid_label_free", "inception_score", "precision", "recall", "memorisation_gap"}
-    assert set(metrics["mean"]) == set(metrics["standard_error"]) == keys
+    assert tuple(metrics["mean"]) == tuple(metrics["standard_error"]) == METRICS
+    assert [key for key, value in metrics["mean"].items() if value is None] == ["sfid"]
     first, second = (row["fid"] for row in metrics["per_seed"])
     assert metrics["mean"]["fid"] == pytest.approx((first + second) / 2)
     # With two seeds, std(ddof=1) / sqrt(2) is half of their difference.
     assert metrics["standard_error"]["fid"] == pytest.approx(abs(first - second) / 2)
 
 
+def test_one_seed_has_no_standard_error(tmp_path, measuring, images, write_samples):
+    settings = measuring.settings.model_copy(update={"seeds": (0,)})
+    folder = write_samples(tmp_path / "a", images[:1])
+    metrics = evaluate(folder, measuring.meter, Dataset(), settings)
+    write_json(tmp_path / "metrics.json", metrics)
+    assert set(metrics["standard_error"].values()) == {None} and metrics["mean"]["fid"] > 0
+
+
 def test_real_images_score_best(measuring):
     real = measuring.split.train.images
     noise = torch.rand(real.shape, generator=torch.Generator().manual_seed(0))
-    good, bad = (
-        measure(batch, measuring.networks, measuring.reference, 3)
-        for batch in (real, real.lerp(noise, 0.5))
-    )
+    good, bad = (measuring.meter.measure([batch]) for batch in (real, real.lerp(noise, 0.5)))
     assert good["fid"] == pytest.approx(0, abs=1e-8) == good["fid_label_free"]
     assert (good["precision"], good["recall"]) == (1, 1)
     # The networks are hardly fitted, so distances are small, but far above rounding.
     assert bad["fid"] > 1e-3 and bad["fid_label_free"] > 1e-6 and bad["precision"] < 0.8
 
 
-def test_the_meter_measures_the_same_distances(measuring, images):
-    fid, label_free = FidMeter(measuring.networks, measuring.reference).distance(images[0])
-    whole = measure(images[0], measuring.networks, measuring.reference, 3)
-    assert (fid, label_free) == (whole["fid"], whole["fid_label_free"])
+def test_how_images_come_does_not_matter(measuring, images):
+    whole = measuring.meter.measure([images[0]])
+    assert measuring.meter.measure(images[0].split(33)) == whole
+    assert measuring.meter.distance(images[0].split(7)) == (whole["fid"], whole["fid_label_free"])
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [
-        (torch.nan, "1 of 100 images hold NaN or infinity, the first of them image 7"),
-        (1.01, r"1 of 100 images leave the range \[0, 1\], the first of them image 7"),
-    ],
+    [(torch.nan, "image 7 holds NaN"), (1.01, r"image 7 leaves the range \[0, 1\]")],
 )
-def test_broken_images_stop_it_and_are_named(tmp_path, measuring, images, value, text):
+def test_broken_images_stop_it_and_are_named(
+    tmp_path, measuring, images, value, text, write_samples
+):
     images[1, 7, 0, 3, 3] = value
-    path = samples(tmp_path / "a.safetensors", images)
-    with pytest.raises(AdagenError, match=rf"a\.safetensors, sampling seed 1: {text}"):
-        evaluated(path, measuring)
+    folder = write_samples(tmp_path / "a", images)
+    with pytest.raises(AdagenError, match=rf"{folder}, seed 1: {text}"):
+        evaluated(folder, measuring)
     with pytest.raises(AdagenError, match=text):
-        FidMeter(measuring.networks, measuring.reference).distance(images[1])
+        measuring.meter.distance([images[1]])
 
 
 @pytest.mark.parametrize(
@@ -101,29 +104,75 @@ def test_broken_images_stop_it_and_are_named(tmp_path, measuring, images, value,
         ({"seeds": [0, 2]}, r"evaluation\.seeds = \[0, 2\], but \[0, 1\] is asked"),
     ],
 )
-def test_samples_of_another_config_are_refused(tmp_path, measuring, images, changes, text):
+def test_samples_of_another_config_are_refused(
+    tmp_path, measuring, images, changes, text, write_samples
+):
     with pytest.raises(AdagenError, match=text):
-        evaluated(samples(tmp_path / "a.safetensors", images, **changes), measuring)
+        evaluated(write_samples(tmp_path / "a", images, **changes), measuring)
 
 
-def test_fewer_samples_than_asked_for(tmp_path, measuring, images):
-    path = samples(tmp_path / "a.safetensors", images[:, :50])
+def test_fewer_samples_than_asked_for(tmp_path, measuring, images, write_samples):
+    folder = write_samples(tmp_path / "a", images[:, :50])
     with pytest.raises(AdagenError, match=r"evaluation\.samples = 50, but 100 is asked"):
-        evaluated(path, measuring)
+        evaluated(folder, measuring)
 
 
 def test_too_few_samples_for_the_features(measuring, images):
     with pytest.raises(AdagenError, match=r"16 images are too few .* at least 17"):
-        measure(images[0, :16], measuring.networks, measuring.reference, 3)
+        measuring.meter.measure([images[0, :16]])
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"networks_hash": "other"}, "another file of metric networks"),
-        ({"protocol": "digits-conv64-v0"}, "numbers of two protocols can't be compared"),
-    ],
-)
-def test_a_foreign_reference_is_refused(measuring, change, text):
-    with pytest.raises(AdagenError, match=text):
-        FidMeter(measuring.networks, replace(measuring.reference, **change))
+# Any images, by any protocol
+
+
+def test_folder_npz_and_samples_have_the_same_numbers(
+    tmp_path, meter_of, settings_of, images, write_folder, write_npz, write_samples
+):
+    meter, settings = meter_of("adm"), settings_of("adm")
+    stored = (images[0] * 255).round() / 255
+    folder, npz = write_folder(tmp_path / "f", stored), write_npz(tmp_path / "i.npz", stored)
+    # Samples are kept in float: ADM's protocol is what rounds them.
+    samples = write_samples(tmp_path / "s", images[:1])
+    found = [measure(path, meter, settings) for path in (folder, npz, samples)]
+    assert found[0]["mean"] == found[1]["mean"] == found[2]["mean"]
+    assert {key for key, value in found[0]["mean"].items() if value is None} == ADM_LACKS
+    assert meter.measure(stored.split(9)) == found[0]["mean"]
+    assert [(f["kind"], f["count"], list(f["sets"])) for f in found] == [
+        ("image files", 100, ["images"]),
+        ("npz", 100, ["images"]),
+        ("samples", 100, ["seed 0"]),
+    ]
+    for one in found:
+        assert one["protocol"] == meter.protocol and one["reference_count"] == 60
+        assert one["hashes"]["networks"] == "b" * 64 and len(one["hashes"]["source"]) == 64
+    assert found[1]["hashes"]["source"] == file_hash(npz)
+
+
+def test_float_samples_are_rounded_by_adm_only(tmp_path, meter_of, images):
+    for way, same in (("adm", True), ("authors", False)):
+        meter = meter_of(way)
+        exact, stored = (meter.distance([i]) for i in (images[0], (images[0] * 255).round() / 255))
+        assert (exact == stored) is same
+
+
+def test_authors_take_equally_many_of_each_class(
+    tmp_path, meter_of, settings_of, images, write_samples
+):
+    meter, settings = meter_of("authors"), settings_of("authors", samples=100, seeds=(0, 1))
+    folder = write_samples(tmp_path / "s", images, classes=8)
+    for call in (
+        lambda: measure(folder, meter, settings),
+        lambda: evaluate(folder, meter, Dataset(), settings),
+    ):
+        with pytest.raises(AdagenError, match=r"100 images of 8 classes, .* a multiple of 8"):
+            call()
+    good = measure(write_samples(tmp_path / "t", images), meter, settings)
+    assert good["sets"]["seed 1"]["fid"] > 0 and good["mean"]["sfid"] is None
+
+
+def test_the_very_file_is_named(tmp_path, meter_of, settings_of, images, write_folder):
+    folder = write_folder(tmp_path / "f", images[0])
+    (folder / "00070.png").write_bytes(b"no image")
+    with pytest.raises(AdagenError) as error:
+        measure(folder, meter_of("clean"), settings_of("clean"))
+    assert str(error.value).startswith(f"{folder / '00070.png'} cannot be read")

@@ -47,14 +47,16 @@ def test_agrees_with_the_definition(seed, n, m, k):
     assert precision_recall(real, generated, k) == pytest.approx(expected)
 
 
-def test_rows_at_once_do_not_matter(monkeypatch):
+@pytest.mark.parametrize(("rows", "columns"), [(7, 1000), (1000, 11), (7, 2), (1, 1)])
+def test_parts_of_the_distance_matrix_do_not_matter(monkeypatch, rows, columns):
     generator = torch.Generator().manual_seed(0)
     real, generated = (
         torch.randn(90, 4, generator=generator),
         torch.rand(70, 4, generator=generator),
     )
     whole = precision_recall(real, generated, 3)
-    monkeypatch.setattr(manifold, "ROWS", 7)
+    monkeypatch.setattr(manifold, "ROWS", rows)
+    monkeypatch.setattr(manifold, "COLUMNS", columns)
     assert precision_recall(real, generated, 3) == whole
 
 

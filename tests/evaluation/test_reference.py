@@ -15,7 +15,7 @@ from adagen.files import file_hash, save_tensors
 def test_statistics_come_from_their_part(measuring):
     split, reference = measuring.split, measuring.reference
     for part, moments in ((split.train, reference.train), (split.heldout, reference.heldout)):
-        features = measuring.networks.features(part.images)
+        features = measuring.networks.features(part.batches())
         for space in SPACES:
             expected = Moments.of(features[space])
             assert torch.equal(moments[space].mean, expected.mean)
@@ -34,8 +34,8 @@ def test_the_file_says_what_it_is(measuring):
 def test_gap_is_positive_for_a_copy_of_train_images_and_negative_for_heldout_ones(measuring):
     split, reference = measuring.split, measuring.reference
     # A generator that repeats a subset the statistics know, and one that knows what it can't.
-    near = Moments.of(measuring.networks.features(split.train.images)[PRIMARY])
-    far = Moments.of(measuring.networks.features(split.heldout.images)[PRIMARY])
+    near = Moments.of(measuring.networks.features([split.train.images])[PRIMARY])
+    far = Moments.of(measuring.networks.features([split.heldout.images])[PRIMARY])
     assert reference.memorisation_gap(near) > 0 > reference.memorisation_gap(far)
 
 

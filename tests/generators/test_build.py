@@ -78,7 +78,7 @@ def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path
     publish(tmp_path, original)
     taken = released_backbone(settings, assets_in(tmp_path))
     expected = images_of(original, experiment)
-    assert expected.shape == (3, 3, 32, 32) and 0 <= expected.min() and expected.max() <= 1
+    assert expected.shape == (3, 3, 32, 32) and expected.min() >= 0 and expected.max() <= 1
     assert torch.equal(images_of(taken, experiment), expected)
     path, dataset = tmp_path / "generator.safetensors", config.Dataset()
     save_backbone(path, "g", taken, settings, dataset, (3, 32, 32))
@@ -116,7 +116,7 @@ def test_precision_is_that_of_the_network_only(family, precision):
 
 def test_sizes_that_do_not_fit_are_told():
     var, _ = settings_of("var", scales=[1, 3])
-    with pytest.raises(AdagenError, match="last of a generator's scales is 3, but .*side 2"):
+    with pytest.raises(AdagenError, match=r"last of a generator's scales is 3, but .*side 2"):
         build_backbone(var, (3, 32, 32), 5)
     dit, _ = settings_of("dit", patch=3)
     with pytest.raises(AdagenError, match="patch of a generator is 3"):

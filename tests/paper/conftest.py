@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from adagen.files import save_tensors, write_json
+from adagen.files import write_json
+from adagen.samples import SamplesWriter, working_folder
 
 ACTIONS = {
     "maskgit": ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
@@ -78,7 +79,7 @@ class FakeRun:
         seed: int | None = None,
         shift: float = 0.0,
     ) -> Path:
-        """A samples file; actions are the hand-made ones plus `shift`, +-0.1 over the samples."""
+        """A folder of samples; actions are the hand-made ones plus `shift`, +-0.1 over samples."""
         paradigm = experiment.split("_")[1]
         names = ACTIONS[paradigm]
         calls = STEPS + (paradigm in ("dit", "sit"))
@@ -86,26 +87,25 @@ class FakeRun:
         spread = torch.linspace(-0.1, 0.1, len(labels))[None, :, None]
         actions = handmade[:, None] + shift + (spread if method == "adagen" else 0 * spread)
         about = {
-            "kind": "samples",
             "experiment": experiment,
             "paradigm": paradigm,
             "dataset": "digits",
             "steps": STEPS,
             "method": method,
             "training_seed": seed,
-            "seeds": [0, 1],
+            "num_classes": 10,
             "action_names": names,
-            "cost": {"nfe": 8, "gflops_per_image": 0.1, "images_per_second": 100.0},
+            "cost": {"nfe": 8, "gflops_per_image": 0.1},
             "hashes": {"generator": "g", "policy": None},
         }
-        tensors = {
-            "images": torch.stack([images, 0 * images]),
-            "labels": labels,
-            "actions": actions,
-            "handmade": handmade,
-        }
-        path = self.folder / experiment / "samples" / f"{run_name(method, seed)}.safetensors"
-        save_tensors(path, tensors, about)
+        path = self.folder / experiment / "samples" / run_name(method, seed)
+        with working_folder(path, None) as folder:
+            writer = SamplesWriter(folder, (0, 1), len(images), shard=16)
+            for sampling_seed, rows in writer.missing:
+                part = slice(rows.start, rows.stop)
+                shown = images[part] * (sampling_seed == 0)
+                writer.add(sampling_seed, rows, shown, actions[:, part], seconds=1.0)
+            writer.publish(path, about, labels, handmade)
         return path
 
     def log(self, experiment: str, method: str, seed: int = 0, updates: int = 40) -> Path:

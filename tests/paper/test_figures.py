@@ -131,6 +131,23 @@ def test_fid_has_both_spaces_with_student_intervals(run):
     assert any(list(line.get_xdata()) == [2.0, 4.0] for line in seeds)
 
 
+def test_fid_without_label_free_distances_and_errors(run):
+    def published(method, distance):
+        path = run.metrics(DIT, method, [distance])
+        content = json.loads(path.read_text())
+        content["per_seed"][0]["fid_label_free"] = None
+        path.write_text(json.dumps(content))
+        return path
+
+    figure = FIGURES["fid"]([published("handmade", 3.0), published("released", 2.0)])
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["hand-made", "AdaGen, released"]
+    handmade, released = axes.containers
+    assert (handmade.lines[0].get_xdata()[0], released.lines[0].get_xdata()[0]) == (3, 2)
+    assert not handmade.has_xerr and np.isnan(half_width(np.nan, 1))
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["one sampling seed"]
+
+
 def test_interval_of_many_values_is_the_normal_one():
     assert np.isclose(half_width(2.0, 10**6), 2 * 1.95996, atol=1e-4)
 

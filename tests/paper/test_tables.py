@@ -151,3 +151,56 @@ def test_latex_has_one_row_a_method_and_the_best_in_bold(complete, run, tmp_path
     rows = [line for line in lines if line.count("&") > 2]
     assert all(line.count("&") == len(columns) - 1 for line in rows)
     assert text.count("{") == text.count("}")
+
+
+# Protocols that lack some numbers
+
+
+LACKING = {"fid_label_free": None, "memorisation_gap": None, "precision": None, "recall": None}
+
+
+def published(run, experiment, method, fid, seed=None, scores=LACKING, **changed):
+    """A metrics file of a protocol that lacks some of the numbers, or has others."""
+    path = run.metrics(experiment, method, fid, seed, **changed)
+    content = json.loads(path.read_text())
+    for row in content["per_seed"]:
+        row.update(scores)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_missing_numbers_and_single_seeds_are_empty_cells(run, tmp_path):
+    paths = [
+        published(run, E, method, [distance])
+        for method, distance in (("handmade", 3.0), ("released", 2.0), ("adagen", 2.5))
+    ]
+    table = fid_table(paths)
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["method"]) == ["handmade", "released", "adagen"]
+    assert list(table["fid"]) == [3, 2, 2.5] and list(table["diff_handmade"])[1:] == [-1, -0.5]
+    empty = ["fid_se", "fid_label_free", "precision", "recall", "memorisation_gap"]
+    assert table[empty].isna().all(axis=None)
+    write_table(table, tmp_path / "fid.csv", tmp_path / "fid.tex")
+    header, *rows = (line.split(",") for line in (tmp_path / "fid.csv").read_text().splitlines())
+    assert all(dict(zip(header, row, strict=True))[key] == "" for row in rows for key in empty)
+    text = (tmp_path / "fid.tex").read_text()
+    (released,) = (line for line in text.splitlines() if "released" in line)
+    assert released.startswith(r"AdaGen, released & $\mathbf{2.000}$ & $-1.000$ & -- & -- & 9.00")
+    assert "nan" not in text
+
+
+def test_sfid_has_a_column_where_a_run_has_it(run, tmp_path):
+    scores = {**LACKING, "sfid": 4.5, "precision": 0.8, "recall": 0.6}
+    paths = [
+        published(run, E, "handmade", [3.0, 4.0], scores=scores),
+        published(run, "digits_dit_t4", "handmade", [3.0, 4.0]),
+    ]
+    table = fid_table(paths)
+    assert set(table.columns) - set(COLUMNS) == {"sfid"}
+    assert table["sfid"][0] == 4.5 and math.isnan(table["sfid"][1])
+    write_table(table, tmp_path / "fid.csv", tmp_path / "fid.tex")
+    assert "fid_label_free_se,sfid,inception_score" in (tmp_path / "fid.csv").read_text()
+    lines = (tmp_path / "fid.tex").read_text().splitlines()
+    rows = [line for line in lines if line.count("&") > 2]
+    assert len({row.count("&") for row in rows}) == 1 and "sFID" in rows[0]
+    assert " & 4.50 & " in rows[1] and " & -- & " in rows[2]

@@ -3,11 +3,18 @@
 stage=$1
 while [ $# -gt 0 ]; do
     case $1 in
-        --out | --png | --latex | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
+        --out)
+            if [ "$stage" = sample ]; then
+                mkdir -p "$2" && echo "$stage" > "$2/about.json"
+            else
+                mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"
+            fi
+            ;;
+        --png | --latex | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
         --out-dir) folder=$2 && mkdir -p "$folder" ;;
-        */samples/*.safetensors)
+        */samples/*)
             if [ "$stage" = evaluate ]; then
-                echo '{"fid": 1}' > "$folder/$(basename "$1" .safetensors).json"
+                echo '{"fid": 1}' > "$folder/$(basename "$1").json"
             fi
             ;;
     esac

@@ -26,32 +26,50 @@ def test_schema_is_that_of_the_code() -> None:
     assert schema() == {**generated, "$schema": schema()["$schema"]}, "run `make schema`"
 
 
-@pytest.mark.parametrize("name", ["smoke", "digits_full"])
-def test_configs_are_valid_over_the_default(name: str) -> None:
-    config = load_config([DEFAULT, ROOT / "config" / f"{name}.yaml"])
+@pytest.mark.parametrize("path", list(ROOT.glob("config/*.yaml")), ids=lambda path: path.stem)
+def test_every_config_is_valid_by_itself(path: Path) -> None:
+    config = load_config([path])
     jsonschema.validate(config.model_dump(mode="json"), schema())
-    assert config.name == name
+    assert config.name == path.stem or path == DEFAULT
 
 
 def test_smoke_covers_every_paradigm() -> None:
-    config = load_config([DEFAULT, ROOT / "config" / "smoke.yaml"])
+    config = load_config([ROOT / "config" / "smoke.yaml"])
     used = {config.generators[e.generator].paradigm for e in config.experiments.values()}
     assert used == {"maskgit", "var", "dit", "sit"}
+
+
+def seen_by_stages(checkout, plan: str) -> Config:
+    """The one configuration that all commands of a plan are given."""
+    (path,) = set(re.findall(r"--config (\.snakemake/\S+)", plan))
+    return load_config([checkout.folder / path])
 
 
 def test_stages_see_files_and_options_merged(checkout) -> None:
     dry_run = checkout.snakemake(
         "--dry-run", "--configfile", "config/smoke.yaml", "--config", "training={updates: 3}"
     )
-    (seen,) = set(re.findall(r"--config (\.snakemake/\S+)", dry_run.stdout))
-    config = load_config([checkout.folder / seen])
-    expected = load_config([DEFAULT, ROOT / "config" / "smoke.yaml"])
+    config = seen_by_stages(checkout, dry_run.stdout)
+    expected = load_config([ROOT / "config" / "smoke.yaml"])
     assert config.experiments["digits_sit_t4"].training.updates == 3
     assert config.sweep == expected.sweep
     assert (
         config.experiments["digits_var_t4"].handmade
         == expected.experiments["digits_var_t4"].handmade
     )
+
+
+def test_files_bring_what_they_extend_and_nothing_else(checkout) -> None:
+    """Later files lie over earlier ones; the default is at the bottom of neither of these."""
+    own = {"extends": "config/cifar10.yaml", "sweep": {"samples": 900}, "name": "mine"}
+    (checkout.folder / "own.yaml").write_text(yaml.safe_dump(own))
+    (checkout.folder / "above.yaml").write_text("sweep: {samples: 901}\n")
+    files = ("--configfile", "own.yaml", "above.yaml")
+    config = seen_by_stages(checkout, checkout.snakemake("--dry-run", *files).stdout)
+    expected = load_config([ROOT / "config" / "cifar10.yaml"])
+    assert config.experiments == expected.experiments
+    assert (config.name, config.sweep.samples) == ("mine", 901)
+    assert config.sweep.evaluations == expected.sweep.evaluations
 
 
 @pytest.mark.parametrize(
@@ -68,6 +86,15 @@ def test_mistake_is_told_before_anything_is_written(checkout, option: str, told:
     assert done.returncode != 0
     message = done.stderr.strip().splitlines()[-1]
     assert told in message and "config/config.yaml + --config" in message
+    assert "Traceback" not in done.stderr
+    assert checkout.files() - before <= set(checkout.folder.glob(".snakemake/log/*"))
+
+
+def test_unknown_asset_is_told_before_anything_is_written(checkout) -> None:
+    before = checkout.files()
+    policy = "experiments={digits_sit_t4: {released_policy: policy_st}}"
+    done = checkout.snakemake("--config", "methods=[released]", policy, check=False)
+    assert "Did you mean 'policy_sit'?" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert checkout.files() - before <= set(checkout.folder.glob(".snakemake/log/*"))
 

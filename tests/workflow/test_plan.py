@@ -36,6 +36,21 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
             {k: v for k, v in EVALUATED.items() if k[7:] not in ("samples", "schedule")},
         ),
         ("training={batch: 64}", {}),
+        ("evaluation={batch: 64, shard: 64}", {}),
+        ("device=auto", {}),
+        ("generators={sit: {decode_batch: 8}}", {}),
+        (
+            "generators={sit: {precision: bfloat16}}",
+            {
+                **EVALUATED,
+                "train": 2,
+                "sweep": 1,
+                "sample": 4,
+                "evaluate": 1,
+                "figure_training": 1,
+                "figure_sweep": 1,
+            },
+        ),
         (
             "experiments={digits_sit_t4: {training: {updates: 7}}}",
             {**EVALUATED, "evaluate": 1, "train": 2, "sample": 2, "figure_training": 1},

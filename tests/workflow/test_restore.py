@@ -1,6 +1,7 @@
 """DVC: nothing twice, and a run restored without recomputing it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,8 @@ def test_repro_and_restore(checkout, commit, tmp_path: Path) -> None:
 
 def test_plain_touch_recomputes_nothing(checkout, commit, tmp_path: Path) -> None:
     checkout.snakemake("all")
-    for sample in checkout.folder.rglob("samples/*.safetensors"):
-        sample.unlink()  # DVC doesn't keep them
+    for sample in checkout.folder.rglob("samples/*/"):
+        shutil.rmtree(sample)  # DVC doesn't keep them
     (checkout.folder / "resources" / "digits" / "reward.safetensors").touch()
     checkout.run("snakemake", "--touch")
     assert checkout.planned() == {}

@@ -2,7 +2,7 @@
 
 A stage is given the whole configuration as one file. Its `depends` parameter is the part of it
 that can change the stage's output: Snakemake re-runs a job when that part changes, and only then.
-Numbers that can't change a result (batch sizes of generation) stand in no part.
+Numbers that can't change a result (batch sizes of generation, the device) stand in no part.
 
 Snakemake exports OMP_NUM_THREADS and its kin from `threads`, so no command sets them.
 """
@@ -15,21 +15,33 @@ from pathlib import Path
 import yaml
 from snakemake.utils import validate
 
-from adagen.config import LEARNED, parse_config
+from adagen.assets import asset_path, catalogue, needed
+from adagen.config import LEARNED, METHODS, parse_config
+from adagen.config.loading import read_config
+from adagen.config.overlay import overlay
 from adagen.errors import AdagenError
 
 
 def check_config():
-    """The typed configuration, or an error of one paragraph before anything has run."""
-    # Snakemake lists the files given on the command line before the default they are laid over.
-    *above, default = map(str, workflow.configfiles)
-    options = ["--config"] if workflow.config_settings.config else []
+    """The typed configuration, or an error of one paragraph before anything has run.
+
+    Snakemake has merged the files in its own way; they are read again, for what they extend.
+    """
+    files = [Path(os.path.relpath(path)) for path in workflow.configfiles]
+    options = workflow.config_settings.config
+    source = " + ".join([*map(str, files), *(["--config"] if options else [])])
     try:
-        checked = parse_config(config, " + ".join([default, *above, *options]))
+        checked = parse_config(overlay(read_config(files), options), source)
+        for name in needed(checked):
+            asset_path(checked.assets, name)
     except AdagenError as error:
         raise SystemExit(str(error)) from None
+    content = checked.model_dump(mode="json")
     # The numbers that `--config` nests are text until they are parsed, hence the typed content.
-    validate(checked.model_dump(mode="json"), "../schemas/config.schema.json", set_default=False)
+    validate(content, "../schemas/config.schema.json", set_default=False)
+    # What the report shows.
+    config.clear()
+    config.update(content)
     return checked
 
 
@@ -52,20 +64,11 @@ def write_config():
 
 CONFIG = check_config()
 CONFIG_FILE = write_config()
-RUNS = [
-    run
-    for method in CONFIG.methods
-    for run in (
-        [f"{method}_seed{seed}" for seed in CONFIG.training_seeds]
-        if method in LEARNED
-        else [method]
-    )
-]
 
 
 def one_of(names):
-    """A regular expression for a wildcard that takes these values only."""
-    return "|".join(map(re.escape, names))
+    """A regular expression for a wildcard that takes these values only; without any, for none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def part(model, *without):
@@ -73,7 +76,131 @@ def part(model, *without):
     return model.model_dump(mode="json", exclude=set(without))
 
 
-# Files
+# Runs
+
+
+def runs_of(experiment, *methods):
+    """The runs of an experiment: one a method, and one a training seed where it is trained.
+
+    `released` is one of them only where the experiment names a released policy.
+    """
+    released = CONFIG.experiments[experiment].released_policy
+    return [
+        run
+        for method in CONFIG.methods
+        if method in methods and (released or method != "released")
+        for run in (
+            [f"{method}_seed{seed}" for seed in CONFIG.training_seeds]
+            if method in LEARNED
+            else [method]
+        )
+    ]
+
+
+def of_runs(pattern, *methods):
+    """The files `pattern` of every experiment and of its runs of these methods."""
+    return [
+        path
+        for experiment in CONFIG.experiments
+        for path in expand(pattern, experiment=experiment, run=runs_of(experiment, *methods))
+    ]
+
+
+RUNS = sorted({run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)})
+WITH_POLICY = [method for method in METHODS if method != "handmade"]
+WITH_RELEASED = [name for name, e in CONFIG.experiments.items() if e.released_policy]
+WITHOUT_RELEASED = [name for name, e in CONFIG.experiments.items() if not e.released_policy]
+# Experiments that have the same runs, by the ending of the rule that evaluates them.
+EVALUATED = {"_released": WITH_RELEASED, "": WITHOUT_RELEASED}
+EVALUATED = {suffix: experiments for suffix, experiments in EVALUATED.items() if experiments}
+
+
+def method_of(wildcards):
+    """The method of a run: `adagen` of `adagen_seed0`."""
+    return wildcards.run.split("_seed")[0]
+
+
+# Inputs
+
+ASSETS = {known.file: name for name, known in catalogue(CONFIG.assets).items()}
+
+
+def asset(name):
+    """A released file; its bytes are fixed by its hash, so its time means nothing."""
+    return ancient(str(asset_path(CONFIG.assets, name)))
+
+
+def images():
+    """The inventory of the images, for rules that read them; the digits need none."""
+    return [rules.dataset.output.inventory] if CONFIG.dataset.folder else []
+
+
+def dataset_sources(wildcards):
+    """The user's folders or zips. Where one isn't there (yet), the job says so, not the plan."""
+    sources = (CONFIG.dataset.folder, CONFIG.dataset.heldout_folder)
+    return [source for source in sources if source and Path(source).exists()]
+
+
+def pretrain_sources(wildcards):
+    weights = CONFIG.generators[wildcards.generator].weights
+    return [asset(weights.network), asset(weights.decoder)] if weights else images()
+
+
+# What is taken over instead of fitted or computed; empty where nothing is.
+INCEPTION = CONFIG.evaluation.inception.weights if CONFIG.evaluation.protocol != "embedded" else ""
+DINO = CONFIG.reward_features.weights if CONFIG.reward_features.kind == "dino" else ""
+STATISTICS = CONFIG.evaluation.reference
+
+
+def metric_sources(wildcards):
+    return [asset(INCEPTION)] if INCEPTION else images()
+
+
+def reward_sources(wildcards):
+    return [asset(DINO)] if DINO else images()
+
+
+def reference_sources(wildcards):
+    return [asset(STATISTICS)] if STATISTICS else images()
+
+
+def train_sources(wildcards):
+    """What the discriminator learns from."""
+    return images()
+
+
+def released_policy(wildcards):
+    return asset(CONFIG.experiments[wildcards.experiment].released_policy)
+
+
+def generator_file(wildcards):
+    name = CONFIG.experiments[wildcards.experiment].generator
+    return expand(rules.pretrain.output.generator, generator=name)
+
+
+POLICY = "<results>/{experiment}/policy/{run}.safetensors"
+SAMPLES = "<results>/{experiment}/samples/{run}"
+METRICS = "<results>/{experiment}/metrics/{run}.json"
+
+
+def policy_file(wildcards):
+    """The policy of a run; the hand-made schedule needs none."""
+    return expand(POLICY, **wildcards) if method_of(wildcards) in WITH_POLICY else []
+
+
+def policies_of(wildcards):
+    """All policies of an experiment."""
+    name = wildcards.experiment
+    return expand(POLICY, experiment=name, run=runs_of(name, *WITH_POLICY))
+
+
+def samples_of(wildcards):
+    """All samples of an experiment."""
+    name = wildcards.experiment
+    return expand(SAMPLES, experiment=name, run=runs_of(name, *METHODS))
+
+
+# Parameters
 
 
 def config_file(wildcards, output):
@@ -92,28 +219,8 @@ def resume_folder(wildcards, output):
     return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / Path(output[0]).with_suffix("")
 
 
-def generator_file(wildcards):
-    name = CONFIG.experiments[wildcards.experiment].generator
-    return expand(rules.pretrain.output.generator, generator=name)
-
-
-POLICY = "<results>/{experiment}/policy/{run}.safetensors"
-POLICY_RUNS = [run for run in RUNS if run != "handmade"]
-
-
-def policy_file(wildcards):
-    """The policy of a run; the hand-made schedule needs none."""
-    return expand(POLICY, **wildcards) if wildcards.run in POLICY_RUNS else []
-
-
-def policies_of(wildcards):
-    """All policies of an experiment."""
-    return expand(POLICY, experiment=wildcards.experiment, run=POLICY_RUNS)
-
-
-def method_of(wildcards):
-    """The method of a run: `adagen` of `adagen_seed0`."""
-    return wildcards.run.split("_seed")[0]
+def asset_name(wildcards):
+    return ASSETS[wildcards.file]
 
 
 def policy_option(wildcards, input):
@@ -127,53 +234,82 @@ def metrics_folder(wildcards, output):
 # What a stage depends on
 
 
-def pretrain_depends(wildcards):
+HOW_IT_RUNS = ("batch", "decode_batch", "precision")
+"""Keys of a generator that its file doesn't depend on."""
+
+
+def schedule_of(wildcards):
+    """What decides the images of an experiment, besides the files a stage is given."""
+    experiment = CONFIG.experiments[wildcards.experiment]
     return {
-        "dataset": part(CONFIG.dataset),
-        "generator": part(CONFIG.generators[wildcards.generator]),
+        "experiment": part(experiment, "training", "released_policy"),
+        # A generator's file is the same at every precision.
+        "precision": CONFIG.generators[experiment.generator].precision,
     }
 
 
-def train_depends(wildcards):
-    experiment = CONFIG.experiments[wildcards.experiment]
+def dataset_depends(wildcards):
+    return part(CONFIG.dataset, "flip")
+
+
+def pretrain_depends(wildcards):
+    generator = CONFIG.generators[wildcards.generator]
+    if generator.weights:
+        return {"generator": part(generator, "pretrain", *HOW_IT_RUNS)}
     return {
         "dataset": part(CONFIG.dataset),
-        "experiment": part(experiment, "training"),
-        "training": part(experiment.training, "batch"),
+        "generator": part(generator, *HOW_IT_RUNS),
+    }
+
+
+def metrics_depends(wildcards):
+    evaluation = CONFIG.evaluation
+    if INCEPTION:
+        return {"protocol": evaluation.protocol, "inception": part(evaluation.inception)}
+    return {"dataset": part(CONFIG.dataset), "networks": part(evaluation.networks)}
+
+
+def reward_depends(wildcards):
+    features = {"features": part(CONFIG.reward_features)}
+    return features if DINO else {"dataset": part(CONFIG.dataset), **features}
+
+
+def reference_depends(wildcards):
+    if STATISTICS:
+        return {"reference": STATISTICS, "dataset": CONFIG.dataset.name}
+    return {"dataset": part(CONFIG.dataset)}
+
+
+def train_depends(wildcards):
+    training = CONFIG.experiments[wildcards.experiment].training
+    return {
+        "dataset": part(CONFIG.dataset),
+        **schedule_of(wildcards),
+        "training": part(training, "batch"),
         "policy": part(CONFIG.policy),
     }
 
 
+def released_depends(wildcards):
+    return part(CONFIG.experiments[wildcards.experiment], "training")
+
+
 def sweep_depends(wildcards):
-    experiment = CONFIG.experiments[wildcards.experiment]
-    return {"experiment": part(experiment, "training"), "sweep": part(CONFIG.sweep)}
+    return {**schedule_of(wildcards), "sweep": part(CONFIG.sweep)}
 
 
 def sample_depends(wildcards):
-    experiment = CONFIG.experiments[wildcards.experiment]
+    evaluation = CONFIG.evaluation
     return {
-        "experiment": part(experiment, "training"),
-        "evaluation": part(CONFIG.evaluation, "batch", "neighbours", "networks"),
+        **schedule_of(wildcards),
+        "dataset": CONFIG.dataset.name,
+        # Decides the order of the classes.
+        "protocol": evaluation.protocol,
+        "samples": evaluation.samples,
+        "seeds": evaluation.seeds,
     }
 
 
-# Figures: the inputs of each kind. A kind of which the configuration has no run is left out.
-
-
-def of_runs(pattern, runs):
-    """The files `pattern` of every experiment of the configuration."""
-    return expand(pattern, experiment=CONFIG.experiments, run=runs)
-
-
-SAMPLES = "<results>/{experiment}/samples/{run}.safetensors"
-METRICS = "<results>/{experiment}/metrics/{run}.json"
-LEARNED_RUNS = [run for run in RUNS if "_seed" in run]
-SEARCHED_RUNS = [run for run in RUNS if run == "tuned"]
-FIGURES = {
-    "samples": of_runs(SAMPLES, RUNS),
-    "schedule": of_runs(SAMPLES, RUNS),
-    "fid": of_runs(METRICS, RUNS),
-    "training": of_runs("<results>/{experiment}/policy/{run}.jsonl", LEARNED_RUNS),
-    "sweep": of_runs("<results>/{experiment}/policy/{run}.csv", SEARCHED_RUNS),
-}
-FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
+def evaluate_depends(wildcards):
+    evaluation = CONFIG.evaluation
+    return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}

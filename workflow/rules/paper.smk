@@ -37,35 +37,38 @@ rule table:
 
 
 for figure, inputs in FIGURES.items():
+    which = f"{figure}_{{experiment}}" if figure in OF_EACH else figure
 
     rule:
         name:
             f"figure_{figure}"
         input:
-            results=inputs,
+            results=samples_of if figure in OF_EACH else inputs,
         output:
             pdf=report(
-                ensure(f"<results>/figures/{figure}.pdf", non_empty=True),
+                ensure(figure_file(figure, "pdf"), non_empty=True),
                 caption=f"../report/{figure}.rst",
                 category="Figures",
-                labels={"figure": figure, "format": "pdf"},
+                labels=figure_labels(figure, "pdf"),
             ),
             png=report(
-                ensure(f"<results>/figures/{figure}.png", non_empty=True),
+                ensure(figure_file(figure, "png"), non_empty=True),
                 caption=f"../report/{figure}.rst",
                 category="Figures",
-                labels={"figure": figure, "format": "png"},
+                labels=figure_labels(figure, "png"),
             ),
         log:
-            f"<logs>/figure/{figure}.log",
+            f"<logs>/figure/{which}.log",
         benchmark:
-            f"<benchmarks>/figure/{figure}.tsv"
+            f"<benchmarks>/figure/{which}.tsv"
+        # Before more samples are drawn: those that are there can then be deleted.
+        priority: 25
         conda:
             "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=memory("figure"),
+            runtime=minutes("figure"),
             gpu=0,
         params:
             config=config_file,

@@ -1,7 +1,10 @@
-# The frozen networks: generators, metric networks, features of the reward.
+# The frozen networks: generators, metric networks, features of the reward. Each is fitted to the
+# images, or taken over from a released file, as the configuration says.
 
 
 rule pretrain:
+    input:
+        sources=pretrain_sources,
     output:
         generator=ensure("<resources>/generators/{generator}.safetensors", non_empty=True),
     log:
@@ -11,11 +14,11 @@ rule pretrain:
     priority: 60
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("pretrain"),
+        runtime=minutes("pretrain"),
+        gpu=gpu_of_pretrain,
     params:
         config=config_file,
         depends=pretrain_depends,
@@ -27,6 +30,8 @@ rule pretrain:
 
 # They only measure: nothing here is shared with a generator or with the reward.
 rule metric_networks:
+    input:
+        sources=metric_sources,
     output:
         networks=ensure("<resources>/metrics.safetensors", non_empty=True),
     log:
@@ -36,14 +41,14 @@ rule metric_networks:
     priority: 50
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("networks"),
+        runtime=minutes("networks"),
+        gpu=0 if INCEPTION else GPU,
     params:
         config=config_file,
-        depends={"dataset": part(CONFIG.dataset), "networks": part(CONFIG.evaluation.networks)},
+        depends=metrics_depends,
         checkpoint=resume_folder,
     shell:
         "adagen pretrain metrics --config {params.config:q}"
@@ -51,6 +56,8 @@ rule metric_networks:
 
 
 rule reward_features:
+    input:
+        sources=reward_sources,
     output:
         features=ensure("<resources>/reward.safetensors", non_empty=True),
     log:
@@ -60,14 +67,14 @@ rule reward_features:
     priority: 50
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("networks"),
+        runtime=minutes("networks"),
+        gpu=0 if DINO else GPU,
     params:
         config=config_file,
-        depends={"dataset": part(CONFIG.dataset), "features": part(CONFIG.reward_features)},
+        depends=reward_depends,
         checkpoint=resume_folder,
     shell:
         "adagen pretrain reward --config {params.config:q}"

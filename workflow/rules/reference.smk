@@ -1,9 +1,10 @@
-# Statistics of the train and the held-out images in every feature space.
+# Statistics of real images: computed from the data set, or released ones taken over.
 
 
 rule reference:
     input:
         networks=rules.metric_networks.output.networks,
+        sources=reference_sources,
     output:
         statistics=ensure("<resources>/reference.safetensors", non_empty=True),
     log:
@@ -13,14 +14,14 @@ rule reference:
     priority: 50
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("reference"),
+        runtime=minutes("reference"),
+        gpu=GPU,
     params:
         config=config_file,
-        depends={"dataset": part(CONFIG.dataset)},
+        depends=reference_depends,
     shell:
         "adagen reference --config {params.config:q} --networks {input.networks:q}"
         " --out {output.statistics:q} 2>&1 | tee {log:q}"
@@ -30,6 +31,6 @@ rule pretrained:
     input:
         expand(rules.pretrain.output.generator, generator=CONFIG.generators),
         rules.metric_networks.output.networks,
-        rules.reward_features.output.features,
+        rules.reward_features.output.features if set(CONFIG.methods) & set(LEARNED) else [],
         rules.reference.output.statistics,
     localrule: True

@@ -6,10 +6,9 @@ rule sample:
         generator=generator_file,
         policy=policy_file,
     output:
-        # temp() for paper scale; profiles/default keeps the embedded data's, which are small.
-        # No ensure(): `snakemake --touch` after `dvc pull` would stop at the missing file. A stage
-        # writes its outputs whole or not at all, and evaluate refuses a damaged one.
-        samples=temp("<results>/{experiment}/samples/{run}.safetensors"),
+        # A folder of shards. A stage writes its outputs whole or not at all, and evaluate refuses
+        # a damaged one.
+        samples=kept_if_small(directory("<results>/{experiment}/samples/{run}")),
     log:
         "<logs>/sample/{experiment}/{run}.log",
     benchmark:
@@ -17,17 +16,18 @@ rule sample:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("sample"),
+        runtime=minutes("sample"),
+        gpu=GPU,
     params:
         config=config_file,
         depends=sample_depends,
         method=method_of,
+        checkpoint=resume_folder,
         policy=policy_option,
     shell:
         "adagen sample --config {params.config:q} --experiment {wildcards.experiment:q}"
         " --generator {input.generator:q} {params.policy:q} --method {params.method:q}"
-        " --out {output.samples:q} 2>&1 | tee {log:q}"
+        " --out {output.samples:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"

@@ -16,11 +16,11 @@ rule sweep:
     priority: 30
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=2000,
-        runtime=120,
-        gpu=0,
+        mem_mb=memory("sweep"),
+        runtime=minutes("sweep"),
+        gpu=GPU,
     params:
         config=config_file,
         depends=sweep_depends,

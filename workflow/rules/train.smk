@@ -1,4 +1,5 @@
-# A learned policy: AdaGen (features and step), or the learned static table (step only).
+# Policies: AdaGen (features and step) and the learned static table (step only) are trained; the
+# authors' policy is taken over.
 
 
 # The longest jobs after pretraining, so they start as soon as they can.
@@ -8,6 +9,7 @@ rule train:
         features=rules.reward_features.output.features,
         networks=rules.metric_networks.output.networks,
         reference=rules.reference.output.statistics,
+        sources=train_sources,
     output:
         policy=ensure(
             "<results>/{experiment}/policy/{method}_seed{seed}.safetensors", non_empty=True
@@ -20,11 +22,11 @@ rule train:
     priority: 40
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: CORES
     resources:
-        mem_mb=3000,
-        runtime=120,
-        gpu=0,
+        mem_mb=memory("train"),
+        runtime=minutes("train"),
+        gpu=GPU,
     params:
         config=config_file,
         depends=train_depends,
@@ -36,3 +38,31 @@ rule train:
         " --networks {input.networks:q} --reference {input.reference:q}"
         " --out {output.policy:q} --log {output.history:q}"
         " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
+
+
+rule released:
+    input:
+        generator=generator_file,
+        sources=released_policy,
+    output:
+        policy=ensure("<results>/{experiment}/policy/released.safetensors", non_empty=True),
+    log:
+        "<logs>/released/{experiment}.log",
+    benchmark:
+        "<benchmarks>/released/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=one_of(WITH_RELEASED),
+    priority: 40
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("pretrain"),
+        runtime=30,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=released_depends,
+    shell:
+        "adagen adopt --config {params.config:q} --experiment {wildcards.experiment:q}"
+        " --generator {input.generator:q} --out {output.policy:q} 2>&1 | tee {log:q}"

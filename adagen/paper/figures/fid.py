@@ -1,5 +1,6 @@
-"""Fréchet distance per method with error bars, in both feature spaces."""
+"""Fréchet distance per method with error bars, in every feature space that the runs have."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ OPEN_DOT: dict[str, Any] = {
 
 @themed
 def fid_figure(metrics: Sequence[Path]) -> Figure:
-    """A row of two panels an experiment: the distance of every method, primary and label-free.
+    """A row of panels an experiment: the distance of every method, primary and label-free.
 
-    A dot is the mean over sampling seeds with its 95 % Student interval. Of a method with several
+    Protocols without a label-free distance have one panel. A dot is the mean over sampling seeds
+    with its 95 % Student interval, which a single seed doesn't have. Of a method with several
     training seeds, the small open dots below are the seeds; dot and interval are over them.
     Distances are compared within a panel only: each has its own scale, which need not begin at 0.
 
@@ -42,9 +44,10 @@ def fid_figure(metrics: Sequence[Path]) -> Figure:
     seeds = len(read_metrics(metrics[0]).seeds)
     experiments = list(table["experiment"].unique())
     figure = new_figure(0.6 + 1.05 * len(experiments))
-    grid = figure.add_gridspec(len(experiments), len(SPACES))
+    spaces = {space: name for space, name in SPACES.items() if table[space].notna().any()}
+    grid = figure.add_gridspec(len(experiments), len(spaces))
     for row, experiment in enumerate(experiments):
-        for column, (space, name) in enumerate(SPACES.items()):
+        for column, (space, name) in enumerate(spaces.items()):
             axes = figure.add_subplot(grid[row, column])
             _draw_methods(axes, table[table["experiment"] == experiment], space, seeds)
             axes.set_title(experiment if column == 0 else "")
@@ -69,7 +72,7 @@ def _draw_methods(axes: Axes, table: pd.DataFrame, space: str, seeds: int) -> No
         axes.errorbar(
             row[space],
             height,
-            xerr=interval,
+            xerr=None if math.isnan(interval) else interval,
             color=colour,
             marker=marker,
             markersize=3.5,
@@ -80,13 +83,19 @@ def _draw_methods(axes: Axes, table: pd.DataFrame, space: str, seeds: int) -> No
 
 
 def half_width(error: float, count: int) -> float:
-    """Half of the 95 % Student interval of a mean of `count` values with this standard error."""
+    """Half of the 95 % Student interval of a mean of `count` values with this standard error.
+
+    NaN where the error is: a single value has no interval.
+    """
     return float(stats.t.ppf(0.975, count - 1)) * error
 
 
 def _legend(figure: Figure, seeds: int, several: bool) -> None:
     over = f"{seeds} sampling seeds" + (", or over training seeds where these are drawn" * several)
-    handles = [key_line(f"mean and 95 % interval over {over}", color="0.3", marker="o")]
+    told = f"mean and 95 % interval over {over}" if seeds > 1 else "one sampling seed"
+    if seeds == 1 and several:
+        told += "; or mean and 95 % interval over training seeds where these are drawn"
+    handles = [key_line(told, color="0.3", marker="o")]
     if several:
         handles.append(key_line("one training seed", color="0.3", marker="o", **OPEN_DOT))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)

@@ -26,10 +26,10 @@ def samples_figure(samples: Sequence[Path]) -> Figure:
     several training seeds the lowest one is shown.
 
     Args:
-        samples: samples files.
+        samples: folders of samples.
 
     Raises:
-        AdagenError: a file is not a samples file, or two files of an experiment hold images of
+        AdagenError: a folder doesn't hold samples, or two of an experiment hold images of
             different size or label their samples differently.
     """
     experiments = by_experiment(read_samples(path) for path in samples)
@@ -52,9 +52,10 @@ def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:
     """The run with the lowest training seed of each method, after a check that columns match."""
     first: dict[str, SampleRun] = {}
     for run in sorted(runs, key=row_order):
-        if run.images.shape != runs[0].images.shape or not run.labels.equal(runs[0].labels):
+        one, other = runs[0].samples, run.samples
+        if one.image_shape != other.image_shape or not one.labels.equal(other.labels):
             raise AdagenError(
-                f"{runs[0].source} and {run.source} don't hold the same samples (images of the "
+                f"{one.folder} and {other.folder} don't hold the same samples (images of the "
                 "same size, with the same labels). Sample both with the same config."
             )
         first.setdefault(run.method, run)
@@ -63,10 +64,10 @@ def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:
 
 def _draw_block(axes: Axes, runs: Sequence[SampleRun]) -> None:
     """A mosaic of images as one picture; tick labels name its rows and columns."""
-    classes, picks = _columns(runs[0].labels)
-    height, width = runs[0].images.shape[2:]
+    classes, picks = _columns(runs[0].samples.labels)
+    _, height, width = runs[0].samples.image_shape
     gap = max(1, width // 16)
-    rows = [_strip(run.images[picks], gap) for run in runs]
+    rows = [_strip(run.images(picks), gap) for run in runs]
     axes.imshow(np.concatenate(rows), interpolation="nearest")
     axes.set_xticks(
         [width / 2 + i * (width + gap) - 0.5 for i in range(len(picks))], [str(c) for c in classes]

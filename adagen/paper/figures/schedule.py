@@ -47,10 +47,10 @@ def schedule_figure(samples: Sequence[Path]) -> Figure:
     training seeds of a method are several lines. Values without effect are not drawn.
 
     Args:
-        samples: samples files.
+        samples: folders of samples.
 
     Raises:
-        AdagenError: a file is not a samples file.
+        AdagenError: a folder doesn't hold samples.
     """
     experiments = by_experiment(read_samples(path) for path in samples)
     actions = {name: len(runs[0].action_names) for name, runs in experiments.items()}
@@ -86,7 +86,7 @@ def _places(actions: dict[str, int]) -> dict[str, tuple[int, int]]:
 
 def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
     first = runs[0]
-    steps = np.arange(len(first.handmade))
+    steps = np.arange(len(first.samples.handmade))
     unused = WITHOUT_EFFECT.get((first.paradigm, first.action_names[k]))
     shown = np.ones(len(steps), dtype=bool)
     if unused is not None:
@@ -96,9 +96,9 @@ def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
         "marker": MARKERS["handmade"],
         "linestyle": "--",
     }
-    axes.plot(steps[shown], first.handmade[shown, k].numpy(), **style, zorder=3)
+    axes.plot(steps[shown], first.samples.handmade[shown, k].numpy(), **style, zorder=3)
     for run in (run for run in runs if run.method != "handmade"):
-        values = run.actions[shown, :, k].double().numpy()
+        values = run.samples.actions[shown, :, k].double().numpy()
         low, high = np.quantile(values, BAND, axis=1)
         # Training seeds of one method share its ink.
         share = 1 / sum(run.method == other.method for other in runs)

@@ -20,8 +20,14 @@ from adagen.paper.names import METHOD_NAMES
 WIDTH = 6.9
 
 # From seaborn's "colorblind" palette, and grey for what nobody had to learn.
-COLOURS = {"handmade": "#767676", "tuned": "#de8f05", "static": "#029e73", "adagen": "#0173b2"}
-MARKERS = {"handmade": "s", "tuned": "D", "static": "^", "adagen": "o"}
+COLOURS = {
+    "handmade": "#767676",
+    "tuned": "#de8f05",
+    "static": "#029e73",
+    "released": "#cc78bc",
+    "adagen": "#0173b2",
+}
+MARKERS = {"handmade": "s", "tuned": "D", "static": "^", "released": "v", "adagen": "o"}
 
 THEME = {
     **sns.axes_style("whitegrid"),

@@ -1,0 +1,68 @@
+"""From files to the meter of a configuration."""
+
+import pytest
+import torch
+
+from adagen.config import Dataset, Inception
+from adagen.errors import AdagenError
+from adagen.evaluation.embedded import EmbeddedMeter
+from adagen.evaluation.inception import InceptionMeter, InceptionNetwork, adopt
+from adagen.evaluation.making import computed_reference, released_reference
+from adagen.evaluation.meters import load_meter
+from adagen.files import file_hash
+
+CPU = torch.device("cpu")
+
+
+def test_the_embedded_meter(measuring):
+    files = measuring.networks_file, measuring.reference_file
+    meter = load_meter(measuring.settings, Dataset(), *files, CPU)
+    assert isinstance(meter, EmbeddedMeter) and meter.protocol == measuring.reference.protocol
+    assert meter.count == 1437
+    assert meter.hashes == {"networks": file_hash(files[0]), "reference": file_hash(files[1])}
+    images = measuring.split.heldout.images[:100]
+    assert meter.measure([images]) == measuring.meter.measure([images])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, inception_weights, settings_of, measuring):
+    """A whole, narrow Inception for `authors`, and a reference of digits."""
+    folder = tmp_path_factory.mktemp("meter")
+    networks, reference = folder / "metrics.safetensors", folder / "reference.safetensors"
+    torch.save(inception_weights, folder / "inception.pth")
+    adopt(folder / "inception.pth", Inception(shrink=16), "authors", networks)
+    network = InceptionNetwork.load(networks, settings_of("authors"), CPU)
+    part = measuring.split.heldout
+    made = computed_reference(network, type(measuring.split)(part, part, 10, Dataset(), (), "f"))
+    made.save(reference)
+    return networks, reference
+
+
+def test_the_meter_of_a_released_network(files, settings_of, measuring):
+    meter = load_meter(settings_of("authors"), Dataset(), *files, CPU)
+    assert isinstance(meter, InceptionMeter) and meter.count == 360
+    assert meter.protocol.startswith("digits-authors-inception.")
+    assert meter.hashes == {"networks": file_hash(files[0]), "reference": file_hash(files[1])}
+    images = measuring.split.train.images[:140]
+    measured = meter.measure(images.split(50))
+    # Other digits are near, in a space of random features too.
+    assert 0 < measured["fid"] < meter.distance([1 - images])[0] / 2
+    assert measured["inception_score"] > 1 and 0 <= measured["precision"] <= 1
+
+
+def test_files_of_another_protocol_are_refused(files, settings_of, measuring):
+    networks, reference = files
+    with pytest.raises(AdagenError, match="protocol: authors, but the config says adm"):
+        load_meter(settings_of("adm"), Dataset(), networks, reference, CPU)
+    with pytest.raises(AdagenError, match="`embedded`"):
+        load_meter(settings_of("authors"), Dataset(), networks, measuring.reference_file, CPU)
+    embedded = measuring.settings
+    with pytest.raises(AdagenError, match="protocol 'authors'"):
+        load_meter(embedded, Dataset(), networks, reference, CPU)
+    with pytest.raises(AdagenError, match="reference of protocol 'authors'"):
+        load_meter(embedded, Dataset(), measuring.networks_file, reference, CPU)
+
+
+def test_a_missing_asset(tmp_path, small):
+    with pytest.raises(AdagenError, match=r"gone\.npz does not exist; .*adagen fetch"):
+        released_reference(small("adm"), Dataset(), tmp_path / "gone.npz")
