@@ -3,22 +3,7 @@
 import torch
 
 from adagen.networks.autoencoder import Attention
-from adagen.networks.autoencoder_kl import LATENT_SCALE, AutoencoderKL
-
-
-def test_golden_autoencoder(golden, recipe, fill) -> None:
-    """Decoder and encoder of the released code."""
-    expected, meta = golden("ae_kl")
-    size = meta["ctor"]
-    assert meta["scale_factor"] == LATENT_SCALE
-    network = AutoencoderKL(size["z_channels"], size["ch"], size["ch_mult"])
-    fill(network, meta["recipe"])
-    latents = recipe.normal("kl_z", 11, (1, 4, 16, 16))
-    image = torch.from_numpy(recipe.u("kl_img", 11, (1, 3, 64, 64))).float()
-    with torch.no_grad():
-        assert (network.unclamped(latents) - expected["decoded"]).abs().max() < 2e-5
-        assert (network.decode(latents) - expected["decoded_unit"]).abs().max() < 2e-5
-        assert (network.moments(image) - expected["moments"]).abs().max() < 2e-5
+from adagen.networks.autoencoder_kl import AutoencoderKL
 
 
 def test_sizes_and_range() -> None:
