@@ -216,7 +216,8 @@ def resume_folder(wildcards, output):
     """Where a stage keeps its resumable state: apart from its outputs, which Snakemake deletes
     when a job is interrupted, and for this configuration alone.
     """
-    return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / Path(output[0]).with_suffix("")
+    own = Path(output[0]).with_suffix("").as_posix().lstrip("/")
+    return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / own
 
 
 def asset_name(wildcards):
