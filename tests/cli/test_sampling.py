@@ -10,19 +10,30 @@ import pytest
 import torch
 import yaml
 
+from adagen.config.overlay import overlay
 from adagen.files import load_tensors
 from adagen.samples import Samples
 
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors"
 
 
+AUTHORS = {"protocol": "authors", "inception": {"shrink": 16}, "samples": 140}
+
+
 def reconfigure(**evaluation: object) -> None:
     """Change `evaluation` in the config of this folder."""
+    lay_over(evaluation=evaluation)
+
+
+def lay_over(**sections: object) -> None:
+    """Change sections in the config of this folder."""
     path = Path("config.yaml")
-    config = yaml.safe_load(path.read_text())
-    path.write_text(
-        yaml.safe_dump({**config, "evaluation": {**config["evaluation"], **evaluation}})
-    )
+    path.write_text(yaml.safe_dump(overlay(yaml.safe_load(path.read_text()), sections)))
+
+
+def enough_for_inception() -> None:
+    """More images than the 128 features of the smallest Inception, wherever they are counted."""
+    lay_over(sweep={"samples": 140}, training={"validate_samples": 140})
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -97,9 +108,10 @@ def test_the_state_of_a_killed_run_is_nobody_elses(ready):
         ({"shard": 10}, "Evaluation.shard is 20 there and 10 here"),
         ({"samples": 60}, "Evaluation.samples is 40 there and 60 here"),
         ({"seeds": [0, 2]}, "Evaluation.seeds is [0, 1] there and [0, 2] here"),
-        ({"protocol": "authors", "inception": {"shrink": 64}}, "Evaluation.protocol"),
+        (AUTHORS, "Evaluation.protocol"),
     ):
         config = Path("config.yaml").read_text()
+        enough_for_inception()
         reconfigure(**change)
         message = ready.mistake(resumed)
         assert "resume holds the resumable state of something else" in message and told in message
@@ -108,7 +120,7 @@ def test_the_state_of_a_killed_run_is_nobody_elses(ready):
     assert "run is 'flow_t2 handmade' there and 'flow_t4 handmade' here" in message
 
     # What changes no image may change: the way out of a batch that doesn't fit in memory.
-    reconfigure(batch=5, neighbours=2)
+    lay_over(generators={"flow": {"batch": 5}}, evaluation={"neighbours": 2})
     ready(resumed)
     assert_close(Path("samples/handmade"), Path("whole"))
     ready(resumed)  # and samples make way for samples
@@ -124,9 +136,10 @@ def assert_close(one: Path, other: Path) -> None:
 
 
 def test_class_after_class_for_the_protocol_of_the_authors(ready):
-    reconfigure(protocol="authors", inception={"shrink": 64})
+    enough_for_inception()
+    reconfigure(**AUTHORS)
     ready(f"{SAMPLE} --out samples")
-    assert Samples.open(Path("samples")).labels.tolist() == sorted([*range(10)] * 4)
-    reconfigure(samples=44)
+    assert Samples.open(Path("samples")).labels.tolist() == sorted([*range(10)] * 14)
+    reconfigure(samples=144)
     message = ready.mistake(f"{SAMPLE} --out other")
-    assert "'evaluation.samples' is 44" in message and "multiple of 10, 40 for example" in message
+    assert "'evaluation.samples' is 144" in message and "multiple of 10, 140 for example" in message

@@ -99,6 +99,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("paper_scale")
 def test_tiny_run_ends_in_a_table(tiny) -> None:
     with (tiny.folder / "results/tiny/tables/fid.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -112,12 +113,14 @@ def test_tiny_run_ends_in_a_table(tiny) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("paper_scale")
 def test_tiny_run_deletes_its_samples_and_is_finished(tiny) -> None:
     assert not list(tiny.folder.glob("results/tiny/*/samples/*"))
     assert tiny.planned("--configfile", "tiny.yaml") == {}
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("paper_scale")
 def test_assets_are_neither_fetched_again_nor_a_reason_to_start_over(tiny) -> None:
     assets = list((tiny.folder / "resources/assets").glob("*.pt*"))
     assert assets
