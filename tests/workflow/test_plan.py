@@ -36,9 +36,9 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
             {k: v for k, v in EVALUATED.items() if k[7:] not in ("samples", "schedule")},
         ),
         ("training={batch: 64}", {}),
-        ("evaluation={batch: 64, shard: 64}", {}),
+        ("evaluation={shard: 64}", {}),
         ("device=auto", {}),
-        ("generators={sit: {decode_batch: 8}}", {}),
+        ("generators={sit: {batch: 64, decode_batch: 8}}", {}),
         (
             "generators={sit: {precision: bfloat16}}",
             {
