@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 
 from adagen.config.overlay import overlay
 
@@ -62,3 +62,14 @@ class Fit(Model):
     """Decay of the averaged (EMA) weights, which are the ones kept."""
     seed: int = 0
     """Seed of batches, noise and initial weights."""
+
+
+def by_kind(default: str) -> Discriminator:
+    """Chooses one of several models by the key `kind` of a section, `default` where it has none."""
+
+    def kind_of(data: Any) -> str:
+        if isinstance(data, Mapping):
+            return str(data.get("kind", default))
+        return str(getattr(data, "kind", default))
+
+    return Discriminator(kind_of)

@@ -1,12 +1,10 @@
 """Experiments: how a generator is scheduled, trained, searched and measured."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator as Chooser
 from pydantic import Field, Tag, model_validator
 
-from adagen.config.base import Fit, Fraction, Model, Positive
+from adagen.config.base import Fit, Fraction, Model, Positive, by_kind
 from adagen.config.generators import Transformer
 
 
@@ -189,16 +187,9 @@ class DinoFeatures(Model):
         return self
 
 
-def _kind_of(data: Any) -> str:
-    """Which network a section describes; a masked autoencoder where it doesn't say."""
-    if isinstance(data, Mapping):
-        return str(data.get("kind", "masked_autoencoder"))
-    return str(getattr(data, "kind", "masked_autoencoder"))
-
-
 AnyRewardFeatures = Annotated[
     Annotated[RewardFeatures, Tag("masked_autoencoder")] | Annotated[DinoFeatures, Tag("dino")],
-    Chooser(_kind_of),
+    by_kind("masked_autoencoder"),
 ]
 
 

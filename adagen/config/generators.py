@@ -1,11 +1,10 @@
 """The data set and the frozen generators."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 
-from adagen.config.base import Fit, Fraction, Model, Positive, Precision
+from adagen.config.base import Fit, Fraction, Model, Positive, Precision, by_kind
 
 
 class Dataset(Model):
@@ -106,16 +105,9 @@ class VqganTokeniser(Model):
     """Number of codes."""
 
 
-def _kind_of(data: Any) -> str:
-    """Which tokeniser a section describes; patches where it doesn't say."""
-    if isinstance(data, Mapping):
-        return str(data.get("kind", "patches"))
-    return str(getattr(data, "kind", "patches"))
-
-
 Tokeniser = Annotated[
     Annotated[PatchTokeniser, Tag("patches")] | Annotated[VqganTokeniser, Tag("vqgan")],
-    Discriminator(_kind_of),
+    by_kind("patches"),
 ]
 
 
