@@ -19,6 +19,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+diagnoses = typer.Typer(
+    help="Look into a part before GPU hours are spent on it.", no_args_is_help=True
+)
+app.add_typer(diagnoses, name="diagnose")
 
 Configs = Annotated[
     list[Path],
@@ -175,6 +179,29 @@ def sample(
 
 
 @app.command()
+def schedule(
+    config: Configs,
+    experiment: ExperimentName,
+    method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
+    generator: GeneratorFile,
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Figure to draw, .pdf or .png, one panel an action.")
+    ] = None,
+) -> None:
+    """Show what a policy does: each action by step, over samples and by class."""
+    settings = load_config(config)
+    from adagen.stages import schedule as showing
+
+    showing.schedule(settings, experiment, method, generator, policy, samples, seed, out, figure)
+
+
+@app.command()
 def evaluate(
     samples: Annotated[list[Path], typer.Argument(help="Folders written by `adagen sample`.")],
     config: Configs,
@@ -207,6 +234,53 @@ def measure(
     evaluation.measure(settings, networks, reference, source, out)
 
 
+@diagnoses.command("reward")
+def diagnose_reward(
+    config: Configs,
+    experiment: ExperimentName,
+    generator: GeneratorFile,
+    features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(help="Policy file that is a rung too, named after it; repeat for more."),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of a rung; without it those of a validation."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the discriminator.")] = 1000,
+    shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
+) -> None:
+    """Compare mean reward with distance on a ladder of known schedules (docs/training.md).
+
+    The ladder is the hand-made schedule, the same with one action shifted up or down at all
+    steps, and any policy files.
+    """
+    settings = load_config(config)
+    from adagen.stages import diagnosis
+
+    diagnosis.diagnose_reward(
+        settings,
+        experiment,
+        generator,
+        features,
+        networks,
+        reference,
+        policy or [],
+        samples,
+        steps,
+        shift,
+        seed,
+        out,
+        figure,
+    )
+
+
 @app.command()
 def table(
     metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
@@ -224,7 +298,8 @@ def table(
 @app.command()
 def figure(
     kind: Annotated[
-        str, typer.Argument(help="`samples`, `schedule`, `training`, `fid` or `sweep`.")
+        str,
+        typer.Argument(help="`samples`, `schedule`, `training`, `fid`, `sweep` or `reward`."),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
     config: Configs,

@@ -91,7 +91,7 @@ Before anything runs:
 - A generator has `weights` together with a tokeniser of kind `vqgan` (`maskgit`) or with `latent`
   (`dit`, `sit`), or none of them. The `scales` of `var` grow.
 - `training.trajectories` is a multiple of `training.group`, which is 2 at least for the baseline
-  `group`; both of `training.sigma` are above 0.
+  `group`; both of `training.sigma` are above 0, and `training.trackers` are all different.
 - With `reward_features` of kind `dino`, `training.trajectories` and `training.discriminator.batch`
   are multiples of 8, the images that its discriminator normalises together.
 - `evaluation.seeds` and `training_seeds` are at least one number, none twice.

@@ -11,6 +11,7 @@ input for the backward pass.
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,21 +21,22 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from adagen import ppo
+from adagen import monitoring, ppo
 from adagen.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Training
 from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import torch_generator
-from adagen.policies import Policy
+from adagen.policies import ConstantTable, Policy
 from adagen.progress import progress
+from adagen.records import NOT_VALIDATED, Record, Validation, action_statistics, judgement
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.pools import Pool
+from adagen.tracking import Tell, Track, untracked
 from adagen.trajectories import Trajectories, collect
 
-Record = dict[str, Any]
-Validate = Callable[[Policy], tuple[float, float | None]]
+Validate = Callable[[Policy], Validation]
 
 PART = 2**28
 """Numbers of features that policy and value network see at once in training: 1 GiB."""
@@ -88,36 +90,57 @@ class PolicyTraining:
         self.records: list[Record] = []
         self.kept: dict[str, Any] = {"distance": math.inf}
 
-    def run(self, name: str, validate: Validate, checkpoint: Path | None) -> list[Record]:
+    def run(
+        self,
+        name: str,
+        validate: Validate,
+        checkpoint: Path | None,
+        track: Track = untracked,
+    ) -> list[Record]:
         """Train to the end, from `checkpoint` where there is one; returns the training log.
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
         distance: a discriminator that is fooled late must not cost what was learnt before.
 
         Raises:
-            AdagenError: a reward, loss or image is not finite.
+            AdagenError: a reward, loss or image is not finite, or a tracker can't be started.
         """
-        if checkpoint is not None and (state := load_checkpoint(checkpoint, name, self.settings)):
+        state = load_checkpoint(checkpoint, name, self.settings) if checkpoint else None
+        if state:
             self.load_state_dict(state)
-        else:
-            self.warm_up()
+        with track(len(self.records)) as tell:
+            if not state:
+                self.warm_up()
+            self._updates(name, validate, checkpoint, tell)
+        self.average.module.load_state_dict(self.kept["actor"])
+        self.critic.load_state_dict(self.kept["critic"])
+        return self.records
+
+    def _updates(self, name: str, validate: Validate, checkpoint: Path | None, tell: Tell) -> None:
+        """The updates that are left, each with its record, warnings and checkpoint."""
         start, total = len(self.records), self.settings.updates
         bar = progress(range(start, total), name, total, start)
         for update in bar:
             record = self.update(update)
             last = update + 1 == total
             if (update + 1) % self.settings.validate_every == 0 or last:
-                record["validation_fid"], record["validation_fid_label_free"] = validate(
-                    self.average.module
-                )
+                record |= validate(self.average.module).record()
                 self._keep(record["validation_fid"])
             self.records.append(record)
+            for sentence in self._warn():
+                bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
+            tell(record)
             if checkpoint is not None:
                 save_checkpoint(checkpoint, name, self.settings, self.state_dict())
-        self.average.module.load_state_dict(self.kept["actor"])
-        self.critic.load_state_dict(self.kept["critic"])
-        return self.records
+
+    def _warn(self) -> list[str]:
+        """Put into the last record what is wrong; returns what was not wrong one record before."""
+        *before, last = self.records
+        adaptive = not isinstance(self.actor, ConstantTable)
+        last["warnings"] = monitoring.warnings(self.records, self.settings.updates, adaptive)
+        known = before[-1]["warnings"] if before else {}
+        return [text for name, text in last["warnings"].items() if name not in known]
 
     def warm_up(self) -> None:
         """Teach the discriminator the hand-made schedule before it pays anyone."""
@@ -143,14 +166,14 @@ class PolicyTraining:
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std()),
             "within_share": ppo.within_group_share(rewards, settings.group),
-            "accuracy_real": self._accuracy(self.real, "real", n),
-            "accuracy_heldout": self._accuracy(self.heldout, "heldout", n),
-            "accuracy_fake": float((logits < 0).float().mean()),
+            **judgement("real", self._judge(self.real, "real", n), 1),
+            **judgement("heldout", self._judge(self.heldout, "heldout", n), 1),
+            **judgement("fake", logits, -1),
             **diagnostics,
             "loss_discriminator": self._learn_reward(fake, settings.discriminator.steps, n),
-            **self._action_statistics(trajectories),
-            "validation_fid": None,
-            "validation_fid_label_free": None,
+            **action_statistics(self.generator.actions, trajectories, self.sigma(n)),
+            **NOT_VALIDATED,
+            "warnings": {},
             "seconds": time.perf_counter() - began,
         }
         return record
@@ -278,18 +301,11 @@ class PolicyTraining:
             )
         return loss
 
-    def _accuracy(self, pool: Pool, name: str, n: int) -> float:
-        """Share of real images that the discriminator takes for real."""
+    def _judge(self, pool: Pool, name: str, n: int) -> torch.Tensor:
+        """(n,) logits of real images that a pool is judged by."""
         source = ("accuracy", name, self.seed, n)
         rows = pool.probe(self.settings.discriminator.batch, torch_generator(*source))
-        return float((self.reward.judge(pool, rows, *source) > 0).float().mean())
-
-    def _action_statistics(self, trajectories: Trajectories) -> Record:
-        names, actions = self.generator.actions.names, trajectories.actions
-        return {
-            "action_mean": dict(zip(names, actions.mean((0, 1)).tolist(), strict=True)),
-            "action_spread": dict(zip(names, actions.std(1).mean(0).tolist(), strict=True)),
-        }
+        return self.reward.judge(pool, rows, *source)
 
     def _when(self, n: int) -> str:
         """Update n in words, counted as in the training log."""

@@ -144,7 +144,9 @@ def test_commands_exist(page: Path) -> None:
         if words[:1] == ["make"]:
             assert words[1] in make, line
         if words[:1] == ["adagen"]:
-            known = {option for p in stages[words[1]].params for option in p.opts}
+            command = stages[words[1]]
+            command = getattr(command, "commands", {}).get(" ".join(words[2:3]), command)
+            known = {option for p in command.params for option in p.opts}
             assert {word for word in words if word.startswith("--")} <= known, line
 
 

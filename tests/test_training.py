@@ -15,6 +15,7 @@ from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded
 from adagen.policy_files import build_actor, build_critic
+from adagen.records import Validation
 from adagen.rewards.pools import KeptPool
 from adagen.rollout import rollout
 from adagen.training import PolicyTraining
@@ -35,7 +36,8 @@ FIELDS = {
     "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
     "accuracy_fake", "loss_discriminator", "kl", "clip_fraction", "explained_variance", "entropy",
     "sigma", "loss_policy", "loss_value", "action_mean", "action_spread", "seconds",
-    "validation_fid", "validation_fid_label_free",
+    "loss_real", "loss_heldout", "loss_fake", "dead_share", "saturated_share", "warnings",
+    "validation_fid", "validation_fid_label_free", "validation_recall", "validation_spread",
 }  # fmt: skip
 
 
@@ -123,8 +125,12 @@ def toy_training(method: str, reward=None, **changes) -> PolicyTraining:
     return PolicyTraining(generator, actor, critic, reward, ONE, ONE, settings, rate, seed=0)
 
 
-def no_validation(policy: nn.Module) -> tuple[float, float]:
-    return 1.0, 2.0
+def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:
+    return Validation(fid, fid_label_free, 0.5, {"level": 0.1})
+
+
+def no_validation(policy: nn.Module) -> Validation:
+    return validation(1.0)
 
 
 def pay(policy: nn.Module, reward: ToyReward) -> float:
@@ -189,9 +195,9 @@ def test_the_value_network_learns_what_the_features_tell():
 def test_the_best_validation_is_kept_and_not_what_came_after():
     seen, distances = [], iter([3.0, 1.0, 2.0])
 
-    def validate(policy: nn.Module) -> tuple[float, float]:
+    def validate(policy: nn.Module) -> Validation:
         seen.append(policy.state_dict()["table"].clone())
-        return next(distances), 0.0
+        return validation(next(distances))
 
     run = toy_training("static", updates=6, validate_every=2)
     run.run("toy", validate, None)
@@ -202,9 +208,9 @@ def test_the_best_validation_is_kept_and_not_what_came_after():
 def test_records_have_the_fields_of_a_training_log():
     validated = []
 
-    def validate(policy: nn.Module) -> tuple[float, float]:
+    def validate(policy: nn.Module) -> Validation:
         validated.append({k: v.clone() for k, v in policy.state_dict().items()})
-        return 1.5, 2.5
+        return validation(1.5, 2.5)
 
     run = toy_training("static", updates=7, validate_every=3)
     records = run.run("toy", validate, None)
@@ -213,11 +219,17 @@ def test_records_have_the_fields_of_a_training_log():
     # Every third and the last.
     fids = [record["validation_fid"] for record in records]
     assert fids == [None, None, 1.5, None, None, 1.5, 1.5]
-    assert records[2]["validation_fid_label_free"] == 2.5
+    for key, value in validation(1.5, 2.5).record().items():
+        assert [record[key] for record in records] == [None, None, value] * 2 + [value]
     assert torch.equal(validated[-1]["table"], run.average.module.table)
     for record in records:
         json.dumps(record, allow_nan=False)
-        assert set(record["action_mean"]) == set(record["action_spread"]) == {"level"}
+        for key in ("action_mean", "action_spread", "dead_share", "saturated_share"):
+            assert set(record[key]) == {"level"}
+        # The reward has a pool of one "real" image, with logit 1.
+        assert record["accuracy_real"] == record["accuracy_heldout"] == 1
+        assert math.isclose(record["loss_real"], -math.log(_sigmoid(1)), rel_tol=1e-5)
+        assert record["loss_fake"] > math.log(2) and record["warnings"] == {}
         assert 0 <= record["within_share"] <= 1 and 0 <= record["clip_fraction"] <= 1
         assert record["kl"] >= -1e-6
     # Exploration decays geometrically from one given value to the other, and is what is drawn.
@@ -228,13 +240,31 @@ def test_records_have_the_fields_of_a_training_log():
     assert abs(spread - 0.25 * 0.5) < 0.02
 
 
+def test_what_is_wrong_is_told_once_and_kept_in_the_records(capsys):
+    """The toy's levels are driven to an end: the sigmoid of it is flat."""
+
+    class Higher(ToyReward):
+        def logits(self, features):
+            return 20 * features[:, 1:3].mean(1) - 18
+
+    run = toy_training("static", Higher(), updates=20, static_learning_rate=1.0)
+    records = run.run("toy", no_validation, None)
+    warned = [bool(record["warnings"].get("level_saturated")) for record in records]
+    assert not warned[0] and warned[-1]
+    assert records[-1]["saturated_share"]["level"] > 0.9
+    told = [
+        line for line in capsys.readouterr().err.split("\n") if "to an end of its range" in line
+    ]
+    assert len(told) == 1 and f"toy, update {warned.index(True) + 1}: the action level" in told[0]
+
+
 def test_the_average_is_kept_not_the_last():
     run = toy_training("static", updates=4, average=0.5)
     tables = []
 
-    def remember(policy: nn.Module) -> tuple[float, float]:
+    def remember(policy: nn.Module) -> Validation:
         tables.append(run.actor.table.detach().clone())
-        return 0.0, 0.0
+        return validation(0.0)
 
     run.settings = run.settings.model_copy(update={"validate_every": 1})
     run.run("toy", remember, None)

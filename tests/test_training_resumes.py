@@ -1,5 +1,7 @@
 """A killed training ends as an uninterrupted one: with a real generator and discriminator."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.noise import seeded, torch_generator
 from adagen.policy_files import build_actor, build_critic
+from adagen.records import Validation
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
@@ -43,7 +46,7 @@ REAL = Images(torch.rand(40, 1, 8, 8, generator=torch_generator("real")), torch.
 
 
 def no_validation(policy):
-    return 1.0, 2.0
+    return Validation(1.0, 2.0, None, {"time": 0.1, "guidance": 0.1})
 
 
 class Killed(Exception):
@@ -95,7 +98,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     def validate(policy):
         if kill == "while validating":
             raise Killed
-        return 1.0, 2.0
+        return no_validation(policy)
 
     killed.reward.learn = dies
     with pytest.raises(Killed):
@@ -116,6 +119,25 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     # Run once more, the finished run has nothing left to do.
     again = real_training(generator, method, kind)
     assert without_time(again.run("real", None, checkpoint)) == without_time(expected)
+
+
+def test_who_follows_a_resumed_run_is_told_where_it_goes_on(tmp_path, tiny_generator):
+    checkpoint, told = tmp_path / "training.ckpt", []
+
+    @contextmanager
+    def track(done):
+        told.append(f"after {done}")
+        yield lambda record: told.append(record["update"])
+        told.append("finished")
+
+    def dies(policy):
+        raise Killed  # in the second update, before it is kept
+
+    with pytest.raises(Killed):
+        real_training(tiny_generator("sit"), "static").run("real", dies, checkpoint, track)
+    run = real_training(tiny_generator("sit"), "static")
+    run.run("real", no_validation, checkpoint, track)
+    assert told == ["after 0", 1, "after 1", 2, 3, 4, "finished"]
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, tiny_generator):

@@ -73,6 +73,9 @@ class Training(Model):
     """Samples of a validation distance."""
     discriminator: Discriminator = Discriminator()
     """The reward network."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where the training log is shown while it grows, each in a folder of its own beside the log;
+    changes no result."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -82,6 +85,8 @@ class Training(Model):
             raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
         if min(self.sigma) <= 0:
             raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
+        if len(set(self.trackers)) != len(self.trackers):
+            raise ValueError("trackers must be all different")
         return self
 
 

@@ -34,7 +34,7 @@ def sample(
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them."""
     settings, generator = open_experiment(config, experiment, generator_file)
-    policy, training_seed = _policy(
+    policy, training_seed = open_policy(
         experiment, settings, method, generator, generator_file, policy_file
     )
     run, name = config.evaluation, f"{experiment} {method}"
@@ -99,7 +99,7 @@ def _gflops(generator: Generator[Any], policy: Policy) -> float:
     )
 
 
-def _policy(
+def open_policy(
     experiment: str,
     settings: Experiment,
     method: str,

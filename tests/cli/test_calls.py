@@ -17,6 +17,7 @@ STAGES = [
     "train",
     "sweep",
     "sample",
+    "schedule",
     "evaluate",
     "measure",
     "table",

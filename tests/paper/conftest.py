@@ -124,6 +124,7 @@ class FakeRun:
                     "accuracy_fake": 0.8 - 0.15 * progress,
                     "kl": 0.01 * random.random(),
                     "clip_fraction": 0.2 * random.random(),
+                    "sigma": 0.6 * 0.25**progress,
                     "validation_fid": validation,
                     "validation_fid_label_free": validation and validation / 2,
                 }

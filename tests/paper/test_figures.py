@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from adagen.errors import AdagenError
 from adagen.paper.figures import FIGURES, save_figure
 from adagen.paper.figures.fid import half_width
+from adagen.paper.figures.schedule import policy_figure
 from adagen.paper.figures.style import COLOURS, new_figure
+from adagen.paper.schedules import schedule_table, with_effect
 
 MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
 
@@ -86,6 +88,34 @@ def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):
     assert np.isclose(np.ptp(tuned[tuned[:, 0] == 2, 1]), 0, atol=1e-6)
 
 
+def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
+    labels, calls = np.arange(40) % 10, 5
+    actions = np.linspace(0, 1, calls)[:, None, None] + 0.1 * labels[None, :, None]
+    actions = actions.repeat(2, axis=2)
+    table = schedule_table(
+        actions, np.zeros((calls, 2)), labels, ("time", "guidance"), SIT, "adagen", 1
+    )
+    figure = policy_figure(with_effect(table, "sit"))
+    time, guidance = figure.axes
+    assert titles(figure) == [f"{SIT}, training seed 1"]
+    assert [time.get_ylabel(), guidance.get_ylabel()] == [r"time $\tau$", "guidance $w$"]
+    assert {axes.get_xlabel() for axes in figure.axes} == {"step $t$"}
+    (handmade,) = coloured(time, "handmade")
+    assert not np.any(handmade.get_ydata()) and handmade.get_linestyle() == "--"
+    mean, *classes = coloured(time, "adagen")
+    assert np.allclose(mean.get_ydata(), np.linspace(0, 1, calls) + 0.45)
+    assert np.allclose([line.get_ydata()[0] for line in classes], 0.1 * np.arange(10))
+    band = time.collections[0].get_paths()[0].vertices
+    assert np.isclose(np.ptp(band[band[:, 0] == 2, 1]), 0.9)
+    assert {tuple(line.get_xdata()) for line in guidance.lines} == {(1, 2, 3, 4)}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "hand-made",
+        "AdaGen",
+        "5 to 95 % of samples",
+        "mean of one class",
+    ]
+
+
 def test_training_has_five_panels_an_experiment_and_a_line_a_seed(run):
     paths = [run.log(e, m, s) for e in (MASKGIT, DIT) for m in ("static", "adagen") for s in (0, 1)]
     figure = FIGURES["training"](paths)
@@ -95,7 +125,7 @@ def test_training_has_five_panels_an_experiment_and_a_line_a_seed(run):
         "reward",
         "discriminator accuracy",
         "validation FD ↓",
-        "approximate KL",
+        "KL and exploration",
         "clip fraction",
     ]
     assert figure.axes[4].get_xlabel() == "policy update"
@@ -104,6 +134,10 @@ def test_training_has_five_panels_an_experiment_and_a_line_a_seed(run):
     assert {line.get_linestyle() for line in accuracy.lines} == {"-", ":", "--"}
     # Only the updates with a validation are points of the distance.
     assert list(distance.lines[0].get_xdata()) == [0, 10, 20, 30]
+    steps = figure.axes[3]
+    assert distance.get_yscale() == steps.get_yscale() == "log"
+    _, sigma = coloured(steps, "static")[:2]
+    assert sigma.get_linestyle() == "--" and np.isclose(sigma.get_ydata()[20], 0.3)
 
 
 def test_fid_has_both_spaces_with_student_intervals(run):
@@ -209,6 +243,12 @@ def test_files_are_the_same_bytes_twice_and_no_global_state_is_left(run, tmp_pat
     assert written[0][0].startswith(b"%PDF") and written[0][1].startswith(b"\x89PNG")
     assert b"CreationDate" not in written[0][0]
     assert dict(matplotlib.rcParams) == before and not pyplot.get_fignums()
+
+
+def test_a_figure_is_pdf_or_png(tmp_path):
+    with pytest.raises(AdagenError, match=r"f\.svg: a figure is a file \.pdf or \.png"):
+        save_figure(new_figure(1), tmp_path / "f.pdf", tmp_path / "f.svg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch):

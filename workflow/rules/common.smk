@@ -286,7 +286,7 @@ def train_depends(wildcards):
     return {
         "dataset": part(CONFIG.dataset),
         **schedule_of(wildcards),
-        "training": part(training, "batch"),
+        "training": part(training, "batch", "trackers"),
         "policy": part(CONFIG.policy),
     }
 

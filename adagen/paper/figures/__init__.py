@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from adagen.paper.figures.fid import fid_figure
+from adagen.paper.figures.reward import reward_figure
 from adagen.paper.figures.samples import samples_figure
 from adagen.paper.figures.schedule import schedule_figure
 from adagen.paper.figures.style import save_figure
@@ -20,4 +21,5 @@ FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "training": training_figure,
     "fid": fid_figure,
     "sweep": sweep_figure,
+    "reward": reward_figure,
 }

@@ -1,20 +1,29 @@
 """The schedules: every action at every step, and how far it spreads over the samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from adagen.paper.figures.style import COLOURS, MARKERS, method_legend, new_figure, themed
+from adagen.paper.figures.style import (
+    COLOURS,
+    MARKERS,
+    key_line,
+    method_legend,
+    new_figure,
+    panels,
+    themed,
+)
 from adagen.paper.inputs import SampleRun, by_experiment, read_samples, row_order
+from adagen.paper.schedules import by_class, over_all, summary, takes_effect
 
 COLUMNS = 4
-BAND = (0.05, 0.95)
 
 LABELS = {
     "ratio": "mask ratio",
@@ -27,16 +36,8 @@ LABELS = {
     "time": r"time $\tau$",
 }
 
-# Calls at which an action reaches no image, so that its value means nothing: the solvers' first
-# call only chooses a time, VAR scales guidance by step / last step, and MaskGIT decodes the tokens
-# drawn at its last step, whichever of them that step would mask.
-WITHOUT_EFFECT = {
-    ("dit", "guidance"): 0,
-    ("sit", "guidance"): 0,
-    ("var", "guidance"): 0,
-    ("maskgit", "ratio"): -1,
-    ("maskgit", "confidence_temperature"): -1,
-}
+THIN = {"linewidth": 0.5, "zorder": 1.5}
+"""How the mean of one class is drawn: under that of all samples."""
 
 
 @themed
@@ -68,9 +69,48 @@ def schedule_figure(samples: Sequence[Path]) -> Figure:
             if row == rows - 1:
                 axes.set_xlabel("step $t$")
     methods = {run.method for runs in experiments.values() for run in runs}
-    band = Patch(color="0.3", alpha=0.2, linewidth=0, label="5 to 95 % of samples")
-    method_legend(figure, {"handmade", *methods}, band, marker=True)
+    method_legend(figure, {"handmade", *methods}, _band_key(), marker=True)
     return figure
+
+
+@themed
+def policy_figure(table: pd.DataFrame) -> Figure:
+    """A panel per action of one method: mean and band over samples, and the mean of each class.
+
+    Args:
+        table: rows of `adagen.paper.schedules.schedule_table`; steps that it lacks are not drawn.
+    """
+    first, whole, classes = table.iloc[0], over_all(table), by_class(table)
+    actions = list(whole.index.unique("action"))
+    figure = new_figure(0.5 + 1.9 * -(-len(actions) // COLUMNS))
+    # Ten lines can be told apart; a thousand are a shade.
+    alpha = min(0.6, max(0.02, 6 / classes["class"].nunique()))
+    thin = {"color": COLOURS[first["method"]], **THIN}
+    for axes, action in zip(panels(figure, len(actions), COLUMNS), actions, strict=True):
+        rows = whole.loc[action]
+        _draw_handmade(axes, rows.index.to_numpy(), rows["handmade"].to_numpy())
+        _draw_spread(axes, rows.index.to_numpy(), rows, first["method"], 1)
+        sns.lineplot(
+            classes.loc[action].reset_index(),
+            x="step",
+            y="mean",
+            units="class",
+            estimator=None,
+            ax=axes,
+            alpha=alpha,
+            **thin,
+        )
+        axes.set(xlabel="step $t$", ylabel=LABELS.get(action, action))
+        _limit_steps(axes, table["step"].max() + 1)
+    seed = f", training seed {first['training_seed']}" if first["training_seed"] else ""
+    figure.axes[0].set_title(f"{first['experiment']}{seed}")
+    key = key_line("mean of one class", **thin)
+    method_legend(figure, {"handmade", first["method"]}, _band_key(), key, marker=True)
+    return figure
+
+
+def _band_key() -> Patch:
+    return Patch(color="0.3", alpha=0.2, linewidth=0, label="5 to 95 % of samples")
 
 
 def _places(actions: dict[str, int]) -> dict[str, tuple[int, int]]:
@@ -86,31 +126,45 @@ def _places(actions: dict[str, int]) -> dict[str, tuple[int, int]]:
 
 def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
     first = runs[0]
-    steps = np.arange(len(first.samples.handmade))
-    unused = WITHOUT_EFFECT.get((first.paradigm, first.action_names[k]))
-    shown = np.ones(len(steps), dtype=bool)
-    if unused is not None:
-        shown[unused] = False
-    style: dict[str, Any] = {
-        "color": COLOURS["handmade"],
-        "marker": MARKERS["handmade"],
-        "linestyle": "--",
-    }
-    axes.plot(steps[shown], first.samples.handmade[shown, k].numpy(), **style, zorder=3)
+    calls = len(first.samples.handmade)
+    shown = takes_effect(first.paradigm, first.action_names[k], calls)
+    steps = np.arange(calls)[shown]
+    _draw_handmade(axes, steps, first.samples.handmade[shown, k].numpy())
     for run in (run for run in runs if run.method != "handmade"):
         values = run.samples.actions[shown, :, k].double().numpy()
-        low, high = np.quantile(values, BAND, axis=1)
         # Training seeds of one method share its ink.
         share = 1 / sum(run.method == other.method for other in runs)
-        colour, size = COLOURS[run.method], 3.5 * share**0.5
-        axes.fill_between(steps[shown], low, high, color=colour, alpha=0.2 * share, linewidth=0)
-        axes.plot(
-            steps[shown],
-            values.mean(1),
-            color=colour,
-            marker=MARKERS[run.method],
-            markersize=size,
-            linewidth=0.35 * size,
-        )
+        _draw_spread(axes, steps, summary(values), run.method, share)
+    _limit_steps(axes, calls)
+
+
+def _draw_handmade(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
+    colour, marker = COLOURS["handmade"], MARKERS["handmade"]
+    axes.plot(steps, values, color=colour, marker=marker, linestyle="--", zorder=3)
+
+
+def _draw_spread(
+    axes: Axes,
+    steps: np.ndarray,
+    numbers: Mapping[str, np.ndarray] | pd.DataFrame,
+    method: str,
+    share: float,
+) -> None:
+    """The mean as a line, the quantiles as a band; `share` of a method's ink."""
+    colour, size = COLOURS[method], 3.5 * share**0.5
+    axes.fill_between(
+        steps, numbers["q05"], numbers["q95"], color=colour, alpha=0.2 * share, linewidth=0
+    )
+    axes.plot(
+        steps,
+        numbers["mean"],
+        color=colour,
+        marker=MARKERS[method],
+        markersize=size,
+        linewidth=0.35 * size,
+    )
+
+
+def _limit_steps(axes: Axes, calls: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_xlim(-0.3, len(steps) - 0.7)
+    axes.set_xlim(-0.3, calls - 0.7)

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from adagen.config import METHODS
+from adagen.errors import AdagenError
 from adagen.files import atomic_path
 from adagen.paper.names import METHOD_NAMES
 
@@ -94,12 +95,32 @@ def logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
+# The metadata would hold the time and the versions of what wrote it.
+UNDATED: dict[str, dict[str, None]] = {
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+}
+
+
+def require_drawable(path: Path) -> None:
+    """Raise unless a figure can be written to a file of this name.
+
+    Raises:
+        AdagenError: its suffix is another one than .pdf or .png.
+    """
+    if path.suffix not in UNDATED:
+        raise AdagenError(f"{path}: a figure is a file {' or '.join(UNDATED)}; give such a name.")
+
+
 @themed
-def save_figure(figure: Figure, pdf: Path, png: Path) -> None:
-    """Write both files, each whole or not at all; the same figure gives the same bytes."""
-    with atomic_path(pdf) as temporary:
-        # The metadata would hold the time and matplotlib's version.
-        undated = {"CreationDate": None, "Creator": None, "Producer": None}
-        figure.savefig(temporary, metadata=undated)
-    with atomic_path(png) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write each file whole or not at all; the same figure gives the same bytes.
+
+    Raises:
+        AdagenError: the suffix of a path is another one than .pdf or .png.
+    """
+    for path in paths:
+        require_drawable(path)
+    for path in paths:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, metadata=UNDATED[path.suffix])

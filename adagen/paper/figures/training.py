@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from adagen.errors import AdagenError
 from adagen.paper.figures.style import (
@@ -28,19 +29,22 @@ ROWS: Mapping[str, Mapping[str, str]] = {
         "accuracy_fake": "--",
     },
     "validation FD ↓": {"validation_fid": "-", "validation_fid_label_free": "--"},
-    "approximate\nKL": {"kl": "-"},
+    "KL and\nexploration": {"kl": "-", "sigma": "--"},
     "clip\nfraction": {"clip_fraction": "-"},
 }
 STYLES = {
-    "-": "accuracy: real; FD: primary",
+    "-": "accuracy: real; FD: primary; KL",
     ":": "accuracy: held-out real",
-    "--": "accuracy: fake; FD: label-free",
+    "--": r"accuracy: fake; FD: label-free; $\sigma$",
 }
+# Two spaces have two units, and KL and sigma differ tenfold: what counts is each one's relative
+# change.
+LOGARITHMIC = ("validation_fid", "sigma")
 
 
 @themed
 def training_figure(logs: Sequence[Path]) -> Figure:
-    """A column of panels an experiment: reward, accuracy, validation distance, KL, clip fraction.
+    """A column of panels an experiment: reward, accuracies, distances, KL and sigma, clip fraction.
 
     Args:
         logs: training logs, <experiment>/policy/<method>_seed<N>.jsonl; every seed is a thin line.
@@ -62,10 +66,11 @@ def training_figure(logs: Sequence[Path]) -> Figure:
             axes.yaxis.label.set_fontsize("small")
             axes.tick_params(labelbottom=row == len(ROWS) - 1)
             if "accuracy_real" in curves:
-                axes.set_ylim(-0.03, 1.03)
-            if "validation_fid" in curves:
-                # The two spaces have different units: what counts is each one's relative fall.
+                axes.set_ylim(top=1.03)
+            if any(name in curves for name in LOGARITHMIC):
                 logarithmic(axes)
+            if "sigma" in curves:
+                axes.yaxis.set_major_locator(LogLocator())  # over decades, powers of ten are enough
         axes.set_xlabel("policy update")
     figure.align_ylabels()
     methods = {run.method for runs in experiments.values() for run in runs}

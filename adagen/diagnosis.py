@@ -1,0 +1,264 @@
+"""Does the reward rank? A ladder of known schedules, judged by discriminator and metric alike.
+
+A discriminator can tell real from generated images and still prefer the worse of two schedules;
+a policy trained on such a reward gets worse under a healthy reward curve. Here it learns from the
+images of all rungs of a ladder at once, and fresh images of each rung are compared: is the mean
+reward higher where the distance is lower? What the numbers mean is told in docs/training.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from scipy import stats
+
+from adagen.actions import Actions
+from adagen.config import Training
+from adagen.errors import AdagenError
+from adagen.noise import torch_generator
+from adagen.policies import ConstantTable, HandMade, Policy
+from adagen.progress import progress
+from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.pools import Pool
+
+HANDMADE = "handmade"
+"""Name of the rung that is not shifted."""
+PROBE = 1024
+"""Real images judged where judging all of them costs: 1.6 % is the error of their accuracy."""
+LOOKS = (0.1, 0.25, 0.5, 1.0)
+"""Shares of the discriminator's steps after which it is looked at."""
+LARGE_LOGIT = 4.0
+"""Where a sigmoid is as good as flat: its slope is 0.018 there, a fourteenth of that at zero."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A schedule of the ladder.
+
+    Attributes:
+        name: "handmade", an action and its shift in logits ("guidance +1"), or a policy file's.
+        fid: primary distance of its fresh images.
+        fid_label_free: the label-free one, where the protocol has it.
+        policy: SHA-256 of its file; None of the rungs that need none.
+    """
+
+    name: str
+    fid: float
+    fid_label_free: float | None
+    policy: str | None
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a discriminator thinks of a set of images.
+
+    Attributes:
+        reward: mean sigmoid of the logits, in (0, 1).
+        logit: their mean.
+        accepted: share of images taken for real, in [0, 1].
+        large: share of logits beyond +-LARGE_LOGIT, in [0, 1].
+    """
+
+    reward: float
+    logit: float
+    accepted: float
+    large: float
+
+    @classmethod
+    def of(cls, logits: torch.Tensor) -> Self:
+        """Of images with these logits (N,)."""
+        numbers = (
+            logits.sigmoid(),
+            logits,
+            (logits > 0).float(),
+            (logits.abs() > LARGE_LOGIT).float(),
+        )
+        return cls(*(float(x.mean()) for x in numbers))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rank correlations of rewards and negative distances.
+
+    1 is the metric's own order, -1 its reverse; None where all rewards or all distances are equal.
+    """
+
+    spearman: float | None
+    kendall: float | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """The discriminator after some steps.
+
+    Attributes:
+        steps: how many.
+        loss: of the last of them.
+        rungs: what it thinks of fresh images of each rung, by name.
+        fake: of all of these together.
+        real: of the images it learns from.
+        heldout: of real images it never sees.
+        ranking: of mean rewards, by the space of the distances ("fid", "fid_label_free"; only the
+            former where the protocol has no other).
+        logit_ranking: of mean logits.
+    """
+
+    steps: int
+    loss: float
+    rungs: dict[str, Opinion]
+    fake: Opinion
+    real: Opinion
+    heldout: Opinion
+    ranking: dict[str, Ranking]
+    logit_ranking: dict[str, Ranking]
+
+    @property
+    def gap(self) -> float:
+        """Accuracy on train images minus that on held-out ones."""
+        return self.real.accepted - self.heldout.accepted
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The images of a diagnosis.
+
+    Attributes:
+        train: real images that the discriminator learns from.
+        heldout: real images that it only judges.
+        fake: images of all rungs, to learn from.
+        fresh: others, to judge: equally many of each rung, one rung after the other.
+    """
+
+    train: Pool
+    heldout: Pool
+    fake: Pool
+    fresh: Pool
+
+
+def ladder(actions: Actions, shift: float, device: torch.device) -> dict[str, Policy]:
+    """The hand-made schedule, and every action of it moved up and down at all steps.
+
+    Args:
+        actions: of the generator.
+        shift: by how much, in logits; smoothing passes on a shift of all steps whole.
+        device: where the policies are called.
+
+    Raises:
+        AdagenError: the shift is not positive.
+    """
+    if not (math.isfinite(shift) and shift > 0):
+        raise AdagenError(
+            f"--shift is {shift}, but a ladder needs schedules that differ: give a positive number "
+            "of logits, 1 for example."
+        )
+    rungs: dict[str, Policy] = {HANDMADE: HandMade(len(actions.names))}
+    for column, name in enumerate(actions.names):
+        for signed in (shift, -shift):
+            policy = ConstantTable(actions.calls, len(actions.names)).requires_grad_(False)
+            policy.table[:, column] = signed
+            rungs[f"{name} {signed:+g}"] = policy.to(device)
+    return rungs
+
+
+def looks(steps: int, training: Training) -> list[int]:
+    """After which numbers of steps, at most `steps`, the discriminator is looked at.
+
+    Beside shares of them these are what a training takes before the first policy update, and
+    until its end.
+    """
+    warmup = training.discriminator.warmup
+    total = warmup + training.updates * training.discriminator.steps
+    wanted = {*(math.ceil(share * steps) for share in LOOKS), warmup, total}
+    return sorted(number for number in wanted if 0 < number <= steps)
+
+
+def ranking(scores: Sequence[float], distances: Sequence[float]) -> Ranking:
+    """How well higher scores go with lower distances, rung by rung."""
+    if len(set(scores)) < 2 or len(set(distances)) < 2:
+        return Ranking(None, None)
+    closeness = -np.asarray(distances)
+    return Ranking(
+        float(stats.spearmanr(scores, closeness).statistic),
+        float(stats.kendalltau(scores, closeness).statistic),
+    )
+
+
+def agreement(rungs: Sequence[Rung]) -> Ranking:
+    """How well the two spaces of the metric agree on the ladder; None where there is only one."""
+    spaces = _distances(rungs)
+    if "fid_label_free" not in spaces:
+        return Ranking(None, None)
+    closeness = [-distance for distance in spaces["fid_label_free"]]
+    return ranking(closeness, spaces["fid"])
+
+
+def observe(
+    reward: AdversarialReward, pools: Pools, rungs: Sequence[Rung], when: Sequence[int], seed: int
+) -> list[Look]:
+    """Teach the discriminator, and look at it on the way.
+
+    Args:
+        reward: the discriminator, fresh.
+        pools: what it learns from and judges.
+        rungs: the ladder, in the order of the fresh images.
+        when: numbers of steps, ascending; the looks change nothing.
+        seed: of its batches and crops.
+
+    Raises:
+        AdagenError: a loss is not finite, or the images of a rung can't be judged together.
+    """
+    batches, done, found = torch_generator("diagnose", "batches", seed), 0, []
+    with progress(None, "discriminator", when[-1]) as bar:
+        for steps in when:
+            loss = reward.learn(pools.train, pools.fake, steps - done, batches)
+            if not math.isfinite(loss):
+                raise AdagenError(
+                    f"the discriminator's loss is not finite after {steps} steps: lower "
+                    "training.discriminator.learning_rate of this experiment."
+                )
+            found.append(_look(reward, pools, rungs, steps, loss, seed))
+            bar.update(steps - done)
+            done = steps
+    return found
+
+
+def _look(
+    reward: AdversarialReward,
+    pools: Pools,
+    rungs: Sequence[Rung],
+    steps: int,
+    loss: float,
+    seed: int,
+) -> Look:
+    # Every rung is shown in the same crops, so that they are compared in nothing else.
+    source = ("diagnose", "crops", seed, steps)
+    parts = torch.arange(len(pools.fresh)).split(len(pools.fresh) // len(rungs))
+    logits = [reward.judge(pools.fresh, rows, *source) for rows in parts]
+    names = [rung.name for rung in rungs]
+    opinions = dict(zip(names, map(Opinion.of, logits), strict=True))
+    rewards = [opinion.reward for opinion in opinions.values()]
+    means = [opinion.logit for opinion in opinions.values()]
+    spaces = _distances(rungs)
+    real, heldout = (
+        Opinion.of(reward.judge(pool, pool.probe(PROBE, torch_generator(*source)), *source))
+        for pool in (pools.train, pools.heldout)
+    )
+    return Look(
+        steps,
+        loss,
+        opinions,
+        Opinion.of(torch.cat(logits)),
+        real,
+        heldout,
+        {space: ranking(rewards, distances) for space, distances in spaces.items()},
+        {space: ranking(means, distances) for space, distances in spaces.items()},
+    )
+
+
+def _distances(rungs: Sequence[Rung]) -> Mapping[str, Sequence[float]]:
+    """The distances of all rungs in every space that there is."""
+    free = [rung.fid_label_free for rung in rungs if rung.fid_label_free is not None]
+    return {"fid": [rung.fid for rung in rungs]} | ({"fid_label_free": free} if free else {})

@@ -1,0 +1,95 @@
+"""`adagen diagnose reward`, on networks that know nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adagen import cli, diagnosis
+from adagen.stages import diagnosis as stage
+
+FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
+DIAGNOSE = (
+    "diagnose reward --config config.yaml --experiment flow_t2 --features reward.safetensors "
+    f"{FILES} --steps 6"
+)
+
+
+def test_help():
+    done = CliRunner().invoke(cli.app, ["diagnose", "reward", "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    for option in ("--config", "--policy", "--samples", "--steps", "--shift", "--seed", "--figure"):
+        assert option in done.output
+
+
+def test_from_files_to_a_verdict(ready, monkeypatch):
+    ready(
+        f"train --experiment flow_t2 --seed 3 {FILES} --features reward.safetensors "
+        "--method static --out static_seed3.safetensors --log log.jsonl"
+    )
+    ready.capsys.readouterr()
+    ready(f"{DIAGNOSE} --policy static_seed3.safetensors --out a/reward.json --figure reward.png")
+    printed = ready.capsys.readouterr().out
+    report = json.loads(Path("a/reward.json").read_text())
+    names = ["handmade", "time +1", "time -1", "guidance +1", "guidance -1", "static_seed3"]
+    assert [rung["name"] for rung in report["rungs"]] == names
+    assert [rung["policy"] is None for rung in report["rungs"]] == [True] * 5 + [False]
+    assert len({rung["fid"] for rung in report["rungs"]}) == 6
+    assert [look["steps"] for look in report["looks"]] == [1, 2, 3, 6]
+    last = report["looks"][-1]
+    assert set(last["rungs"]) == set(names) and set(last["ranking"]) == {"fid", "fid_label_free"}
+    assert last["gap"] == last["real"]["accepted"] - last["heldout"]["accepted"]
+    assert (report["samples"], report["kept"], report["shift"], report["seed"]) == (40, 40, 1, 0)
+    assert set(report["hashes"]) == {"generator", "features", "networks", "reference"}
+    assert report["discriminator"]["channels"] == 4 and report["protocol"]
+    assert report["verdict"] and report["verdict"][0]["text"] in printed
+    for name in names:
+        assert name in printed
+    assert Path("reward.png").read_bytes().startswith(b"\x89PNG")
+
+    # The same call gives the same bytes, another seed others.
+    ready(f"{DIAGNOSE} --policy static_seed3.safetensors --out again.json")
+    assert Path("again.json").read_bytes() == Path("a/reward.json").read_bytes()
+    ready(f"{DIAGNOSE} --out other.json --seed 1")
+    other = json.loads(Path("other.json").read_text())
+    assert other["rungs"][0]["fid"] != report["rungs"][0]["fid"]
+
+    # Fewer images fit in memory than are drawn: the distances are still of all of them.
+    monkeypatch.setattr(stage, "KEPT", 5 * 11 * 4 * 64)
+    ready(f"{DIAGNOSE} --out kept.json --samples 30 --shift 0.5")
+    kept = json.loads(Path("kept.json").read_text())
+    assert (kept["samples"], kept["kept"]) == (30, 11)
+    assert kept["rungs"][1]["name"] == "time +0.5"
+
+
+def test_the_two_sets_of_images_share_no_noise(ready, monkeypatch):
+    found = []
+
+    def watched(*parts):
+        found.append(diagnosis.Pools(*parts))
+        return found[0]
+
+    monkeypatch.setattr(stage, "Pools", watched)
+    ready(f"{DIAGNOSE} --out o.json")
+    fake, fresh = found[0].fake, found[0].fresh
+    assert len(fake) == len(fresh) == 5 * 40
+    assert fake.labels.tolist() == fresh.labels.tolist() == [*range(10)] * 20
+    assert not (fake.maps == fresh.maps).flatten(1).all(1).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--samples 16", ["--samples is 16", "at least 17"]),
+        ("--shift 0", ["--shift is 0.0", "positive"]),
+        ("--figure o.gif", ["o.gif", ".png"]),
+        ("--policy gone.safetensors", ["gone.safetensors does not exist"]),
+        ("--policy flow.safetensors", ["generator file where a policy file was expected"]),
+        ("--policy a/handmade.st", ["--policy a/handmade.st", "a rung 'handmade' already"]),
+    ],
+)
+def test_a_mistaken_call(ready, options, told):
+    message = ready.mistake(f"{DIAGNOSE} --out o.json {options}")
+    for part in told:
+        assert part in message
