@@ -1,4 +1,4 @@
-"""The four policies: hand-made, constant table, network, blend.
+"""The policies: hand-made, constant table, network, network with a table, blend.
 
 A policy maps (features, call index) to raw action logits; zeros stand for the hand-made schedule.
 What a raw number means is `actions.py`; where the loop stands is `rollout.py`.
@@ -137,6 +137,22 @@ class PolicyNetwork(nn.Module):
         x = self.act(self.adaLN2(self.linear1(x), c))
         x = self.act(self.adaLN3(self.linear2(x), c))
         raw: torch.Tensor = self.linear3(x)
+        return raw
+
+
+class TabledNetwork(nn.Module):
+    """Network and table added up: the table learns the schedule, the network what samples need.
+
+    Both start at zero. They are apart so that each may have its own learning rate.
+    """
+
+    def __init__(self, network: PolicyNetwork, calls: int, actions: int) -> None:
+        super().__init__()
+        self.network, self.table = network, ConstantTable(calls, actions)
+
+    def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
+        raw: torch.Tensor = self.network(features, call) + self.table(features, call)
         return raw
 
 

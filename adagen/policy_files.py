@@ -11,9 +11,11 @@ from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.generators.base import Generator, State
 from adagen.networks.loading import adopt, read_released
-from adagen.policies import ConstantTable, PolicyNetwork
+from adagen.policies import ConstantTable, PolicyNetwork, TabledNetwork
 
 KIND = "policy"
+TABLED = "network and table"
+"""What a file says that its actor is, where the method alone doesn't tell."""
 ADANAT_ACTOR = "policy_old.actor."
 """Prefix of the actor's keys in a training file of AdaNAT."""
 LAYERS = {
@@ -27,13 +29,20 @@ LAYERS = {
 
 
 def build_actor(
-    method: str, generator: Generator[State], size: PolicyNetworkSize
-) -> ConstantTable | PolicyNetwork:
-    """A fresh policy of a method: the network for "adagen" and "released", else a table."""
-    actions = len(generator.actions.names)
-    if method in ("adagen", "released"):
-        return PolicyNetwork(generator.feature_width, generator.grid, actions, size)
-    return ConstantTable(generator.actions.calls, actions)
+    method: str,
+    generator: Generator[State],
+    size: PolicyNetworkSize,
+    tabled: bool = False,
+) -> ConstantTable | PolicyNetwork | TabledNetwork:
+    """A fresh policy of a method: the network for "adagen" and "released", else a table.
+
+    A `tabled` network has a table beside it.
+    """
+    actions, calls = len(generator.actions.names), generator.actions.calls
+    if method not in ("adagen", "released"):
+        return ConstantTable(calls, actions)
+    network = PolicyNetwork(generator.feature_width, generator.grid, actions, size)
+    return TabledNetwork(network, calls, actions) if tabled else network
 
 
 def build_critic(generator: Generator[State], size: PolicyNetworkSize) -> PolicyNetwork:
@@ -54,6 +63,8 @@ def save_policy(
     if critic is not None:
         tensors |= {f"critic.{key}": value for key, value in critic.state_dict().items()}
     about = {**about, "kind": KIND, "method": method, "size": size.model_dump(mode="json")}
+    if isinstance(actor, TabledNetwork):
+        about["actor"] = TABLED
     save_tensors(path, tensors, about)
 
 
@@ -80,7 +91,8 @@ def load_policy(
             f"{path} was made for something else: {told}. "
             "Give the policy file of this experiment, or train it again."
         )
-    actor = build_actor(about["method"], generator, PolicyNetworkSize(**about["size"]))
+    size = PolicyNetworkSize(**about["size"])
+    actor = build_actor(about["method"], generator, size, about.get("actor") == TABLED)
     prefix = "actor."
     actor.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

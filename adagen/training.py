@@ -28,11 +28,11 @@ from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import torch_generator
-from adagen.policies import ConstantTable, Policy
+from adagen.policies import ConstantTable, Policy, TabledNetwork
 from adagen.progress import progress
 from adagen.records import NOT_VALIDATED, Record, Validation, action_statistics, judgement
 from adagen.rewards.adversarial import AdversarialReward
-from adagen.rewards.pools import Pool
+from adagen.rewards.pools import VIEWS, Pool
 from adagen.tracking import Tell, Track, untracked
 from adagen.trajectories import Trajectories, collect
 
@@ -67,7 +67,8 @@ class PolicyTraining:
             train: real images that it learns from.
             heldout: real images that only its accuracy is measured on.
             settings: of the training.
-            learning_rate: of the actor; the critic has that of the settings.
+            learning_rate: of the actor; a table beside a network has that of the settings, and
+                so has the critic.
             seed: of this run.
 
         Raises:
@@ -77,13 +78,14 @@ class PolicyTraining:
         self.generator, self.actor, self.critic, self.reward = generator, actor, critic, reward
         self.settings, self.seed, self.learning_rate = settings, seed, learning_rate
         self.image_shape = train.images.shape[1:]
-        self.real, self.heldout = reward.pool(train), reward.pool(heldout)
+        self.real = reward.pool(train, "real", seed, views=VIEWS)
+        self.heldout = reward.pool(heldout, "heldout", seed)
         self.average = AveragedModel(
             actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
         self.optimiser = torch.optim.Adam(
             [
-                {"params": list(actor.parameters()), "scale": learning_rate},
+                *_rates(actor, learning_rate, settings.table_learning_rate),
                 {"params": list(critic.parameters()), "scale": settings.learning_rate},
             ]
         )
@@ -147,7 +149,7 @@ class PolicyTraining:
         if self.settings.discriminator.warmup:
             # An index past the last update keeps the warm-up's noise apart from theirs.
             n = self.settings.updates
-            fake = self._pool(self._explore(n, self.sigma(0)))
+            fake = self._pool(self._explore(n, self.sigma(0)), n)
             self._learn_reward(fake, self.settings.discriminator.warmup, n)
 
     def update(self, n: int) -> Record:
@@ -155,9 +157,9 @@ class PolicyTraining:
         began = time.perf_counter()
         settings = self.settings
         trajectories = self._explore(n, self.sigma(n))
-        fake = self._pool(trajectories)
+        fake = self._pool(trajectories, n)
         logits = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
-        rewards = logits.sigmoid()
+        rewards = logits.sigmoid() if settings.payment == "sigmoid" else logits
         self._finite(rewards, "the reward", n)
         diagnostics = self._improve_policy(trajectories, rewards, n)
         self.average.update_parameters(self.actor)
@@ -215,7 +217,7 @@ class PolicyTraining:
         self._finite(trajectories.images, "an image", n)
         return trajectories
 
-    def _pool(self, trajectories: Trajectories) -> Pool:
+    def _pool(self, trajectories: Trajectories, n: int) -> Pool:
         """The images of an update, for the discriminator to judge and to learn from."""
         shape = trajectories.images.shape[1:]
         if shape != self.image_shape:
@@ -224,7 +226,8 @@ class PolicyTraining:
                 f"but those of the data set have {tuple(self.image_shape)}: the discriminator "
                 "would tell them apart by that. Give `dataset.size` the side of the generator's."
             )
-        return self.reward.pool(Images(trajectories.images, trajectories.labels))
+        images = Images(trajectories.images, trajectories.labels)
+        return self.reward.pool(images, "fake", self.seed, n)
 
     def _improve_policy(self, trajectories: Trajectories, rewards: torch.Tensor, n: int) -> Record:
         settings, sigma = self.settings, self.sigma(n)
@@ -318,3 +321,12 @@ class PolicyTraining:
                 "training.sigma of this experiment; the last checkpoint holds the state before "
                 "this update."
             )
+
+
+def _rates(actor: nn.Module, rate: float, table_rate: float) -> list[dict[str, Any]]:
+    """Parameter groups of the actor, each with its learning rate at the start."""
+    if isinstance(actor, TabledNetwork):
+        parts: list[tuple[nn.Module, float]] = [(actor.network, rate), (actor.table, table_rate)]
+    else:
+        parts = [(actor, rate)]
+    return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]

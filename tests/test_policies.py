@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import PolicyNetworkSize
-from adagen.policies import Blend, ConstantTable, HandMade, PolicyNetwork
+from adagen.policies import Blend, ConstantTable, HandMade, PolicyNetwork, TabledNetwork
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 80), st.integers(1, 5))
@@ -34,3 +34,15 @@ def test_table_ignores_features_and_blend_meets_both_ends():
     for fidelity, expected in ((0.0, table), (1.0, other)):
         blended = Blend(table, other, fidelity)(features, call)
         assert torch.equal(blended, expected(features, call))
+
+
+def test_a_network_with_a_table_adds_them_up():
+    torch.manual_seed(0)
+    network = PolicyNetwork(8, (4, 4), 2, PolicyNetworkSize())
+    policy = TabledNetwork(network, 3, 2)
+    features, call = torch.randn(3, 16, 8), torch.tensor([2, 0, 1])
+    assert torch.equal(policy(features, call), torch.zeros(3, 2))
+    for parameter in policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    table = policy.table.table[call]
+    assert torch.equal(policy(features, call), network(features, call) + table)

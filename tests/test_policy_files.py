@@ -8,7 +8,7 @@ from torch import nn
 
 from adagen.config import Experiment, PolicyNetworkSize, Training
 from adagen.errors import AdagenError
-from adagen.policies import ConstantTable, PolicyNetwork
+from adagen.policies import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.policy_files import (
     binding,
     build_actor,
@@ -28,9 +28,9 @@ def generator(tiny_generator):
     return tiny_generator("sit")
 
 
-def save(path, generator, method="adagen"):
+def save(path, generator, method="adagen", tabled=False):
     torch.manual_seed(0)
-    actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
+    actor, critic = build_actor(method, generator, SIZE, tabled), build_critic(generator, SIZE)
     for parameter in actor.parameters():
         nn.init.normal_(parameter)
     save_policy(path, method, actor, critic, SIZE, BINDING | {"training_seed": 7})
@@ -38,19 +38,22 @@ def save(path, generator, method="adagen"):
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"),
+    ("method", "tabled", "kind"),
     [
-        ("adagen", PolicyNetwork),
-        ("released", PolicyNetwork),
-        ("static", ConstantTable),
-        ("tuned", ConstantTable),
+        ("adagen", False, PolicyNetwork),
+        ("adagen", True, TabledNetwork),
+        ("released", False, PolicyNetwork),
+        ("static", False, ConstantTable),
+        ("static", True, ConstantTable),  # is a table already
+        ("tuned", False, ConstantTable),
     ],
 )
-def test_there_and_back(tmp_path, generator, method, kind):
+def test_there_and_back(tmp_path, generator, method, tabled, kind):
     path = tmp_path / "policy.safetensors"
-    actor = save(path, generator, method)
+    actor = save(path, generator, method, tabled)
     again, about = load_policy(path, generator, BINDING | {"method": method})
     assert isinstance(again, kind) and about["training_seed"] == 7
+    assert about.get("actor") == ("network and table" if kind is TabledNetwork else None)
     assert not again.training and not any(p.requires_grad for p in again.parameters())
     features = torch.randn(3, generator.grid[0] * generator.grid[1], generator.feature_width)
     call = torch.tensor([0, 4, 2])

@@ -1,37 +1,19 @@
 """Training a policy on a toy whose best schedule is known."""
 
+import copy
 import json
 import math
-from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
+from toy import ToyReward, no_validation, pay, toy_training, validation
 
-from adagen.actions import SIGMOID, Actions
-from adagen.config import Discriminator, PolicyNetworkSize, Training
-from adagen.data.split import Images
+from adagen.config import Discriminator
 from adagen.errors import AdagenError
-from adagen.generators.base import Generator, State
-from adagen.noise import SampleNoise, seeded
-from adagen.policy_files import build_actor, build_critic
+from adagen.policies import HandMade
 from adagen.records import Validation
-from adagen.rewards.pools import KeptPool
-from adagen.rollout import rollout
-from adagen.training import PolicyTraining
 
-SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
-SETTINGS = Training(
-    updates=40,
-    trajectories=128,
-    batch=128,
-    group=8,
-    sigma=(0.5, 0.2),
-    learning_rate=1e-2,
-    static_learning_rate=5e-2,
-    validate_every=1000,
-    discriminator=Discriminator(batch=16, steps=1, warmup=0),
-)
 FIELDS = {
     "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
     "accuracy_fake", "loss_discriminator", "kl", "clip_fraction", "explained_variance", "entropy",
@@ -39,105 +21,6 @@ FIELDS = {
     "loss_real", "loss_heldout", "loss_fake", "dead_share", "saturated_share", "warnings",
     "validation_fid", "validation_fid_label_free", "validation_recall", "validation_spread",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ToyState(State):
-    hidden: torch.Tensor
-    taken: torch.Tensor
-
-
-class Toy(Generator[ToyState]):
-    """Two levels between 0 and 1 are to be chosen; a sample's hidden sign shows in its features.
-
-    Its image is (sign, first level, second level, 0) as a 2x2 picture.
-    """
-
-    actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
-    grid, feature_width, num_classes, nfe = (2, 2), 4, 3, 2
-    device = torch.device("cpu")
-
-    def start(self, labels, noise):
-        hidden = noise.uniform("hidden").round()
-        return self._state(0, labels, noise, hidden, torch.zeros(len(labels), 0))
-
-    def step(self, state, action):
-        taken = torch.cat([state.taken, action], dim=1)
-        return self._state(state.call + 1, state.labels, state.noise, state.hidden, taken)
-
-    def decode(self, state):
-        zero = torch.zeros_like(state.hidden)
-        pixels = [state.hidden, *state.taken.unbind(1), zero]
-        return torch.stack(pixels, dim=1).view(-1, 1, 2, 2)
-
-    @staticmethod
-    def _state(call, labels, noise, hidden, taken):
-        sign = (2 * hidden - 1).view(-1, 1, 1)
-        features = sign * torch.linspace(-1, 1, 16).view(1, 4, 4)
-        return ToyState(call, labels, noise, features, hidden, taken)
-
-
-class ToyReward:
-    """Pays for levels near a target; the interface of the adversarial reward."""
-
-    company = 1
-
-    def __init__(self, adaptive: bool = True, broken_at: int | None = None) -> None:
-        self.adaptive, self.broken_at, self.scored = adaptive, broken_at, 0
-
-    def pool(self, images):
-        return KeptPool(images.images.flatten(1), images.labels)
-
-    def judge(self, pool, rows, *source):
-        if len(pool) == 1:  # the pools of "real" images
-            return torch.ones(1)
-        self.scored += 1
-        return self.logits(pool.features(rows, None))
-
-    def logits(self, features):
-        hidden, levels = features[:, 0], features[:, 1:3]
-        target = 0.2 + 0.6 * hidden if self.adaptive else torch.full_like(hidden, 0.8)
-        error = (levels - target.unsqueeze(1)).square().mean(1)
-        return 2 - 20 * error + (math.nan if self.scored == self.broken_at else 0)
-
-    def learn(self, real, fake, steps, generator):
-        return 0.5
-
-    def require_companies(self, count, what):
-        assert what == "training.trajectories"
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state):
-        pass
-
-
-ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
-
-
-def toy_training(method: str, reward=None, **changes) -> PolicyTraining:
-    settings, generator = SETTINGS.model_copy(update=changes), Toy()
-    with seeded("toy", method):
-        actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
-    rate = settings.static_learning_rate if method == "static" else settings.learning_rate
-    reward = reward or ToyReward()
-    return PolicyTraining(generator, actor, critic, reward, ONE, ONE, settings, rate, seed=0)
-
-
-def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:
-    return Validation(fid, fid_label_free, 0.5, {"level": 0.1})
-
-
-def no_validation(policy: nn.Module) -> Validation:
-    return validation(1.0)
-
-
-def pay(policy: nn.Module, reward: ToyReward) -> float:
-    """Mean reward of the policy without exploration, on samples it has not been trained on."""
-    labels = torch.zeros(200, dtype=torch.int64)
-    images = rollout(Toy(), policy, labels, SampleNoise("report", 0, range(200)))
-    return float(reward.logits(images.flatten(1)).sigmoid().mean())
 
 
 def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
@@ -150,6 +33,27 @@ def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
     # The best that never looks is the middle, 0.3 from both targets; the best that looks hits them.
     assert paid["static"] < _sigmoid(2 - 20 * 0.09) + 0.01
     assert paid["adagen"] > 0.95 * _sigmoid(2)
+
+
+def test_a_table_beside_the_network_learns_at_a_rate_of_its_own():
+    reward = ToyReward(adaptive=False)
+    run = toy_training("adagen", reward, learning_rate=1e-7, table_learning_rate=5e-2, updates=20)
+    start = copy.deepcopy(run.actor.state_dict())
+    run.run("toy", no_validation, None)
+    for name, value in run.actor.state_dict().items():
+        assert torch.allclose(value, start[name], atol=1e-4) == (name != "table.table"), name
+    assert pay(run.average.module, reward) > pay(HandMade(1), reward) + 0.2
+
+
+def test_logits_are_paid_as_they_are():
+    paid = {}
+    for payment in ("sigmoid", "logit"):
+        (record,) = toy_training("static", payment=payment, updates=1).run(
+            "toy", no_validation, None
+        )
+        paid[payment] = record["reward"]
+    assert 0 < paid["sigmoid"] < 1
+    assert paid["logit"] == pytest.approx(2 - 20 * 0.1, abs=0.3)
 
 
 def _sigmoid(x: float) -> float:

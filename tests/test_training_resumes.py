@@ -22,6 +22,7 @@ from adagen.records import Validation
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.vector import VectorReward
 from adagen.training import PolicyTraining
 
 SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
@@ -45,6 +46,17 @@ SETTINGS = Training(
 REAL = Images(torch.rand(40, 1, 8, 8, generator=torch_generator("real")), torch.arange(40) % 10)
 
 
+VECTOR = {
+    "table_learning_rate": 5e-2,
+    "payment": "logit",
+    "discriminator": Discriminator(
+        kind="vector", components=8, hidden=8, pixel_noise=0.1, mismatch=0.5,
+        batch=16, steps=2, warmup=3,
+    ),
+}  # fmt: skip
+"""Everything that draws: dropout, noise on features and pixels, wrong labels."""
+
+
 def no_validation(policy):
     return Validation(1.0, 2.0, None, {"time": 0.1, "guidance": 0.1})
 
@@ -56,13 +68,16 @@ class Killed(Exception):
 def real_training(generator, method: str, kind: str = "own", **changes) -> PolicyTraining:
     settings = SETTINGS.model_copy(update=changes)
     with seeded("real", method):
-        actor, critic = build_actor(method, generator, SIZE), build_critic(generator, SIZE)
-        if kind == "dino":
-            make, features = ProjectedReward, Dino(DINO)
+        tabled = settings.table_learning_rate > 0
+        actor = build_actor(method, generator, SIZE, tabled)
+        critic = build_critic(generator, SIZE)
+        features = Dino(DINO) if kind == "dino" else MaskedAutoencoder(REWARD, (1, 8, 8))
+        arguments = features.eval().requires_grad_(False), 10, settings.discriminator
+        if kind == "vector":
+            reward = VectorReward(*arguments, REAL, generator.device)
         else:
-            make, features = AutoencoderReward, MaskedAutoencoder(REWARD, (1, 8, 8))
-        features = features.eval().requires_grad_(False)
-        reward = make(features, 10, settings.discriminator, generator.device)
+            make = ProjectedReward if kind == "dino" else AutoencoderReward
+            reward = make(*arguments, generator.device)
     return PolicyTraining(generator, actor, critic, reward, REAL, REAL, settings, 1e-2, seed=0)
 
 
@@ -79,15 +94,16 @@ def flat(tree):
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"), [("static", "own"), ("adagen", "own"), ("static", "dino")]
+    ("method", "kind"),
+    [("static", "own"), ("adagen", "own"), ("static", "dino"), ("adagen", "vector")],
 )
 @pytest.mark.parametrize("kill", ["in the 1st update", "in the 3rd update", "while validating"])
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     tmp_path, tiny_generator, method, kind, kill
 ):
     checkpoint = tmp_path / "training.ckpt"
-    generator = tiny_generator("sit")
-    killed = real_training(generator, method, kind)
+    generator, changes = tiny_generator("sit"), VECTOR if kind == "vector" else {}
+    killed = real_training(generator, method, kind, **changes)
     learn, steps = killed.reward.learn, iter(range(100))
 
     def dies(*arguments):
@@ -104,7 +120,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     with pytest.raises(Killed):
         killed.run("real", validate, checkpoint)
 
-    resumed, whole = (real_training(generator, method, kind) for _ in range(2))
+    resumed, whole = (real_training(generator, method, kind, **changes) for _ in range(2))
     records = resumed.run("real", no_validation, checkpoint)
     expected = whole.run("real", no_validation, None)
     assert len(records) == 4
@@ -117,7 +133,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
         assert same, path
 
     # Run once more, the finished run has nothing left to do.
-    again = real_training(generator, method, kind)
+    again = real_training(generator, method, kind, **changes)
     assert without_time(again.run("real", None, checkpoint)) == without_time(expected)
 
 

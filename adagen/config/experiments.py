@@ -22,12 +22,29 @@ class PolicyNetworkSize(Model):
 
 
 class Discriminator(Model):
-    """The adversarial reward: spectrally normalised heads on frozen self-supervised features."""
+    """The adversarial reward: a network that learns, on frozen self-supervised features."""
 
+    kind: Literal["tokens", "vector"] = "tokens"
+    """Spectrally normalised heads over the tokens of each feature map, or a small network on one
+    standardised vector an image, on a masked autoencoder only."""
     channels: Positive = 32
-    """Channels of a head on a masked autoencoder; on DINO they are as many as the features."""
+    """Channels of a head on a masked autoencoder; on DINO they are as many as the features. This
+    is of the kind `tokens`, the next six are of `vector`."""
+    components: Positive = 64
+    """Principal components of the feature maps, beside the token mean of each."""
+    hidden: Positive = 128
+    """Width of the two hidden layers."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of hidden units dropped in a step."""
+    feature_noise: float = Field(0.5, ge=0)
+    """Gaussian noise on the vectors in a step, in standard deviations of real images."""
+    pixel_noise: float = Field(0.0, ge=0)
+    """Standard deviation of gaussian noise on all images, real and generated, before the frozen
+    network sees them; pixels are in [0, 1]."""
+    mismatch: float = Field(0.0, ge=0)
+    """Weight of real images under a wrong label, as generated ones, in the loss."""
     learning_rate: float = Field(7e-4, gt=0)
-    """Adam learning rate, betas (0.5, 0.999)."""
+    """Adam learning rate; betas (0.5, 0.999), of `vector` (0.5, 0.99)."""
     batch: Positive = 256
     """Real and fake images per step."""
     steps: Positive = 4
@@ -63,6 +80,11 @@ class Training(Model):
     """Adam learning rate at the start; decays linearly to a tenth."""
     static_learning_rate: float = Field(3e-2, gt=0)
     """The same for the learned static table, whose entries take no help from shared weights."""
+    table_learning_rate: float = Field(0.0, ge=0)
+    """The same for a table of its own, one row a call, that is added to what the network of
+    `adagen` says; 0 for none."""
+    payment: Literal["sigmoid", "logit"] = "sigmoid"
+    """The reward: the sigmoid of the discriminator's mean logit (the paper's), or that itself."""
     sigma: tuple[float, float] = (0.6, 0.15)
     """Standard deviation of the exploration in logits, first and last update (geometric)."""
     average: float = Field(0.8, ge=0, lt=1)

@@ -2,13 +2,14 @@
 
 As in docs/method.md, section 6: frozen features, one head a feature map with spectrally normalised
 convolutions over the token sequence, class-conditional by inner product; reward = sigmoid(mean of
-all logits).
+all logits), or that mean itself.
 
-There are two of a kind. On a masked autoencoder (embedded data) each map is normalised within its
-own image, so that the reward of an image never depends on the images scored beside it. On DINO
-stands the paper's discriminator, which normalises eight images together and crops whole batches;
-there the images of an update are arranged in an order of their own before they are judged, so that
-at least how many were generated at once plays no part.
+There are two of a kind here, and one on a vector for each image in `adagen.rewards.vector`. On a
+masked autoencoder (embedded data) each map is normalised within its own image, so that the reward
+of an image never depends on the images scored beside it. On DINO stands the paper's discriminator,
+which normalises eight images together and crops whole batches; there the images of an update are
+arranged in an order of their own before they are judged, so that at least how many were generated
+at once plays no part.
 """
 
 from abc import ABC, abstractmethod
@@ -80,26 +81,34 @@ class AdversarialReward(ABC):
         company: images that are judged together; sets to be judged whole are multiples of it.
         chunk: images judged at once.
         device: where features and heads are.
+        betas: of Adam.
     """
 
     company: int
     chunk: int
+    betas = (0.5, 0.999)
 
     def __init__(self, heads: nn.Module, settings: Discriminator, device: torch.device) -> None:
         self.heads, self.settings, self.device = heads.to(device), settings, device
         self.optimiser = torch.optim.Adam(
-            self.heads.parameters(), settings.learning_rate, betas=(0.5, 0.999)
+            self.heads.parameters(), settings.learning_rate, betas=self.betas
         )
 
     @abstractmethod
-    def pool(self, images: Images) -> Pool:
-        """Images (N, C, H, W) in [0, 1] and their labels, to be judged and learnt from."""
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
+        """Images (N, C, H, W) in [0, 1] and their labels, to be judged and learnt from.
+
+        Args:
+            images: the images.
+            source: names the noise on what is looked at only once, e.g. ("fake", seed, update).
+            views: noisy copies that are kept of each image, where there is noise.
+        """
 
     @torch.no_grad()
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) mean logit of each of the images `rows` (n,); positive means "looks real".
 
-        The reward is the sigmoid of it. Rows far apart are judged in one company and rows side by
+        Rows far apart are judged in one company and rows side by
         side in one chunk: trajectories that share label and noise, which stand side by side and
         are compared with each other, so meet companies that are alike and the same crop.
 
@@ -125,18 +134,27 @@ class AdversarialReward(ABC):
     def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
         """Take `steps` optimiser steps on random batches of both pools.
 
-        Loss = mean softplus(-D(real)) + mean softplus(D(fake)); returns the last one.
+        Returns the last loss. The generator draws batches and whatever else is random.
         """
         self.heads.train()
         value, size = float("nan"), self.settings.batch
         for _ in range(steps):
-            loss = F.softplus(-self.heads(*real.draw(size, generator))).mean()
-            loss = loss + F.softplus(self.heads(*fake.draw(size, generator))).mean()
+            batches = real.draw(size, generator), fake.draw(size, generator)
+            loss = self.loss(*batches, generator)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
             value = loss.item()
         return value
+
+    def loss(
+        self,
+        real: tuple[torch.Tensor, torch.Tensor],
+        fake: tuple[torch.Tensor, torch.Tensor],
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Mean softplus(-D(real)) + mean softplus(D(fake)) of two batches (features, labels)."""
+        return F.softplus(-self.heads(*real)).mean() + F.softplus(self.heads(*fake)).mean()
 
     def require_companies(self, count: int, what: str) -> None:
         """Refuse a number of images that leaves some without a whole company.
@@ -177,7 +195,7 @@ class AutoencoderReward(AdversarialReward):
         heads = Heads(size.depth, size.width, settings.channels, classes)
         super().__init__(heads, settings, device)
 
-    def pool(self, images: Images) -> Pool:
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Kept if the features fit, and training doesn't mirror the images; else streamed."""
         first = self.features(images.images[:1].to(self.device))
         size = len(images) * first.nbytes
@@ -202,6 +220,6 @@ class ProjectedReward(AdversarialReward):
         self.chunk = settings.batch
         self.require_companies(settings.batch, "training.discriminator.batch")
 
-    def pool(self, images: Images) -> Pool:
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: see `adagen.rewards.pools`."""
         return StreamedPool(images, self.features, self.device)

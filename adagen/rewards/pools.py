@@ -15,8 +15,13 @@ import torch
 
 from adagen.data.split import Images
 
+VIEWS = 4
+"""Noisy copies that are kept of an image which is learnt from for long: one copy would show
+the same noise until it is known by it."""
+
 Look = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Images (b, C, H, W), and what draws their crop, to feature maps (b, maps, width, N)."""
+"""Images (b, C, H, W), and what draws their crop, to feature maps (b, maps, width, N)
+or vectors (b, D)."""
 
 
 class Pool(ABC):
@@ -33,7 +38,7 @@ class Pool(ABC):
 
     @abstractmethod
     def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """(b, maps, width, N) of `rows` (b,); the generator draws augmentation and crop."""
+        """Features of `rows` (b,); the generator draws augmentation, crop and noise."""
 
     @abstractmethod
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:

@@ -23,6 +23,7 @@ from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.build import load_reward
+from adagen.rewards.pools import VIEWS
 from adagen.sampling import batches, class_labels
 from adagen.stages.common import device_of, open_experiment
 from adagen.verdict import findings, told
@@ -121,7 +122,12 @@ def diagnose_reward(
     _require_its_classes(generator, split)
     with seeded("diagnose", experiment, seed):
         reward = load_reward(
-            features, config.reward_features, generator.num_classes, training.discriminator, device
+            features,
+            config.reward_features,
+            generator.num_classes,
+            training.discriminator,
+            split.train,
+            device,
         )
     rungs = ladder(generator.actions, shift, device)
     expected = binding(experiment, settings, file_hash(generator_file))
@@ -134,7 +140,12 @@ def diagnose_reward(
     fresh, measured = drawn.judged(meter, samples, kept, hashes)
     _require_its_shape(fresh, split)
     fake = drawn.learnt(kept)
-    pools = Pools(*(reward.pool(part) for part in (split.train, split.heldout, fake, fresh)))
+    pools = Pools(
+        reward.pool(split.train, "diagnose", "real", seed, views=VIEWS),
+        reward.pool(split.heldout, "diagnose", "heldout", seed),
+        reward.pool(fake, "diagnose", "fake", seed, views=VIEWS),
+        reward.pool(fresh, "diagnose", "fresh", seed),
+    )
     seen = observe(reward, pools, measured, looks(steps, training), seed)
     verdict = findings(measured, seen, training.discriminator.warmup)
 

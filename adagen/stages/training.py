@@ -53,10 +53,16 @@ def train(
     split = load_dataset(config.dataset)
     _require_its_classes(generator, split)
     with seeded("train", experiment, method, seed):
-        actor = build_actor(method, generator, config.policy).to(device)
+        tabled = training.table_learning_rate > 0
+        actor = build_actor(method, generator, config.policy, tabled).to(device)
         critic = build_critic(generator, config.policy).to(device)
         reward = load_reward(
-            features, config.reward_features, generator.num_classes, training.discriminator, device
+            features,
+            config.reward_features,
+            generator.num_classes,
+            training.discriminator,
+            split.train,
+            device,
         )
     rate = training.static_learning_rate if method == "static" else training.learning_rate
     run = PolicyTraining(
