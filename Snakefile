@@ -55,6 +55,7 @@ rule all:
         rules.pretrained.input,
         of_runs(POLICY, *WITH_POLICY),
         rules.table.output,
+        rules.comparisons.output if "comparisons" in FIGURES else [],
         [
             expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
             for figure in FIGURES

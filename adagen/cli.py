@@ -296,10 +296,28 @@ def table(
 
 
 @app.command()
+def compare(
+    metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
+    config: Configs,
+    out: Out,
+    latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
+) -> None:
+    """Compare methods in pairs, each difference with its 95 % interval."""
+    load_config(config)
+    from adagen.paper.comparisons import comparison_table
+    from adagen.paper.latex import comparison_latex
+    from adagen.paper.tables import write_table
+
+    write_table(comparison_table(metrics), out, latex, comparison_latex)
+
+
+@app.command()
 def figure(
     kind: Annotated[
         str,
-        typer.Argument(help="`samples`, `schedule`, `training`, `fid`, `sweep` or `reward`."),
+        typer.Argument(
+            help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep` or `reward`."
+        ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
     config: Configs,

@@ -1,4 +1,4 @@
-"""The table of results as a booktabs tabular, from the same data frame as the CSV."""
+"""The tables as booktabs tabulars, from the same data frames as the CSVs."""
 
 import math
 import re
@@ -19,6 +19,12 @@ HEADER = (
     "NFE",
     "GFLOPs",
 )
+COMPARED = {
+    "fid": r"$\Delta$ FD $\downarrow$",
+    "fid_label_free": r"$\Delta$ label-free FD $\downarrow$",
+    "precision": r"$\Delta$ Prec.\ $\uparrow$",
+    "recall": r"$\Delta$ Rec.\ $\uparrow$",
+}
 SPATIAL = r"sFID $\downarrow$"
 """Before the IS, in tables that have it."""
 
@@ -65,6 +71,54 @@ def latex_table(table: pd.DataFrame) -> str:
         r"difference in FD, negative is better.}"
     )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+
+
+def comparison_latex(table: pd.DataFrame) -> str:
+    """The comparisons by experiment, one row a pair of methods, with intervals.
+
+    Args:
+        table: what `adagen.paper.comparisons.comparison_table` returned.
+    """
+    lines = [
+        "% Made by `adagen compare`. Needs the booktabs package.",
+        rf"\begin{{tabular}}{{l{'r' * len(COMPARED)}}}",
+        r"\toprule",
+        _line("Comparison", *COMPARED.values()),
+    ]
+    for experiment, group in table.groupby("experiment", sort=False):
+        first = group.iloc[0]
+        title = f"{PARADIGM_NAMES[first['paradigm']]}, $T = {first['steps']}$"
+        span = rf"\multicolumn{{{len(COMPARED) + 1}}}{{l}}"
+        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        for _, pair in group.groupby(["method", "against"], sort=False):
+            lines.append(_compared(pair))
+    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
+    note = (
+        rf"\par\smallskip{{\footnotesize Protocol: {protocols}. Differences, paired by sampling "
+        r"seed, with 95\,\% Student intervals over training seeds where several are named, else "
+        r"over sampling seeds; in brackets the share of the other's distance. Of distances, "
+        r"negative is better.}"
+    )
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+
+
+def _compared(pair: pd.DataFrame) -> str:
+    """The line of two methods; `pair` has a row a score."""
+    first = pair.iloc[0]
+    several = first["over"] == "training seeds"
+    seeds = f" ({first['training_seeds']} seeds)" if several else ""
+    name = f"{METHOD_NAMES[first['method']]} $-$ {METHOD_NAMES[first['against']]}{seeds}"
+    cells = {row["score"]: _with_interval(row) for _, row in pair.iterrows()}
+    return _line(name, *(cells.get(score, "--") for score in COMPARED))
+
+
+def _with_interval(row: pd.Series) -> str:
+    """Difference, interval and share, as far as they are known."""
+    text = f"{row['difference']:+.3f}"
+    if not math.isnan(row["low"]):
+        text += rf"\,[{row['low']:+.3f}, {row['high']:+.3f}]"
+    share = "" if math.isnan(row["relative"]) else rf" (${100 * row['relative']:+.0f}\,\%$)"
+    return f"${text}${share}"
 
 
 def escape(text: str) -> str:

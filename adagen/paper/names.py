@@ -1,4 +1,4 @@
-"""What methods and paradigms are called in print."""
+"""What methods and paradigms are called in print, and which methods are compared."""
 
 METHOD_NAMES = {
     "handmade": "hand-made",
@@ -7,4 +7,12 @@ METHOD_NAMES = {
     "released": "AdaGen, released",
     "adagen": "AdaGen",
 }
+PAIRS = (
+    ("adagen", "handmade"),
+    ("adagen", "tuned"),
+    ("adagen", "static"),
+    ("static", "tuned"),
+    ("released", "handmade"),
+)
+"""Which method is compared with which."""
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}

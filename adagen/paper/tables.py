@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from adagen.config import LEARNED, METHODS
 from adagen.errors import AdagenError
@@ -75,15 +76,23 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
             in protocol, sampling seeds, sample count, reference statistics of a data set or
             generator of an experiment; or two files hold the same run.
     """
-    runs = {path: read_metrics(path) for path in metrics}
-    _refuse_mixture(runs)
-    rows = [
-        row for group in by_experiment(runs.values()).values() for row in _experiment_rows(group)
-    ]
+    runs = read_comparable(metrics)
+    rows = [row for group in by_experiment(runs).values() for row in _experiment_rows(group)]
     columns = list(COLUMNS)
     if any(not math.isnan(row[SPATIAL]) for row in rows):
         columns.insert(columns.index("inception_score"), SPATIAL)
     return pd.DataFrame(rows, columns=columns)
+
+
+def read_comparable(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read metrics files whose numbers may stand beside each other.
+
+    Raises:
+        AdagenError: as `fid_table`.
+    """
+    runs = {path: read_metrics(path) for path in metrics}
+    _refuse_mixture(runs)
+    return list(runs.values())
 
 
 def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
@@ -155,7 +164,13 @@ def _paired(run: Metrics, baseline: Metrics | None) -> Pair:
     """Mean over sampling seeds s of fid_s(run) - fid_s(baseline), and its standard error."""
     if baseline is None or baseline is run:
         return ABSENT
-    return mean_and_error(run.scores("fid") - baseline.scores("fid"))
+    return mean_and_error(paired(run, baseline, "fid"))
+
+
+def paired(run: Metrics, other: Metrics, score: str) -> np.ndarray:
+    """(S,) differences run - other of one score, at each of the sampling seeds that both have."""
+    difference: np.ndarray = run.scores(score) - other.scores(score)
+    return difference
 
 
 def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -176,10 +191,29 @@ def mean_and_error(values: np.ndarray) -> Pair:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
+def half_width(error: float, count: int) -> float:
+    """Half of the 95 % Student interval of a mean of `count` values with this standard error.
+
+    NaN where the error is: a single value has no interval.
+    """
+    return float(stats.t.ppf(0.975, count - 1)) * error
+
+
+def write_table(
+    table: pd.DataFrame,
+    csv: Path,
+    latex: Path,
+    in_latex: Callable[[pd.DataFrame], str] = latex_table,
+) -> None:
     """Write what `fid_table` returned as CSV (every row) and LaTeX (one row a method).
 
     Numbers are rounded by fixed rules, so the same numbers give the same bytes.
+
+    Args:
+        table: any table, if `in_latex` is the way to set it.
+        csv: file to write.
+        latex: file to write.
+        in_latex: from `table`, before rounding, to LaTeX.
     """
     text = table.copy()
     for column in table.columns.intersection(list(ROUNDING)):
@@ -187,7 +221,7 @@ def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
     with atomic_path(csv) as temporary:
         text.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(latex) as temporary:
-        temporary.write_text(latex_table(table))
+        temporary.write_text(in_latex(table))
 
 
 def _decimals(places: int) -> Callable[[float], str]:
@@ -202,7 +236,7 @@ def _digits(number: int) -> Callable[[float], str]:
 # Timing repeats to a few per cent at best, and toy networks cost a thousandth of a GFLOP.
 ROUNDING: dict[str, Callable[[float], str]] = {
     **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
-    SPATIAL: _decimals(4),
+    **{name: _decimals(4) for name in (SPATIAL, "difference", "relative", "se", "low", "high")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "images_per_second": _digits(2),

@@ -21,6 +21,7 @@ STAGES = [
     "evaluate",
     "measure",
     "table",
+    "compare",
     "figure",
 ]
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"

@@ -10,7 +10,14 @@ from tests.workflow.conftest import Checkout
 from tests.workflow.tiny_imagenet import tiny_config, write_images, write_mirror
 
 SHARED = {"dataset": 1, "metric_networks": 1, "reward_features": 1, "reference": 1}
-PAPER = {"table": 1, "figure_fid": 1, "figure_training": 1, "all": 1}
+PAPER = {
+    "table": 1,
+    "comparisons": 1,
+    "figure_fid": 1,
+    "figure_comparisons": 1,
+    "figure_training": 1,
+    "all": 1,
+}
 
 
 @pytest.mark.parametrize(

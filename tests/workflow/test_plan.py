@@ -5,7 +5,9 @@ import pytest
 EVALUATED = {
     "evaluate": 4,
     "table": 1,
+    "comparisons": 1,
     "figure_fid": 1,
+    "figure_comparisons": 1,
     "figure_samples": 1,
     "figure_schedule": 1,
     "all": 1,

@@ -23,12 +23,12 @@ def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 45
+    assert logs == times and len(logs) == 47
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
     figures = {path.name for path in (smoke / "results/smoke/figures").iterdir()}
-    kinds = ["samples", "schedule", "training", "fid", "sweep"]
+    kinds = ["samples", "schedule", "training", "fid", "comparisons", "sweep"]
     assert figures == {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png")}
 
 
@@ -47,5 +47,12 @@ def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     content = report.read_text()
-    for name in ("fid.csv", "samples.png", "schedule.pdf", "training.png", "sweep.png"):
+    for name in (
+        "fid.csv",
+        "comparisons.tex",
+        "samples.png",
+        "schedule.pdf",
+        "training.png",
+        "sweep.png",
+    ):
         assert name in content

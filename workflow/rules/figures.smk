@@ -1,10 +1,22 @@
 """What is drawn, from which files, and where it goes."""
 
+from adagen.paper.names import PAIRS
+
+# Methods that are compared with another of their experiment.
+COMPARED = {
+    method
+    for experiment in CONFIG.experiments
+    for pair in PAIRS
+    if all(runs_of(experiment, method) for method in pair)
+    for method in pair
+}
+
 # The inputs of each kind of figure. A kind of which the configuration has no run is left out.
 FIGURES = {
     "samples": of_runs(SAMPLES, *METHODS),
     "schedule": of_runs(SAMPLES, *METHODS),
     "fid": of_runs(METRICS, *METHODS),
+    "comparisons": of_runs(METRICS, *COMPARED),
     "training": of_runs("<results>/{experiment}/policy/{run}.jsonl", *LEARNED),
     "sweep": of_runs("<results>/{experiment}/policy/{run}.csv", "tuned"),
 }

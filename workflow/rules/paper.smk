@@ -1,4 +1,4 @@
-# The table and the figures, as they stand in a paper and in the report.
+# The tables and the figures, as they stand in a paper and in the report.
 
 
 rule table:
@@ -34,6 +34,43 @@ rule table:
     shell:
         "adagen table --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
         " {input.metrics:q} 2>&1 | tee {log:q}"
+
+
+if "comparisons" in FIGURES:
+
+    rule comparisons:
+        input:
+            metrics=FIGURES["comparisons"],
+        output:
+            csv=report(
+                ensure("<results>/tables/comparisons.csv", non_empty=True),
+                caption="../report/comparisons.rst",
+                category="Table",
+                labels={"table": "comparisons", "format": "csv"},
+            ),
+            latex=report(
+                ensure("<results>/tables/comparisons.tex", non_empty=True),
+                caption="../report/comparisons.rst",
+                category="Table",
+                labels={"table": "comparisons", "format": "tex"},
+            ),
+        log:
+            "<logs>/comparisons.log",
+        benchmark:
+            "<benchmarks>/comparisons.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            config=config_file,
+            depends={"name": CONFIG.name},
+        shell:
+            "adagen compare --config {params.config:q} --out {output.csv:q}"
+            " --latex {output.latex:q} {input.metrics:q} 2>&1 | tee {log:q}"
 
 
 for figure, inputs in FIGURES.items():

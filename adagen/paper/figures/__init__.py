@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from adagen.paper.figures.comparisons import comparisons_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
 from adagen.paper.figures.samples import samples_figure
@@ -20,6 +21,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "schedule": schedule_figure,
     "training": training_figure,
     "fid": fid_figure,
+    "comparisons": comparisons_figure,
     "sweep": sweep_figure,
     "reward": reward_figure,
 }

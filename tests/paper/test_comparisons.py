@@ -1,0 +1,172 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from scipy import stats
+
+from adagen.errors import AdagenError
+from adagen.paper.comparisons import COLUMNS, comparison_table
+from adagen.paper.figures import FIGURES
+from adagen.paper.figures.style import COLOURS
+from adagen.paper.latex import comparison_latex
+from adagen.paper.tables import fid_table, write_table
+
+E = "digits_sit_t4"
+
+
+@pytest.fixture
+def trained(run):
+    """Both baselines, and two training seeds of both learned methods."""
+    return [
+        run.metrics(E, "handmade", [4.0, 6.0]),
+        run.metrics(E, "tuned", [2.0, 4.0]),
+        run.metrics(E, "static", [2.0, 3.0], seed=1),
+        run.metrics(E, "static", [4.0, 5.0], seed=0),
+        run.metrics(E, "adagen", [3.0, 3.0], seed=0),
+        run.metrics(E, "adagen", [0.0, 2.0], seed=1),
+    ]
+
+
+def only(table, method, against, score="fid"):
+    chosen = (table["method"] == method) & (table["against"] == against) & (table["score"] == score)
+    (row,) = (row for _, row in table[chosen].iterrows())
+    return row
+
+
+def test_every_pair_has_a_row_a_score(trained):
+    table = comparison_table(trained)
+    assert tuple(table.columns) == COLUMNS and len(table) == 4 * 4
+    pairs = list(zip(table["method"], table["against"], strict=True))[::4]
+    others = ["handmade", "tuned", "static"]
+    assert pairs == [*(("adagen", other) for other in others), ("static", "tuned")]
+    assert list(table["score"][:4]) == ["fid", "fid_label_free", "precision", "recall"]
+    assert not table[["relative"]].iloc[[0, 1]].isna().any(axis=None)
+    assert table[["relative"]].iloc[[2, 3]].isna().all(axis=None)
+
+
+def test_several_trainings_have_an_interval_over_training_seeds(trained):
+    row = only(comparison_table(trained), "adagen", "tuned")
+    # Seed 0: 1, -1; seed 1: -2, -2. Means 0 and -2: standard error 1.
+    assert (row["difference"], row["se"], row["over"]) == (-1.0, 1.0, "training seeds")
+    assert math.isclose(row["high"] - row["difference"], stats.t.ppf(0.975, 1))
+    assert math.isclose(row["difference"] - row["low"], stats.t.ppf(0.975, 1))
+    assert math.isclose(row["relative"], -1 / 3)
+    assert (row["training_seeds"], row["sampling_seeds"]) == (2, 2)
+
+
+def test_learned_methods_are_paired_by_training_seed(trained):
+    row = only(comparison_table(trained), "adagen", "static")
+    # 3 - 4.5 and 1 - 2.5: equal, though static's seeds came in another order.
+    assert (row["difference"], row["se"]) == (-1.5, 0.0) and row["low"] == row["high"] == -1.5
+
+
+def test_a_training_seed_of_one_method_alone_is_left_out(run, trained):
+    trained.append(run.metrics(E, "adagen", [9.0, 9.0], seed=2))
+    table = comparison_table(trained)
+    assert only(table, "adagen", "static")["training_seeds"] == 2
+    assert only(table, "adagen", "handmade")["training_seeds"] == 3
+
+
+def test_one_training_has_an_interval_over_sampling_seeds(run):
+    paths = [
+        run.metrics(E, "handmade", [4.0, 5.0, 6.0, 9.0]),
+        run.metrics(E, "adagen", [1.0, 2.0, 3.0, 4.0], seed=3),
+    ]
+    row = only(comparison_table(paths), "adagen", "handmade")
+    # -3, -3, -3, -5: mean -3.5, standard deviation 1.
+    assert (row["difference"], row["se"], row["over"]) == (-3.5, 0.5, "sampling seeds")
+    assert math.isclose(row["high"], -3.5 + 0.5 * stats.t.ppf(0.975, 3))
+    assert (row["training_seeds"], row["sampling_seeds"]) == (1, 4)
+
+
+def test_the_means_are_those_of_the_other_table(trained):
+    table, means = comparison_table(trained), fid_table(trained).set_index("method")
+    means = means[means["training_seed"] == "mean"]
+    for method in ("adagen", "static"):
+        row = only(table, method, "tuned")
+        assert row["difference"] == means["diff_tuned"][method]
+        assert row["se"] == means["diff_tuned_se"][method]
+
+
+def published(run, method, distance, seed=None):
+    """A run with one sampling seed, of a protocol without a label-free distance."""
+    path = run.metrics(E, method, [distance], seed)
+    content = json.loads(path.read_text())
+    content["per_seed"][0]["fid_label_free"] = None
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_single_value_has_no_interval_and_a_missing_score_no_row(run, tmp_path):
+    table = comparison_table([published(run, "handmade", 3.0), published(run, "released", 2.0)])
+    assert list(table["score"]) == ["fid", "precision", "recall"]
+    assert list(table["difference"]) == [-1, 0, 0] and set(table["training_seeds"]) == {0}
+    assert table[["se", "low", "high"]].isna().all(axis=None)
+    write_table(table, tmp_path / "c.csv", tmp_path / "c.tex", comparison_latex)
+    assert (
+        f"{E},sit,4,released,handmade,fid,-1.0000,-0.3333,,,,sampling"
+        in (tmp_path / "c.csv").read_text()
+    )
+    text = (tmp_path / "c.tex").read_text()
+    assert r"AdaGen, released $-$ hand-made & $-1.000$ ($-33\,\%$) & -- & $+0.000$" in text
+
+
+def test_nothing_to_compare_is_refused(run):
+    paths = [run.metrics(E, "handmade", [1.0]), run.metrics("digits_dit_t4", "adagen", [1.0], 0)]
+    with pytest.raises(AdagenError, match="no two methods") as error:
+        comparison_table(paths)
+    assert str(paths[0]) in str(error.value)
+
+
+def test_files_read_back_and_say_what_intervals_are_over(trained, tmp_path):
+    csv, latex = tmp_path / "c.csv", tmp_path / "c.tex"
+    write_table(comparison_table(trained), csv, latex, comparison_latex)
+    table = pd.read_csv(csv)
+    assert tuple(table.columns) == COLUMNS and len(table) == 16
+    assert only(table, "adagen", "tuned")["low"] == round(-1 - stats.t.ppf(0.975, 1), 4)
+    lines = latex.read_text().splitlines()
+    rows = [line for line in lines if "seeds) &" in line]
+    assert len(rows) == 4 and {row.count("&") for row in rows} == {4}
+    expected = r"AdaGen $-$ learned static (2 seeds) & $-1.500\,[-1.500, -1.500]$ ($-43\,\%$) &"
+    assert rows[2].startswith(expected)
+
+
+def test_the_figure_has_shares_around_zero_in_both_spaces(run, trained):
+    other = "digits_dit_t4"
+    trained += [run.metrics(other, m, [2.0, 3.0]) for m in ("handmade", "tuned")]
+    trained.append(run.metrics(other, "static", [1.0, 2.0], seed=0))
+    figure = FIGURES["comparisons"](trained)
+    assert [axes.get_title("left") for axes in figure.axes] == [E, "", other, ""]
+    primary, label_free, single, _ = figure.axes
+    names = [text.get_text().split(" \N{MINUS SIGN} ") for text in primary.get_yticklabels()]
+    assert names == [
+        ["AdaGen", "hand-made"],
+        ["AdaGen", "tuned static"],
+        ["AdaGen", "learned static"],
+        ["learned static", "tuned static"],
+    ]
+    assert len(single.containers) == 1
+    _, tuned, static, _ = primary.containers
+    dot, half = tuned.lines[0], stats.t.ppf(0.975, 1)
+    assert math.isclose(dot.get_xdata()[0], -1 / 3) and dot.get_markerfacecolor() == "white"
+    low, high = tuned.lines[2][0].get_segments()[0][:, 0]
+    assert np.isclose((high - low) / 2, half / 3)
+    # Both training seeds agree on it: the dot is full.
+    assert to_hex(static.lines[0].get_markerfacecolor()) == COLOURS["adagen"]
+    shares = [c.lines[0].get_xdata()[0] for c in label_free.containers]
+    assert math.isclose(shares[1], -1 / 3)
+    assert figure.legends[0].get_texts()[0].get_text() == (
+        "mean, 95 % interval over 2 training seeds or 2 sampling seeds"
+    )
+
+
+def test_a_figure_of_single_values_has_dots_only(run):
+    figure = FIGURES["comparisons"](
+        [published(run, "handmade", 3.0), published(run, "adagen", 2, 0)]
+    )
+    (axes,) = figure.axes
+    (dot,) = axes.containers
+    assert not dot.has_xerr and math.isclose(dot.lines[0].get_xdata()[0], -1 / 3)
