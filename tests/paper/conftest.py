@@ -119,6 +119,8 @@ class FakeRun:
                 {
                     "update": update,
                     "reward": 0.4 + 0.1 * progress + 0.01 * random.standard_normal(),
+                    "within_share": 0.1,
+                    "explained_variance": -3 + 4 * progress,
                     "accuracy_real": 0.75 - 0.1 * progress,
                     "accuracy_heldout": 0.72 - 0.1 * progress,
                     "accuracy_fake": 0.8 - 0.15 * progress,
@@ -127,6 +129,7 @@ class FakeRun:
                     "sigma": 0.6 * 0.25**progress,
                     "validation_fid": validation,
                     "validation_fid_label_free": validation and validation / 2,
+                    "validation_recall": None if update % 10 else 0.4 + 0.2 * progress,
                 }
             )
         path = self.folder / experiment / "policy" / f"{method}_seed{seed}.jsonl"

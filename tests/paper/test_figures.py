@@ -116,25 +116,31 @@ def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
     ]
 
 
-def test_training_has_five_panels_an_experiment_and_a_line_a_seed(run):
+def test_training_has_seven_panels_an_experiment_and_a_line_a_seed(run):
     paths = [run.log(e, m, s) for e in (MASKGIT, DIT) for m in ("static", "adagen") for s in (0, 1)]
     figure = FIGURES["training"](paths)
-    assert len(figure.axes) == 10 and titles(figure) == [MASKGIT, DIT]
-    labels = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[:5]]
+    assert len(figure.axes) == 14 and titles(figure) == [MASKGIT, DIT]
+    labels = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[:7]]
     assert labels == [
         "reward",
+        "share of its variance",
         "discriminator accuracy",
         "validation FD ↓",
+        "validation recall ↑",
         "KL and exploration",
         "clip fraction",
     ]
-    assert figure.axes[4].get_xlabel() == "policy update"
-    reward, accuracy, distance = figure.axes[:3]
+    assert figure.axes[6].get_xlabel() == "policy update"
+    reward, shares, accuracy, distance, recall, steps = figure.axes[:6]
     assert len(coloured(reward, "static")) == len(coloured(reward, "adagen")) == 2
     assert {line.get_linestyle() for line in accuracy.lines} == {"-", ":", "--"}
     # Only the updates with a validation are points of the distance.
     assert list(distance.lines[0].get_xdata()) == [0, 10, 20, 30]
-    steps = figure.axes[3]
+    assert np.allclose(recall.lines[0].get_ydata(), [0.4, 0.45, 0.5, 0.55])
+    # A value network that is far worse than the mean doesn't press the other curve flat.
+    within, explained = coloured(shares, "static")[:2]
+    assert set(within.get_ydata()) == {0.1} and min(explained.get_ydata()) == -3
+    assert shares.get_ylim()[0] == -0.25 and explained.get_linestyle() == "--"
     assert distance.get_yscale() == steps.get_yscale() == "log"
     _, sigma = coloured(steps, "static")[:2]
     assert sigma.get_linestyle() == "--" and np.isclose(sigma.get_ydata()[20], 0.3)

@@ -23,28 +23,36 @@ COLUMNS = 4
 # Rows of panels: what the axis is called, and which columns of the log are drawn in which style.
 ROWS: Mapping[str, Mapping[str, str]] = {
     "reward": {"reward": "-"},
+    "share of its\nvariance": {"within_share": "-", "explained_variance": "--"},
     "discriminator\naccuracy": {
         "accuracy_real": "-",
         "accuracy_heldout": ":",
         "accuracy_fake": "--",
     },
     "validation FD ↓": {"validation_fid": "-", "validation_fid_label_free": "--"},
+    "validation\nrecall ↑": {"validation_recall": "-"},
     "KL and\nexploration": {"kl": "-", "sigma": "--"},
     "clip\nfraction": {"clip_fraction": "-"},
 }
 STYLES = {
-    "-": "accuracy: real; FD: primary; KL",
-    ":": "accuracy: held-out real",
-    "--": r"accuracy: fake; FD: label-free; $\sigma$",
+    "-": "in groups; real; primary; KL",
+    ":": "held-out real",
+    "--": r"explained; fake; label-free; $\sigma$",
 }
 # Two spaces have two units, and KL and sigma differ tenfold: what counts is each one's relative
 # change.
 LOGARITHMIC = ("validation_fid", "sigma")
+# Below 0 a value network knows less than nothing: how much less tells no more.
+WORSE = -0.25
 
 
 @themed
 def training_figure(logs: Sequence[Path]) -> Figure:
-    """A column of panels an experiment: reward, accuracies, distances, KL and sigma, clip fraction.
+    """A column of panels an experiment.
+
+    Reward; the shares of its variance that lie inside groups and that the value network explains;
+    accuracies of the discriminator; distances and recall of the validations; KL and sigma; clip
+    fraction. What a run doesn't have is an empty panel.
 
     Args:
         logs: training logs, <experiment>/policy/<method>_seed<N>.jsonl; every seed is a thin line.
@@ -55,7 +63,7 @@ def training_figure(logs: Sequence[Path]) -> Figure:
     experiments = by_experiment(_checked(path) for path in logs)
     columns = min(COLUMNS, len(experiments))
     blocks = -(-len(experiments) // columns)
-    figure = new_figure(0.6 + 4.3 * blocks)
+    figure = new_figure(0.6 + 0.86 * len(ROWS) * blocks)
     grid = figure.add_gridspec(blocks * len(ROWS), columns)
     for place, (experiment, runs) in enumerate(experiments.items()):
         block, column = divmod(place, columns)
@@ -67,6 +75,8 @@ def training_figure(logs: Sequence[Path]) -> Figure:
             axes.tick_params(labelbottom=row == len(ROWS) - 1)
             if "accuracy_real" in curves:
                 axes.set_ylim(top=1.03)
+            if "explained_variance" in curves:
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], WORSE))
             if any(name in curves for name in LOGARITHMIC):
                 logarithmic(axes)
             if "sigma" in curves:
