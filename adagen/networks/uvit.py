@@ -70,13 +70,8 @@ class UViT(ConditionalUViT):
     """The class-conditional network.
 
     Args:
-        positions: tokens of an image.
-        vocabulary: ids of the tokeniser; the id `vocabulary` is the mask.
         classes: labels; the label `classes` is the null class.
-        width: channels of a token.
-        depth: the network has depth // 2 blocks, one in the middle, and depth // 2 more.
-        heads: attention heads; they divide the width.
-        mlp_ratio: hidden width of the feed-forward layers over the width.
+        positions, vocabulary, width, depth, heads, mlp_ratio: as of `ConditionalUViT`.
     """
 
     def __init__(

@@ -10,13 +10,8 @@ class TextUViT(ConditionalUViT):
     """Bidirectional transformer that fills in masked tokens, conditioned on a text.
 
     Args:
-        positions: tokens of an image.
-        vocabulary: ids of the tokeniser; the id `vocabulary` is the mask.
         text_width: channels of a hidden state of the text encoder.
-        width: channels of a token.
-        depth: the network has depth // 2 blocks, one in the middle, and depth // 2 more.
-        heads: attention heads; they divide the width.
-        mlp_ratio: hidden width of the feed-forward layers over the width.
+        positions, vocabulary, width, depth, heads, mlp_ratio: as of `ConditionalUViT`.
     """
 
     def __init__(

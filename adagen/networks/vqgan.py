@@ -41,14 +41,11 @@ class VQGAN(nn.Module):
     ) -> None:
         super().__init__()
         parts = Parts(_Residual, nothing, nothing, lambda channels: nn.AvgPool2d(2), _swish)
-        self.encoder = Encoder(
-            image_channels, code_channels, width, multipliers, residual_blocks, parts
-        )
+        size = (image_channels, code_channels, width, multipliers, residual_blocks)
+        self.encoder = Encoder(*size, parts)
         self.encoder.conv_in = nn.Conv2d(image_channels, width, 3, padding=1, bias=False)
         self.encoder.conv_out = nn.Conv2d(width * multipliers[-1], code_channels, 1)
-        self.decoder = Decoder(
-            image_channels, code_channels, width, multipliers, residual_blocks, parts
-        )
+        self.decoder = Decoder(*size, parts)
         self.quantize = _Codebook(vocabulary, code_channels)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

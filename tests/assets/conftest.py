@@ -15,6 +15,7 @@ import tenacity
 
 from adagen import assets, downloads
 from adagen.config import Asset, Assets
+from adagen.errors import AdagenError
 
 CONTENT = random.Random(0).randbytes(600_000)
 SHA256 = sha256(CONTENT).hexdigest()
@@ -159,6 +160,13 @@ class Cellar:
     def fetch(self, mirror: str = "", **wine: Any) -> None:
         with downloads.Meter() as meter:
             assets.fetch(self.settings(**wine), ["wine"], mirror, 3, meter, self.said.append)
+
+    def refuses(self, mirror: str = "", **wine: Any) -> str:
+        """Fetching fails, and leaves nothing under the name of the file. The message."""
+        with pytest.raises(AdagenError) as error:
+            self.fetch(mirror, **wine)
+        assert not self.path.exists() and not self.pin.exists()
+        return str(error.value)
 
     @property
     def path(self) -> Path:

@@ -11,14 +11,6 @@ from adagen.errors import AdagenError
 OTHER = b"vinegar" * 100_000
 
 
-def refused(cellar, **wine) -> str:
-    """Fetching fails, and leaves nothing under the name of the file. The message."""
-    with pytest.raises(AdagenError) as error:
-        cellar.fetch(**wine)
-    assert not cellar.path.exists() and not cellar.pin.exists()
-    return str(error.value)
-
-
 # A good server
 
 
@@ -66,7 +58,7 @@ def test_a_cut_download_goes_on_where_it_stopped(server, cellar, sha256, etag):
 def test_a_part_of_another_run_is_gone_on_with(server, cellar, monkeypatch):
     monkeypatch.setattr("adagen.downloads.ATTEMPTS", 1)
     url = server.on("/wine", server.serve(cut=200_000), server.status(503))
-    assert "503" in refused(cellar, url=url)
+    assert "503" in cellar.refuses(url=url)
     assert cellar.part.stat().st_size == 200_000
     server.on("/wine", server.serve())
     cellar.fetch(url=url)
@@ -112,7 +104,7 @@ def test_a_server_that_ignores_ranges(server, cellar, sha256):
 
 def test_a_server_that_always_cuts_is_given_up(server, cellar):
     url = server.on("/wine", server.plain(cut=200_000))
-    assert "IncompleteRead" in refused(cellar, url=url)
+    assert "IncompleteRead" in cellar.refuses(url=url)
     assert len(server.requests) == 6  # one that brought bytes, five that brought none more
 
 
@@ -136,7 +128,7 @@ def test_a_part_of_another_address_counts_only_with_a_published_hash(server, cel
 
 def test_wrong_bytes_never_appear(server, cellar):
     url = server.on("/wine", server.serve(OTHER))
-    message = refused(cellar, url=url, sha256=server.sha256)
+    message = cellar.refuses(url=url, sha256=server.sha256)
     assert sha256(OTHER).hexdigest() in message and f"{server.sha256} is published" in message
     assert not cellar.part.exists() and len(server.requests) == 1
 
@@ -157,7 +149,7 @@ def test_a_spoilt_part_gets_a_second_chance_in_one_piece(server, cellar):
 
 @pytest.mark.parametrize("size", [1, 10_000_000])
 def test_a_wrong_size_is_seen_before_the_download(server, cellar, size):
-    message = refused(cellar, url=server.on("/wine", server.serve()), size=size)
+    message = cellar.refuses(url=server.on("/wine", server.serve()), size=size)
     assert f"has 600,000 bytes there, but {size:,} are expected" in message
     assert server.requests[0].sent < len(server.content) or size == 1
 
@@ -165,15 +157,15 @@ def test_a_wrong_size_is_seen_before_the_download(server, cellar, size):
 def test_a_server_that_lies_about_the_length(server, cellar):
     """It promises more than it has, or less."""
     url = server.on("/wine", server.plain(length=700_000))
-    assert "could not be fetched" in refused(cellar, url=url, sha256=server.sha256)
+    assert "could not be fetched" in cellar.refuses(url=url, sha256=server.sha256)
     url = server.on("/wine", server.plain(length=500_000))
-    assert "is published" in refused(cellar, url=url, sha256=server.sha256)
+    assert "is published" in cellar.refuses(url=url, sha256=server.sha256)
 
 
 def test_a_web_page_is_not_the_file(server, cellar):
     page = server.plain(b"<html>Log in</html>", Content_Type="text/html; charset=utf-8")
     good = server.on("/good", server.serve())
-    assert "web page" in refused(cellar, url=server.on("/wine", page))
+    assert "web page" in cellar.refuses(url=server.on("/wine", page))
     cellar.fetch(url=server.on("/wine", page), mirrors=(good,))
     assert cellar.holds()
 
@@ -185,14 +177,14 @@ def test_a_file_of_unknown_length_is_taken_only_if_a_cut_would_show(server, cell
         handler.close_connection = True
 
     url = server.on("/wine", endless)
-    assert "doesn't say how long" in refused(cellar, url=url)
+    assert "doesn't say how long" in cellar.refuses(url=url)
     cellar.fetch(url=url, sha256=server.sha256)
     assert cellar.holds()
 
 
 def test_compression_is_refused(server, cellar):
     url = server.on("/wine", server.plain(Content_Encoding="gzip"))
-    assert "compressed" in refused(cellar, url=url)
+    assert "compressed" in cellar.refuses(url=url)
 
 
 # Errors
@@ -229,7 +221,7 @@ def test_every_address_is_told_with_its_error(server, cellar):
         "gopher://nowhere/wine": "No connection adapters",
     }
     url, *mirrors = addresses
-    message = refused(cellar, url=url, mirrors=tuple(mirrors), sha256=server.sha256)
+    message = cellar.refuses(url=url, mirrors=tuple(mirrors), sha256=server.sha256)
     *told, last = message.split("; ")
     assert len([*told, last]) == len(addresses) and "\n" not in message
     for text, (address, reason) in zip([*told, last], addresses.items(), strict=True):

@@ -9,19 +9,11 @@ from adagen.errors import AdagenError
 OTHER = b"vinegar" * 100_000
 
 
-def refused(cellar, **wine) -> str:
-    """Fetching fails, and leaves nothing under the name of the file. The message."""
-    with pytest.raises(AdagenError) as error:
-        cellar.fetch(**wine)
-    assert not cellar.path.exists() and not cellar.pin.exists()
-    return str(error.value)
-
-
 # By hand
 
 
 def test_what_has_to_be_fetched_by_hand(server, cellar):
-    message = refused(cellar, manual="Ask the innkeeper.")
+    message = cellar.refuses(manual="Ask the innkeeper.")
     assert "Ask the innkeeper." in message and f"Put it at {cellar.path}" in message
 
 
@@ -113,7 +105,7 @@ def test_a_mirror_server(server, cellar):
 @pytest.mark.parametrize("kind", ["folder", "server"])
 def test_nothing_but_the_mirror_is_asked(server, cellar, tmp_path, kind):
     mirror = str(tmp_path) if kind == "folder" else f"{server.address}/mirror"
-    message = refused(cellar, mirror=mirror, url=server.on("/wine", server.serve()))
+    message = cellar.refuses(mirror=mirror, url=server.on("/wine", server.serve()))
     assert "/wine.pth: " in message and "nothing is taken from elsewhere" in message
     assert [request.path for request in server.requests] == ["/mirror/wine.pth"] * (
         kind == "server"
@@ -122,10 +114,10 @@ def test_nothing_but_the_mirror_is_asked(server, cellar, tmp_path, kind):
 
 def test_a_mirror_with_wrong_bytes(server, cellar, tmp_path):
     (tmp_path / "wine.pth").write_bytes(OTHER)
-    assert "is published" in refused(
-        cellar, mirror=str(tmp_path), url=server.address, sha256=server.sha256
+    assert "is published" in cellar.refuses(
+        mirror=str(tmp_path), url=server.address, sha256=server.sha256
     )
 
 
 def test_a_mirror_that_is_none(cellar):
-    assert "no folder and no http(s) address" in refused(cellar, mirror="/gone", url="http://x")
+    assert "no folder and no http(s) address" in cellar.refuses(mirror="/gone", url="http://x")
