@@ -32,6 +32,8 @@ ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `exper
 GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
 NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
 ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
+MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
+LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Checkpoint = Annotated[
     Path | None,
@@ -282,12 +284,7 @@ def diagnose_reward(
 
 
 @app.command()
-def table(
-    metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
-    config: Configs,
-    out: Out,
-    latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
-) -> None:
+def table(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
     """Gather metrics in a table, with paired differences."""
     load_config(config)
     from adagen.paper.tables import fid_table, write_table
@@ -296,12 +293,7 @@ def table(
 
 
 @app.command()
-def compare(
-    metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
-    config: Configs,
-    out: Out,
-    latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
-) -> None:
+def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
     """Compare methods in pairs, each difference with its 95 % interval."""
     load_config(config)
     from adagen.paper.comparisons import comparison_table

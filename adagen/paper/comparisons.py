@@ -11,7 +11,7 @@ import pandas as pd
 from adagen.errors import AdagenError
 from adagen.paper.inputs import Metrics, by_experiment, row_order
 from adagen.paper.names import METHOD_NAMES, PAIRS
-from adagen.paper.tables import half_width, mean_and_error, paired, read_comparable
+from adagen.paper.tables import half_width, independent, mean_and_error, paired, read_comparable
 
 DISTANCES = ("fid", "fid_label_free")
 SCORES = (*DISTANCES, "precision", "recall")
@@ -73,7 +73,7 @@ class Comparison:
 
         NaN but for the difference where a single value has no interval.
         """
-        values = self.differences.mean(1) if self.over_training else self.differences[0]
+        values = independent(self.differences)
         difference, error = mean_and_error(values)
         half = half_width(error, len(values))
         return difference, error, difference - half, difference + half

@@ -191,6 +191,15 @@ def mean_and_error(values: np.ndarray) -> Pair:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
+def independent(scores: np.ndarray) -> np.ndarray:
+    """(R, S) numbers by training and sampling seed to those that an interval is over.
+
+    These are the R means over sampling seeds, or, of a single training, its S numbers.
+    """
+    numbers: np.ndarray = scores.mean(1) if len(scores) > 1 else scores[0]
+    return numbers
+
+
 def half_width(error: float, count: int) -> float:
     """Half of the 95 % Student interval of a mean of `count` values with this standard error.
 
