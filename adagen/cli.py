@@ -296,10 +296,27 @@ def table(
 
 
 @app.command()
+def ablation(
+    metrics: Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")],
+    config: Configs,
+    out: Out,
+    latex: Annotated[Path, typer.Option(help="LaTeX file to write.")],
+) -> None:
+    """Gather metrics in the table of the config's `ablation` (docs/training.md)."""
+    settings = load_config(config)
+    from adagen.paper.ablation import ablation_table, write_ablation
+
+    write_ablation(ablation_table(settings.cells, metrics), out, latex)
+
+
+@app.command()
 def figure(
     kind: Annotated[
         str,
-        typer.Argument(help="`samples`, `schedule`, `training`, `fid`, `sweep` or `reward`."),
+        typer.Argument(
+            help="`samples`, `schedule`, `training`, `fid`, `sweep`, `reward`, `ablation` or "
+            "`ablation_samples`."
+        ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
     config: Configs,

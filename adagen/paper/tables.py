@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from adagen.config import LEARNED, METHODS
 from adagen.errors import AdagenError
@@ -76,7 +77,7 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
             generator of an experiment; or two files hold the same run.
     """
     runs = {path: read_metrics(path) for path in metrics}
-    _refuse_mixture(runs)
+    refuse_mixture(runs)
     rows = [
         row for group in by_experiment(runs.values()).values() for row in _experiment_rows(group)
     ]
@@ -86,7 +87,7 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
+def refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
     """Raise unless all numbers may stand in one table."""
     for what, scope, value in COMPARABLE:
         first: dict[Hashable, Path] = {}
@@ -176,6 +177,14 @@ def mean_and_error(values: np.ndarray) -> Pair:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
+def half_width(error: float, count: int) -> float:
+    """Half of the 95 % Student interval of a mean of `count` values with this standard error.
+
+    NaN where the error is: a single value has no interval.
+    """
+    return float(stats.t.ppf(0.975, count - 1)) * error
+
+
 def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
     """Write what `fid_table` returned as CSV (every row) and LaTeX (one row a method).
 
@@ -190,7 +199,8 @@ def write_table(table: pd.DataFrame, csv: Path, latex: Path) -> None:
         temporary.write_text(latex_table(table))
 
 
-def _decimals(places: int) -> Callable[[float], str]:
+def decimals(places: int) -> Callable[[float], str]:
+    """Writes a number with so many decimals, and NaN as nothing."""
     # Adding 0.0 turns -0.0 into 0.0: a rounded difference has no sign of its own.
     return lambda value: "" if math.isnan(value) else f"{round(value, places) + 0.0:.{places}f}"
 
@@ -201,8 +211,8 @@ def _digits(number: int) -> Callable[[float], str]:
 
 # Timing repeats to a few per cent at best, and toy networks cost a thousandth of a GFLOP.
 ROUNDING: dict[str, Callable[[float], str]] = {
-    **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
-    SPATIAL: _decimals(4),
+    **{column: decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
+    SPATIAL: decimals(4),
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "images_per_second": _digits(2),

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from adagen.errors import AdagenError
 from adagen.paper.figures import FIGURES, save_figure
-from adagen.paper.figures.fid import half_width
 from adagen.paper.figures.schedule import policy_figure
 from adagen.paper.figures.style import COLOURS, new_figure
 from adagen.paper.schedules import schedule_table, with_effect
+from adagen.paper.tables import half_width
 
 MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
 

@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from adagen.config import METHODS
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, new_figure, themed
 from adagen.paper.inputs import read_metrics
 from adagen.paper.names import METHOD_NAMES
-from adagen.paper.tables import fid_table
+from adagen.paper.tables import fid_table, half_width
 
 SPACES = {"fid": "Fréchet distance", "fid_label_free": "label-free Fréchet distance"}
 OPEN_DOT: dict[str, Any] = {
@@ -80,14 +79,6 @@ def _draw_methods(axes: Axes, table: pd.DataFrame, space: str, seeds: int) -> No
         )
     axes.set_yticks(range(len(present)), [METHOD_NAMES[method] for method in present])
     axes.set_ylim(len(present) - 0.4, -0.6)
-
-
-def half_width(error: float, count: int) -> float:
-    """Half of the 95 % Student interval of a mean of `count` values with this standard error.
-
-    NaN where the error is: a single value has no interval.
-    """
-    return float(stats.t.ppf(0.975, count - 1)) * error
 
 
 def _legend(figure: Figure, seeds: int, several: bool) -> None:
