@@ -18,11 +18,10 @@ from adagen.paper.inputs import SampleRun, read_samples, row_order
 from adagen.paper.tables import half_width
 
 SHOWN = {
-    "fid": "Fréchet distance",
-    "fid_label_free": "label-free Fréchet distance",
-    "recall": "recall",
+    "fid": "Fréchet distance (less is better)",
+    "fid_label_free": "label-free (less is better)",
+    "recall": "recall (more is better)",
 }
-BETTER = {"recall": "higher"}
 HEIGHT = 0.17
 """Inches a variant."""
 
@@ -40,7 +39,8 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
 
     A dot is a mean with its 95 % Student interval over training seeds or, of a single run, over
     sampling seeds; recall has none. The thin line is the first variant. Each panel has its own
-    scale, which need not begin at 0; what the protocol doesn't have is left out.
+    scale, which need not begin at 0, those of recall the same; what the protocol doesn't have is
+    left out.
 
     Args:
         inputs: one file, the CSV of `adagen ablation`.
@@ -58,12 +58,13 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
     grid = figure.add_gridspec(len(studies), len(shown), height_ratios=heights)
     for row, (study, variants) in enumerate(studies.items()):
         for column, (score, name) in enumerate(shown.items()):
-            axes = figure.add_subplot(grid[row, column])
+            shared = next((a for a in figure.axes if score == a.get_label() == "recall"), None)
+            axes = figure.add_subplot(grid[row, column], label=score, sharex=shared)
             _draw_study(axes, variants, score)
             axes.set_title(str(study) if column == 0 else "")
             axes.tick_params(labelleft=column == 0)
             if row == len(studies) - 1:
-                axes.set_xlabel(f"{name} ({BETTER.get(score, 'lower')} is better)")
+                axes.set_xlabel(name)
     told = "mean and 95 % interval over training seeds, or sampling seeds of a single run"
     handles = [key_line(told, color="0.3", marker="o"), key_line("first variant", **FIRST)]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
@@ -83,7 +84,7 @@ def _draw_study(axes: Axes, variants: pd.DataFrame, score: str) -> None:
         )
     axes.set_yticks(range(len(variants)), list(variants["variant"]))
     axes.set_ylim(len(variants) - 0.4, -0.6)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _half_width(row: pd.Series, score: str) -> float | None:
@@ -117,7 +118,7 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
     labels = shown[0].samples.labels
     columns = min(len(shown), 3)
     size = WIDTH / columns
-    figure = new_figure(-(-len(shown) // columns) * (0.4 + 0.4 * size))
+    figure = new_figure(-(-len(shown) // columns) * (0.35 + 0.4 * size))
     for axes, run, (_, row) in zip(
         panels(figure, len(shown), columns), shown, variants.iterrows(), strict=True
     ):
