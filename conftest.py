@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `snakemake all ablation --configfile config/smoke.yaml` has run. Only read it."""
+    """A folder in which `snakemake all ablation` has run with config/smoke.yaml. Only read it."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # a session of its own for every worker
         base = base.parent
