@@ -28,7 +28,7 @@ pathvars:
 
 wildcard_constraints:
     generator=one_of(CONFIG.generators),
-    experiment=one_of(CONFIG.experiments),
+    experiment=one_of(EXPERIMENTS),
     method=one_of(LEARNED),
     run=one_of(RUNS),
     seed=r"\d+",
@@ -44,6 +44,11 @@ include: "workflow/rules/sweep.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
+
+
+if CONFIG.ablation:
+
+    include: "workflow/rules/ablation.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -304,11 +304,23 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
 
 
 @app.command()
+def ablation(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics in the table of the config's `ablation` (docs/training.md)."""
+    settings = load_config(config)
+    from adagen.paper.ablation import ablation_table
+    from adagen.paper.latex import ablation_latex
+    from adagen.paper.tables import write_table
+
+    write_table(ablation_table(settings.cells, metrics), out, latex, ablation_latex)
+
+
+@app.command()
 def figure(
     kind: Annotated[
         str,
         typer.Argument(
-            help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep` or `reward`."
+            help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, `reward`, "
+            "`ablation` or `ablation_samples`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],

@@ -79,8 +79,13 @@ or the run writes over the files that are there.
 A *run* is one method of one experiment, and of one training seed where it is trained. It names the
 files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
 
-`training` has two places. At the top level it holds for all experiments; what an experiment says
-under its own `training` is laid over that, for this experiment alone.
+`training` and `policy` have two places. At the top level they hold for all experiments; what an
+experiment says under its own is laid over that, for this experiment alone.
+
+An **ablation** takes one experiment and compares it with variants of itself, in studies. A variant
+is what it changes, laid over the experiment; where that is nothing, it is the experiment. Others
+become experiments of their own, called `<experiment>-<study>-<variant>`, which only the target
+`ablation` makes ([docs/training.md](../docs/training.md#ablations)).
 
 ## What else is checked
 
@@ -94,7 +99,12 @@ Before anything runs:
   `group`; both of `training.sigma` are above 0, and `training.trackers` are all different.
 - With `reward_features` of kind `dino`, `training.trajectories` and `training.discriminator.batch`
   are multiples of 8, the images that its discriminator normalises together.
-- `evaluation.seeds` and `training_seeds` are at least one number, none twice.
+- `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
+  twice.
+- `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
+  variant at least, and derived experiments have names of their own. A variant is checked as an
+  experiment is.
+- An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
 - `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
   features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and
   for the protocol `embedded` twice `evaluation.networks.width`. There, `dataset.heldout` has to
@@ -198,8 +208,11 @@ class Schema:
 
     def _key(self, path: str, key: Node, default: Any) -> list[Row]:
         """A key, and the keys below it unless they have a section of their own."""
-        if models := _models(_entry(key)):
-            below = [row for model in models for row in self._rows(model, f"{path}.<name>.")]
+        entry, below_path = _entry(key), f"{path}.<name>."
+        while _entry(entry):
+            entry, below_path = _entry(entry), f"{below_path}<name>."
+        if models := _models(entry):
+            below = [row for model in models for row in self._rows(model, below_path)]
             return [Row(f"`{path}`", "entries by name", "none", _line(key)), *below]
         models = _models(key)
         if not models:

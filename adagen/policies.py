@@ -20,7 +20,8 @@ class Policy(Protocol):
         """Raw action logits.
 
         Args:
-            features: (B, N, F) the generator's own features, a row-major grid of N positions.
+            features: (B, N, F) what is seen of the samples, a row-major grid of N positions: the
+                generator's own features, unless `policy.input` says otherwise.
             call: (B,) int64 index of the policy call.
 
         Returns:
@@ -91,15 +92,21 @@ class StepEmbedder(nn.Module):
 class PolicyNetwork(nn.Module):
     """The paper's policy network (docs/method.md, section 1), for any feature grid and width.
 
-    Untrained it returns zeros. Parameter names are those of the released policies, whose size is
-    grid (16, 16), hidden 512, pointwise 128, first 1024, second 512.
+    Untrained it returns zeros. Where it doesn't see the step, every call is the first. Parameter
+    names are those of the released policies, whose size is grid (16, 16), hidden 512, pointwise
+    128, first 1024, second 512.
     """
 
     def __init__(
-        self, feature_width: int, grid: tuple[int, int], actions: int, size: PolicyNetworkSize
+        self,
+        feature_width: int,
+        grid: tuple[int, int],
+        actions: int,
+        size: PolicyNetworkSize,
+        sees_step: bool = True,
     ) -> None:
         super().__init__()
-        self.grid = grid
+        self.grid, self.sees_step = grid, sees_step
         hidden = size.hidden
         if feature_width != hidden:
             self.x_embedder = nn.Linear(feature_width, hidden)
@@ -129,7 +136,7 @@ class PolicyNetwork(nn.Module):
 
     def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
-        c = self.t_embedder(call)
+        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
         x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
         x = self.adaLN1(x, c)  # (B, N, hidden)
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)

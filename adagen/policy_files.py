@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adagen.config import Experiment, PolicyNetworkSize
+from adagen.config import Experiment, PolicyNetworkSize, PolicySettings
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.generators.base import Generator, State
@@ -31,23 +31,27 @@ LAYERS = {
 def build_actor(
     method: str,
     generator: Generator[State],
-    size: PolicyNetworkSize,
+    settings: PolicySettings,
     tabled: bool = False,
 ) -> ConstantTable | PolicyNetwork | TabledNetwork:
     """A fresh policy of a method: the network for "adagen" and "released", else a table.
 
-    A `tabled` network has a table beside it.
+    A `tabled` network has a table beside it, unless it may not know the step.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
     if method not in ("adagen", "released"):
         return ConstantTable(calls, actions)
-    network = PolicyNetwork(generator.feature_width, generator.grid, actions, size)
-    return TabledNetwork(network, calls, actions) if tabled else network
+    seen = settings.step == "seen"
+    network = PolicyNetwork(generator.seen_width, generator.grid, actions, settings, seen)
+    return TabledNetwork(network, calls, actions) if tabled and seen else network
 
 
 def build_critic(generator: Generator[State], size: PolicyNetworkSize) -> PolicyNetwork:
-    """A fresh value network: the policy network with one output."""
-    return PolicyNetwork(generator.feature_width, generator.grid, 1, size)
+    """A fresh value network: the policy network with one output.
+
+    It sees the step in any case: it is no part of the policy, and the return depends on it.
+    """
+    return PolicyNetwork(generator.seen_width, generator.grid, 1, size)
 
 
 def save_policy(
@@ -62,16 +66,22 @@ def save_policy(
     tensors = {f"actor.{key}": value for key, value in actor.state_dict().items()}
     if critic is not None:
         tensors |= {f"critic.{key}": value for key, value in critic.state_dict().items()}
-    about = {**about, "kind": KIND, "method": method, "size": size.model_dump(mode="json")}
+    sizes = size.model_dump(mode="json", include=set(PolicyNetworkSize.model_fields))
+    about = {**about, "kind": KIND, "method": method, "size": sizes}
     if isinstance(actor, TabledNetwork):
         about["actor"] = TABLED
     save_tensors(path, tensors, about)
 
 
 def binding(name: str, experiment: Experiment, generator_hash: str) -> dict[str, Any]:
-    """What a policy is bound to: experiment, its schedule settings, and the generator's file."""
-    settings = experiment.model_dump(mode="json", exclude={"training", "released_policy"})
-    return {"experiment": name, "settings": settings, "generator": generator_hash}
+    """What a policy is bound to: experiment, its schedule, what is seen, the generator's file."""
+    unbound = {"training", "released_policy", "policy"}
+    return {
+        "experiment": name,
+        "settings": experiment.model_dump(mode="json", exclude=unbound),
+        "policy": experiment.policy.sight,
+        "generator": generator_hash,
+    }
 
 
 def load_policy(
@@ -86,13 +96,15 @@ def load_policy(
         AdagenError: the policy was made for another experiment, settings or generator.
     """
     tensors, about = load_tensors(path, KIND)
+    # Files of before the choice say nothing of it.
+    about = {"policy": PolicySettings().sight, **about}
     if told := difference({key: about[key] for key in expected}, expected):
         raise AdagenError(
             f"{path} was made for something else: {told}. "
             "Give the policy file of this experiment, or train it again."
         )
-    size = PolicyNetworkSize(**about["size"])
-    actor = build_actor(about["method"], generator, size, about.get("actor") == TABLED)
+    made = PolicySettings(**about["size"], **about["policy"])
+    actor = build_actor(about["method"], generator, made, about.get("actor") == TABLED)
     prefix = "actor."
     actor.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

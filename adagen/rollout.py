@@ -24,10 +24,10 @@ def rollout(
 
     Args:
         generator: the frozen generator.
-        policy: maps (features, call index) to raw action logits.
+        policy: maps (what it sees, call index) to raw action logits.
         labels: (B,) int64 classes.
         noise: the samples' own noise; its B indices say which samples of the run these are.
-        watch: called after every policy call with (call, features (B, N, F), action (B, K)).
+        watch: called after every policy call with (call, seen (B, N, F), action (B, K)).
 
     Returns:
         (B, C, H, W) float32 images in [0, 1].
@@ -40,7 +40,8 @@ def rollout(
     z = None
     for t in range(generator.actions.calls):
         call = torch.full_like(labels, t)
-        z = generator.actions.smooth(z, policy(state.features, call), t)
+        seen = generator.seen(state)
+        z = generator.actions.smooth(z, policy(seen, call), t)
         action = generator.actions.squash(z)
         if not torch.isfinite(action).all():
             row, column = (~torch.isfinite(action)).nonzero()[0].tolist()
@@ -51,7 +52,7 @@ def rollout(
                 "need be."
             )
         if watch is not None:
-            watch(t, state.features, action)
+            watch(t, seen, action)
         state = generator.step(state, action)
     return generator.decode(state)
 

@@ -195,8 +195,9 @@ def test_later_files_are_laid_over_earlier_ones(tmp_path):
 def test_an_error_names_every_file_it_may_stand_in(tmp_path):
     below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
     below.write_text(yaml.safe_dump(MINIMAL))
-    above.write_text("experiments: {toy_t4: {stepz: 8}}")
-    with pytest.raises(AdagenError, match=r"below\.yaml \+ .*above\.yaml: unknown key .*'steps'"):
+    above.write_text("experiments: {toy_t4: {smoothin: 0.8}}")
+    told = r"below\.yaml \+ .*above\.yaml: unknown key .*'smoothing'"
+    with pytest.raises(AdagenError, match=told):
         load_config([below, above])
 
 

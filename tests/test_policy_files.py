@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from adagen.config import Experiment, PolicyNetworkSize, Training
+from adagen.config import Experiment, PolicyNetworkSize, PolicySettings, Training
 from adagen.errors import AdagenError
+from adagen.files import load_tensors, save_tensors
 from adagen.policies import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.policy_files import (
     binding,
@@ -18,7 +19,8 @@ from adagen.policy_files import (
     save_policy,
 )
 
-SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SIZES = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SIZE = PolicySettings(**SIZES.model_dump())
 EXPERIMENT = Experiment(generator="sit", steps=4)
 BINDING = binding("digits_sit_t4", EXPERIMENT, "0123abcd")
 
@@ -98,6 +100,45 @@ def test_the_schedule_counts_and_the_training_does_not(tmp_path, generator):
     load_policy(path, generator, binding("digits_sit_t4", longer, "0123abcd"))
 
 
+@pytest.mark.parametrize(
+    ("sight", "told"),
+    [
+        ({"input": "state"}, "policy.input is 'features' there and 'state' here"),
+        ({"step": "hidden"}, "policy.step is 'seen' there and 'hidden' here"),
+    ],
+)
+def test_what_it_sees_counts_and_its_size_is_the_files_own(tmp_path, generator, sight, told):
+    path = tmp_path / "policy.safetensors"
+    save(path, generator)
+    other = EXPERIMENT.model_copy(update={"policy": PolicySettings(hidden=7, **sight)})
+    with pytest.raises(AdagenError, match=told):
+        load_policy(path, generator, binding("digits_sit_t4", other, "0123abcd"))
+    # A file of before there was a choice.
+    tensors, about = load_tensors(path, "policy")
+    del about["policy"]
+    save_tensors(path, tensors, about)
+    load_policy(path, generator, BINDING)
+
+
+def test_without_the_step_all_calls_are_one_and_no_table_stands_beside(tmp_path, generator):
+    path = tmp_path / "policy.safetensors"
+    hidden = SIZE.model_copy(update={"step": "hidden"})
+    bound = binding("digits_sit_t4", EXPERIMENT.model_copy(update={"policy": hidden}), "0123abcd")
+    actor = build_actor("adagen", generator, hidden, tabled=True)
+    assert type(actor) is PolicyNetwork
+    for parameter in actor.parameters():
+        nn.init.normal_(parameter)
+    save_policy(path, "adagen", actor, None, hidden, bound | {"training_seed": 7})
+    again, _ = load_policy(path, generator, bound)
+    features = torch.randn(1, 16, generator.feature_width).expand(2, -1, -1)
+    first, second = again(features, torch.tensor([0, 3]))
+    assert torch.equal(first, second)
+    seen = build_actor("adagen", generator, SIZE)
+    seen.load_state_dict(actor.state_dict())
+    first, second = seen(features, torch.tensor([0, 3]))
+    assert not torch.equal(first, second)
+
+
 def test_of_another_method_or_kind_or_cut_short(tmp_path, generator):
     path = tmp_path / "policy.safetensors"
     save(path, generator, "static")
@@ -157,7 +198,7 @@ def test_any_size_with_and_without_an_embedding(tmp_path, features, wrap):
     path = tmp_path / "policy.pth"
     expected = released(path, features, wrap=wrap)
     policy, size = load_released_policy(path, (4, 6))
-    assert size == SIZE and hasattr(policy, "x_embedder") == (features != SIZE.hidden)
+    assert size == SIZES and hasattr(policy, "x_embedder") == (features != SIZE.hidden)
     x, call = torch.randn(2, 24, features), torch.tensor([0, 5])
     assert torch.equal(policy(x, call), expected(x, call))
 

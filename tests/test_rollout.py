@@ -54,6 +54,40 @@ def test_what_the_policy_is_shown(family, tiny_generator):
     assert not any(torch.equal(a, b) for a, b in zip(spy.features, spy.features[1:], strict=False))
 
 
+@pytest.mark.parametrize("what", ["state", "nothing"])
+def test_other_things_to_see_change_the_policy_alone(family, tiny_generator, what):
+    generator, plain = tiny_generator(family, policy={"input": what}), tiny_generator(family)
+    spies = [Spy(HandMade(len(generator.actions.names))) for _ in range(2)]
+    images = rollout(generator, spies[0], LABELS, noise())
+    assert torch.equal(images, rollout(plain, spies[1], LABELS, noise()))
+    positions = generator.grid[0] * generator.grid[1]
+    for t, seen in enumerate(spies[0].features):
+        assert seen.shape == (5, positions, generator.seen_width) and seen.dtype == torch.float32
+        # Before the first step VAR has drawn nothing.
+        empty = what == "nothing" or (family == "var" and t == 0)
+        assert (seen.abs().max() == 0) == empty
+
+
+def test_the_raw_state_is_what_images_are_decoded_from(family, tiny_generator):
+    generator = tiny_generator(family)
+    state = generator.start(LABELS, noise())
+    for row in generator.actions.handmade[:2]:
+        state = generator.step(state, row.expand(5, -1))
+    raw = generator.raw(state)
+    if family == "maskgit":
+        vectors, masked = raw[:, :, :-1], raw[:, :, -1:]
+        codes = generator.backbone.tokeniser.prototypes
+        known = torch.cdist(vectors, codes).argmin(-1)
+        assert torch.equal(masked.squeeze(2) == 1, state.ids == codes.shape[0])
+        assert vectors[masked.expand_as(vectors) == 1].abs().max() == 0
+        assert torch.equal(known[state.ids < codes.shape[0]], state.ids[state.ids < codes.shape[0]])
+    elif family == "var":
+        assert torch.equal(raw.mT.unflatten(2, generator.grid), state.f_hat)
+    else:
+        again = nn.functional.pixel_shuffle(raw.mT.unflatten(2, generator.grid), generator.patch)
+        assert torch.equal(generator.backbone.decode(again), generator.decode(state))
+
+
 def test_features_are_those_of_the_conditional_pass(family, tiny_generator):
     """The class shows in them from the first look on, and another sample's class does not."""
     generator, other = tiny_generator(family), LABELS.clone()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from adagen.config import Evaluation, PolicyNetworkSize
+from adagen.config import Evaluation, PolicySettings
 from adagen.errors import AdagenError
 from adagen.noise import SampleNoise
 from adagen.policies import HandMade, PolicyNetwork
@@ -14,7 +14,7 @@ from adagen.policy_files import build_actor
 from adagen.rollout import rollout
 from adagen.sampling import batches, class_labels, report_labels, sample
 
-SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 # Kernels round differently for different batches. Tokens hide it; DiT, whose first steps divide by
 # an alpha of 0.02, shows it most.
 TOLERANCE = {"maskgit": 0.0, "var": 1e-5, "dit": 1e-4, "sit": 1e-5}

@@ -9,7 +9,7 @@ from adagen.config import (
     DinoFeatures,
     Discriminator,
     Fit,
-    PolicyNetworkSize,
+    PolicySettings,
     RewardFeatures,
     Training,
     Transformer,
@@ -25,7 +25,7 @@ from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.vector import VectorReward
 from adagen.training import PolicyTraining
 
-SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
 # Images of 8x8 are larger than 4x4: batches are cropped, or not, as is drawn.
 DINO = DinoFeatures(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from adagen.actions import SIGMOID, Actions
-from adagen.config import Discriminator, PolicyNetworkSize, Training
+from adagen.config import Discriminator, PolicySettings, Training
 from adagen.data.split import Images
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded
@@ -17,7 +17,7 @@ from adagen.rewards.pools import KeptPool
 from adagen.rollout import rollout
 from adagen.training import PolicyTraining
 
-SIZE = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
+SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 SETTINGS = Training(
     updates=40,
     trajectories=128,
@@ -45,6 +45,7 @@ class Toy(Generator[ToyState]):
 
     actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
     grid, feature_width, num_classes, nfe = (2, 2), 4, 3, 2
+    raw_width = 1
     device = torch.device("cpu")
 
     def start(self, labels, noise):
@@ -59,6 +60,9 @@ class Toy(Generator[ToyState]):
         zero = torch.zeros_like(state.hidden)
         pixels = [state.hidden, *state.taken.unbind(1), zero]
         return torch.stack(pixels, dim=1).view(-1, 1, 2, 2)
+
+    def raw(self, state):
+        return self.decode(state).flatten(1).unsqueeze(2)
 
     @staticmethod
     def _state(call, labels, noise, hidden, taken):

@@ -4,8 +4,18 @@ Every number a run depends on stands here or in a config file, with its meaning 
 JSON schema in workflow/schemas and the key list in config/README.md are generated from these.
 """
 
+from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
-from adagen.config.base import LEARNED, METHODS, Fit, Method, Model, Paradigm, Precision
+from adagen.config.base import (
+    LEARNED,
+    METHODS,
+    Fit,
+    Method,
+    Model,
+    Paradigm,
+    PolicyInput,
+    Precision,
+)
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -17,6 +27,7 @@ from adagen.config.experiments import (
     Inception,
     MetricNetworks,
     PolicyNetworkSize,
+    PolicySettings,
     RewardFeatures,
     Sweep,
     Training,
@@ -44,9 +55,11 @@ __all__ = [
     "COMPANY",
     "LEARNED",
     "METHODS",
+    "Ablation",
     "AnyRewardFeatures",
     "Asset",
     "Assets",
+    "Cell",
     "Config",
     "Dataset",
     "DinoFeatures",
@@ -65,7 +78,9 @@ __all__ = [
     "Model",
     "Paradigm",
     "PatchTokeniser",
+    "PolicyInput",
     "PolicyNetworkSize",
+    "PolicySettings",
     "Precision",
     "Pretrain",
     "RewardFeatures",
@@ -76,6 +91,7 @@ __all__ = [
     "Training",
     "Transformer",
     "VarGenerator",
+    "Variant",
     "VqganTokeniser",
     "Weights",
     "load_config",

@@ -15,6 +15,7 @@ LEARNED: tuple[Method, ...] = ("static", "adagen")
 METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen")
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "auto"]
+PolicyInput = Literal["features", "state", "nothing"]
 
 
 class Model(BaseModel):

@@ -4,12 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from adagen.config.base import Fit, Fraction, Model, Positive, by_kind
+from adagen.config.base import Fit, Fraction, Model, PolicyInput, Positive, by_kind
 from adagen.config.generators import Transformer
 
 
 class PolicyNetworkSize(Model):
-    """Size of the policy network (paper scale: 512, 128, 1024, 512)."""
+    """Size of policy and value network (paper scale: 512, 128, 1024, 512)."""
 
     hidden: Positive = 64
     """Channels of the feature grid and of the time embedding."""
@@ -19,6 +19,22 @@ class PolicyNetworkSize(Model):
     """Width of the first dense layer."""
     second: Positive = 64
     """Width of the second dense layer."""
+
+
+class PolicySettings(PolicyNetworkSize):
+    """What the policy network sees, and its size (paper scale: 512, 128, 1024, 512)."""
+
+    input: PolicyInput = "features"
+    """What it sees of a sample: the generator's own features; the raw state that these are made
+    from; or nothing, so that it knows the step only."""
+    step: Literal["seen", "hidden"] = "seen"
+    """Whether it knows the step. Where it is hidden, all calls are the first one to it, and no
+    table a call stands beside it (`training.table_learning_rate`)."""
+
+    @property
+    def sight(self) -> dict[str, str]:
+        """What decides, beside its weights, what the network answers; policy files hold it."""
+        return {"input": self.input, "step": self.step}
 
 
 class Discriminator(Model):
@@ -158,6 +174,17 @@ class Experiment(Model):
     experiment without one has no such row."""
     training: Training = Training()
     """Overrides of the top-level `training`."""
+    policy: PolicySettings = PolicySettings()
+    """Overrides of the top-level `policy`."""
+
+    @model_validator(mode="after")
+    def _released_see_all(self) -> Self:
+        if self.released_policy and self.policy.sight != PolicySettings().sight:
+            raise ValueError(
+                f"released_policy is {self.released_policy!r}, but released policies see features "
+                "and step: leave it empty, or take policy.input and policy.step out"
+            )
+        return self
 
 
 class MetricNetworks(Model):

@@ -1,11 +1,12 @@
 """The whole configuration of a run."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
 from adagen.config.base import Device, Method, Model
 from adagen.config.experiments import (
@@ -14,7 +15,7 @@ from adagen.config.experiments import (
     DinoFeatures,
     Evaluation,
     Experiment,
-    PolicyNetworkSize,
+    PolicySettings,
     RewardFeatures,
     Sweep,
     Training,
@@ -47,8 +48,8 @@ class Config(Model):
     """Rows of the table."""
     training_seeds: tuple[int, ...] = (0,)
     """Seeds of the policy training."""
-    policy: PolicyNetworkSize = PolicyNetworkSize()
-    """Size of policy and value network."""
+    policy: PolicySettings = PolicySettings()
+    """Defaults of every experiment's policy network."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
     """The frozen features of the reward network."""
     training: Training = Training()
@@ -57,21 +58,47 @@ class Config(Model):
     """Search for the tuned static schedule."""
     evaluation: Evaluation = Evaluation()
     """Reported numbers."""
+    ablation: Ablation | None = None
+    """What each choice contributes, on one experiment; without it there is no such table."""
 
     @model_validator(mode="before")
     @classmethod
-    def _inherit_training(cls, data: Any) -> Any:
-        """Lay each experiment's training overrides over the top-level defaults."""
+    def _inherit(cls, data: Any) -> Any:
+        """Lay experiments over the top-level defaults, and the ablation's variants over theirs."""
         if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
             return data
-        shared = data.get("training", {})
+        shared = {key: data.get(key, {}) for key in ("training", "policy")}
         experiments = {
-            name: {**experiment, "training": overlay(shared, experiment.get("training", {}))}
+            name: {
+                **experiment,
+                **overlay(shared, {key: experiment.get(key, {}) for key in shared}),
+            }
             if isinstance(experiment, Mapping)
             else experiment
             for name, experiment in data["experiments"].items()
         }
-        return {**data, "experiments": experiments}
+        ablation = inherited(data.get("ablation"), experiments)
+        return {**data, "experiments": experiments, "ablation": ablation}
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of the ablation's studies, in the order of its table."""
+        if self.ablation is None:
+            return []
+        return cells(self.ablation, self.experiments[self.ablation.experiment])
+
+    @property
+    def every_experiment(self) -> dict[str, Experiment]:
+        """The experiments by name, and those that the ablation derives from one of them."""
+        return {**{cell.name: cell.experiment for cell in self.cells}, **self.experiments}
+
+    def _places(self) -> Iterator[tuple[str, Experiment]]:
+        """Every section that is an experiment, with its key."""
+        for name, experiment in self.experiments.items():
+            yield f"experiments.{name}", experiment
+        for study, variants in (self.ablation.studies if self.ablation else {}).items():
+            for label, variant in variants.items():
+                yield f"ablation.studies.{study}.{label}", variant
 
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
@@ -93,6 +120,18 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _new_names(self) -> Self:
+        """Experiments that the ablation derives have names of their own."""
+        named = self.every_experiment
+        for cell in self.cells:
+            if named[cell.name] != cell.experiment:
+                raise ValueError(
+                    f"ablation.studies.{cell.study}.{cell.variant} becomes the experiment "
+                    f"{cell.name!r}, but another one has this name: call it differently"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _enough_samples(self) -> Self:
         """Too few images for a distance are refused before anything is trained for it."""
         dimension = self.evaluation.dimension
@@ -102,9 +141,8 @@ class Config(Model):
         }
         if self.evaluation.protocol == "embedded" and not self.dataset.heldout_folder:
             counts["dataset.heldout"] = self.dataset.heldout
-        for name, experiment in self.experiments.items():
-            key = f"experiments.{name}.training.validate_samples"
-            counts[key] = experiment.training.validate_samples
+        for place, experiment in self._places():
+            counts[f"{place}.training.validate_samples"] = experiment.training.validate_samples
         for key, count in counts.items():
             if count <= dimension:
                 raise ValueError(
@@ -132,7 +170,7 @@ class Config(Model):
         """The paper's discriminator normalises eight images together."""
         if not isinstance(self.reward_features, DinoFeatures):
             return self
-        for name, experiment in self.experiments.items():
+        for place, experiment in self._places():
             training = experiment.training
             for key, count in (
                 ("trajectories", training.trajectories),
@@ -140,28 +178,28 @@ class Config(Model):
             ):
                 if count % COMPANY:
                     raise ValueError(
-                        f"experiments.{name}.training.{key} is {count}, but reward_features 'dino' "
+                        f"{place}.training.{key} is {count}, but reward_features 'dino' "
                         f"judges images in companies of {COMPANY}: use a multiple of {COMPANY}"
                     )
         return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name, experiment in self.experiments.items():
+        for place, experiment in self._places():
             if experiment.generator not in self.generators:
                 raise ValueError(
-                    f"experiments.{name}.generator is {experiment.generator!r}, which is none of "
+                    f"{place}.generator is {experiment.generator!r}, which is none of "
                     f"the generators: {', '.join(self.generators)}"
                 )
             generator = self.generators[experiment.generator]
             if generator.paradigm in ("dit", "sit") and experiment.steps % 2:
                 raise ValueError(
-                    f"experiments.{name}.steps is {experiment.steps}, but the second-order solver "
+                    f"{place}.steps is {experiment.steps}, but the second-order solver "
                     "of dit and sit takes two evaluations an update: use an even number"
                 )
             if isinstance(generator, VarGenerator) and experiment.steps != len(generator.scales):
                 raise ValueError(
-                    f"experiments.{name}.steps is {experiment.steps}, but its generator has "
+                    f"{place}.steps is {experiment.steps}, but its generator has "
                     f"{len(generator.scales)} scales, one a step: make the two equal"
                 )
         return self

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from adagen.actions import Actions
-from adagen.config import Precision
+from adagen.config import PolicyInput, Precision
 from adagen.fitting import Batch
 from adagen.noise import SampleNoise
 
@@ -22,8 +22,8 @@ class State:
         call: number of actions taken so far.
         labels: (B,) classes.
         noise: the samples' own noise.
-        features: (B, N, F) what the policy sees: the generator's own features of *this* state,
-            from the conditional pass, on a row-major grid.
+        features: (B, N, F) the generator's own features of *this* state, from the conditional
+            pass, on a row-major grid.
     """
 
     call: int
@@ -42,6 +42,8 @@ class Generator(ABC, Generic[S]):
         actions: names, squashes, hand-made schedule of its actions; also the number of calls.
         grid: (rows, columns) of the feature grid.
         feature_width: channels F of the features.
+        raw_width: channels R of the raw state.
+        policy_input: what the policy sees of a state.
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
         nfe: network evaluations of one sample; a guided step counts two.
         device: where labels, noise and policy belong.
@@ -50,6 +52,8 @@ class Generator(ABC, Generic[S]):
     actions: Actions
     grid: tuple[int, int]
     feature_width: int
+    raw_width: int
+    policy_input: PolicyInput = "features"
     num_classes: int
     nfe: int
     device: torch.device
@@ -65,6 +69,23 @@ class Generator(ABC, Generic[S]):
     @abstractmethod
     def decode(self, state: S) -> torch.Tensor:
         """(B, C, H, W) float32 images in [0, 1]."""
+
+    @abstractmethod
+    def raw(self, state: S) -> torch.Tensor:
+        """(B, N, R) the state itself, as it stands before the network, on the features' grid."""
+
+    def seen(self, state: S) -> torch.Tensor:
+        """(B, N, `seen_width`) what the policy sees of a state; zeros for `nothing`."""
+        if self.policy_input == "state":
+            return self.raw(state)
+        return (
+            state.features if self.policy_input == "features" else torch.zeros_like(state.features)
+        )
+
+    @property
+    def seen_width(self) -> int:
+        """Channels of what the policy sees."""
+        return self.raw_width if self.policy_input == "state" else self.feature_width
 
 
 class Backbone(nn.Module, ABC):

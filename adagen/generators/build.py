@@ -129,7 +129,13 @@ def _reduced(side: int, multipliers: Sequence[int], section: str) -> int:
 
 
 def build_generator(backbone: Backbone, experiment: config.Experiment) -> Generator[Any]:
-    """A backbone at the step budget and hand-made schedule of an experiment."""
+    """A backbone at the step budget, hand-made schedule and policy input of an experiment."""
+    generator = _scheduled(backbone, experiment)
+    generator.policy_input = experiment.policy.input
+    return generator
+
+
+def _scheduled(backbone: Backbone, experiment: config.Experiment) -> Generator[Any]:
     steps, handmade, smoothing = experiment.steps, experiment.handmade, experiment.smoothing
     if isinstance(backbone, MaskgitBackbone):
         return MaskgitGenerator(backbone, steps, handmade, smoothing)

@@ -60,6 +60,11 @@ class Tokeniser(Protocol):
         """Ids (B, N) to images (B, C, H, W) in [0, 1]."""
         ...
 
+    @property
+    def vectors(self) -> torch.Tensor:
+        """(vocabulary, D) the vector that each id stands for."""
+        ...
+
 
 class MaskgitBackbone(Backbone):
     """U-ViT over the ids of a tokeniser."""
@@ -107,6 +112,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         side = math.isqrt(self.positions)
         self.grid = (side, side)
         self.feature_width = backbone.network.width
+        self.raw_width = backbone.codes.vectors.shape[1] + 1
         self.num_classes = backbone.num_classes
         self.mask = backbone.network.vocabulary
         self.nfe = 2 * steps
@@ -142,6 +148,12 @@ class MaskgitGenerator(Generator[MaskgitState]):
     def decode(self, state: MaskgitState) -> torch.Tensor:
         """The last drawn ids, whatever is still masked."""
         return self.backbone.in_chunks(self.backbone.codes.decode, state.new)
+
+    def raw(self, state: MaskgitState) -> torch.Tensor:
+        """Codebook vectors, zeros where masked, and a channel that is 1 there."""
+        masked = (state.ids == self.mask).unsqueeze(2)
+        vectors = self.backbone.codes.vectors[state.ids.clamp(max=self.mask - 1)]
+        return torch.cat([vectors.masked_fill(masked, 0), masked.to(vectors)], dim=2)
 
     def _network(
         self, ids: torch.Tensor, labels: torch.Tensor

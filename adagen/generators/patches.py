@@ -61,6 +61,11 @@ class PatchCodebook(nn.Module):
         patch, size = self.settings.patch, self.image_shape[1:]
         return F.fold(self.prototypes[ids].transpose(1, 2), size, patch, stride=patch).clamp(0, 1)
 
+    @property
+    def vectors(self) -> torch.Tensor:
+        """(vocabulary, C * patch * patch) the prototypes."""
+        return self.prototypes
+
     def _patches(self, images: torch.Tensor | Source) -> torch.Tensor:
         """All patches (n, C * patch * patch) of `images`; of too many, `MOST` drawn at random."""
         positions = self.grid[0] * self.grid[1]

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from adagen.actions import Actions, solver_actions
 from adagen.config import Handmade
@@ -154,6 +155,8 @@ class SolverGenerator(Generator[SolverState]):
         side = backbone.network.grid
         self.grid = (side, side)
         self.feature_width = backbone.network.width
+        self.patch = backbone.latent_shape[1] // side
+        self.raw_width = backbone.latent_shape[0] * self.patch**2
         self.num_classes = backbone.num_classes
         self.nfe = 2 * steps
         self.device = backbone.device
@@ -180,6 +183,10 @@ class SolverGenerator(Generator[SolverState]):
     def decode(self, state: SolverState) -> torch.Tensor:
         """The latent at the last chosen time, as it is, through the autoencoder if there is one."""
         return self.backbone.decode(state.x)
+
+    def raw(self, state: SolverState) -> torch.Tensor:
+        """x in the network's patches; unlike the features, at the first call too."""
+        return F.pixel_unshuffle(state.x, self.patch).flatten(2).mT
 
     def _evaluate(
         self,

@@ -94,6 +94,7 @@ class VarGenerator(Generator[VarState]):
         self.actions = var_actions(len(self.scales), vocabulary, handmade, smoothing)
         self.grid = (self.scales[-1], self.scales[-1])
         self.feature_width = backbone.network.head.in_features
+        self.raw_width = backbone.network.word_embed.in_features
         self.num_classes = backbone.num_classes
         self.nfe = 2 * len(self.scales)
         self.device = backbone.device
@@ -127,6 +128,10 @@ class VarGenerator(Generator[VarState]):
         """The autoencoder's image of f_hat, from [-1, 1] to [0, 1]."""
         image = self.backbone.in_chunks(self.backbone.tokeniser.decode, state.f_hat)
         return (image + 1) / 2
+
+    def raw(self, state: VarState) -> torch.Tensor:
+        """The map f_hat of all scales drawn so far."""
+        return state.f_hat.flatten(2).mT
 
     def _advance(
         self,

@@ -69,6 +69,11 @@ class VQGAN(nn.Module):
         """Ids (B, N) of a square map to images (B, image_channels, H, W) in [0, 1]."""
         return self.unclamped(ids).clamp(0, 1)
 
+    @property
+    def vectors(self) -> torch.Tensor:
+        """(vocabulary, code_channels) the codebook."""
+        return self.quantize.embedding.weight
+
 
 def _swish(x: torch.Tensor) -> torch.Tensor:
     """SiLU in two roundings: a deep decoder makes 1e-5 of what a fused one rounds otherwise."""

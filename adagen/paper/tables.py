@@ -246,6 +246,7 @@ def _digits(number: int) -> Callable[[float], str]:
 ROUNDING: dict[str, Callable[[float], str]] = {
     **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
     **{name: _decimals(4) for name in (SPATIAL, "difference", "relative", "se", "low", "high")},
+    **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "images_per_second": _digits(2),

@@ -39,10 +39,11 @@ def open_experiment(
     Raises:
         AdagenError: the config has no such experiment, or the file is another generator's.
     """
-    if name not in config.experiments:
-        known = ", ".join(config.experiments)
+    experiments = config.every_experiment
+    if name not in experiments:
+        known = ", ".join(experiments)
         raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
-    settings = config.experiments[name]
+    settings = experiments[name]
     key = settings.generator
     backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
     return settings, build.build_generator(backbone.to(device_of(config)), settings)

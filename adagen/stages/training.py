@@ -54,8 +54,8 @@ def train(
     _require_its_classes(generator, split)
     with seeded("train", experiment, method, seed):
         tabled = training.table_learning_rate > 0
-        actor = build_actor(method, generator, config.policy, tabled).to(device)
-        critic = build_critic(generator, config.policy).to(device)
+        actor = build_actor(method, generator, settings.policy, tabled).to(device)
+        critic = build_critic(generator, settings.policy).to(device)
         reward = load_reward(
             features,
             config.reward_features,
@@ -75,14 +75,14 @@ def train(
     name = f"{experiment} {method} seed {seed}"
     track = partial(tracked, trackers, log, name, config.name, settings.model_dump(mode="json"))
     files = (generator_file, features, networks, reference_file)
-    bind(checkpoint, name, config.dataset, settings, config.policy, *files)
+    bind(checkpoint, name, config.dataset, settings, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt", track)
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
         temporary.write_text(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         )
-    save_policy(out, method, run.average.module, critic, config.policy, about)
+    save_policy(out, method, run.average.module, critic, settings.policy, about)
     forget(checkpoint)
 
 
@@ -150,5 +150,5 @@ def sweep(
     with atomic_path(log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": None}
-    save_policy(out, "tuned", policy, None, config.policy, about)
+    save_policy(out, "tuned", policy, None, settings.policy, about)
     forget(checkpoint)

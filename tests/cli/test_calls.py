@@ -22,6 +22,7 @@ STAGES = [
     "measure",
     "table",
     "compare",
+    "ablation",
     "figure",
 ]
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
@@ -141,6 +142,7 @@ def test_a_bad_config(console, text, told, command):
         ),
         ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
         ("table gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
+        ("ablation gone.json --out t.csv --latex t.tex", ["no section 'ablation'"]),
         (
             "evaluate a/x b/x --networks metrics.safetensors "
             "--reference real.safetensors --out-dir out",

@@ -154,6 +154,8 @@ class Constants(nn.Module):
 class Undecoded(nn.Module):
     """In place of a tokeniser, where nobody looks at images."""
 
+    vectors = torch.zeros(1, 1)
+
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
         return ids
 

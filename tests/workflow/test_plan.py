@@ -77,6 +77,41 @@ def test_change_plans_only_what_depends_on_it(finished, change: str, planned: di
     assert finished.planned("--config", change) == planned
 
 
+def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> None:
+    """Beside the one run that the experiment has itself: its other seeds, and derived ones."""
+    ablation = (
+        "ablation={only: [smoke, clip], training_seeds: [0, 1], "
+        "studies: {smoke: {searched: {method: tuned, smoothing: 0.4}}}}"
+    )
+    options = ("--configfile", "config/smoke.yaml", "--config", ablation)
+    everything = checkout.planned(*options)
+    assert everything["sample"] == 16 and "ablation_table" not in everything
+    assert checkout.planned("ablation", *options) == {
+        "pretrain": 1,
+        "metric_networks": 1,
+        "reward_features": 1,
+        "reference": 1,
+        # The experiment, two clips and no step, two seeds each. Its own runs are measured together.
+        "train": 8 + 1,
+        "sweep": 2,
+        "sample": 9 + 2 + 1,
+        "evaluate": 1,
+        "evaluate_ablation_adagen_seed1": 1,
+        "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
+        "evaluate_ablation_tuned": 1,
+        "ablation_table": 1,
+        "figure_ablation": 1,
+        "ablation": 1,
+    }
+
+
+def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
+    done = checkout.snakemake(
+        "--dry-run", "ablation", "--configfile", "config/cifar10.yaml", check=False
+    )
+    assert done.returncode != 0 and "MissingRuleException" in done.stdout + done.stderr
+
+
 def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:
     """A clone holds tables of an earlier run; asked for the networks too, they are made anew."""
     checkout.snakemake("all")

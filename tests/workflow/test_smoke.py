@@ -17,18 +17,35 @@ def test_table_has_a_row_per_experiment_and_method(smoke: Path) -> None:
     assert all(float(row["fid"]) > 0 and float(row["fid_se"]) >= 0 for row in rows)
 
 
+def test_ablation_has_a_row_per_variant_and_the_table_none(smoke: Path) -> None:
+    with (smoke / "results/smoke/tables/ablation.csv").open(newline="") as stream:
+        same, hidden = csv.DictReader(stream)
+    with (smoke / "results/smoke/tables/fid.csv").open(newline="") as stream:
+        (reported,) = [
+            row
+            for row in csv.DictReader(stream)
+            if (row["experiment"], row["method"]) == ("digits_maskgit_t4", "adagen")
+        ]
+    assert same["experiment"] == "digits_maskgit_t4" and same["diff"] == ""
+    assert (same["fid"], same["recall"]) == (reported["fid"], reported["recall"])
+    assert hidden["experiment"] == "digits_maskgit_t4-smoke-step-hidden"
+    assert float(hidden["diff_low"]) <= float(hidden["diff"]) <= float(hidden["diff_high"])
+    difference = float(hidden["fid"]) - float(same["fid"])
+    assert abs(float(hidden["diff"]) - difference) < 2e-4
+
+
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
     logs = {path.relative_to(smoke / "logs/smoke") for path in smoke.glob("logs/smoke/**/*.log")}
     times = {
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 47
+    assert logs == times and len(logs) == 52
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
     figures = {path.name for path in (smoke / "results/smoke/figures").iterdir()}
-    kinds = ["samples", "schedule", "training", "fid", "comparisons", "sweep"]
+    kinds = ["samples", "schedule", "training", "fid", "comparisons", "sweep", "ablation"]
     assert figures == {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png")}
 
 

@@ -97,6 +97,25 @@ def runs_of(experiment, *methods):
     ]
 
 
+def runs_of_ablation(experiment):
+    """Runs of an experiment, or of a derived one, that only the ablation has."""
+    runs = [run for cell in CONFIG.cells if cell.name == experiment for run in cell.runs]
+    own = runs_of(experiment, *METHODS) if experiment in CONFIG.experiments else []
+    return [run for run in dict.fromkeys(runs) if run not in own]
+
+
+def of_ablation(pattern, *studies):
+    """The files `pattern` of the ablation's runs, in the order of its table."""
+    return list(
+        dict.fromkeys(
+            path
+            for cell in CONFIG.cells
+            if not studies or cell.study in studies
+            for path in expand(pattern, experiment=cell.name, run=cell.runs)
+        )
+    )
+
+
 def of_runs(pattern, *methods):
     """The files `pattern` of every experiment and of its runs of these methods."""
     return [
@@ -106,18 +125,29 @@ def of_runs(pattern, *methods):
     ]
 
 
-RUNS = sorted({run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)})
+# With those that the ablation derives.
+EXPERIMENTS = CONFIG.every_experiment
+RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
+RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
 WITH_POLICY = [method for method in METHODS if method != "handmade"]
 WITH_RELEASED = [name for name, e in CONFIG.experiments.items() if e.released_policy]
 WITHOUT_RELEASED = [name for name, e in CONFIG.experiments.items() if not e.released_policy]
-# Experiments that have the same runs, by the ending of the rule that evaluates them.
-EVALUATED = {"_released": WITH_RELEASED, "": WITHOUT_RELEASED}
-EVALUATED = {suffix: experiments for suffix, experiments in EVALUATED.items() if experiments}
+# Experiments that have the same runs, by the ending of the rule that evaluates them. What only the
+# ablation has is evaluated apart: neither its runs nor its metrics are part of `all`.
+EVALUATED = {
+    suffix: (experiments, runs_of(experiments[0], *METHODS))
+    for suffix, experiments in {"_released": WITH_RELEASED, "": WITHOUT_RELEASED}.items()
+    if experiments
+}
+for derived in EXPERIMENTS:
+    if runs := runs_of_ablation(derived):
+        suffix = "_".join(["_ablation", *runs])
+        EVALUATED.setdefault(suffix, ([], runs))[0].append(derived)
 
 
-def method_of(wildcards):
+def method_of(run):
     """The method of a run: `adagen` of `adagen_seed0`."""
-    return wildcards.run.split("_seed")[0]
+    return run.split("_seed")[0]
 
 
 # Inputs
@@ -170,11 +200,11 @@ def train_sources(wildcards):
 
 
 def released_policy(wildcards):
-    return asset(CONFIG.experiments[wildcards.experiment].released_policy)
+    return asset(EXPERIMENTS[wildcards.experiment].released_policy)
 
 
 def generator_file(wildcards):
-    name = CONFIG.experiments[wildcards.experiment].generator
+    name = EXPERIMENTS[wildcards.experiment].generator
     return expand(rules.pretrain.output.generator, generator=name)
 
 
@@ -185,13 +215,7 @@ METRICS = "<results>/{experiment}/metrics/{run}.json"
 
 def policy_file(wildcards):
     """The policy of a run; the hand-made schedule needs none."""
-    return expand(POLICY, **wildcards) if method_of(wildcards) in WITH_POLICY else []
-
-
-def policies_of(wildcards):
-    """All policies of an experiment."""
-    name = wildcards.experiment
-    return expand(POLICY, experiment=name, run=runs_of(name, *WITH_POLICY))
+    return expand(POLICY, **wildcards) if method_of(wildcards.run) in WITH_POLICY else []
 
 
 def samples_of(wildcards):
@@ -220,6 +244,10 @@ def resume_folder(wildcards, output):
     return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / own
 
 
+def method_name(wildcards):
+    return method_of(wildcards.run)
+
+
 def asset_name(wildcards):
     return ASSETS[wildcards.file]
 
@@ -241,9 +269,9 @@ HOW_IT_RUNS = ("batch", "decode_batch", "precision")
 
 def schedule_of(wildcards):
     """What decides the images of an experiment, besides the files a stage is given."""
-    experiment = CONFIG.experiments[wildcards.experiment]
+    experiment = EXPERIMENTS[wildcards.experiment]
     return {
-        "experiment": part(experiment, "training", "released_policy"),
+        "experiment": part(experiment, "training", "released_policy", "policy"),
         # A generator's file is the same at every precision.
         "precision": CONFIG.generators[experiment.generator].precision,
     }
@@ -282,21 +310,23 @@ def reference_depends(wildcards):
 
 
 def train_depends(wildcards):
-    training = CONFIG.experiments[wildcards.experiment].training
+    experiment = EXPERIMENTS[wildcards.experiment]
     return {
         "dataset": part(CONFIG.dataset),
         **schedule_of(wildcards),
-        "training": part(training, "batch", "trackers"),
-        "policy": part(CONFIG.policy),
+        "training": part(experiment.training, "batch", "trackers"),
+        "policy": part(experiment.policy),
     }
 
 
 def released_depends(wildcards):
-    return part(CONFIG.experiments[wildcards.experiment], "training")
+    return part(EXPERIMENTS[wildcards.experiment], "training", "policy")
 
 
 def sweep_depends(wildcards):
-    return {**schedule_of(wildcards), "sweep": part(CONFIG.sweep)}
+    # Its table sees nothing, but its file is bound to the experiment as others are.
+    sight = EXPERIMENTS[wildcards.experiment].policy.sight
+    return {**schedule_of(wildcards), "sweep": part(CONFIG.sweep), "policy": sight}
 
 
 def sample_depends(wildcards):

@@ -1,9 +1,9 @@
 # Metrics of all runs of an experiment, in one process. Outputs are fixed where a rule is written, so
-# experiments with a released policy, which have one run more, have a rule of their own.
+# experiments with a released policy, which have one run more, have a rule of their own, and so have
+# those with the runs that only the ablation has.
 
 
-for suffix, experiments in EVALUATED.items():
-    runs = runs_of(experiments[0], *METHODS)
+for suffix, (experiments, runs) in EVALUATED.items():
 
     rule:
         name:
@@ -15,7 +15,11 @@ for suffix, experiments in EVALUATED.items():
             # What the samples were made from: with the samples gone, metrics that are older than
             # these (those of a fresh clone, say) are still seen to be out of date.
             generator=generator_file,
-            policies=policies_of,
+            policies=expand(
+                POLICY,
+                run=[run for run in runs if method_of(run) in WITH_POLICY],
+                allow_missing=True,
+            ),
         output:
             metrics=[
                 report(
@@ -27,9 +31,9 @@ for suffix, experiments in EVALUATED.items():
                 for run in runs
             ],
         log:
-            "<logs>/evaluate/{experiment}.log",
+            f"<logs>/evaluate/{{experiment}}{suffix}.log",
         benchmark:
-            "<benchmarks>/evaluate/{experiment}.tsv"
+            f"<benchmarks>/evaluate/{{experiment}}{suffix}.tsv"
         wildcard_constraints:
             experiment=one_of(experiments),
         # Before more samples are drawn: those that are there can then be deleted.

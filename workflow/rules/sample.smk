@@ -24,7 +24,7 @@ rule sample:
     params:
         config=config_file,
         depends=sample_depends,
-        method=method_of,
+        method=method_name,
         checkpoint=resume_folder,
         policy=policy_option,
     shell:

@@ -51,7 +51,7 @@ rule released:
     benchmark:
         "<benchmarks>/released/{experiment}.tsv"
     wildcard_constraints:
-        experiment=one_of(WITH_RELEASED),
+        experiment=one_of(name for name, e in EXPERIMENTS.items() if e.released_policy),
     priority: 40
     conda:
         "../../environment.yml"

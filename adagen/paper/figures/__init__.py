@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from adagen.paper.figures.ablation import ablation_figure, ablation_samples_figure
 from adagen.paper.figures.comparisons import comparisons_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
@@ -24,4 +25,6 @@ FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "comparisons": comparisons_figure,
     "sweep": sweep_figure,
     "reward": reward_figure,
+    "ablation": ablation_figure,
+    "ablation_samples": ablation_samples_figure,
 }

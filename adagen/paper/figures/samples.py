@@ -64,10 +64,10 @@ def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:
 
 def _draw_block(axes: Axes, runs: Sequence[SampleRun]) -> None:
     """A mosaic of images as one picture; tick labels name its rows and columns."""
-    classes, picks = _columns(runs[0].samples.labels)
+    classes, picks = of_classes(runs[0].samples.labels)
     _, height, width = runs[0].samples.image_shape
     gap = max(1, width // 16)
-    rows = [_strip(run.images(picks), gap) for run in runs]
+    rows = [strip(run.images(picks), gap) for run in runs]
     axes.imshow(np.concatenate(rows), interpolation="nearest")
     axes.set_xticks(
         [width / 2 + i * (width + gap) - 0.5 for i in range(len(picks))], [str(c) for c in classes]
@@ -79,14 +79,14 @@ def _draw_block(axes: Axes, runs: Sequence[SampleRun]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _columns(labels: torch.Tensor) -> tuple[list[int], list[int]]:
-    """At most `CLASSES` classes, evenly chosen, and the first sample of each."""
+def of_classes(labels: torch.Tensor, place: int = 0) -> tuple[list[int], list[int]]:
+    """At most `CLASSES` classes, evenly chosen, and the sample in a place among those of each."""
     present = torch.tensor(sorted(set(labels.tolist())))
     chosen = present[torch.linspace(0, len(present) - 1, min(CLASSES, len(present))).long()]
-    return chosen.tolist(), [int((labels == c).nonzero()[0]) for c in chosen]
+    return chosen.tolist(), [int((labels == c).nonzero()[place]) for c in chosen]
 
 
-def _strip(images: torch.Tensor, gap: int) -> np.ndarray:
+def strip(images: torch.Tensor, gap: int) -> np.ndarray:
     """(N, C, H, W) in [0, 1] to one row of RGB images on white, (H + gap, N (W + gap), 3)."""
     framed = torch.nn.functional.pad(images.clamp(0, 1), (0, gap, 0, gap), value=1.0)
     rgb = framed.expand(-1, 3, -1, -1)

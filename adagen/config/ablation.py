@@ -1,0 +1,148 @@
+"""The ablation: studies of one experiment, each comparing it with variants of itself."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from adagen.config.base import LEARNED, Method, Model
+from adagen.config.experiments import Experiment
+from adagen.config.overlay import overlay
+
+
+class Variant(Experiment):
+    """The experiment with some of its keys changed.
+
+    What is left out is the experiment's own, so that one without any key is the experiment itself.
+    """
+
+    generator: str = ""
+    """Key of `generators`."""
+    method: Method = "adagen"
+    """How it is scheduled."""
+
+
+class Ablation(Model):
+    """What each choice contributes: variants of one experiment, compared within studies."""
+
+    experiment: str
+    """Key of `experiments`."""
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the policy training, here instead of the run's own."""
+    only: tuple[str, ...] = ()
+    """Studies that are made; empty for all of them."""
+    studies: dict[str, Annotated[dict[str, Variant], Field(min_length=1)]]
+    """Variants by study and name; what one leaves out is the experiment's own, not the default
+    below. Differences are to the first of a study."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if len(set(self.training_seeds)) != len(self.training_seeds) or not self.training_seeds:
+            raise ValueError("training_seeds must be at least one number, and all different")
+        if unknown := set(self.only) - set(self.studies):
+            raise ValueError(
+                f"only has {min(unknown)!r}, which is none of the studies: "
+                f"{', '.join(self.studies)}"
+            )
+        for name in [*self.studies, *(label for study in self.studies.values() for label in study)]:
+            if not slug(name):
+                raise ValueError(
+                    f"studies has the name {name!r}, which becomes part of a path: use a letter or "
+                    "digit at least"
+                )
+        return self
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant of one study.
+
+    Attributes:
+        study, variant: what it is called.
+        name: of its experiment: derived, or the ablation's own where nothing is changed.
+        experiment: its settings.
+        method: how it is scheduled.
+        training_seeds: of its policies; none where nothing is trained.
+    """
+
+    study: str
+    variant: str
+    name: str
+    experiment: Experiment
+    method: Method
+    training_seeds: tuple[int, ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of its runs."""
+        return [f"{self.method}_seed{n}" for n in self.training_seeds] or [self.method]
+
+
+def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
+    """The variants of the studies that are made, by study.
+
+    Those with the same settings share an experiment, which is named after the first of them; one
+    with those of `base` is `base` itself.
+    """
+    names: dict[str, tuple[str, Experiment]] = {}
+    made = []
+    for study in ablation.only or ablation.studies:
+        for label, variant in ablation.studies[study].items():
+            derived = Experiment(**{key: getattr(variant, key) for key in Experiment.model_fields})
+            if _settings(derived) == _settings(base):
+                name, experiment = ablation.experiment, base
+            else:
+                named = f"{ablation.experiment}-{slug(study)}-{slug(label)}", derived
+                name, experiment = names.setdefault(derived.model_dump_json(), named)
+            seeds = ablation.training_seeds if variant.method in LEARNED else ()
+            made.append(Cell(study, label, name, experiment, variant.method, seeds))
+    return made
+
+
+def _settings(experiment: Experiment) -> str:
+    """All that makes an experiment what it is; a derived one lacks the released policy."""
+    return experiment.model_dump_json(exclude={"released_policy"})
+
+
+def slug(name: str) -> str:
+    """A name as part of a path: ASCII letters, digits and '.', anything else as '-'."""
+    ascii_ = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9.]+", "-", ascii_).strip("-.")
+
+
+def inherited(ablation: Any, experiments: Mapping[str, Any]) -> Any:
+    """The section `ablation` as it stands in a file, with every variant laid over its experiment.
+
+    Raises:
+        ValueError: the experiment is none of `experiments`.
+    """
+    if not isinstance(ablation, Mapping) or not isinstance(ablation.get("studies"), Mapping):
+        return ablation
+    name = str(ablation.get("experiment"))
+    if "experiment" in ablation and name not in experiments:
+        raise ValueError(
+            f"ablation.experiment is {name!r}, which is none of the experiments: "
+            f"{', '.join(experiments)}"
+        )
+    base = experiments.get(name, {})
+    studies = {
+        study: {label: _laid_over(base, variant) for label, variant in variants.items()}
+        if isinstance(variants, Mapping)
+        else variants
+        for study, variants in ablation["studies"].items()
+    }
+    return {**ablation, "studies": studies}
+
+
+def _laid_over(base: Any, variant: Any) -> Any:
+    """A variant with the keys of its experiment.
+
+    Released policies see features and step, so only one that samples with it has it.
+    """
+    if not isinstance(base, Mapping) or not isinstance(variant, Mapping):
+        return variant
+    known = base if variant.get("method") == "released" else {**base, "released_policy": ""}
+    return overlay(known, variant)

@@ -1,0 +1,98 @@
+# What each choice contributes: a table and figures of the ablation's studies. A target of its own,
+# which `all` doesn't ask for: it trains many policies more.
+
+
+rule ablation_table:
+    input:
+        metrics=of_ablation(METRICS),
+    output:
+        csv=report(
+            ensure("<results>/tables/ablation.csv", non_empty=True),
+            caption="../report/ablation.rst",
+            category="Ablation",
+            labels={"what": "table", "format": "csv"},
+        ),
+        latex=report(
+            ensure("<results>/tables/ablation.tex", non_empty=True),
+            caption="../report/ablation.rst",
+            category="Ablation",
+            labels={"what": "table", "format": "tex"},
+        ),
+    log:
+        "<logs>/ablation/table.log",
+    benchmark:
+        "<benchmarks>/ablation/table.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=[[c.study, c.variant, c.name, c.method, c.training_seeds] for c in CONFIG.cells],
+    shell:
+        "adagen ablation --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
+        " {input.metrics:q} 2>&1 | tee {log:q}"
+
+
+# Samples of the study of rewards, which show what a metric may hide; where there is this study.
+ABLATION_FIGURES = {
+    "ablation": [],
+    "ablation_samples": of_ablation(SAMPLES, "reward"),
+}
+ABLATION_FIGURES = {k: v for k, v in ABLATION_FIGURES.items() if v or k == "ablation"}
+
+
+for figure, samples in ABLATION_FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            table=rules.ablation_table.output.csv,
+            samples=samples,
+        output:
+            pdf=report(
+                ensure(f"<results>/figures/{figure}.pdf", non_empty=True),
+                caption=f"../report/{figure}.rst",
+                category="Ablation",
+                labels={"what": figure, "format": "pdf"},
+            ),
+            png=report(
+                ensure(f"<results>/figures/{figure}.png", non_empty=True),
+                caption=f"../report/{figure}.rst",
+                category="Ablation",
+                labels={"what": figure, "format": "png"},
+            ),
+        log:
+            f"<logs>/figure/{figure}.log",
+        benchmark:
+            f"<benchmarks>/figure/{figure}.tsv"
+        priority: 25
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=memory("figure"),
+            runtime=minutes("figure"),
+            gpu=0,
+        params:
+            config=config_file,
+            depends={"name": CONFIG.name},
+            kind=figure,
+        shell:
+            "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
+            " --png {output.png:q} {input.table:q} {input.samples:q} 2>&1 | tee {log:q}"
+
+
+rule ablation:
+    input:
+        rules.ablation_table.output,
+        [
+            f"<results>/figures/{figure}.{suffix}"
+            for figure in ABLATION_FIGURES
+            for suffix in ("pdf", "png")
+        ],
+    localrule: True
