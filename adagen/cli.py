@@ -32,6 +32,10 @@ ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `exper
 GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
 NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
 ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
+PreferenceFile = Annotated[
+    Path | None,
+    typer.Option("--preference", help="Classifier, for the reward of kind `classifier` only."),
+]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Checkpoint = Annotated[
     Path | None,
@@ -66,14 +70,18 @@ def fetch(
 
 @app.command()
 def pretrain(
-    target: Annotated[str, typer.Argument(help="A generator's name; or `metrics`; or `reward`.")],
+    target: Annotated[
+        str,
+        typer.Argument(help="A generator's name; or `metrics`; or `reward`; or `preference`."),
+    ],
     config: Configs,
     out: Out,
     checkpoint: Checkpoint = None,
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    A generator, the metric networks, or the reward's features.
+    A generator, the metric networks, the reward's features, or the classifier that a reward of
+    kind `classifier` asks.
     """
     settings = load_config(config)
     from adagen.stages import pretraining
@@ -120,9 +128,10 @@ def train(
     reference: ReferenceFile,
     out: Out,
     log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
+    preference: PreferenceFile = None,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Train a policy with PPO against a discriminator that learns alongside."""
+    """Train a policy with PPO against a reward that learns alongside."""
     settings = load_config(config)
     from adagen.stages import training
 
@@ -133,6 +142,7 @@ def train(
         seed,
         generator,
         features,
+        preference,
         networks,
         reference,
         out,
@@ -243,6 +253,7 @@ def diagnose_reward(
     networks: NetworksFile,
     reference: ReferenceFile,
     out: Out,
+    preference: PreferenceFile = None,
     policy: Annotated[
         list[Path] | None,
         typer.Option(help="Policy file that is a rung too, named after it; repeat for more."),
@@ -251,7 +262,7 @@ def diagnose_reward(
         int | None,
         typer.Option(min=1, help="Images of a rung; without it those of a validation."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the discriminator.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of a reward that takes steps.")] = 1000,
     shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
     figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
@@ -269,6 +280,7 @@ def diagnose_reward(
         experiment,
         generator,
         features,
+        preference,
         networks,
         reference,
         policy or [],

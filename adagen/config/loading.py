@@ -18,6 +18,11 @@ CHOSEN = {
     ("tokeniser", "vqgan"),
     ("reward_features", "masked_autoencoder"),
     ("reward_features", "dino"),
+    ("reward", "gaussian"),
+    ("reward", "tokens"),
+    ("reward", "convolution"),
+    ("reward", "frechet"),
+    ("reward", "classifier"),
 }
 """Sections that are one of several models, and the models' names."""
 
