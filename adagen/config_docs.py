@@ -93,9 +93,9 @@ Before anything runs:
   (`dit`, `sit`), or none of them. The `scales` of `var` grow.
 - `training.trajectories` is a multiple of `training.group`, which is 2 at least for the baseline
   `group`; both of `training.sigma` are above 0, and `training.trackers` are all different.
-- With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet` where
-  a method is trained; of kind `tokens`, it takes `training.trajectories` and `training.reward.batch`
-  that are multiples of 8, the images that its discriminator normalises together.
+- With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
+  where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
+  are multiples of 8, the images that its discriminator normalises together.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds` and `training_seeds` are at least one number, none twice.
 - `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the

@@ -79,7 +79,7 @@ def test_neighbours_share_their_crop_and_chunks_draw_their_own(projected):
 
 
 def test_numbers_of_images_that_leave_some_alone_are_refused(projected):
-    with pytest.raises(AdagenError, match=r"discriminator\.batch: 12, .* use a multiple of 8"):
+    with pytest.raises(AdagenError, match=r"reward\.batch: 12, .* use a multiple of 8"):
         projected(batch=12)
     with pytest.raises(AdagenError, match=r"images to be judged: 20, .* use a multiple of 8"):
         judge(projected(), labelled(uniform(20)))
