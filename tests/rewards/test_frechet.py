@@ -34,7 +34,7 @@ def distance(x: torch.Tensor, weights: torch.Tensor) -> float:
 
 def test_shares_are_what_a_little_more_of_an_image_changes():
     x = vectors(60, "fake")
-    even, epsilon = torch.full((60,), 1 / 60).double(), 1e-5
+    even, epsilon = torch.full((60,), 1 / 60, dtype=torch.float64), 1e-5
     found = shares(x, *REAL)
     whole = distance(x, even)
     assert float(found.mean()) == pytest.approx(-whole, rel=1e-9)
