@@ -20,7 +20,7 @@ from adagen.rewards.gaussian import GaussianReward
 
 CPU = torch.device("cpu")
 FIT = {"updates": 1, "batch": 8}
-OWN = {"network": {"width": 16, "depth": 2, "heads": 2}, "fit": {"updates": 1}}
+OWN = {"network": {"width": 16, "depth": 2, "heads": 2}, "fit": {"updates": 1, "seed": 0}}
 
 
 def config_of(kind: str, features: dict[str, object]) -> Config:
