@@ -126,6 +126,7 @@ def test_the_minimal_config_is_whole():
         ("experiments.a/b", {"generator": "tokens"}, ["experiments", "'a/b'", "path"]),
         ("experiments.", {"generator": "tokens"}, ["experiments", "''", "path"]),
         ("generators.metrics", {"paradigm": "sit"}, ["'metrics'", "choose a different one"]),
+        ("generators.preference", {"paradigm": "sit"}, ["'preference'", "different one"]),
     ],
 )  # fmt: skip
 def test_one_paragraph_names_the_key_and_what_to_do(key, value, told):
