@@ -34,6 +34,10 @@ NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.
 ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
 MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
 LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
+PreferenceFile = Annotated[
+    Path | None,
+    typer.Option("--preference", help="Classifier, for the reward of kind `classifier` only."),
+]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Checkpoint = Annotated[
     Path | None,
@@ -68,14 +72,18 @@ def fetch(
 
 @app.command()
 def pretrain(
-    target: Annotated[str, typer.Argument(help="A generator's name; or `metrics`; or `reward`.")],
+    target: Annotated[
+        str,
+        typer.Argument(help="A generator's name; or `metrics`; or `reward`; or `preference`."),
+    ],
     config: Configs,
     out: Out,
     checkpoint: Checkpoint = None,
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    A generator, the metric networks, or the reward's features.
+    A generator, the metric networks, the reward's features, or the classifier that a reward of
+    kind `classifier` asks.
     """
     settings = load_config(config)
     from adagen.stages import pretraining
@@ -122,9 +130,10 @@ def train(
     reference: ReferenceFile,
     out: Out,
     log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
+    preference: PreferenceFile = None,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Train a policy with PPO against a discriminator that learns alongside."""
+    """Train a policy with PPO against a reward that learns alongside."""
     settings = load_config(config)
     from adagen.stages import training
 
@@ -135,6 +144,7 @@ def train(
         seed,
         generator,
         features,
+        preference,
         networks,
         reference,
         out,
@@ -245,6 +255,7 @@ def diagnose_reward(
     networks: NetworksFile,
     reference: ReferenceFile,
     out: Out,
+    preference: PreferenceFile = None,
     policy: Annotated[
         list[Path] | None,
         typer.Option(help="Policy file that is a rung too, named after it; repeat for more."),
@@ -253,7 +264,7 @@ def diagnose_reward(
         int | None,
         typer.Option(min=1, help="Images of a rung; without it those of a validation."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the discriminator.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of a reward that takes steps.")] = 1000,
     shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
     figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
@@ -271,6 +282,7 @@ def diagnose_reward(
         experiment,
         generator,
         features,
+        preference,
         networks,
         reference,
         policy or [],

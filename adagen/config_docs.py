@@ -57,7 +57,8 @@ A stage that is run by hand reads the files it is given in the same way:
     adagen pretrain maskgit --config config/smoke.yaml --out F
 
 "Laid over" means key by key: mappings are merged at every depth, and anything else (numbers, text,
-whole lists) is replaced. An entry can be added or changed in this way, but not taken out.
+whole lists) is replaced. An entry can be added or changed in this way, but not taken out. A section
+that names another `kind` than what it lies over takes its place with all of its keys.
 
 Give a file of your own a `name` and a `results` folder of its own. Keep `resources` where it uses
 the same generators, metric networks and reference; change it where one of them has other settings,
@@ -97,8 +98,10 @@ Before anything runs:
   (`dit`, `sit`), or none of them. The `scales` of `var` grow.
 - `training.trajectories` is a multiple of `training.group`, which is 2 at least for the baseline
   `group`; both of `training.sigma` are above 0, and `training.trackers` are all different.
-- With `reward_features` of kind `dino`, `training.trajectories` and `training.discriminator.batch`
+- With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
+  where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
+- `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.
 - `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
@@ -113,7 +116,8 @@ Before anything runs:
 - `dataset.folder` is given, unless `dataset.name` is `digits`.
 - The width of a transformer is a multiple of its `heads`, and for `dit` and `sit` of 4. DINO has
   the `blocks` that are named.
-- Names consist of letters, digits, `_`, `-` and `.`; no generator is called `metrics` or `reward`.
+- Names consist of letters, digits, `_`, `-` and `.`; no generator is called `metrics`,
+  `reward` or `preference`.
 - An asset of `assets.catalogue` has a `url`, or says under `manual` how to get it, and no other is
   kept in the same file. Assets that are referred to are known.
 

@@ -1,4 +1,4 @@
-"""Does the reward rank? A ladder of known schedules, judged by discriminator and metric alike.
+"""Does the reward rank? A ladder of known schedules, judged by reward and metric alike.
 
 A discriminator can tell real from generated images and still prefer the worse of two schedules;
 a policy trained on such a reward gets worse under a healthy reward curve. Here it learns from the
@@ -16,12 +16,11 @@ import torch
 from scipy import stats
 
 from adagen.actions import Actions
-from adagen.config import Training
 from adagen.errors import AdagenError
 from adagen.noise import torch_generator
 from adagen.policies import ConstantTable, HandMade, Policy
 from adagen.progress import progress
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.base import Reward
 from adagen.rewards.pools import Pool
 
 HANDMADE = "handmade"
@@ -53,13 +52,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a discriminator thinks of a set of images.
+    """What a reward thinks of a set of images.
 
     Attributes:
-        reward: mean sigmoid of the logits, in (0, 1).
-        logit: their mean.
-        accepted: share of images taken for real, in [0, 1].
-        large: share of logits beyond +-LARGE_LOGIT, in [0, 1].
+        reward: mean of what is paid.
+        logit: mean score; of a discriminator, that is a logit.
+        accepted: share of scores above zero, in [0, 1]: of images that a discriminator takes for
+            real.
+        large: share of scores beyond +-LARGE_LOGIT, in [0, 1].
     """
 
     reward: float
@@ -68,13 +68,13 @@ class Opinion:
     large: float
 
     @classmethod
-    def of(cls, logits: torch.Tensor) -> Self:
-        """Of images with these logits (N,)."""
+    def of(cls, reward: Reward, scores: torch.Tensor) -> Self:
+        """Of images with these scores (N,)."""
         numbers = (
-            logits.sigmoid(),
-            logits,
-            (logits > 0).float(),
-            (logits.abs() > LARGE_LOGIT).float(),
+            reward.pay(scores),
+            scores,
+            (scores > 0).float(),
+            (scores.abs() > LARGE_LOGIT).float(),
         )
         return cls(*(float(x.mean()) for x in numbers))
 
@@ -92,32 +92,34 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Look:
-    """The discriminator after some steps.
+    """The reward after some steps.
 
     Attributes:
         steps: how many.
-        loss: of the last of them.
+        loss: of the last of them; None where nothing is learnt.
         rungs: what it thinks of fresh images of each rung, by name.
         fake: of all of these together.
-        real: of the images it learns from.
-        heldout: of real images it never sees.
+        real: of the images it learns from; None where none is called real or generated.
+        heldout: of real images it never sees; the same.
         ranking: of mean rewards, by the space of the distances ("fid", "fid_label_free"; only the
             former where the protocol has no other).
-        logit_ranking: of mean logits.
+        logit_ranking: of mean scores.
     """
 
     steps: int
-    loss: float
+    loss: float | None
     rungs: dict[str, Opinion]
     fake: Opinion
-    real: Opinion
-    heldout: Opinion
+    real: Opinion | None
+    heldout: Opinion | None
     ranking: dict[str, Ranking]
     logit_ranking: dict[str, Ranking]
 
     @property
-    def gap(self) -> float:
+    def gap(self) -> float | None:
         """Accuracy on train images minus that on held-out ones."""
+        if self.real is None or self.heldout is None:
+            return None
         return self.real.accepted - self.heldout.accepted
 
 
@@ -163,15 +165,16 @@ def ladder(actions: Actions, shift: float, device: torch.device) -> dict[str, Po
     return rungs
 
 
-def looks(steps: int, training: Training) -> list[int]:
-    """After which numbers of steps, at most `steps`, the discriminator is looked at.
+def looks(steps: int, reward: Reward, updates: int) -> list[int]:
+    """After which numbers of steps, at most `steps`, the reward is looked at.
 
-    Beside shares of them these are what a training takes before the first policy update, and
-    until its end.
+    Beside shares of them these are what a training of so many updates takes before the first of
+    them, and until its end. What doesn't learn step by step is looked at once.
     """
-    warmup = training.discriminator.warmup
-    total = warmup + training.updates * training.discriminator.steps
-    wanted = {*(math.ceil(share * steps) for share in LOOKS), warmup, total}
+    if not reward.gradual:
+        return [reward.warmup]
+    total = reward.warmup + updates * reward.steps
+    wanted = {*(math.ceil(share * steps) for share in LOOKS), reward.warmup, total}
     return sorted(number for number in wanted if 0 < number <= steps)
 
 
@@ -196,12 +199,12 @@ def agreement(rungs: Sequence[Rung]) -> Ranking:
 
 
 def observe(
-    reward: AdversarialReward, pools: Pools, rungs: Sequence[Rung], when: Sequence[int], seed: int
+    reward: Reward, pools: Pools, rungs: Sequence[Rung], when: Sequence[int], seed: int
 ) -> list[Look]:
-    """Teach the discriminator, and look at it on the way.
+    """Teach the reward, and look at it on the way.
 
     Args:
-        reward: the discriminator, fresh.
+        reward: it, fresh.
         pools: what it learns from and judges.
         rungs: the ladder, in the order of the fresh images.
         when: numbers of steps, ascending; the looks change nothing.
@@ -211,13 +214,13 @@ def observe(
         AdagenError: a loss is not finite, or the images of a rung can't be judged together.
     """
     batches, done, found = torch_generator("diagnose", "batches", seed), 0, []
-    with progress(None, "discriminator", when[-1]) as bar:
+    with progress(None, "reward", when[-1]) as bar:
         for steps in when:
             loss = reward.learn(pools.train, pools.fake, steps - done, batches)
-            if not math.isfinite(loss):
+            if loss is not None and not math.isfinite(loss):
                 raise AdagenError(
                     f"the discriminator's loss is not finite after {steps} steps: lower "
-                    "training.discriminator.learning_rate of this experiment."
+                    "training.reward.learning_rate of this experiment."
                 )
             found.append(_look(reward, pools, rungs, steps, loss, seed))
             bar.update(steps - done)
@@ -226,31 +229,32 @@ def observe(
 
 
 def _look(
-    reward: AdversarialReward,
+    reward: Reward,
     pools: Pools,
     rungs: Sequence[Rung],
     steps: int,
-    loss: float,
+    loss: float | None,
     seed: int,
 ) -> Look:
     # Every rung is shown in the same crops, so that they are compared in nothing else.
     source = ("diagnose", "crops", seed, steps)
     parts = torch.arange(len(pools.fresh)).split(len(pools.fresh) // len(rungs))
-    logits = [reward.judge(pools.fresh, rows, *source) for rows in parts]
-    names = [rung.name for rung in rungs]
-    opinions = dict(zip(names, map(Opinion.of, logits), strict=True))
+    scores = [reward.judge(pools.fresh, rows, *source) for rows in parts]
+    opinions = {rung.name: Opinion.of(reward, own) for rung, own in zip(rungs, scores, strict=True)}
     rewards = [opinion.reward for opinion in opinions.values()]
     means = [opinion.logit for opinion in opinions.values()]
     spaces = _distances(rungs)
     real, heldout = (
-        Opinion.of(reward.judge(pool, pool.probe(PROBE, torch_generator(*source)), *source))
+        Opinion.of(reward, reward.judge(pool, pool.probe(PROBE, torch_generator(*source)), *source))
+        if reward.discriminates
+        else None
         for pool in (pools.train, pools.heldout)
     )
     return Look(
         steps,
         loss,
         opinions,
-        Opinion.of(torch.cat(logits)),
+        Opinion.of(reward, torch.cat(scores)),
         real,
         heldout,
         {space: ranking(rewards, distances) for space, distances in spaces.items()},

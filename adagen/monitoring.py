@@ -33,40 +33,43 @@ WORSE = 0.05
 their error."""
 
 
-def warnings(records: Sequence[Record], updates: int, adaptive: bool) -> dict[str, str]:
+def warnings(
+    records: Sequence[Record], updates: int, adaptive: bool, saturates: bool
+) -> dict[str, str]:
     """What is wrong after the last of the updates so far.
 
     Args:
         records: the training log until now, one record at least.
         updates: of the whole run.
         adaptive: whether the policy sees the samples.
+        saturates: whether the reward pays nearly the same where it is sure.
 
     Returns:
         A sentence for each thing that is wrong, by its name.
     """
     recent = records[-WINDOW:] if len(records) >= WINDOW else ()
-    told = {**_discriminator(recent), **_steps(recent), **dict(_actions(records[0], recent))}
+    told = _discriminator(recent, saturates) | _steps(recent) | dict(_actions(records[0], recent))
     if adaptive and records[-1]["update"] >= LATE * updates:
         told |= _collapse(records[-1])
     return told | _hacking([record for record in records if record["validation_fid"] is not None])
 
 
-def _discriminator(recent: Sequence[Record]) -> dict[str, str]:
+def _discriminator(recent: Sequence[Record], saturates: bool) -> dict[str, str]:
     """It leaves no differences between rewards, or has nothing to say."""
-    if not recent:
+    if not recent or recent[-1]["accuracy_fake"] is None:
         return {}
     both = [(record["accuracy_real"], record["accuracy_fake"]) for record in recent]
-    if all(min(pair) > KNOWS_ALL for pair in both):
+    if saturates and all(min(pair) > KNOWS_ALL for pair in both):
         return {
             "discriminator_saturated": f"the discriminator tells more than {KNOWS_ALL:.0%} of real "
             "and of generated images apart: rewards are all near zero and teach little. Slow it "
-            "down: fewer training.discriminator.steps, or a lower learning_rate."
+            "down: fewer training.reward.steps, or a lower learning_rate."
         }
     if all(sum(pair) / 2 < KNOWS_NOTHING for pair in both):
         return {
             "discriminator_fooled": "the discriminator tells real from generated images little "
-            "better than a coin: its rewards say nothing of quality. Give it more "
-            "training.discriminator.steps or warmup, or better reward_features."
+            "better than a coin: its rewards say little of quality. Give it more "
+            "training.reward.steps and warmup, or components; or better reward_features."
         }
     return {}
 
@@ -142,7 +145,7 @@ def _hacking(validated: Sequence[Record]) -> dict[str, str]:
     return {
         "reward_hacked": f"the validation distance has risen {RISES} times in a row, from "
         f"{distances[0]:.3g} to {distances[-1]:.3g}{_other_space(last)}, while the reward rose: "
-        "the policy may be learning to please the discriminator. Check with `adagen diagnose "
+        "the policy may be learning to please the reward alone. Check with `adagen diagnose "
         "reward` that it ranks schedules as the distance does."
     }
 

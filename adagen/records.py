@@ -41,6 +41,12 @@ class Validation:
 
 NOT_VALIDATED: Record = {f"validation_{field.name}": None for field in fields(Validation)}
 """The same fields after an update without a validation."""
+NOT_JUDGED: Record = {
+    f"{measure}_{name}": None
+    for measure in ("accuracy", "loss")
+    for name in ("real", "heldout", "fake")
+}
+"""The fields of `judgement` under a reward that calls no image real or generated."""
 
 
 def judgement(name: str, logits: torch.Tensor, sign: int) -> Record:

@@ -30,8 +30,15 @@ from adagen.generators.base import Generator, State
 from adagen.noise import torch_generator
 from adagen.policies import ConstantTable, Policy, TabledNetwork
 from adagen.progress import progress
-from adagen.records import NOT_VALIDATED, Record, Validation, action_statistics, judgement
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.records import (
+    NOT_JUDGED,
+    NOT_VALIDATED,
+    Record,
+    Validation,
+    action_statistics,
+    judgement,
+)
+from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS, Pool
 from adagen.tracking import Tell, Track, untracked
 from adagen.trajectories import Trajectories, collect
@@ -50,7 +57,7 @@ class PolicyTraining:
         generator: Generator[State],
         actor: nn.Module,
         critic: nn.Module,
-        reward: AdversarialReward,
+        reward: Reward,
         train: Images,
         heldout: Images,
         settings: Training,
@@ -63,7 +70,7 @@ class PolicyTraining:
             generator: the frozen generator.
             actor: the policy to train, on the generator's device.
             critic: the value network, there too.
-            reward: the discriminator, there too.
+            reward: what pays it, there too.
             train: real images that it learns from.
             heldout: real images that only its accuracy is measured on.
             settings: of the training.
@@ -140,26 +147,27 @@ class PolicyTraining:
         """Put into the last record what is wrong; returns what was not wrong one record before."""
         *before, last = self.records
         adaptive = not isinstance(self.actor, ConstantTable)
-        last["warnings"] = monitoring.warnings(self.records, self.settings.updates, adaptive)
+        updates, saturates = self.settings.updates, self.reward.saturates
+        last["warnings"] = monitoring.warnings(self.records, updates, adaptive, saturates)
         known = before[-1]["warnings"] if before else {}
         return [text for name, text in last["warnings"].items() if name not in known]
 
     def warm_up(self) -> None:
-        """Teach the discriminator the hand-made schedule before it pays anyone."""
-        if self.settings.discriminator.warmup:
+        """Teach the reward the hand-made schedule before it pays anyone."""
+        if self.reward.warmup:
             # An index past the last update keeps the warm-up's noise apart from theirs.
             n = self.settings.updates
             fake = self._pool(self._explore(n, self.sigma(0)), n)
-            self._learn_reward(fake, self.settings.discriminator.warmup, n)
+            self._learn_reward(fake, self.reward.warmup, n)
 
     def update(self, n: int) -> Record:
-        """Rollouts, PPO epochs on them, discriminator steps on them: one line of the log."""
+        """Rollouts, PPO epochs on them, steps of the reward on them: one line of the log."""
         began = time.perf_counter()
         settings = self.settings
         trajectories = self._explore(n, self.sigma(n))
         fake = self._pool(trajectories, n)
-        logits = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
-        rewards = logits.sigmoid() if settings.payment == "sigmoid" else logits
+        scores = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
+        rewards = self.reward.pay(scores)
         self._finite(rewards, "the reward", n)
         diagnostics = self._improve_policy(trajectories, rewards, n)
         self.average.update_parameters(self.actor)
@@ -168,11 +176,9 @@ class PolicyTraining:
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std()),
             "within_share": ppo.within_group_share(rewards, settings.group),
-            **judgement("real", self._judge(self.real, "real", n), 1),
-            **judgement("heldout", self._judge(self.heldout, "heldout", n), 1),
-            **judgement("fake", logits, -1),
+            **self._judgements(scores, n),
             **diagnostics,
-            "loss_discriminator": self._learn_reward(fake, settings.discriminator.steps, n),
+            "loss_discriminator": self._learn_reward(fake, self.reward.steps, n),
             **action_statistics(self.generator.actions, trajectories, self.sigma(n)),
             **NOT_VALIDATED,
             "warnings": {},
@@ -238,7 +244,7 @@ class PolicyTraining:
         if settings.baseline == "group":
             advantage = ppo.group_advantage(returns[0], settings.group)
         else:
-            advantage = ppo.value_advantage(returns, old_values)
+            advantage = ppo.value_advantage(returns, old_values, settings.gae)
         for group in self.optimiser.param_groups:
             group["lr"] = group["scale"] * (1 - 0.9 * n / settings.updates)
         for _ in range(settings.epochs):
@@ -294,20 +300,30 @@ class PolicyTraining:
             self.settings.entropy_coefficient,
         )
 
-    def _learn_reward(self, fake: Pool, steps: int, n: int) -> float:
-        """Teach the discriminator generated images."""
+    def _learn_reward(self, fake: Pool, steps: int, n: int) -> float | None:
+        """Teach the reward generated images."""
         source = torch_generator("reward", self.seed, n)
         loss = self.reward.learn(self.real, fake, steps, source)
-        if loss != loss:
+        if loss is not None and math.isnan(loss):
             raise AdagenError(
                 f"the discriminator's loss is NaN {self._when(n)}: lower its learning_rate."
             )
         return loss
 
+    def _judgements(self, scores: torch.Tensor, n: int) -> Record:
+        """How well real images are known from the generated ones with these scores."""
+        if not self.reward.discriminates:
+            return NOT_JUDGED
+        return {
+            **judgement("real", self._judge(self.real, "real", n), 1),
+            **judgement("heldout", self._judge(self.heldout, "heldout", n), 1),
+            **judgement("fake", scores, -1),
+        }
+
     def _judge(self, pool: Pool, name: str, n: int) -> torch.Tensor:
         """(n,) logits of real images that a pool is judged by."""
         source = ("accuracy", name, self.seed, n)
-        rows = pool.probe(self.settings.discriminator.batch, torch_generator(*source))
+        rows = pool.probe(self.reward.batch, torch_generator(*source))
         return self.reward.judge(pool, rows, *source)
 
     def _when(self, n: int) -> str:

@@ -39,20 +39,23 @@ class Finding:
     text: str
 
 
-def findings(rungs: Sequence[Rung], looks: Sequence[Look], warmup: int) -> list[Finding]:
+def findings(
+    rungs: Sequence[Rung], looks: Sequence[Look], warmup: int, saturates: bool
+) -> list[Finding]:
     """The verdict; what is said of ranking comes first.
 
     Args:
         rungs: the ladder with its distances.
-        looks: at the discriminator, in the order of its steps; the last one counts.
-        warmup: steps of the discriminator before the first policy update.
+        looks: at the reward, in the order of its steps; the last one counts.
+        warmup: steps of the reward before the first policy update.
+        saturates: whether the reward pays nearly the same where it is sure.
     """
     last = looks[-1]
     if together := _together(rungs):
         ranked: list[Finding | None] = [together]
     else:
         ranked = [_ranks(last), _late(looks, warmup), _course(looks), _spaces(rungs, last)]
-    found = [*ranked, _saturation(last), _memory(last), _blindness(last)]
+    found = [*ranked, *_discrimination(last, saturates)]
     return [finding for finding in found if finding]
 
 
@@ -64,7 +67,7 @@ def told(rungs: Sequence[Rung], looks: Sequence[Look], verdict: Sequence[Finding
         {
             "rung": [rung.name for rung in rows],
             **{SPACES[space]: [getattr(rung, space) for rung in rows] for space in last.ranking},
-            **_opinions([last.rungs[rung.name] for rung in rows]),
+            **_opinions([last.rungs[rung.name] for rung in rows], last.real is not None),
         }
     )
     course = pd.DataFrame(
@@ -77,9 +80,25 @@ def told(rungs: Sequence[Rung], looks: Sequence[Look], verdict: Sequence[Finding
                 for space in last.ranking
                 for measure in ("Spearman", "Kendall")
             },
-            "Spearman of logits, FD": [look.logit_ranking["fid"].spearman for look in looks],
+            "Spearman of scores, FD": [look.logit_ranking["fid"].spearman for look in looks],
         }
     )
+    return "\n\n".join(
+        [
+            f"The ladder after {last.steps} steps of the reward, best distance first",
+            _table(ladder),
+            "Rank correlation of mean reward and negative distance",
+            _table(course),
+            *_sides(looks),
+            *(finding.text for finding in verdict),
+        ]
+    )
+
+
+def _sides(looks: Sequence[Look]) -> list[str]:
+    """What is thought of each side, under a reward that tells real from generated images."""
+    if looks[-1].real is None:
+        return []
     sides = pd.DataFrame(
         {
             "steps": [look.steps for look in looks],
@@ -92,25 +111,17 @@ def told(rungs: Sequence[Rung], looks: Sequence[Look], verdict: Sequence[Finding
             "large logits": [look.fake.large for look in looks],
         }
     )
-    return "\n\n".join(
-        [
-            f"The ladder after {last.steps} steps of the discriminator, best distance first",
-            _table(ladder),
-            "Rank correlation of mean reward and negative distance",
-            _table(course),
-            "Share taken for real and mean logit: train, held-out and generated images",
-            _table(sides),
-            *(finding.text for finding in verdict),
-        ]
-    )
+    title = "Share taken for real and mean logit: train, held-out and generated images"
+    return [title, _table(sides)]
 
 
-def _opinions(opinions: Sequence[Opinion]) -> dict[str, list[float]]:
-    return {
+def _opinions(opinions: Sequence[Opinion], discriminates: bool) -> dict[str, list[float]]:
+    columns = {
         "mean reward": [opinion.reward for opinion in opinions],
-        "mean logit": [opinion.logit for opinion in opinions],
-        "taken for real": [opinion.accepted for opinion in opinions],
+        "mean score": [opinion.logit for opinion in opinions],
     }
+    taken = {"taken for real": [opinion.accepted for opinion in opinions]}
+    return columns | (taken if discriminates else {})
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -161,7 +172,7 @@ def _late(looks: Sequence[Look], warmup: int) -> Finding | None:
         "warm-up too short",
         f"After the {warmup} steps of the warm-up, when it first pays a policy, it ranks with "
         f"Spearman {_told(_spearman(first))} only, and well from {ready.steps} steps on: raise "
-        "training.discriminator.warmup to that.",
+        "training.reward.warmup to that.",
     )
 
 
@@ -201,37 +212,48 @@ def _spaces(rungs: Sequence[Rung], last: Look) -> Finding | None:
     )
 
 
-def _saturation(last: Look) -> Finding | None:
-    rejected = 1 - last.fake.accepted
-    accurate = min(last.real.accepted, rejected) > SATURATED
-    if not accurate and last.fake.large <= LARGE_SHARE:
+def _discrimination(last: Look, saturates: bool) -> list[Finding | None]:
+    """How a discriminator tells real from generated images; nothing of other rewards."""
+    steps, real, heldout, fake = last.steps, last.real, last.heldout, last.fake
+    if real is None or heldout is None:
+        return []
+    return [
+        _saturation(steps, real, fake) if saturates else None,
+        _memory(steps, real, heldout),
+        _blindness(steps, heldout, fake),
+    ]
+
+
+def _saturation(steps: int, real: Opinion, fake: Opinion) -> Finding | None:
+    rejected = 1 - fake.accepted
+    accurate = min(real.accepted, rejected) > SATURATED
+    if not accurate and fake.large <= LARGE_SHARE:
         return None
     return Finding(
         "saturated",
-        f"The discriminator is saturated after {last.steps} steps: it is right about "
-        f"{last.real.accepted:.1%} of the real and {rejected:.1%} of the generated images, and "
-        f"{last.fake.large:.1%} of the latter have logits where the reward is flat. Slow it down.",
+        f"The discriminator is saturated after {steps} steps: it is right about "
+        f"{real.accepted:.1%} of the real and {rejected:.1%} of the generated images, and "
+        f"{fake.large:.1%} of the latter have logits where the reward is flat. Slow it down.",
     )
 
 
-def _memory(last: Look) -> Finding | None:
-    if last.gap <= GAP:
+def _memory(steps: int, real: Opinion, heldout: Opinion) -> Finding | None:
+    if real.accepted - heldout.accepted <= GAP:
         return None
     return Finding(
         "remembers",
-        f"The discriminator remembers the training images: after {last.steps} steps it takes "
-        f"{last.real.accepted:.1%} of them for real, but {last.heldout.accepted:.1%} of the "
-        "held-out ones.",
+        f"The discriminator remembers the training images: after {steps} steps it takes "
+        f"{real.accepted:.1%} of them for real, but {heldout.accepted:.1%} of the held-out ones.",
     )
 
 
-def _blindness(last: Look) -> Finding | None:
-    accuracy = (last.heldout.accepted + 1 - last.fake.accepted) / 2
+def _blindness(steps: int, heldout: Opinion, fake: Opinion) -> Finding | None:
+    accuracy = (heldout.accepted + 1 - fake.accepted) / 2
     if accuracy >= BLIND:
         return None
     return Finding(
         "blind",
-        f"After {last.steps} steps the discriminator hardly tells real from generated images "
+        f"After {steps} steps the discriminator hardly tells real from generated images "
         f"(accuracy {accuracy:.1%}). Give it more steps, a higher rate or better features.",
     )
 

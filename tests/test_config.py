@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adagen.config import load_config, parse_config
-from adagen.config.overlay import overlay
+from adagen.config.overlay import DEFAULT_KINDS, overlay
 from adagen.errors import AdagenError
 
 MINIMAL = {
@@ -90,6 +90,10 @@ def test_the_minimal_config_is_whole():
         # numbers that make no sense together
         ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
         ("training.group", 1, ["'training'", "group is 1"]),
+        ("training.gae", 0.9, ["'training'", "gae is 0.9", "baseline to 'value'"]),
+        ("training.reward", {"kind": "gan"}, ["'training.reward.kind' is 'gan'", "'gaussian'"]),
+        ("training.reward", {"hidden": 9}, ["unknown key 'training.reward.hidden'"]),
+        ("training.reward.memory", 1, ["'training.reward.memory' is 1", "less than 1"]),
         ("training.sigma", [0.5, 0], ["'training'", "sigma must be positive"]),
         ("evaluation.seeds", [1, 1], ["'evaluation'", "all different"]),
         ("evaluation.seeds", [], ["'evaluation'", "at least one number"]),
@@ -122,6 +126,7 @@ def test_the_minimal_config_is_whole():
         ("experiments.a/b", {"generator": "tokens"}, ["experiments", "'a/b'", "path"]),
         ("experiments.", {"generator": "tokens"}, ["experiments", "''", "path"]),
         ("generators.metrics", {"paradigm": "sit"}, ["'metrics'", "choose a different one"]),
+        ("generators.preference", {"paradigm": "sit"}, ["'preference'", "different one"]),
     ],
 )  # fmt: skip
 def test_one_paragraph_names_the_key_and_what_to_do(key, value, told):
@@ -141,14 +146,62 @@ def test_a_mistake_in_the_shared_training_is_told_where_it_stands():
 
 
 def test_experiments_inherit_the_training_key_by_key():
-    content = with_value("training", {"updates": 7, "discriminator": {"steps": 3, "channels": 5}})
-    own = {"epochs": 2, "discriminator": {"steps": 9}}
+    shared = {"kind": "tokens", "steps": 3, "channels": 5}
+    content = with_value("training", {"updates": 7, "reward": shared})
+    own = {"epochs": 2, "reward": {"steps": 9}}
     content["experiments"]["own_t4"] = {"generator": "tokens", "training": own}
     config = parse_config(content, "toy.yaml")
     plain, changed = (config.experiments[name].training for name in ("toy_t4", "own_t4"))
     assert plain == config.training
     assert (changed.updates, changed.epochs) == (7, 2)
-    assert (changed.discriminator.steps, changed.discriminator.channels) == (9, 5)
+    assert (changed.reward.steps, changed.reward.channels) == (9, 5)
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "expected"),
+    [
+        ({"components": 9}, {"kind": "tokens", "steps": 2}, {"kind": "tokens", "steps": 2}),
+        ({"kind": "tokens", "steps": 2}, {"kind": "frechet"}, {"kind": "frechet"}),
+        ({"kind": "tokens", "steps": 2}, {"kind": "gaussian"}, {"kind": "gaussian"}),
+        # The same kind, named or not.
+        (
+            {"components": 9, "memory": 0.1},
+            {"kind": "gaussian", "memory": 0.2},
+            {"kind": "gaussian", "components": 9, "memory": 0.2},
+        ),
+        ({"kind": "gaussian", "components": 9}, {"memory": 0}, {"components": 9, "memory": 0}),
+    ],
+)
+def test_an_override_of_another_kind_replaces_the_section(shared, own, expected):
+    content = with_value("training.reward", shared)
+    content["experiments"]["toy_t4"]["training"] = {"reward": own}
+    alone = parse_config(with_value("training.reward", expected), "toy.yaml")
+    config = parse_config(content, "toy.yaml")
+    assert config.experiments["toy_t4"].training.reward == alone.training.reward
+    # And so it does where one file lies over another.
+    whole = overlay(with_value("training.reward", shared), with_value("training.reward", own))
+    assert parse_config(whole, "toy.yaml").training.reward == alone.training.reward
+
+
+def test_the_default_kinds_are_those_of_the_models():
+    config = parse_config(MINIMAL, "toy.yaml")
+    found = {
+        "reward": config.training.reward,
+        "reward_features": config.reward_features,
+        "tokeniser": config.generators["tokens"].tokeniser,
+    }
+    assert {section: model.kind for section, model in found.items()} == DEFAULT_KINDS
+
+
+def test_principal_components_are_of_a_masked_autoencoder():
+    content = with_value("reward_features", {"kind": "dino"})
+    assert "toy_t4.training.reward.kind is 'gaussian'" in complaint(content)
+    content["methods"] = ["handmade"]
+    parse_config(content, "toy.yaml")  # nothing is trained
+    content |= {"methods": ["adagen"], "training": {"reward": {"kind": "tokens", "batch": 12}}}
+    assert "training.reward.batch is 12" in complaint(content)
+    content["training"]["reward"] = {"kind": "convolution", "batch": 12}
+    parse_config(content, "toy.yaml")
 
 
 def test_authors_protocol_takes_whole_classes():

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from adagen.config import Discriminator, Training
 from adagen.data.split import Images
 from adagen.diagnosis import Opinion, Pools, Rung, agreement, ladder, looks, observe, ranking
 from adagen.errors import AdagenError
 from adagen.noise import SampleNoise
+from adagen.rewards.base import Reward
 from adagen.rewards.pools import KeptPool
 from adagen.rollout import rollout
 
@@ -51,10 +51,18 @@ def test_a_ladder_needs_a_shift(tiny_generator, shift):
 
 
 def test_looks_are_shares_of_the_steps_the_warm_up_and_the_end_of_a_training():
-    training = Training(updates=30, discriminator=Discriminator(steps=4, warmup=80))
-    assert looks(1000, training) == [80, 100, 200, 250, 500, 1000]
-    assert looks(150, training) == [15, 38, 75, 80, 150]
-    assert looks(1, training) == [1]
+    reward = Brightness()
+    reward.steps, reward.warmup = 4, 80
+    assert looks(1000, reward, 30) == [80, 100, 200, 250, 500, 1000]
+    assert looks(150, reward, 30) == [15, 38, 75, 80, 150]
+    assert looks(1, reward, 30) == [1]
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_what_does_not_learn_by_steps_is_looked_at_once(warmup):
+    reward = Brightness()
+    reward.gradual, reward.warmup = False, warmup
+    assert looks(1000, reward, 30) == [warmup]
 
 
 # Numbers
@@ -75,11 +83,14 @@ def test_equal_numbers_have_no_ranking(scores, distances):
 
 
 def test_opinion_counts_what_it_says():
-    opinion = Opinion.of(torch.tensor([-5.0, -1.0, 1.0, 2.0, 4.5]))
+    scores, reward = torch.tensor([-5.0, -1.0, 1.0, 2.0, 4.5]), Brightness()
+    opinion = Opinion.of(reward, scores)
     assert (opinion.logit, opinion.accepted) == pytest.approx((0.3, 0.6))
     assert opinion.large == pytest.approx(0.4)
     expected = sum(1 / (1 + math.exp(-x)) for x in (-5, -1, 1, 2, 4.5)) / 5
-    assert opinion.reward == pytest.approx(expected)
+    assert opinion.reward == pytest.approx(0.3)
+    reward.pay = torch.sigmoid
+    assert Opinion.of(reward, scores).reward == pytest.approx(expected)
 
 
 def test_agreement_of_the_two_spaces():
@@ -91,13 +102,15 @@ def test_agreement_of_the_two_spaces():
 # Observing
 
 
-class Brightness:
+class Brightness(Reward):
     """Pays by how bright an image is, from its second step on; before, by how dark."""
+
+    gradual = True
 
     def __init__(self) -> None:
         self.taken, self.drawn = 0, []
 
-    def pool(self, images):
+    def pool(self, images, *source, views=1):
         return KeptPool(images.images.flatten(1), images.labels)
 
     def learn(self, real, fake, steps, generator):
@@ -108,6 +121,12 @@ class Brightness:
     def judge(self, pool, rows, *source):
         return (1 if self.taken > 1 else -1) * pool.features(rows, None).mean(1)
 
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
 
 def bright(*levels: float, each: int = 2) -> Images:
     levels = torch.tensor(levels).repeat_interleave(each)
@@ -117,8 +136,9 @@ def bright(*levels: float, each: int = 2) -> Images:
 RUNGS = [Rung("a", 3.0, 1.0, None), Rung("b", 1.0, 3.0, None), Rung("c", 2.0, 2.0, None)]
 
 
-def observed(when):
+def observed(when, **attributes):
     reward = Brightness()
+    vars(reward).update(attributes)
     parts = (bright(5.0), bright(2.0), bright(0.0), bright(1.0, 3.0, 2.0, each=4))
     return reward, observe(reward, Pools(*map(reward.pool, parts)), RUNGS, when, seed=0)
 
@@ -135,6 +155,21 @@ def test_observing_judges_each_rung_by_its_own_images():
     assert second.logit_ranking["fid"].kendall == pytest.approx(1)
     assert second.ranking["fid_label_free"].spearman == pytest.approx(-1)
     assert first.ranking["fid"].spearman == pytest.approx(-1)
+
+
+def test_the_ranking_is_of_what_is_paid():
+    """Paid the other way round than scored."""
+    _, (look,) = observed([2], pay=torch.neg)
+    assert [look.rungs[name].reward for name in "abc"] == [-1.0, -3.0, -2.0]
+    assert look.ranking["fid"].spearman == pytest.approx(-1)
+    assert look.logit_ranking["fid"].spearman == pytest.approx(1)
+
+
+def test_where_nothing_is_called_real_only_the_rungs_are_judged():
+    _, (look,) = observed([0], discriminates=False, learn=lambda *_: None)
+    assert look.real is look.heldout is look.gap is look.loss is None
+    assert [look.rungs[name].logit for name in "abc"] == [-1.0, -3.0, -2.0]
+    assert look.ranking["fid"].spearman == pytest.approx(-1)
 
 
 def test_looking_changes_nothing():

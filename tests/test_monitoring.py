@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adagen.monitoring import RISES, WINDOW, warnings
-from adagen.records import Record
+from adagen.records import NOT_JUDGED, Record
 
 UPDATES = 20
 HEALTHY: Record = {
@@ -32,8 +32,8 @@ def log_of(count: int, **changes: Callable[[int], Any]) -> list[Record]:
     ]
 
 
-def told(records: list[Record], adaptive: bool = True) -> set[str]:
-    return set(warnings(records, UPDATES, adaptive))
+def told(records: list[Record], adaptive: bool = True, saturates: bool = True) -> set[str]:
+    return set(warnings(records, UPDATES, adaptive, saturates))
 
 
 def from_update(first: int, value: Any, before: Any) -> Callable[[int], Any]:
@@ -71,8 +71,17 @@ def test_what_lasts_is_told_and_what_comes_by_chance_is_not(name):
         10, **{key: lambda n, b=bad, g=good: g if n % WINDOW else b for key, (bad, good) in changes}
     )
     assert all(told(chance[:count]) == set() for count in range(1, 11))
-    (sentence,) = warnings(lasting, UPDATES, adaptive=True).values()
+    (sentence,) = warnings(lasting, UPDATES, adaptive=True, saturates=True).values()
     assert sentence.endswith(".") and "\n" not in sentence and len(sentence) < 260
+
+
+def test_logits_that_are_paid_as_they_are_do_not_saturate():
+    sure = log_of(5, accuracy_real=lambda n: 0.99, accuracy_fake=lambda n: 0.99)
+    assert told(sure) == {"discriminator_saturated"} and told(sure, saturates=False) == set()
+
+
+def test_a_reward_that_discriminates_nothing_is_neither_saturated_nor_fooled():
+    assert told(log_of(5, **{key: lambda n: None for key in NOT_JUDGED})) == set()
 
 
 def test_only_one_side_well_known_is_neither_saturated_nor_fooled():
@@ -133,9 +142,9 @@ def test_distance_and_reward_that_rise_together():
     rising = [0.40, 0.42, 0.44, 0.46, 0.48]
     records = hacked([1.0, 0.9, 1.0, 1.1, 1.2], rising)
     assert told(records) == {"reward_hacked"}
-    assert "from 0.9 to 1.2, while" in warnings(records, UPDATES, True)["reward_hacked"]
+    assert "from 0.9 to 1.2, while" in warnings(records, UPDATES, True, True)["reward_hacked"]
     both = [{**record, "validation_fid_label_free": 0.5} for record in records]
-    sentence = warnings(both, UPDATES, True)["reward_hacked"]
+    sentence = warnings(both, UPDATES, True, True)["reward_hacked"]
     assert "from 0.9 to 1.2 (the label-free one from 0.5 to 0.5), while" in sentence
     assert told(records[:-2]) == set()  # one rise fewer
     assert RISES == 3

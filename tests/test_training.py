@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from toy import ToyReward, no_validation, pay, toy_training, validation
 
-from adagen.config import Discriminator
 from adagen.errors import AdagenError
 from adagen.policies import HandMade
 from adagen.records import Validation
+from adagen.rewards.base import Reward
 
 FIELDS = {
     "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
@@ -45,15 +45,26 @@ def test_a_table_beside_the_network_learns_at_a_rate_of_its_own():
     assert pay(run.average.module, reward) > pay(HandMade(1), reward) + 0.2
 
 
-def test_logits_are_paid_as_they_are():
-    paid = {}
-    for payment in ("sigmoid", "logit"):
-        (record,) = toy_training("static", payment=payment, updates=1).run(
-            "toy", no_validation, None
-        )
-        paid[payment] = record["reward"]
-    assert 0 < paid["sigmoid"] < 1
-    assert paid["logit"] == pytest.approx(2 - 20 * 0.1, abs=0.3)
+class Plain(ToyReward):
+    """The same, paid as it is; it calls nothing real or generated, and learns nothing."""
+
+    discriminates = False
+    pay, learn = Reward.pay, Reward.learn
+
+    def judge(self, pool, rows, *source):
+        assert len(pool) > 1  # no "real" images
+        return super().judge(pool, rows, *source)
+
+
+def test_the_reward_says_what_is_paid_and_may_discriminate_nothing():
+    (record,) = toy_training("static", Plain(), updates=1).run("toy", no_validation, None)
+    assert record["reward"] == pytest.approx(2 - 20 * 0.1, abs=0.3)
+    judged = {key for key in FIELDS if key.startswith(("accuracy_", "loss_"))}
+    judged -= {"loss_policy", "loss_value"}
+    assert len(judged) == 7 and {record[key] for key in judged} == {None}
+    assert set(record) == FIELDS and record["warnings"] == {}
+    paid = toy_training("static", updates=1).run("toy", no_validation, None)[0]["reward"]
+    assert 0 < paid < 1
 
 
 def _sigmoid(x: float) -> float:
@@ -87,6 +98,12 @@ def test_the_group_baseline_gives_actions_no_credit_for_luck():
     other = toy_training("static", Luck(), updates=5, baseline="value")
     other.run("toy", no_validation, None)
     assert other.actor.table.abs().max() > 0.01
+
+
+def test_generalised_advantages_find_the_optimum_too():
+    run = toy_training("static", ToyReward(adaptive=False), baseline="value", gae=0.9)
+    run.run("toy", no_validation, None)
+    assert pay(run.average.module, ToyReward(adaptive=False)) > 0.97 * _sigmoid(2)
 
 
 def test_the_value_network_learns_what_the_features_tell():
@@ -231,7 +248,8 @@ def test_nan_in_an_image(monkeypatch):
 
 
 def test_nan_in_the_warm_up(monkeypatch):
-    run = toy_training("static", discriminator=Discriminator(warmup=3))
+    run = toy_training("static")
+    monkeypatch.setattr(run.reward, "warmup", 3)
     monkeypatch.setattr(run.reward, "learn", lambda *_: math.nan)
     with pytest.raises(AdagenError, match="discriminator's loss is NaN in the warm-up"):
         run.run("toy", no_validation, None)

@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from adagen.config import (
+    ConvolutionSettings,
     DinoFeatures,
-    Discriminator,
     Fit,
+    FrechetSettings,
+    GaussianSettings,
     PolicySettings,
     RewardFeatures,
+    TokenSettings,
     Training,
     Transformer,
 )
@@ -20,9 +23,11 @@ from adagen.noise import seeded, torch_generator
 from adagen.policy_files import build_actor, build_critic
 from adagen.records import Validation
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
+from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
-from adagen.rewards.vector import VectorReward
+from adagen.rewards.frechet import FrechetReward
+from adagen.rewards.gaussian import GaussianReward
 from adagen.training import PolicyTraining
 
 SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
@@ -41,20 +46,25 @@ SETTINGS = Training(
     group=8,
     epochs=2,
     validate_every=2,
-    discriminator=Discriminator(channels=8, batch=16, steps=2, warmup=3),
+    table_learning_rate=0.0,
+    reward=TokenSettings(kind="tokens", channels=8, batch=16, steps=2, warmup=3),
 )
 REAL = Images(torch.rand(40, 1, 8, 8, generator=torch_generator("real")), torch.arange(40) % 10)
 
 
-VECTOR = {
-    "table_learning_rate": 5e-2,
-    "payment": "logit",
-    "discriminator": Discriminator(
-        kind="vector", components=8, hidden=8, pixel_noise=0.1, mismatch=0.5,
-        batch=16, steps=2, warmup=3,
-    ),
-}  # fmt: skip
-"""Everything that draws: dropout, noise on features and pixels, wrong labels."""
+CHANGES = {
+    "gaussian": {
+        "table_learning_rate": 5e-2,
+        "reward": GaussianSettings(components=8, pixel_noise=0.1),
+    },
+    "convolution": {
+        "reward": ConvolutionSettings(
+            kind="convolution", channels=8, r1=0.1, batch=16, steps=2, warmup=3
+        ),
+    },
+    "frechet": {"reward": FrechetSettings(kind="frechet", components=8)},
+}
+"""What each kind of reward needs, everything that draws or remembers switched on."""
 
 
 def no_validation(policy):
@@ -72,12 +82,15 @@ def real_training(generator, method: str, kind: str = "own", **changes) -> Polic
         actor = build_actor(method, generator, SIZE, tabled)
         critic = build_critic(generator, SIZE)
         features = Dino(DINO) if kind == "dino" else MaskedAutoencoder(REWARD, (1, 8, 8))
-        arguments = features.eval().requires_grad_(False), 10, settings.discriminator
-        if kind == "vector":
-            reward = VectorReward(*arguments, REAL, generator.device)
+        frozen, chosen = features.eval().requires_grad_(False), settings.reward
+        if kind in ("gaussian", "frechet"):
+            make = GaussianReward if kind == "gaussian" else FrechetReward
+            reward = make(frozen, chosen, REAL, generator.device)
+        elif kind == "convolution":
+            reward = ConvolutionReward((1, 8, 8), 10, chosen, generator.device)
         else:
             make = ProjectedReward if kind == "dino" else AutoencoderReward
-            reward = make(*arguments, generator.device)
+            reward = make(frozen, 10, chosen, generator.device)
     return PolicyTraining(generator, actor, critic, reward, REAL, REAL, settings, 1e-2, seed=0)
 
 
@@ -95,14 +108,21 @@ def flat(tree):
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [("static", "own"), ("adagen", "own"), ("static", "dino"), ("adagen", "vector")],
+    [
+        ("static", "own"),
+        ("adagen", "own"),
+        ("static", "dino"),
+        ("adagen", "gaussian"),
+        ("static", "convolution"),
+        ("static", "frechet"),
+    ],
 )
 @pytest.mark.parametrize("kill", ["in the 1st update", "in the 3rd update", "while validating"])
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     tmp_path, tiny_generator, method, kind, kill
 ):
     checkpoint = tmp_path / "training.ckpt"
-    generator, changes = tiny_generator("sit"), VECTOR if kind == "vector" else {}
+    generator, changes = tiny_generator("sit"), CHANGES.get(kind, {})
     killed = real_training(generator, method, kind, **changes)
     learn, steps = killed.reward.learn, iter(range(100))
 

@@ -1,5 +1,7 @@
 """The verdict says what the numbers say."""
 
+import dataclasses
+
 import pytest
 
 from adagen.diagnosis import Look, Opinion, Ranking, Rung
@@ -16,8 +18,8 @@ def look(spearman=0.9, steps=100, free=None, real=0.7, heldout=0.7, fake=0.3, la
     return Look(steps, 1.2, {"handmade": FAIR, "tuned": FAIR}, *sides, ranks, ranks)
 
 
-def names(*looks: Look, rungs=RUNGS, warmup=0) -> list[str]:
-    return [finding.name for finding in findings(rungs, looks, warmup)]
+def names(*looks: Look, rungs=RUNGS, warmup=0, saturates=True) -> list[str]:
+    return [finding.name for finding in findings(rungs, looks, warmup, saturates)]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,19 @@ def test_what_else_is_wrong(numbers, name):
     ]
 
 
+def test_logits_that_are_paid_as_they_are_do_not_saturate():
+    sure = look(real=0.99, heldout=0.99, fake=0.01, large=0.9)
+    assert names(sure) == ["ranks", "saturated"] and names(sure, saturates=False) == ["ranks"]
+
+
+def test_of_a_reward_that_discriminates_nothing_only_the_ranking_is_told():
+    plain = dataclasses.replace(look(0.3, 0), real=None, heldout=None, loss=None)
+    assert plain.gap is None and names(plain) == ["in part"]
+    text = told(RUNGS, [plain], findings(RUNGS, [plain], 0, False))
+    assert "mean score" in text
+    assert not any(part in text for part in ("taken for real", "held-out", "gap"))
+
+
 def test_one_accurate_side_is_no_saturation():
     assert names(look(real=0.99, heldout=0.99, fake=0.2)) == ["ranks"]
 
@@ -64,7 +79,7 @@ def test_rungs_that_lie_together_rank_nothing():
 
 def test_a_warm_up_that_is_too_short():
     course = look(-0.2, 10), look(0.5, 80), look(0.7, 200), look(0.8, 400)
-    found = findings(RUNGS, course, warmup=80)
+    found = findings(RUNGS, course, warmup=80, saturates=True)
     assert [finding.name for finding in found] == ["ranks", "warm-up too short"]
     assert "Spearman +0.50 only, and well from 200 steps on" in found[1].text
     assert names(*course, warmup=200) == names(*course, warmup=0) == ["ranks"]
@@ -72,13 +87,13 @@ def test_a_warm_up_that_is_too_short():
 
 
 def test_steps_that_help_but_not_enough():
-    found = findings(RUNGS, [look(-0.7, 80), look(-0.3, 400)], warmup=80)
+    found = findings(RUNGS, [look(-0.7, 80), look(-0.3, 400)], warmup=80, saturates=True)
     assert [finding.name for finding in found] == ["backwards", "more steps help"]
     assert "-0.70 after 80, -0.30 after 400" in found[1].text
 
 
 def test_steps_that_do_harm():
-    found = findings(RUNGS, [look(0.7, 100), look(0.4, 400)], warmup=0)
+    found = findings(RUNGS, [look(0.7, 100), look(0.4, 400)], warmup=0, saturates=True)
     assert [finding.name for finding in found] == ["in part", "more steps harm"]
     assert "+0.70 after 100, +0.40 after 400" in found[1].text
 
@@ -86,9 +101,9 @@ def test_steps_that_do_harm():
 def test_the_text_holds_what_is_asked_for():
     looks = [look(0.3, 50), look(0.9, 100, free=-0.8)]
     looks[0].ranking["fid_label_free"] = Ranking(None, None)
-    text = told(RUNGS, looks, findings(RUNGS, looks, 0))
+    text = told(RUNGS, looks, findings(RUNGS, looks, 0, True))
     assert text.index("tuned") < text.index("handmade")
     for part in ("FD label-free", "mean reward", "Spearman", "Kendall", "gap", "large logits"):
         assert part in text
-    assert text.endswith(findings(RUNGS, looks, 0)[-1].text)
+    assert text.endswith(findings(RUNGS, looks, 0, True)[-1].text)
     assert "FD label-free" not in told(RUNGS, [look()], [])

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from adagen.actions import SIGMOID, Actions
-from adagen.config import Discriminator, PolicySettings, Training
+from adagen.config import PolicySettings, Training
 from adagen.data.split import Images
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded
 from adagen.policy_files import build_actor, build_critic
 from adagen.records import Validation
+from adagen.rewards.base import Reward
 from adagen.rewards.pools import KeptPool
 from adagen.rollout import rollout
 from adagen.training import PolicyTraining
@@ -25,9 +26,9 @@ SETTINGS = Training(
     group=8,
     sigma=(0.5, 0.2),
     learning_rate=1e-2,
+    table_learning_rate=0.0,
     static_learning_rate=5e-2,
     validate_every=1000,
-    discriminator=Discriminator(batch=16, steps=1, warmup=0),
 )
 
 
@@ -71,10 +72,10 @@ class Toy(Generator[ToyState]):
         return ToyState(call, labels, noise, features, hidden, taken)
 
 
-class ToyReward:
-    """Pays for levels near a target; the interface of the adversarial reward."""
+class ToyReward(Reward):
+    """Pays for levels near a target."""
 
-    company = 1
+    warmup, saturates = 0, True
 
     def __init__(self, adaptive: bool = True, broken_at: int | None = None) -> None:
         self.adaptive, self.broken_at, self.scored = adaptive, broken_at, 0
@@ -93,6 +94,9 @@ class ToyReward:
         target = 0.2 + 0.6 * hidden if self.adaptive else torch.full_like(hidden, 0.8)
         error = (levels - target.unsqueeze(1)).square().mean(1)
         return 2 - 20 * error + (math.nan if self.scored == self.broken_at else 0)
+
+    def pay(self, scores):
+        return scores.sigmoid()
 
     def learn(self, real, fake, steps, generator):
         return 0.5

@@ -6,6 +6,8 @@ from pydantic import Field, Tag, model_validator
 
 from adagen.config.base import Fit, Fraction, Model, PolicyInput, Positive, by_kind
 from adagen.config.generators import Transformer
+from adagen.config.overlay import DEFAULT_KINDS
+from adagen.config.rewards import AnyReward, GaussianSettings
 
 
 class PolicyNetworkSize(Model):
@@ -37,42 +39,10 @@ class PolicySettings(PolicyNetworkSize):
         return {"input": self.input, "step": self.step}
 
 
-class Discriminator(Model):
-    """The adversarial reward: a network that learns, on frozen self-supervised features."""
-
-    kind: Literal["tokens", "vector"] = "tokens"
-    """Spectrally normalised heads over the tokens of each feature map, or a small network on one
-    standardised vector an image, on a masked autoencoder only."""
-    channels: Positive = 32
-    """Channels of a head on a masked autoencoder; on DINO they are as many as the features. This
-    is of the kind `tokens`, the next six are of `vector`."""
-    components: Positive = 64
-    """Principal components of the feature maps, beside the token mean of each."""
-    hidden: Positive = 128
-    """Width of the two hidden layers."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of hidden units dropped in a step."""
-    feature_noise: float = Field(0.5, ge=0)
-    """Gaussian noise on the vectors in a step, in standard deviations of real images."""
-    pixel_noise: float = Field(0.0, ge=0)
-    """Standard deviation of gaussian noise on all images, real and generated, before the frozen
-    network sees them; pixels are in [0, 1]."""
-    mismatch: float = Field(0.0, ge=0)
-    """Weight of real images under a wrong label, as generated ones, in the loss."""
-    learning_rate: float = Field(7e-4, gt=0)
-    """Adam learning rate; betas (0.5, 0.999), of `vector` (0.5, 0.99)."""
-    batch: Positive = 256
-    """Real and fake images per step."""
-    steps: Positive = 4
-    """Steps per policy update."""
-    warmup: int = Field(80, ge=0)
-    """Steps before the first policy update."""
-
-
 class Training(Model):
-    """PPO against a discriminator that learns alongside (docs/method.md, sections 1 and 6)."""
+    """PPO against a reward that learns alongside (docs/method.md, sections 1 and 6)."""
 
-    updates: Positive = 30
+    updates: Positive = 60
     """Policy updates, each with fresh trajectories."""
     trajectories: Positive = 512
     """Trajectories an update."""
@@ -81,6 +51,9 @@ class Training(Model):
     baseline: Literal["group", "value"] = "group"
     """What a reward is compared with: the mean of trajectories that share label and noise, or
     the value network (the paper's)."""
+    gae: Fraction = 1.0
+    """Lambda of generalised advantage estimation with the baseline "value": 1 compares the reward
+    itself with the value of every call, 0 the value of the next call."""
     group: Positive = 8
     """Consecutive trajectories that share label, initial noise and sampling noise. The paper's
     setting is 1 with baseline "value"."""
@@ -92,25 +65,23 @@ class Training(Model):
     """Weight of the value loss."""
     entropy_coefficient: float = Field(0.01, ge=0)
     """Weight of the entropy bonus (no gradient while sigma is scheduled)."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     """Adam learning rate at the start; decays linearly to a tenth."""
-    static_learning_rate: float = Field(3e-2, gt=0)
+    static_learning_rate: float = Field(5e-2, gt=0)
     """The same for the learned static table, whose entries take no help from shared weights."""
-    table_learning_rate: float = Field(0.0, ge=0)
+    table_learning_rate: float = Field(5e-2, ge=0)
     """The same for a table of its own, one row a call, that is added to what the network of
     `adagen` says; 0 for none."""
-    payment: Literal["sigmoid", "logit"] = "sigmoid"
-    """The reward: the sigmoid of the discriminator's mean logit (the paper's), or that itself."""
-    sigma: tuple[float, float] = (0.6, 0.15)
+    sigma: tuple[float, float] = (0.5, 0.2)
     """Standard deviation of the exploration in logits, first and last update (geometric)."""
     average: float = Field(0.8, ge=0, lt=1)
     """Decay of the averaged policy weights, which are the ones kept."""
-    validate_every: Positive = 5
+    validate_every: Positive = 10
     """Updates between validations; the policy of the least primary distance is kept."""
     validate_samples: Positive = 1000
     """Samples of a validation distance."""
-    discriminator: Discriminator = Discriminator()
-    """The reward network."""
+    reward: AnyReward = GaussianSettings()
+    """What a finished image is paid by."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Where the training log is shown while it grows, each in a folder of its own beside the log;
     changes no result."""
@@ -121,6 +92,11 @@ class Training(Model):
             raise ValueError(f"trajectories must be a multiple of group ({self.group})")
         if self.baseline == "group" and self.group < 2:
             raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
+        if self.baseline == "group" and self.gae != 1:
+            raise ValueError(
+                f"gae is {self.gae}, but baseline 'group' compares rewards alone: leave gae at 1, "
+                "or set baseline to 'value'"
+            )
         if min(self.sigma) <= 0:
             raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
         if len(set(self.trackers)) != len(self.trackers):
@@ -243,7 +219,7 @@ class DinoFeatures(Model):
 
 AnyRewardFeatures = Annotated[
     Annotated[RewardFeatures, Tag("masked_autoencoder")] | Annotated[DinoFeatures, Tag("dino")],
-    by_kind("masked_autoencoder"),
+    by_kind(DEFAULT_KINDS["reward_features"]),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from adagen.config.base import Fit, Fraction, Model, Positive, Precision, by_kind
+from adagen.config.overlay import DEFAULT_KINDS
 
 
 class Dataset(Model):
@@ -107,7 +108,7 @@ class VqganTokeniser(Model):
 
 Tokeniser = Annotated[
     Annotated[PatchTokeniser, Tag("patches")] | Annotated[VqganTokeniser, Tag("vqgan")],
-    by_kind("patches"),
+    by_kind(DEFAULT_KINDS["tokeniser"]),
 ]
 
 

@@ -18,6 +18,11 @@ CHOSEN = {
     ("tokeniser", "vqgan"),
     ("reward_features", "masked_autoencoder"),
     ("reward_features", "dino"),
+    ("reward", "gaussian"),
+    ("reward", "tokens"),
+    ("reward", "convolution"),
+    ("reward", "frechet"),
+    ("reward", "classifier"),
 }
 """Sections that are one of several models, and the models' names."""
 
@@ -91,7 +96,7 @@ def _explain(error: ValidationError) -> str:
     first, *others = sorted(error.errors(include_url=False), key=lambda found: len(found["loc"]))
     place = _without_tags(first["loc"])
     if first["type"].startswith("union_tag"):
-        place.append("paradigm" if len(place) == 2 else "kind")
+        place.append("paradigm" if place[0] == "generators" and len(place) == 2 else "kind")
     key, kind = ".".join(map(str, place)), first["type"]
     if kind == "extra_forbidden":
         text = f"unknown key {key!r}. {_advice(str(place[-1]))}"

@@ -3,13 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
+DEFAULT_KINDS = {
+    "reward": "gaussian",
+    "reward_features": "masked_autoencoder",
+    "tokeniser": "patches",
+}
+"""Sections that are one of several models, and the kind that they are where they don't say."""
 
-def overlay(below: Any, above: Any) -> Any:
-    """`above` laid over `below`, key by key."""
+
+def overlay(below: Any, above: Any, section: str = "") -> Any:
+    """`above` laid over `below`, key by key.
+
+    A section that names another kind takes the place of what it lies over: the keys of one kind
+    mean nothing to another.
+
+    Args:
+        below: a configuration, or part of one.
+        above: the same part of another.
+        section: key of the part; none of the whole.
+    """
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    kind = below.get("kind", DEFAULT_KINDS.get(section))
+    if above.get("kind", kind) != kind:
         return above
     keys = {**below, **above}
     return {
-        key: overlay(below[key], above[key]) if key in below and key in above else value
+        key: overlay(below[key], above[key], key) if key in below and key in above else value
         for key, value in keys.items()
     }

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import Device, Method, Model
+from adagen.config.base import LEARNED, Device, Method, Model
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -22,6 +22,7 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.rewards import FrechetSettings, GaussianSettings, Preference, TokenSettings
 
 
 class Config(Model):
@@ -52,6 +53,8 @@ class Config(Model):
     """Defaults of every experiment's policy network."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
     """The frozen features of the reward network."""
+    preference: Preference = Preference()
+    """The frozen classifier of the reward `classifier`."""
     training: Training = Training()
     """Defaults of every experiment's training."""
     sweep: Sweep = Sweep()
@@ -110,7 +113,7 @@ class Config(Model):
                         f"{key} has the name {name!r}, which becomes part of a path: use letters, "
                         "digits, '_', '-' and '.' only"
                     )
-        if reserved := {"metrics", "reward"} & set(self.generators):
+        if reserved := {"metrics", "reward", "preference"} & set(self.generators):
             raise ValueError(
                 f"generators has the name {min(reserved)!r}, which `adagen pretrain` takes for "
                 "another network: choose a different one"
@@ -171,16 +174,30 @@ class Config(Model):
         if not isinstance(self.reward_features, DinoFeatures):
             return self
         for place, experiment in self._places():
-            training = experiment.training
-            for key, count in (
-                ("trajectories", training.trajectories),
-                ("discriminator.batch", training.discriminator.batch),
-            ):
+            training, reward = experiment.training, experiment.training.reward
+            if not isinstance(reward, TokenSettings):
+                continue
+            counts = {"trajectories": training.trajectories, "reward.batch": reward.batch}
+            for key, count in counts.items():
                 if count % COMPANY:
                     raise ValueError(
                         f"{place}.training.{key} is {count}, but reward_features 'dino' "
                         f"judges images in companies of {COMPANY}: use a multiple of {COMPANY}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _rewards_that_see(self) -> Self:
+        """Principal components are those of a masked autoencoder."""
+        if not isinstance(self.reward_features, DinoFeatures) or not set(self.methods) & {*LEARNED}:
+            return self
+        for place, experiment in self._places():
+            reward = experiment.training.reward
+            if isinstance(reward, GaussianSettings | FrechetSettings):
+                raise ValueError(
+                    f"{place}.training.reward.kind is {reward.kind!r}, which needs "
+                    "reward_features of kind 'masked_autoencoder': on 'dino' choose 'tokens'"
+                )
         return self
 
     @model_validator(mode="after")

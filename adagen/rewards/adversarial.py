@@ -4,15 +4,14 @@ As in docs/method.md, section 6: frozen features, one head a feature map with sp
 convolutions over the token sequence, class-conditional by inner product; reward = sigmoid(mean of
 all logits), or that mean itself.
 
-There are two of a kind here, and one on a vector for each image in `adagen.rewards.vector`. On a
-masked autoencoder (embedded data) each map is normalised within its own image, so that the reward
+There are two of a kind here, and one on pixels in `adagen.rewards.convolution`. On a masked
+autoencoder (embedded data) each map is normalised within its own image, so that the reward
 of an image never depends on the images scored beside it. On DINO stands the paper's discriminator,
 which normalises eight images together and crops whole batches; there the images of an update are
 arranged in an order of their own before they are judged, so that at least how many were generated
 at once plays no part.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -20,10 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from adagen.config import COMPANY, Discriminator
+from adagen.config import COMPANY, DiscriminatorSettings, TokenSettings
 from adagen.data.split import CHUNK, Images
-from adagen.errors import AdagenError
 from adagen.noise import torch_generator
+from adagen.rewards.base import Reward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KeptPool, Pool, StreamedPool
@@ -74,35 +73,26 @@ class Heads(nn.Module):
         return torch.cat(logits, dim=1)
 
 
-class AdversarialReward(ABC):
-    """A discriminator with its optimiser: `judge` pays the policy, `learn` trains the heads.
+class AdversarialReward(Reward):
+    """A discriminator with its optimiser: `judge` scores images, `learn` trains the heads.
 
     Attributes:
-        company: images that are judged together; sets to be judged whole are multiples of it.
         chunk: images judged at once.
         device: where features and heads are.
-        betas: of Adam.
     """
 
-    company: int
-    chunk: int
-    betas = (0.5, 0.999)
+    gradual = True
+    chunk = CHUNK
 
-    def __init__(self, heads: nn.Module, settings: Discriminator, device: torch.device) -> None:
+    def __init__(
+        self, heads: nn.Module, settings: DiscriminatorSettings, device: torch.device
+    ) -> None:
         self.heads, self.settings, self.device = heads.to(device), settings, device
+        self.warmup, self.steps, self.batch = settings.warmup, settings.steps, settings.batch
+        self.saturates = settings.payment == "sigmoid"
         self.optimiser = torch.optim.Adam(
-            self.heads.parameters(), settings.learning_rate, betas=self.betas
+            self.heads.parameters(), settings.learning_rate, betas=(0.5, 0.999)
         )
-
-    @abstractmethod
-    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
-        """Images (N, C, H, W) in [0, 1] and their labels, to be judged and learnt from.
-
-        Args:
-            images: the images.
-            source: names the noise on what is looked at only once, e.g. ("fake", seed, update).
-            views: noisy copies that are kept of each image, where there is noise.
-        """
 
     @torch.no_grad()
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
@@ -131,6 +121,10 @@ class AdversarialReward(ABC):
             logits[places] = self.heads(features, pool.labels[chosen]).mean(1)
         return logits
 
+    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+        """The sigmoid of the mean logit, or that itself."""
+        return scores.sigmoid() if self.saturates else scores
+
     def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
         """Take `steps` optimiser steps on random batches of both pools.
 
@@ -156,18 +150,6 @@ class AdversarialReward(ABC):
         """Mean softplus(-D(real)) + mean softplus(D(fake)) of two batches (features, labels)."""
         return F.softplus(-self.heads(*real)).mean() + F.softplus(self.heads(*fake)).mean()
 
-    def require_companies(self, count: int, what: str) -> None:
-        """Refuse a number of images that leaves some without a whole company.
-
-        Raises:
-            AdagenError: `count` is no multiple of the company; `what` says of what.
-        """
-        if count % self.company:
-            raise AdagenError(
-                f"{what}: {count}, but the discriminator on DINO judges {self.company} images "
-                f"together: use a multiple of {self.company}."
-            )
-
     def state_dict(self) -> dict[str, Any]:
         """Heads and optimiser."""
         return {"heads": self.heads.state_dict(), "optimiser": self.optimiser.state_dict()}
@@ -181,13 +163,11 @@ class AdversarialReward(ABC):
 class AutoencoderReward(AdversarialReward):
     """Heads of our own on a masked autoencoder: every image is judged by itself."""
 
-    company, chunk = 1, CHUNK
-
     def __init__(
         self,
         features: MaskedAutoencoder,
         classes: int,
-        settings: Discriminator,
+        settings: TokenSettings,
         device: torch.device,
     ) -> None:
         size = features.settings.network
@@ -211,14 +191,14 @@ class ProjectedReward(AdversarialReward):
     company = COMPANY
 
     def __init__(
-        self, features: Dino, classes: int, settings: Discriminator, device: torch.device
+        self, features: Dino, classes: int, settings: TokenSettings, device: torch.device
     ) -> None:
         self.features = features.to(device)
         width = features.settings.network.width
         heads = ProjectedHeads(features.maps, width, classes)
         super().__init__(heads, settings, device)
         self.chunk = settings.batch
-        self.require_companies(settings.batch, "training.discriminator.batch")
+        self.require_companies(settings.batch, "training.reward.batch")
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: see `adagen.rewards.pools`."""

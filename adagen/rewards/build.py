@@ -4,44 +4,72 @@ from pathlib import Path
 
 import torch
 
-from adagen.config import AnyRewardFeatures, DinoFeatures, Discriminator
-from adagen.data.split import Images
+from adagen.config import (
+    ClassifierSettings,
+    Config,
+    ConvolutionSettings,
+    DinoFeatures,
+    GaussianSettings,
+    TokenSettings,
+)
+from adagen.config.rewards import AnyReward
+from adagen.data.split import Split
 from adagen.errors import AdagenError
-from adagen.rewards.adversarial import AdversarialReward, AutoencoderReward, ProjectedReward
+from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
+from adagen.rewards.base import Reward
+from adagen.rewards.classifier import ClassifierReward, load_preference
+from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import load_dino
 from adagen.rewards.features import load_reward_features
-from adagen.rewards.vector import VectorReward
+from adagen.rewards.frechet import FrechetReward
+from adagen.rewards.gaussian import GaussianReward
 
 
 def load_reward(
-    path: Path,
-    settings: AnyRewardFeatures,
-    num_classes: int,
-    discriminator: Discriminator,
-    real: Images,
+    config: Config,
+    settings: AnyReward,
+    features: Path,
+    preference: Path | None,
+    split: Split,
     device: torch.device,
-) -> AdversarialReward:
-    """A reward with fresh heads on the frozen features of a file.
+) -> Reward:
+    """A reward that has learnt nothing yet.
 
     Args:
-        path: the frozen features, as `adagen pretrain reward` writes them.
-        settings: what they must be.
-        num_classes: classes of the images.
-        discriminator: what learns on them.
-        real: images of the train split, which the kind `vector` is fitted to.
+        config: says what the files must be.
+        settings: of the experiment's reward.
+        features: the frozen features, as `adagen pretrain reward` writes them.
+        preference: the classifier, as `adagen pretrain preference` writes it; only the kind
+            `classifier` reads it.
+        split: the images; what a reward is fitted to is of the train part.
         device: where it runs.
 
     Raises:
-        AdagenError: the file was made with other settings, or batches don't suit the kind.
+        AdagenError: a file is missing or was made with other settings, or the settings don't suit
+            the features or the images.
     """
-    if isinstance(settings, DinoFeatures):
-        if discriminator.kind != "tokens":
+    classes, (channels, height, width) = split.num_classes, split.train.images.shape[1:]
+    if isinstance(settings, ClassifierSettings):
+        if preference is None:
             raise AdagenError(
-                f"training.discriminator.kind is {discriminator.kind!r}, which needs "
-                'reward_features.kind "masked_autoencoder": on DINO choose "tokens".'
+                "training.reward.kind is 'classifier', which reads a classifier: give --preference "
+                "the file that `adagen pretrain preference` wrote."
             )
-        return ProjectedReward(load_dino(path, settings), num_classes, discriminator, device)
-    features = load_reward_features(path, settings)
-    if discriminator.kind == "vector":
-        return VectorReward(features, num_classes, discriminator, real, device)
-    return AutoencoderReward(features, num_classes, discriminator, device)
+        about = config.preference, config.dataset
+        return ClassifierReward(load_preference(preference, *about, channels, classes), device)
+    if isinstance(settings, ConvolutionSettings):
+        return ConvolutionReward((channels, height, width), classes, settings, device)
+    if isinstance(config.reward_features, DinoFeatures):
+        if not isinstance(settings, TokenSettings):
+            raise AdagenError(
+                f"training.reward.kind is {settings.kind!r}, which needs reward_features.kind "
+                "'masked_autoencoder': on 'dino' choose 'tokens'."
+            )
+        dino = load_dino(features, config.reward_features)
+        return ProjectedReward(dino, classes, settings, device)
+    autoencoder = load_reward_features(features, config.reward_features)
+    if isinstance(settings, TokenSettings):
+        return AutoencoderReward(autoencoder, classes, settings, device)
+    if isinstance(settings, GaussianSettings):
+        return GaussianReward(autoencoder, settings, split.train, device)
+    return FrechetReward(autoencoder, settings, split.train, device)

@@ -79,3 +79,10 @@ class StreamedPool(Pool):
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
         """`size` random rows."""
         return torch.randint(len(self), (size,), generator=generator)
+
+
+def add_noise(x: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+    """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0."""
+    if not strength:
+        return x
+    return x + strength * torch.randn(x.shape, generator=generator).to(x.device)

@@ -1,12 +1,12 @@
-"""The adversarial reward on one standardised vector an image (docs/method.md, section 6).
+"""Rewards on one standardised vector an image: principal components (docs/method.md, section 6).
 
-The frozen features are those of the masked autoencoder. Averaged over tokens they say what an
-image is made of, their principal components where it is; heads that score token by token and
-average see only the first. A small network on the vector costs a twentieth of such heads a step.
+The frozen features are those of the masked autoencoder. Principal components of its maps, all
+tokens of all of them at once, say where an image is what; heads that score token by token and
+average don't see that.
 
 Gaussian noise on the pixels, of real and generated images alike, hides what a tokeniser or a solver
 leaves in every image it makes. Features of noisy images can't be kept for good, but looking at each
-image anew for each step would cost several times the training: of a set that is learnt from for
+image anew for each look would cost several times the training: of a set that is learnt from for
 long, a few noisy copies of each image are kept instead.
 """
 
@@ -17,13 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.config import Discriminator
 from adagen.data.split import CHUNK, Images
 from adagen.errors import AdagenError
 from adagen.noise import torch_generator
-from adagen.rewards.adversarial import KEEP, AdversarialReward
+from adagen.rewards.adversarial import KEEP
+from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
-from adagen.rewards.pools import Look, Pool, StreamedPool
+from adagen.rewards.pools import Look, Pool, StreamedPool, add_noise
 
 FITTED = 2048
 """Images that components and standardisation are fitted to at most."""
@@ -43,7 +43,7 @@ def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, 
     rows = rows.cpu().double()
     if count > min(len(rows) - 1, rows.shape[1]):
         raise AdagenError(
-            f"training.discriminator.components is {count}, but {len(rows)} images with "
+            f"training.reward.components is {count}, but {len(rows)} images with "
             f"{rows.shape[1]} features each have {min(len(rows) - 1, rows.shape[1])} at most: "
             "lower it."
         )
@@ -57,10 +57,7 @@ def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, 
 
 
 class Vector(nn.Module):
-    """Feature maps (B, maps, width, N) to standardised vectors (B, D), D = maps width + components.
-
-    The mean over the tokens of each map, and principal components of all maps together.
-    """
+    """Feature maps (B, maps, width, N) to their standardised principal components (B, D)."""
 
     centre: torch.Tensor
     directions: torch.Tensor
@@ -82,41 +79,16 @@ class Vector(nn.Module):
         centre, directions = principal_components(clean.flatten(1), components)
         self.register_buffer("centre", centre.float().to(clean.device))
         self.register_buffer("directions", directions.float().to(clean.device))
-        vectors = self._raw(seen).double()
+        vectors = self._components(seen).double()
         self.register_buffer("mean", vectors.mean(0).float())
         self.register_buffer("deviation", (vectors.std(0) + FLOOR).float())
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, D)."""
-        return (self._raw(maps) - self.mean) / self.deviation
+        return (self._components(maps) - self.mean) / self.deviation
 
-    def _raw(self, maps: torch.Tensor) -> torch.Tensor:
-        components = (maps.flatten(1) - self.centre) @ self.directions
-        return torch.cat([maps.mean(3).flatten(1), components], dim=1)
-
-
-class VectorHead(nn.Module):
-    """Two hidden layers and a projection on the class: vectors (B, D), labels (B,) to (B, 1)."""
-
-    def __init__(self, width: int, hidden: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.layers = nn.ModuleList([nn.Linear(width, hidden), nn.Linear(hidden, hidden)])
-        self.leave = nn.Linear(hidden, 1)
-        self.embedding = nn.Embedding(classes, hidden)
-        nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
-
-    def forward(
-        self, x: torch.Tensor, labels: torch.Tensor, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """One logit an image; the generator, where there is one, draws what is dropped."""
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-            if generator:
-                kept = torch.rand(x.shape, generator=generator) >= self.dropout
-                x = x * kept.to(x.device) / (1 - self.dropout)
-        logit: torch.Tensor = self.leave(x) + (x * self.embedding(labels)).sum(1, keepdim=True)
-        return logit
+    def _components(self, maps: torch.Tensor) -> torch.Tensor:
+        return (maps.flatten(1) - self.centre) @ self.directions
 
 
 class ViewsPool(Pool):
@@ -159,50 +131,36 @@ class ViewsPool(Pool):
         return torch.cat(looks)
 
 
-class VectorReward(AdversarialReward):
-    """A small network on the vectors: every image is judged by itself."""
-
-    company, chunk = 1, CHUNK
-    betas = (0.5, 0.99)
+class VectorReward(Reward):
+    """A reward that sees the vectors of images."""
 
     def __init__(
         self,
         features: MaskedAutoencoder,
-        classes: int,
-        settings: Discriminator,
+        components: int,
+        pixel_noise: float,
         real: Images,
         device: torch.device,
     ) -> None:
-        """A fresh head on vectors fitted to real images.
+        """Vectors fitted to real images.
 
         Args:
             features: the frozen network.
-            classes: of the images.
-            settings: of the discriminator.
+            components: numbers in a vector.
+            pixel_noise: standard deviation of the noise on all images.
             real: images of the train split; `FITTED` at most are looked at, evenly spread.
             device: where all of it runs.
 
         Raises:
-            AdagenError: there are too few images for that many components, or only one class to
-                mismatch.
+            AdagenError: there are too few images for that many components.
         """
-        if settings.mismatch and classes < 2:
-            raise AdagenError(
-                "training.discriminator.mismatch is positive, but all images are of one class: "
-                "set it to 0."
-            )
-        self.features, self.classes = features.to(device), classes
-        self.pixel_noise = settings.pixel_noise
+        self.features, self.device = features.to(device), device
+        self.pixel_noise = pixel_noise
         rows = torch.arange(len(real))[:: -(-len(real) // FITTED)]
         fitted = real.images[rows].to(device)
-        clean = self.features(fitted)
         noise = torch_generator("vector", "standardisation")
-        seen = self.features(self._noisy(fitted, noise))
-        self.vector = Vector(clean, seen, settings.components)
-        width = len(self.vector.mean)
-        super().__init__(
-            VectorHead(width, settings.hidden, classes, settings.dropout), settings, device
-        )
+        seen = self.features(add_noise(fitted, pixel_noise, noise))
+        self.vector = Vector(self.features(fitted), seen, components)
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Kept if the vectors fit, else streamed; one view where nothing is drawn."""
@@ -212,46 +170,20 @@ class VectorReward(AdversarialReward):
             return StreamedPool(images, self._look, self.device)
         return ViewsPool(images, self._look, self.device, views, source)
 
-    def loss(
-        self,
-        real: tuple[torch.Tensor, torch.Tensor],
-        fake: tuple[torch.Tensor, torch.Tensor],
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """That of every kind, under noise and dropout, and that of real images of other classes."""
-        (x, y), (z, k) = real, fake
-        x, z = (self._disturbed(vectors, generator) for vectors in (x, z))
-        loss = F.softplus(-self.heads(x, y, generator)).mean()
-        loss = loss + F.softplus(self.heads(z, k, generator)).mean()
-        if self.settings.mismatch:
-            shift = torch.randint(1, self.classes, (len(y),), generator=generator)
-            other = (y + shift.to(self.device)) % self.classes
-            wrong = F.softplus(self.heads(x, other, generator)).mean()
-            loss = loss + self.settings.mismatch * wrong
-        return loss
-
     def state_dict(self) -> dict[str, Any]:
-        """Head, optimiser, and what makes vectors of feature maps."""
-        return {**super().state_dict(), "vector": self.vector.state_dict()}
+        """What makes vectors of feature maps."""
+        return {"vector": self.vector.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        super().load_state_dict(state)
         self.vector.load_state_dict(state["vector"])
 
     def _look(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        vectors: torch.Tensor = self.vector(self.features(self._noisy(images, generator)))
+        noisy = add_noise(images, self.pixel_noise, generator)
+        vectors: torch.Tensor = self.vector(self.features(noisy))
         return vectors
 
-    def _noisy(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return _add_noise(images, self.pixel_noise, generator)
 
-    def _disturbed(self, vectors: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return _add_noise(vectors, self.settings.feature_noise, generator)
-
-
-def _add_noise(x: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
-    """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0."""
-    if not strength:
-        return x
-    return x + strength * torch.randn(x.shape, generator=generator).to(x.device)
+def vectors_of(pool: Pool, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(n, D) float64 vectors of the images `rows` (n,), looked at a chunk at a time."""
+    return torch.cat([pool.features(chunk, generator) for chunk in rows.split(CHUNK)]).double()

@@ -7,6 +7,7 @@ import torch
 from pydantic import BaseModel
 
 from adagen.config import Config, Experiment
+from adagen.data.split import Split
 from adagen.errors import AdagenError
 from adagen.files import difference, file_hash, read_json, write_json
 from adagen.generators import build
@@ -47,6 +48,19 @@ def open_experiment(
     key = settings.generator
     backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
     return settings, build.build_generator(backbone.to(device_of(config)), settings)
+
+
+def require_its_classes(generator: Generator[Any], split: Split) -> None:
+    """Real and generated images of a label must show the same thing.
+
+    Raises:
+        AdagenError: the data set has another number of classes than the generator makes.
+    """
+    if split.num_classes != generator.num_classes:
+        raise AdagenError(
+            f"data set {split.dataset.name!r} has {split.num_classes} classes, but the generator "
+            f"makes {generator.num_classes}: give `dataset.folder` the images it was trained on."
+        )
 
 
 def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:

@@ -21,11 +21,11 @@ from adagen.paper.figures.style import require_drawable, save_figure
 from adagen.policies import Policy
 from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.base import Reward
 from adagen.rewards.build import load_reward
 from adagen.rewards.pools import VIEWS
 from adagen.sampling import batches, class_labels
-from adagen.stages.common import device_of, open_experiment
+from adagen.stages.common import device_of, open_experiment, require_its_classes
 from adagen.verdict import findings, told
 
 KEPT = 2**32
@@ -81,6 +81,7 @@ def diagnose_reward(
     experiment: str,
     generator_file: Path,
     features: Path,
+    preference: Path | None,
     networks: Path,
     reference_file: Path,
     policy_files: Sequence[Path],
@@ -98,11 +99,12 @@ def diagnose_reward(
         experiment: its name.
         generator_file: the frozen generator.
         features: the frozen features of the reward.
+        preference: the classifier of the reward `classifier`.
         networks: of the metric.
         reference_file: statistics of the real images.
         policy_files: policies that are rungs too.
         samples: images of a rung, at each of the two uses; None for those of a validation.
-        steps: of the discriminator.
+        steps: of the reward, where it learns by steps.
         shift: of an action, in logits.
         seed: of images, initial weights and batches.
         out: JSON file to write.
@@ -119,16 +121,9 @@ def diagnose_reward(
     samples = training.validate_samples if samples is None else samples
     meter = load_meter(config.evaluation, config.dataset, networks, reference_file, device)
     split = load_dataset(config.dataset)
-    _require_its_classes(generator, split)
+    require_its_classes(generator, split)
     with seeded("diagnose", experiment, seed):
-        reward = load_reward(
-            features,
-            config.reward_features,
-            generator.num_classes,
-            training.discriminator,
-            split.train,
-            device,
-        )
+        reward = load_reward(config, training.reward, features, preference, split, device)
     rungs = ladder(generator.actions, shift, device)
     expected = binding(experiment, settings, file_hash(generator_file))
     rungs |= _policies(policy_files, generator, expected, set(rungs))
@@ -146,14 +141,15 @@ def diagnose_reward(
         reward.pool(fake, "diagnose", "fake", seed, views=VIEWS),
         reward.pool(fresh, "diagnose", "fresh", seed),
     )
-    seen = observe(reward, pools, measured, looks(steps, training), seed)
-    verdict = findings(measured, seen, training.discriminator.warmup)
+    seen = observe(reward, pools, measured, looks(steps, reward, training.updates), seed)
+    verdict = findings(measured, seen, reward.warmup, reward.saturates)
 
+    files = {"generator": generator_file, "features": features, "preference": preference}
     write_json(
         out,
         {
             "experiment": experiment,
-            **_origin(config, settings, meter, (generator_file, features)),
+            **_origin(config, settings, meter, files),
             "samples": samples,
             "kept": kept,
             "shift": shift,
@@ -200,7 +196,7 @@ def _policies(
     return found
 
 
-def _kept(config: Config, reward: AdversarialReward, split: Split, samples: int, rungs: int) -> int:
+def _kept(config: Config, reward: Reward, split: Split, samples: int, rungs: int) -> int:
     """Images of a rung that are learnt from, and as many that are judged."""
     dimension = config.evaluation.dimension
     if samples <= dimension:
@@ -211,15 +207,6 @@ def _kept(config: Config, reward: AdversarialReward, split: Split, samples: int,
     one = 4 * math.prod(split.train.images.shape[1:])
     fitting = min(samples, KEPT // (rungs * one))
     return max(1, fitting // reward.company) * reward.company
-
-
-def _require_its_classes(generator: Generator[State], split: Split) -> None:
-    """Real and generated images of a label must show the same thing."""
-    if split.num_classes != generator.num_classes:
-        raise AdagenError(
-            f"data set {split.dataset.name!r} has {split.num_classes} classes, but the generator "
-            f"makes {generator.num_classes}: give `dataset.folder` the images it was trained on."
-        )
 
 
 def _require_its_shape(generated: Images, split: Split) -> None:
@@ -233,16 +220,15 @@ def _require_its_shape(generated: Images, split: Split) -> None:
 
 
 def _origin(
-    config: Config, settings: Experiment, meter: Meter, files: Sequence[Path]
+    config: Config, settings: Experiment, meter: Meter, files: Mapping[str, Path | None]
 ) -> dict[str, Any]:
     """What the numbers depend on."""
-    names = ("generator", "features")
-    hashes = {name: file_hash(path) for name, path in zip(names, files, strict=True)}
+    hashes = {name: file_hash(path) for name, path in files.items() if path}
     return {
         "dataset": config.dataset.name,
         "steps": settings.steps,
         "protocol": meter.protocol,
         "reward_features": config.reward_features.model_dump(mode="json"),
-        "discriminator": settings.training.discriminator.model_dump(mode="json"),
+        "reward": settings.training.reward.model_dump(mode="json"),
         "hashes": {**hashes, **meter.hashes},
     }

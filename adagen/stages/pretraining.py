@@ -12,7 +12,7 @@ from adagen.stages.common import bind, device_of, forget
 
 
 def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) -> None:
-    """Make what `target` names: a generator, "metrics" or "reward".
+    """Make what `target` names: a generator, "metrics", "reward" or "preference".
 
     Networks with released weights are taken over from their assets, the others are fitted.
 
@@ -24,10 +24,12 @@ def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) ->
         _metrics(config, out, checkpoint)
     elif target == "reward":
         _reward(config, out, checkpoint)
+    elif target == "preference":
+        _preference(config, out, checkpoint)
     elif target in config.generators:
         _generator(config, target, out, checkpoint)
     else:
-        known = ", ".join([*config.generators, "metrics", "reward"])
+        known = ", ".join([*config.generators, "metrics", "reward", "preference"])
         raise AdagenError(f"nothing called {target!r} can be pretrained: choose one of {known}.")
     forget(checkpoint)
 
@@ -75,6 +77,17 @@ def _reward(config: Config, out: Path, checkpoint: Path | None) -> None:
         settings, train.images, train.labels, resume, train.flip, device_of(config)
     )
     save_reward_features(out, features, list(train.images.shape[1:]))
+
+
+def _preference(config: Config, out: Path, checkpoint: Path | None) -> None:
+    from adagen.rewards.classifier import fit_preference, save_preference
+
+    settings = config.preference
+    bind(checkpoint, "preference", config.dataset, settings)
+    resume = checkpoint and checkpoint / "preference.ckpt"
+    split = load_dataset(config.dataset)
+    classifier = fit_preference(settings, split.train, split.num_classes, resume, device_of(config))
+    save_preference(out, classifier, settings, config.dataset)
 
 
 def _generator(config: Config, name: str, out: Path, checkpoint: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 
 from adagen.config import LEARNED, Config
-from adagen.data.split import Split, load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.meters import Meter, load_meter
 from adagen.files import atomic_path, file_hash
@@ -19,7 +19,7 @@ from adagen.policies import ConstantTable, Policy
 from adagen.policy_files import binding, build_actor, build_critic, save_policy
 from adagen.records import Validation, spread
 from adagen.sampling import batches, class_labels, sample
-from adagen.stages.common import bind, device_of, forget, open_experiment
+from adagen.stages.common import bind, device_of, forget, open_experiment, require_its_classes
 from adagen.tracking import require_installed, tracked
 
 
@@ -30,6 +30,7 @@ def train(
     seed: int,
     generator_file: Path,
     features: Path,
+    preference: Path | None,
     networks: Path,
     reference_file: Path,
     out: Path,
@@ -51,19 +52,12 @@ def train(
     device = device_of(config)
     meter = load_meter(config.evaluation, config.dataset, networks, reference_file, device)
     split = load_dataset(config.dataset)
-    _require_its_classes(generator, split)
+    require_its_classes(generator, split)
     with seeded("train", experiment, method, seed):
         tabled = training.table_learning_rate > 0
         actor = build_actor(method, generator, settings.policy, tabled).to(device)
         critic = build_critic(generator, settings.policy).to(device)
-        reward = load_reward(
-            features,
-            config.reward_features,
-            generator.num_classes,
-            training.discriminator,
-            split.train,
-            device,
-        )
+        reward = load_reward(config, training.reward, features, preference, split, device)
     rate = training.static_learning_rate if method == "static" else training.learning_rate
     run = PolicyTraining(
         generator, actor, critic, reward, split.train, split.heldout, training, rate, seed
@@ -74,7 +68,8 @@ def train(
 
     name = f"{experiment} {method} seed {seed}"
     track = partial(tracked, trackers, log, name, config.name, settings.model_dump(mode="json"))
-    files = (generator_file, features, networks, reference_file)
+    chosen = [preference] if preference else []
+    files = (generator_file, features, *chosen, networks, reference_file)
     bind(checkpoint, name, config.dataset, settings, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt", track)
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
@@ -107,15 +102,6 @@ def _validation(
         measured["recall"],
         spread(generator.actions, torch.cat(actions, dim=1)),
     )
-
-
-def _require_its_classes(generator: Generator[State], split: Split) -> None:
-    """Real and generated images of a label must show the same thing."""
-    if split.num_classes != generator.num_classes:
-        raise AdagenError(
-            f"data set {split.dataset.name!r} has {split.num_classes} classes, but the generator "
-            f"makes {generator.num_classes}: give `dataset.folder` the images it was trained on."
-        )
 
 
 def sweep(

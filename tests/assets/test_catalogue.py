@@ -148,7 +148,9 @@ def test_the_protocol_decides_on_measuring_files(evaluation, more):
     [(["handmade", "tuned", "released"], False), (["static"], True), (["adagen"], True)],
 )
 def test_dino_is_needed_to_learn(methods, there):
-    users = assets.needed(config(reward_features={"kind": "dino"}, methods=methods))
+    training = {"reward": {"kind": "tokens"}}
+    features = {"kind": "dino"}
+    users = assets.needed(config(reward_features=features, methods=methods, training=training))
     assert users.get("dino_vits16") == (ALL if there else None)
 
 

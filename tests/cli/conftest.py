@@ -30,8 +30,9 @@ CONFIG = {
         "updates": 2,
         "trajectories": 16,
         "validate_samples": 40,
-        "discriminator": {"batch": 8, "steps": 1, "warmup": 1, "channels": 4},
+        "reward": {"components": 4},
     },
+    "preference": {"width": 8, "fit": FIT},
     "sweep": {"evaluations": 3, "samples": 40},
     "evaluation": {
         "samples": 40,

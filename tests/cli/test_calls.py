@@ -100,7 +100,7 @@ def test_a_bad_config(console, text, told, command):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("pretrain gone --out o.safetensors", ["'gone'", "flow, metrics, reward"]),
+        ("pretrain gone --out o.safetensors", ["'gone'", "flow, metrics, reward, preference"]),
         ("reference --networks gone.safetensors --out o", ["gone.safetensors does not exist"]),
         ("reference --networks flow.safetensors --out o", ["generator file", "metrics file"]),
         (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),

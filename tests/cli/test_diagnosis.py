@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from adagen import cli, diagnosis
@@ -14,12 +15,25 @@ DIAGNOSE = (
     "diagnose reward --config config.yaml --experiment flow_t2 --features reward.safetensors "
     f"{FILES} --steps 6"
 )
+TRAIN = (
+    f"train --config config.yaml --experiment flow_t2 --seed 3 --method static {FILES} "
+    "--features reward.safetensors"
+)
 
 
 def test_help():
     done = CliRunner().invoke(cli.app, ["diagnose", "reward", "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
-    for option in ("--config", "--policy", "--samples", "--steps", "--shift", "--seed", "--figure"):
+    for option in (
+        "--config",
+        "--preference",
+        "--policy",
+        "--samples",
+        "--steps",
+        "--shift",
+        "--seed",
+        "--figure",
+    ):
         assert option in done.output
 
 
@@ -36,13 +50,14 @@ def test_from_files_to_a_verdict(ready, monkeypatch):
     assert [rung["name"] for rung in report["rungs"]] == names
     assert [rung["policy"] is None for rung in report["rungs"]] == [True] * 5 + [False]
     assert len({rung["fid"] for rung in report["rungs"]}) == 6
-    assert [look["steps"] for look in report["looks"]] == [1, 2, 3, 6]
+    assert [look["steps"] for look in report["looks"]] == [1]  # it learns all at once
     last = report["looks"][-1]
     assert set(last["rungs"]) == set(names) and set(last["ranking"]) == {"fid", "fid_label_free"}
     assert last["gap"] == last["real"]["accepted"] - last["heldout"]["accepted"]
     assert (report["samples"], report["kept"], report["shift"], report["seed"]) == (40, 40, 1, 0)
     assert set(report["hashes"]) == {"generator", "features", "networks", "reference"}
-    assert report["discriminator"]["channels"] == 4 and report["protocol"]
+    assert report["reward"]["kind"] == "gaussian" and report["reward"]["components"] == 4
+    assert last["rungs"]["handmade"]["reward"] == last["rungs"]["handmade"]["logit"]
     assert report["verdict"] and report["verdict"][0]["text"] in printed
     for name in names:
         assert name in printed
@@ -73,9 +88,48 @@ def test_the_two_sets_of_images_share_no_noise(ready, monkeypatch):
     monkeypatch.setattr(stage, "Pools", watched)
     ready(f"{DIAGNOSE} --out o.json")
     fake, fresh = found[0].fake, found[0].fresh
-    assert len(fake) == len(fresh) == 5 * 40
-    assert fake.labels.tolist() == fresh.labels.tolist() == [*range(10)] * 20
-    assert not (fake.maps == fresh.maps).flatten(1).all(1).any()
+    assert len(fake.images) == len(fresh) == 5 * 40
+    assert fake.images.labels.tolist() == fresh.labels.tolist() == [*range(10)] * 20
+    assert not (fake.images.images == fresh.images.images).flatten(1).all(1).any()
+
+
+def kind_of(ready, kind: str, **keys: object) -> str:
+    """An option: the reward is of this kind."""
+    content = {"training": {"reward": {"kind": kind, **keys}}}
+    (ready.folder / "kind.yaml").write_text(yaml.safe_dump(content))
+    return "--config kind.yaml"
+
+
+STEPPED = {"batch": 8, "steps": 1, "warmup": 1, "channels": 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "looks"),
+    [
+        ("tokens", STEPPED, [1, 2, 3, 6]),
+        ("convolution", STEPPED, [1, 2, 3, 6]),
+        ("frechet", {"components": 4}, [0]),
+        ("classifier", {}, [0]),
+    ],
+)
+def test_rewards_of_every_kind_train_and_are_diagnosed(ready, kind, keys, looks):
+    option = kind_of(ready, kind, **keys)
+    if kind == "classifier":
+        train = TRAIN + f" {option} --out o.safetensors --log o.jsonl"
+        assert "give --preference the file" in ready.mistake(train)
+        ready("pretrain preference --out preference.safetensors --checkpoint resume")
+        assert not Path("resume").exists()
+        option += " --preference preference.safetensors"
+    ready(f"{TRAIN} {option} --out o.safetensors --log o.jsonl")
+    (*_, record) = (json.loads(line) for line in Path("o.jsonl").read_text().splitlines())
+    ready(f"{DIAGNOSE} {option} --out o.json")
+    report = json.loads(Path("o.json").read_text())
+    assert [look["steps"] for look in report["looks"]] == looks
+    assert ("preference" in report["hashes"]) == (kind == "classifier")
+    discriminates = kind in ("tokens", "convolution")
+    for value in (record["accuracy_fake"], record["loss_discriminator"]):
+        assert (value is not None) == discriminates
+    assert (report["looks"][-1]["real"] is not None) == discriminates
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from adagen.config import Discriminator, Fit, RewardFeatures, Transformer
+from adagen.config import Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
 from adagen.noise import seeded, torch_generator
 from adagen.rewards.adversarial import AutoencoderReward
@@ -13,7 +13,7 @@ from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KeptPool, Pool
 
 FEATURES = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
-SETTINGS = Discriminator(channels=8, batch=64, learning_rate=2e-3)
+SETTINGS = TokenSettings(kind="tokens", channels=8, batch=64, learning_rate=2e-3)
 
 
 def make() -> AutoencoderReward:
@@ -49,7 +49,7 @@ def score(
     """(B,) rewards of images, by default of the classes of `labels`."""
     classes = labels(len(images)) if classes is None else classes
     judged = reward.pool(Images(images, classes))
-    return reward.judge(judged, torch.arange(len(images)), "adversarial test").sigmoid()
+    return reward.pay(reward.judge(judged, torch.arange(len(images)), "adversarial test"))
 
 
 def test_it_tells_two_distributions_apart_after_a_few_steps():
@@ -83,6 +83,13 @@ def test_the_score_is_the_sigmoid_of_the_mean_of_all_logits():
         logits = reward.heads(features, labels(6))
     assert logits.shape == (6, 2 * 16)  # maps x tokens
     assert torch.allclose(score(reward, images), logits.mean(1).sigmoid(), atol=1e-6)
+
+
+def test_logits_may_be_paid_as_they_are():
+    reward, logits = make(), torch.tensor([-1.0, 3.0])
+    assert torch.equal(reward.pay(logits), logits.sigmoid()) and reward.saturates
+    reward.saturates = False
+    assert torch.equal(reward.pay(logits), logits)
 
 
 @pytest.mark.parametrize("trained", [False, True])

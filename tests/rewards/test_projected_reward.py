@@ -5,17 +5,11 @@ import copy
 import pytest
 import torch
 
-from adagen.config import DinoFeatures, RewardFeatures
+from adagen.config import DinoFeatures
 from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.noise import torch_generator
-from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
-from adagen.rewards.build import load_reward
-from adagen.rewards.dino import adopt
-from adagen.rewards.features import MaskedAutoencoder, save_reward_features
-from adagen.rewards.vector import VectorReward
-
-CPU = torch.device("cpu")
+from adagen.rewards.adversarial import ProjectedReward
 
 
 def draw(*name: object) -> torch.Generator:
@@ -79,7 +73,7 @@ def test_neighbours_share_their_crop_and_chunks_draw_their_own(projected):
 
 
 def test_numbers_of_images_that_leave_some_alone_are_refused(projected):
-    with pytest.raises(AdagenError, match=r"discriminator\.batch: 12, .* use a multiple of 8"):
+    with pytest.raises(AdagenError, match=r"reward\.batch: 12, .* use a multiple of 8"):
         projected(batch=12)
     with pytest.raises(AdagenError, match=r"images to be judged: 20, .* use a multiple of 8"):
         judge(projected(), labelled(uniform(20)))
@@ -135,31 +129,6 @@ def test_a_restored_reward_scores_and_learns_on_as_the_original(projected):
     images = labelled(uniform(16))
     assert torch.equal(judge(original, images), judge(restored, images))
     assert not torch.equal(judge(original, images), judge(projected(), images))
-
-
-# Files
-
-
-def test_the_settings_say_which_reward_a_file_holds(tmp_path, dino, small, projected):
-    released, path = tmp_path / "dino.pth", tmp_path / "reward.safetensors"
-    torch.save(dino.vit.state_dict(), released)
-    adopt(released, small, path)
-    settings, images = projected().settings, labelled(uniform(8))
-    reward = load_reward(path, small, 3, settings, images, CPU)
-    assert isinstance(reward, ProjectedReward)
-    assert torch.equal(reward.features(images.images, None), dino(images.images, None))
-    vector = settings.model_copy(update={"kind": "vector", "components": 4})
-    with pytest.raises(AdagenError, match=r"kind is 'vector', which needs reward_features\.kind"):
-        load_reward(path, small, 3, vector, images, CPU)
-    own = RewardFeatures()
-    with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
-        load_reward(path, own, 3, settings, images, CPU)
-    save_reward_features(path, MaskedAutoencoder(own, (1, 8, 8)), [1, 8, 8])
-    assert isinstance(load_reward(path, own, 3, settings, images, CPU), AutoencoderReward)
-    grey = labelled(torch.rand(8, 1, 8, 8, generator=draw("grey")))
-    assert isinstance(load_reward(path, own, 3, vector, grey, CPU), VectorReward)
-    with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
-        load_reward(path, small, 3, settings, images, CPU)
 
 
 def test_the_default_is_the_papers():

@@ -32,6 +32,7 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("training={updates: 7}", {**LEARNED, **EVALUATED}),
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
         ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED}),
+        ("preference={width: 8}", {}),
         ("evaluation={samples: 700}", {**EVALUATED, "sample": 16}),
         (
             "evaluation={neighbours: 4}",
@@ -110,6 +111,16 @@ def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
         "--dry-run", "ablation", "--configfile", "config/cifar10.yaml", check=False
     )
     assert done.returncode != 0 and "MissingRuleException" in done.stdout + done.stderr
+
+
+def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
+    one = "experiments={digits_sit_t4: {training: {reward: {kind: classifier}}}}"
+    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", one)
+    assert planned["preference"] == 1
+    checkout.snakemake("--configfile", "config/smoke.yaml", "--config", one)
+    options = (one, "preference={fit: {updates: 7}}")
+    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", *options)
+    assert (planned["preference"], planned["train"]) == (1, 2)
 
 
 def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:

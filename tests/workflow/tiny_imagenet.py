@@ -65,7 +65,7 @@ TINY: dict[str, Any] = {
         "batch": 8,
         "validate_every": 1,
         "validate_samples": 130,
-        "discriminator": {"batch": 8, "steps": 1},
+        "reward": {"batch": 8, "steps": 1},
     },
     "sweep": {"samples": 130},
     # 128 features, for which 129 images are the least, and as many of each class.

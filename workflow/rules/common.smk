@@ -190,13 +190,23 @@ def reward_sources(wildcards):
     return [asset(DINO)] if DINO else images()
 
 
+def preference_sources(wildcards):
+    return images()
+
+
 def reference_sources(wildcards):
     return [asset(STATISTICS)] if STATISTICS else images()
 
 
 def train_sources(wildcards):
-    """What the discriminator learns from."""
+    """What the reward learns from."""
     return images()
+
+
+def preference_file(wildcards):
+    """The classifier that is a reward; of the other kinds none asks it."""
+    kind = CONFIG.experiments[wildcards.experiment].training.reward.kind
+    return rules.preference.output.preference if kind == "classifier" else []
 
 
 def released_policy(wildcards):
@@ -256,6 +266,10 @@ def policy_option(wildcards, input):
     return ["--policy", *input.policy] if input.policy else []
 
 
+def preference_option(wildcards, input):
+    return ["--preference", *input.preference] if input.preference else []
+
+
 def metrics_folder(wildcards, output):
     return Path(output.metrics[0]).parent
 
@@ -301,6 +315,10 @@ def metrics_depends(wildcards):
 def reward_depends(wildcards):
     features = {"features": part(CONFIG.reward_features)}
     return features if DINO else {"dataset": part(CONFIG.dataset), **features}
+
+
+def preference_depends(wildcards):
+    return {"dataset": part(CONFIG.dataset), "preference": part(CONFIG.preference)}
 
 
 def reference_depends(wildcards):

@@ -79,3 +79,30 @@ rule reward_features:
     shell:
         "adagen pretrain reward --config {params.config:q}"
         " --out {output.features:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
+
+
+# The classifier of the reward `classifier`: nothing is shared with the one that measures.
+rule preference:
+    input:
+        sources=preference_sources,
+    output:
+        preference=ensure("<resources>/preference.safetensors", non_empty=True),
+    log:
+        "<logs>/pretrain/preference.log",
+    benchmark:
+        "<benchmarks>/pretrain/preference.tsv"
+    priority: 50
+    conda:
+        "../../environment.yml"
+    threads: CORES
+    resources:
+        mem_mb=memory("networks"),
+        runtime=minutes("networks"),
+        gpu=GPU,
+    params:
+        config=config_file,
+        depends=preference_depends,
+        checkpoint=resume_folder,
+    shell:
+        "adagen pretrain preference --config {params.config:q}"
+        " --out {output.preference:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"

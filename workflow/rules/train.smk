@@ -7,6 +7,7 @@ rule train:
     input:
         generator=generator_file,
         features=rules.reward_features.output.features,
+        preference=preference_file,
         networks=rules.metric_networks.output.networks,
         reference=rules.reference.output.statistics,
         sources=train_sources,
@@ -30,11 +31,12 @@ rule train:
     params:
         config=config_file,
         depends=train_depends,
+        preference=preference_option,
         checkpoint=resume_folder,
     shell:
         "adagen train --config {params.config:q} --experiment {wildcards.experiment:q}"
         " --method {wildcards.method:q} --seed {wildcards.seed:q}"
-        " --generator {input.generator:q} --features {input.features:q}"
+        " --generator {input.generator:q} --features {input.features:q} {params.preference:q}"
         " --networks {input.networks:q} --reference {input.reference:q}"
         " --out {output.policy:q} --log {output.history:q}"
         " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,100 @@
+"""Rewards: what a policy is paid by, a section with a kind (docs/method.md, section 6)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from adagen.config.base import Fit, Model, Positive, by_kind
+from adagen.config.overlay import DEFAULT_KINDS
+
+
+class GaussianSettings(Model):
+    """Two Gaussians in closed form, of real and of generated images, on a masked autoencoder.
+
+    It pays the logarithm of the ratio of their densities.
+    """
+
+    kind: Literal["gaussian"] = "gaussian"
+    """Which reward it is."""
+    components: Positive = 64
+    """Principal components of the feature maps."""
+    feature_noise: float = Field(0.5, gt=0)
+    """Gaussian noise on the components, in standard deviations of real images; it is added to both
+    covariances, nothing is drawn."""
+    pixel_noise: float = Field(0.05, ge=0)
+    """Standard deviation of gaussian noise on all images, real and generated, before the frozen
+    network sees them; pixels are in [0, 1]."""
+    memory: float = Field(0.5, ge=0, lt=1)
+    """Weight that the moments of earlier generated images keep in an update."""
+
+
+class DiscriminatorSettings(Model):
+    """A network that learns to tell real from generated images."""
+
+    kind: str
+    """Which reward it is."""
+    channels: Positive = 32
+    """Channels of a layer. Heads on DINO have as many as its features instead."""
+    learning_rate: float = Field(7e-4, gt=0)
+    """Adam learning rate; betas (0.5, 0.999)."""
+    batch: Positive = 256
+    """Real and fake images per step."""
+    steps: Positive = 4
+    """Steps per policy update."""
+    warmup: int = Field(80, ge=0)
+    """Steps before the first policy update."""
+    payment: Literal["sigmoid", "logit"] = "sigmoid"
+    """What is paid: the sigmoid of the mean logit (the paper's), or that logit itself."""
+
+
+class TokenSettings(DiscriminatorSettings):
+    """The paper's heads over the tokens of each feature map, on DINO or a masked autoencoder."""
+
+    kind: Literal["tokens"]
+    """Which reward it is."""
+
+
+class ConvolutionSettings(DiscriminatorSettings):
+    """A small convolutional network on pixels that learns from scratch."""
+
+    kind: Literal["convolution"]
+    """Which reward it is."""
+    pixel_noise: float = Field(0.1, ge=0)
+    """Standard deviation of gaussian noise on all images, real and generated."""
+    r1: float = Field(0.0, ge=0)
+    """Weight of half the squared gradient at real images (R1)."""
+
+
+class FrechetSettings(Model):
+    """The Fréchet distance itself, in principal components on a masked autoencoder."""
+
+    kind: Literal["frechet"]
+    """Which reward it is."""
+    components: Positive = 64
+    """Principal components of the feature maps."""
+
+
+class ClassifierSettings(Model):
+    """The reward that gets hacked: log-probability that a frozen classifier gives to the label."""
+
+    kind: Literal["classifier"]
+    """Which reward it is."""
+
+
+AnyReward = Annotated[
+    Annotated[GaussianSettings, Tag("gaussian")]
+    | Annotated[TokenSettings, Tag("tokens")]
+    | Annotated[ConvolutionSettings, Tag("convolution")]
+    | Annotated[FrechetSettings, Tag("frechet")]
+    | Annotated[ClassifierSettings, Tag("classifier")],
+    by_kind(DEFAULT_KINDS["reward"]),
+]
+
+
+class Preference(Model):
+    """The frozen classifier behind the reward `classifier`; none that measures."""
+
+    width: int = Field(16, gt=0, multiple_of=8)
+    """Channels of its first layer, a multiple of 8 (group normalisation)."""
+    fit: Fit = Fit(updates=400, seed=3)
+    """How it is fitted."""

@@ -1,0 +1,90 @@
+"""What every reward offers to a training and to a diagnosis."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+from adagen.data.split import CHUNK, Images
+from adagen.errors import AdagenError
+from adagen.rewards.pools import Pool
+
+
+class Reward(ABC):
+    """Judges finished images, and perhaps learns from real and generated ones.
+
+    Attributes:
+        company: images that are judged together; sets to be judged whole are multiples of it.
+        discriminates: whether a score is a logit, positive for "looks real".
+        gradual: whether it learns step by step: if not, once or never.
+        saturates: whether payments are as good as equal where scores are far from zero.
+        warmup: steps of learning before the first policy update; 0 for none.
+        steps: steps of learning in every update.
+        batch: images that a set is probed by where judging all of it costs.
+    """
+
+    company = 1
+    discriminates = True
+    gradual = False
+    saturates = False
+    warmup = 1
+    steps = 1
+    batch = CHUNK
+
+    @abstractmethod
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
+        """Images (N, C, H, W) in [0, 1] and their labels, to be judged and learnt from.
+
+        Args:
+            images: the images.
+            source: names the noise on what is looked at only once, e.g. ("fake", seed, update).
+            views: noisy copies that are kept of each image, where there is noise.
+        """
+
+    @abstractmethod
+    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+        """(n,) float32 scores of the images `rows` (n,).
+
+        Args:
+            pool: the images.
+            rows: which of them.
+            source: names the random draws (crops), e.g. ("crop", seed, update).
+
+        Raises:
+            AdagenError: that many images can't be judged.
+        """
+
+    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+        """(n,) what a policy is paid for images with these scores."""
+        return scores
+
+    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float | None:
+        """Learn from both pools, and return the last loss; None where there is nothing to learn.
+
+        Args:
+            real: images of the data set.
+            fake: generated ones.
+            steps: how many steps are taken, where steps are taken.
+            generator: draws batches and whatever else is random.
+        """
+        return None
+
+    def require_companies(self, count: int, what: str) -> None:
+        """Refuse a number of images that leaves some without a whole company.
+
+        Raises:
+            AdagenError: `count` is no multiple of the company; `what` says of what.
+        """
+        if count % self.company:
+            raise AdagenError(
+                f"{what}: {count}, but the discriminator on DINO judges {self.company} images "
+                f"together: use a multiple of {self.company}."
+            )
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """What was learnt."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""

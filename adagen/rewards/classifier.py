@@ -1,0 +1,98 @@
+"""A frozen classifier as the reward: what gets hacked (docs/method.md, section 6).
+
+It is asked one thing only, how surely an image shows its label, and is never shown what the policy
+makes of that. It shares its kind of network with the classifier that measures, but neither weights
+nor seed nor size: a policy that pleases it has no hold on the distance.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adagen.config import Dataset, Preference
+from adagen.data.split import Images
+from adagen.errors import AdagenError
+from adagen.evaluation.networks import Classifier, classification_loss
+from adagen.files import load_tensors, save_tensors
+from adagen.fitting import CPU, fit
+from adagen.noise import seeded, torch_generator
+from adagen.rewards.base import Reward
+from adagen.rewards.pools import Pool, StreamedPool
+
+KIND = "preference"
+
+
+class ClassifierReward(Reward):
+    """Scores are log-probabilities of the labels: every image is judged by itself."""
+
+    discriminates = False
+    warmup = steps = 0
+
+    def __init__(self, classifier: Classifier, device: torch.device) -> None:
+        self.classifier, self.device = classifier.to(device), device
+
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
+        """The images as they are."""
+        return StreamedPool(images, lambda batch, _: batch, self.device)
+
+    @torch.no_grad()
+    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+        """(n,) log-probability of its label for each of the images `rows` (n,)."""
+        generator, scores = torch_generator(*source), []
+        for chunk in rows.split(self.batch):
+            chances = self.classifier(pool.features(chunk, generator)).log_softmax(1)
+            scores.append(chances.gather(1, pool.labels[chunk].unsqueeze(1)).squeeze(1))
+        return torch.cat(scores)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: it never learns."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore nothing."""
+
+
+def fit_preference(
+    settings: Preference,
+    train: Images,
+    classes: int,
+    checkpoint: Path | None,
+    device: torch.device = CPU,
+) -> Classifier:
+    """Fit the classifier to images of the train split."""
+    with seeded("preference", settings.fit.seed):
+        classifier = Classifier(train.images.shape[1], settings.width, classes)
+    what = train.images, train.labels, settings.fit, "preference"
+    return fit(classifier, classification_loss, *what, checkpoint, train.flip, device)
+
+
+def save_preference(
+    path: Path, classifier: Classifier, settings: Preference, dataset: Dataset
+) -> None:
+    """Write the classifier with what it was made from."""
+    save_tensors(path, classifier.state_dict(), {"kind": KIND, **_origin(settings, dataset)})
+
+
+def load_preference(
+    path: Path, settings: Preference, dataset: Dataset, channels: int, classes: int
+) -> Classifier:
+    """Read what `save_preference` wrote, for images of so many channels and classes.
+
+    Raises:
+        AdagenError: the file is missing, damaged, or was made with other settings.
+    """
+    tensors, about = load_tensors(path, KIND)
+    if {key: about.get(key) for key in ("settings", "dataset")} != _origin(settings, dataset):
+        raise AdagenError(
+            f"{path} was made with other settings than the config's preference and dataset. "
+            "Run `adagen pretrain preference` again, or restore the settings."
+        )
+    classifier = Classifier(channels, settings.width, classes)
+    classifier.load_state_dict(tensors)
+    return classifier.eval().requires_grad_(False)
+
+
+def _origin(settings: Preference, dataset: Dataset) -> dict[str, object]:
+    parts = {"settings": settings, "dataset": dataset}
+    return {key: part.model_dump(mode="json") for key, part in parts.items()}

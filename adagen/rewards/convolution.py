@@ -1,0 +1,86 @@
+"""A discriminator from scratch, on pixels (docs/method.md, section 6).
+
+It has no features to look at but those it learns, while it is being used: the other end of the
+scale from heads on a frozen network.
+"""
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from adagen.config import ConvolutionSettings
+from adagen.data.split import Images
+from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.pools import Pool, StreamedPool, add_noise
+
+SMALLEST = 4
+"""Side of the maps, in pixels, that are not halved any more."""
+
+
+class Convolutions(nn.Module):
+    """Images (B, C, H, W) and labels (B,) to logits (B, 1).
+
+    Maps are halved until they are small, with at most four times the channels of the first; the
+    class comes in by inner product with what is left of the image.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], channels: int, classes: int) -> None:
+        super().__init__()
+        colours, *sides = image_shape
+        layers = [_layer(nn.Conv2d(colours, channels, 3, padding=1))]
+        side, width = min(sides), channels
+        while side > SMALLEST:
+            wider = min(2 * width, 4 * channels)
+            layers.append(_layer(nn.Conv2d(width, wider, 4, stride=2, padding=1)))
+            side, width = side // 2, wider
+        layers.append(_layer(nn.Conv2d(width, width, 3, padding=1)))
+        self.trunk = nn.Sequential(*layers)
+        self.leave = spectral_norm(nn.Linear(width, 1))
+        self.embedding = spectral_norm(nn.Embedding(classes, width))
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One logit an image."""
+        seen = self.trunk(2 * images - 1).mean((2, 3))  # (B, width)
+        logits: torch.Tensor = self.leave(seen) + (seen * self.embedding(labels)).sum(1, True)
+        return logits
+
+
+def _layer(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(spectral_norm(convolution), nn.LeakyReLU(0.2))
+
+
+class ConvolutionReward(AdversarialReward):
+    """Convolutions on noisy images: every image is judged by itself."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        settings: ConvolutionSettings,
+        device: torch.device,
+    ) -> None:
+        heads = Convolutions(image_shape, settings.channels, classes)
+        super().__init__(heads, settings, device)
+        self.pixel_noise, self.r1 = settings.pixel_noise, settings.r1
+
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
+        """Streamed always: adding noise costs nothing."""
+        return StreamedPool(images, self._noisy, self.device)
+
+    def loss(
+        self,
+        real: tuple[torch.Tensor, torch.Tensor],
+        fake: tuple[torch.Tensor, torch.Tensor],
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """That of every discriminator, and r1 / 2 times the squared gradient at real images."""
+        loss = super().loss(real, fake, generator)
+        if not self.r1:
+            return loss
+        images, labels = real[0].detach().requires_grad_(), real[1]
+        logits = self.heads(images, labels)
+        (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        return loss + self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
+
+    def _noisy(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return add_noise(images, self.pixel_noise, generator)

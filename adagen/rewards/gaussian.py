@@ -1,0 +1,109 @@
+"""The reward of two Gaussians in closed form (docs/method.md, section 6).
+
+Were the vectors of real and of generated images Gaussian, this would be the best discriminator
+there is, without a step of training: the logarithm of the ratio of two densities. The policy
+gradient of its mean is that of minus the Kullback-Leibler divergence of generated from real.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal
+from torch.nn import functional as F
+
+from adagen.config import GaussianSettings
+from adagen.data.split import Images
+from adagen.noise import torch_generator
+from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.pools import Pool
+from adagen.rewards.vector import VectorReward, vectors_of
+
+
+class RunningMoments(nn.Module):
+    """First and second moment of vectors (N, D) about the origin, which later ones are mixed into.
+
+    Those of a mixture are the mixture of those of its parts; of covariances that isn't so.
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+    sets: torch.Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("first", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("second", torch.eye(width, dtype=torch.float64))
+        self.register_buffer("sets", torch.zeros((), dtype=torch.int64))
+
+    def mix(self, vectors: torch.Tensor, memory: float) -> None:
+        """Keep `memory` of what there was, and take the rest from vectors (N, D) in float64."""
+        new = 1 - memory if self.sets else 1.0
+        self.first.lerp_(vectors.mean(0), new)
+        self.second.lerp_(vectors.T @ vectors / len(vectors), new)
+        self.sets += 1
+
+    def density(self, noise: float) -> MultivariateNormal:
+        """The Gaussian with these moments, noise of this standard deviation added to it."""
+        covariance = self.second - torch.outer(self.first, self.first)
+        noisy = covariance + noise**2 * torch.eye(len(self.first), device=self.first.device)
+        return MultivariateNormal(self.first, covariance_matrix=noisy)
+
+
+class GaussianReward(VectorReward):
+    """Scores are log r(x) - log f(x): r a Gaussian of real images, f one of generated images.
+
+    Labels play no part, and every image is judged by itself.
+    """
+
+    def __init__(
+        self,
+        features: MaskedAutoencoder,
+        settings: GaussianSettings,
+        real: Images,
+        device: torch.device,
+    ) -> None:
+        """A reward that has seen no generated image yet, and calls none real or generated.
+
+        Raises:
+            AdagenError: there are too few real images for that many components.
+        """
+        super().__init__(features, settings.components, settings.pixel_noise, real, device)
+        self.settings = settings
+        self.real, self.fake = (RunningMoments(settings.components).to(device) for _ in range(2))
+
+    @torch.no_grad()
+    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+        """(n,) log density ratio of each of the images `rows` (n,)."""
+        return self._logits(vectors_of(pool, rows, torch_generator(*source)))
+
+    @torch.no_grad()
+    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
+        """Mix the moments of the generated images into those before; `steps` plays no part.
+
+        Real ones are looked at once. Returns mean softplus(-logit) of the real images plus mean
+        softplus(logit) of the generated ones.
+        """
+        rows = torch.arange(len(real)) if not self.real.sets else real.probe(self.batch, generator)
+        x = vectors_of(real, rows, generator)
+        z = vectors_of(fake, torch.arange(len(fake)), generator)
+        if not self.real.sets:
+            self.real.mix(x, 0)
+        self.fake.mix(z, self.settings.memory)
+        return float(F.softplus(-self._logits(x)).mean() + F.softplus(self._logits(z)).mean())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What makes vectors of images, and all moments."""
+        moments = {"real": self.real.state_dict(), "fake": self.fake.state_dict()}
+        return {**super().state_dict(), **moments}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.real.load_state_dict(state["real"])
+        self.fake.load_state_dict(state["fake"])
+
+    def _logits(self, vectors: torch.Tensor) -> torch.Tensor:
+        real, fake = (m.density(self.settings.feature_noise) for m in (self.real, self.fake))
+        logits: torch.Tensor = real.log_prob(vectors) - fake.log_prob(vectors)
+        return logits.float()

@@ -1,0 +1,96 @@
+"""From settings and files to rewards."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adagen.config import Config, Dataset, Preference, parse_config
+from adagen.data.split import Images, Split
+from adagen.errors import AdagenError
+from adagen.noise import seeded, torch_generator
+from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
+from adagen.rewards.build import load_reward
+from adagen.rewards.classifier import ClassifierReward, fit_preference, save_preference
+from adagen.rewards.convolution import ConvolutionReward
+from adagen.rewards.dino import adopt
+from adagen.rewards.features import save_reward_features
+from adagen.rewards.frechet import FrechetReward
+from adagen.rewards.gaussian import GaussianReward
+
+CPU = torch.device("cpu")
+FIT = {"updates": 1, "batch": 8}
+OWN = {"network": {"width": 16, "depth": 2, "heads": 2}, "fit": {"updates": 1, "seed": 0}}
+
+
+def config_of(kind: str, features: dict[str, object]) -> Config:
+    components = {"components": 8} if kind in ("gaussian", "frechet") else {}
+    content = {
+        "name": "test",
+        "results": "results",
+        "resources": "resources",
+        "generators": {},
+        "experiments": {},
+        "reward_features": features,
+        "preference": {"width": 8, "fit": FIT},
+        "training": {"reward": {"kind": kind, **components}},
+    }
+    return parse_config(content, "test")
+
+
+def split_of(*shape: int) -> Split:
+    images = torch.rand(30, *shape, generator=torch_generator("build test"))
+    part = Images(images, torch.arange(30) % 3)
+    return Split(part, part, 3, Dataset(), ("a", "b", "c"), "")
+
+
+def load(kind: str, features: dict[str, object], path: Path, split: Split, preference=None):
+    config = config_of(kind, features)
+    return load_reward(config, config.training.reward, path, preference, split, CPU)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("gaussian", GaussianReward),
+        ("tokens", AutoencoderReward),
+        ("convolution", ConvolutionReward),
+        ("frechet", FrechetReward),
+        ("classifier", ClassifierReward),
+    ],
+)
+def test_the_kind_says_which_reward_it_is(tmp_path, autoencoder, kind, expected):
+    path, preference, split = tmp_path / "reward", tmp_path / "preference", split_of(1, 8, 8)
+    save_reward_features(path, autoencoder, [1, 8, 8])
+    settings = Preference(width=8, fit=FIT)
+    save_preference(preference, fit_preference(settings, split.train, 3, None), settings, Dataset())
+    with seeded("build test"):
+        reward = load(kind, OWN, path, split, preference)
+    assert type(reward) is expected
+    pools = [reward.pool(split.train, name) for name in ("real", "fake")]
+    loss = reward.learn(*pools, 1, torch_generator("build test"))
+    assert (loss is None) == (kind in ("frechet", "classifier"))
+    assert reward.pay(reward.judge(pools[1], torch.arange(30), "x")).shape == (30,)
+
+
+def test_the_classifier_has_to_be_given(tmp_path):
+    with pytest.raises(AdagenError, match=r"is 'classifier', .* give --preference"):
+        load("classifier", OWN, tmp_path / "reward", split_of(1, 8, 8))
+
+
+def test_features_are_those_of_the_settings(tmp_path, dino, small, autoencoder):
+    released, path, split = tmp_path / "dino.pth", tmp_path / "reward", split_of(3, 16, 16)
+    torch.save(dino.vit.state_dict(), released)
+    adopt(released, small, path)
+    features = small.model_dump(mode="json")
+    reward = load("tokens", features, path, split)
+    assert isinstance(reward, ProjectedReward)
+    images = split.train.images[:8]
+    assert torch.equal(reward.features(images, None), dino(images, None))
+    with pytest.raises(AdagenError, match=r"kind is 'frechet', which needs reward_features\.kind"):
+        load("frechet", features, path, split)
+    with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
+        load("tokens", OWN, path, split)
+    save_reward_features(path, autoencoder, [1, 8, 8])
+    with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
+        load("tokens", features, path, split)

@@ -1,0 +1,59 @@
+"""The classifier as a reward: what it pays, and whose file it is."""
+
+import pytest
+import torch
+
+from adagen.config import Dataset, Fit, Preference
+from adagen.data.split import Images
+from adagen.errors import AdagenError
+from adagen.noise import torch_generator
+from adagen.rewards.classifier import (
+    ClassifierReward,
+    fit_preference,
+    load_preference,
+    save_preference,
+)
+
+CPU = torch.device("cpu")
+SETTINGS = Preference(width=8, fit=Fit(updates=40, batch=32))
+LEVELS = (0.1, 0.4, 0.7)
+
+
+def shades(n: int, *name: object) -> Images:
+    """Three classes of brightness."""
+    labels = torch.arange(n) % 3
+    noise = torch.rand(n, 1, 8, 8, generator=torch_generator("classifier test", *name))
+    return Images(0.2 * noise + torch.tensor(LEVELS)[labels].view(-1, 1, 1, 1), labels)
+
+
+def score(reward: ClassifierReward, images: Images) -> torch.Tensor:
+    return reward.judge(reward.pool(images), torch.arange(len(images)), "test")
+
+
+def test_it_pays_the_log_probability_of_the_label():
+    classifier = fit_preference(SETTINGS, shades(90), 3, None)
+    reward, new = ClassifierReward(classifier, CPU), shades(30, "new")
+    paid = score(reward, new)
+    assert torch.allclose(paid.exp(), classifier(new.images).softmax(1)[range(30), new.labels])
+    wrong = score(reward, Images(new.images, (new.labels + 1) % 3))
+    assert paid.max() <= 0 and (paid > wrong).float().mean() > 0.9
+    rows = torch.tensor([4, 2])
+    assert torch.allclose(reward.judge(reward.pool(new), rows, "x"), paid[rows], atol=1e-5)
+    pool = reward.pool(new)
+    assert reward.learn(pool, pool, 0, torch_generator("x")) is None
+    assert torch.equal(reward.pay(paid), paid) and not reward.discriminates
+    assert not any(p.requires_grad for p in classifier.parameters())
+
+
+def test_a_file_belongs_to_its_settings_and_its_data(tmp_path):
+    path, dataset = tmp_path / "preference.safetensors", Dataset()
+    classifier = fit_preference(SETTINGS, shades(90), 3, None)
+    save_preference(path, classifier, SETTINGS, dataset)
+    again = load_preference(path, SETTINGS, dataset, 1, 3)
+    images = shades(9, "new").images
+    assert torch.equal(classifier(images), again(images))
+    assert not any(p.requires_grad for p in again.parameters())
+    other = SETTINGS.model_copy(update={"fit": Fit(updates=41)})
+    for settings, data in ((other, dataset), (SETTINGS, Dataset(split_seed=5))):
+        with pytest.raises(AdagenError, match=r"other settings .* `adagen pretrain preference`"):
+            load_preference(path, settings, data, 1, 3)
