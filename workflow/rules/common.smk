@@ -205,7 +205,7 @@ def train_sources(wildcards):
 
 def preference_file(wildcards):
     """The classifier that is a reward; of the other kinds none asks it."""
-    kind = CONFIG.experiments[wildcards.experiment].training.reward.kind
+    kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
     return rules.preference.output.preference if kind == "classifier" else []
 
 
