@@ -3,10 +3,9 @@
 Every random draw is a function of (seed, update, sample), so the random state of a run is its
 update counter, and a run resumed from a checkpoint ends with the weights of one never interrupted.
 
-Memory. The features that the policy saw are kept through an update: T x B x N x F x 4 bytes, 10 GB
-for DiT-XL at 16 steps and 512 trajectories (17 x 512 x 256 x 1152). The gradients of an epoch are
-gathered over parts of them that take `PART` numbers, because the policy keeps several times its
-input for the backward pass.
+Memory. Features that the policy saw are kept through an update: T x B x N x F x 4 bytes, 10 GB for
+DiT-XL at 16 steps and 512 trajectories (17 x 512 x 256 x 1152). An epoch gathers its gradients over
+parts of `PART` numbers, as the policy keeps several times its input for the backward pass.
 """
 
 import copy
@@ -14,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,7 @@ class PolicyTraining:
         self.kept: dict[str, Any] = {"distance": math.inf}
 
     def run(
-        self,
-        name: str,
-        validate: Validate,
-        checkpoint: Path | None,
-        track: Track = untracked,
+        self, name: str, validate: Validate, checkpoint: Path | None, track: Track = untracked
     ) -> list[Record]:
         """Train to the end, from `checkpoint` where there is one; returns the training log.
 
@@ -166,19 +162,22 @@ class PolicyTraining:
         settings = self.settings
         trajectories = self._explore(n, self.sigma(n))
         fake = self._pool(trajectories, n)
+        learn = partial(self._learn_reward, fake, self.reward.steps, n)
+        loss = learn() if self.reward.learns_first else None
         scores = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
         rewards = self.reward.pay(scores)
         self._finite(rewards, "the reward", n)
         diagnostics = self._improve_policy(trajectories, rewards, n)
         self.average.update_parameters(self.actor)
+        judgements = self._judgements(scores, n)
         record: Record = {
             "update": n + 1,
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std()),
             "within_share": ppo.within_group_share(rewards, settings.group),
-            **self._judgements(scores, n),
+            **judgements,
             **diagnostics,
-            "loss_discriminator": self._learn_reward(fake, self.reward.steps, n),
+            "loss_discriminator": loss if self.reward.learns_first else learn(),
             **action_statistics(self.generator.actions, trajectories, self.sigma(n)),
             **NOT_VALIDATED,
             "warnings": {},

@@ -11,7 +11,7 @@ from adagen.config.overlay import DEFAULT_KINDS
 class GaussianSettings(Model):
     """Two Gaussians in closed form, of real and of generated images, on a masked autoencoder.
 
-    It pays the logarithm of the ratio of their densities.
+    It pays the logarithm of the ratio of their densities, bounded smoothly.
     """
 
     kind: Literal["gaussian"] = "gaussian"
@@ -25,7 +25,12 @@ class GaussianSettings(Model):
     """Standard deviation of gaussian noise on all images, real and generated, before the frozen
     network sees them; pixels are in [0, 1]."""
     memory: float = Field(0.5, ge=0, lt=1)
-    """Weight that the moments of earlier generated images keep in an update."""
+    """Weight that the moments of earlier generated images keep in an update. Less of it makes
+    images stand out from the Gaussian that they are themselves part of less: that favours fidelity
+    over diversity."""
+    bound: float = Field(10.0, gt=0)
+    """Limit of the payment: bound tanh(logit / bound). A few images far off would else drown what
+    is to be learnt from all others."""
 
 
 class DiscriminatorSettings(Model):

@@ -17,6 +17,7 @@ class Reward(ABC):
         company: images that are judged together; sets to be judged whole are multiples of it.
         discriminates: whether a score is a logit, positive for "looks real".
         gradual: whether it learns step by step: if not, once or never.
+        learns_first: whether it learns from the images of an update before it judges them.
         saturates: whether payments are as good as equal where scores are far from zero.
         warmup: steps of learning before the first policy update; 0 for none.
         steps: steps of learning in every update.
@@ -26,6 +27,7 @@ class Reward(ABC):
     company = 1
     discriminates = True
     gradual = False
+    learns_first = False
     saturates = False
     warmup = 1
     steps = 1

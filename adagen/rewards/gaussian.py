@@ -3,6 +3,9 @@
 Were the vectors of real and of generated images Gaussian, this would be the best discriminator
 there is, without a step of training: the logarithm of the ratio of two densities. The policy
 gradient of its mean is that of minus the Kullback-Leibler divergence of generated from real.
+
+It learns from the images of an update before it judges them: a reward that lags an update behind
+drives a policy past its aim and back.
 """
 
 from typing import Any
@@ -56,6 +59,8 @@ class GaussianReward(VectorReward):
     Labels play no part, and every image is judged by itself.
     """
 
+    learns_first = True
+
     def __init__(
         self,
         features: MaskedAutoencoder,
@@ -76,6 +81,11 @@ class GaussianReward(VectorReward):
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) log density ratio of each of the images `rows` (n,)."""
         return self._logits(vectors_of(pool, rows, torch_generator(*source)))
+
+    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+        """(n,) scores, bounded smoothly."""
+        bound = self.settings.bound
+        return bound * (scores / bound).tanh()
 
     @torch.no_grad()
     def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:

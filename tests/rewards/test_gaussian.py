@@ -71,7 +71,8 @@ def test_the_logit_is_the_log_ratio_of_known_gaussians(gaussian, noise):
     found = reward.judge(vectors(new), torch.arange(50), "test")
     assert found.dtype == torch.float32
     assert torch.allclose(found, expected.float(), rtol=1e-4, atol=1e-4)
-    assert torch.equal(reward.pay(found), found)
+    assert torch.allclose(reward.pay(found), 10 * (found / 10).tanh())
+    assert reward.pay(torch.tensor([-1e4, 0.1])).tolist() == pytest.approx([-10, 0.1], rel=1e-3)
 
 
 def test_the_mean_logit_of_generated_images_is_minus_their_divergence(gaussian):
