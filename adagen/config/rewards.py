@@ -24,7 +24,7 @@ class GaussianSettings(Model):
     pixel_noise: float = Field(0.05, ge=0)
     """Standard deviation of gaussian noise on all images, real and generated, before the frozen
     network sees them; pixels are in [0, 1]."""
-    memory: float = Field(0.8, ge=0, lt=1)
+    memory: float = Field(0.95, ge=0, lt=1)
     """Weight that the moments of earlier generated images keep in an update. Less of it makes
     images stand out from the Gaussian that they are themselves part of less: that favours fidelity
     over diversity."""
