@@ -12,6 +12,18 @@ import typer
 
 from adagen.config import load_config
 from adagen.errors import AdagenError
+from adagen.options import (
+    Checkpoint,
+    Configs,
+    ExperimentName,
+    GeneratorFile,
+    LatexFile,
+    MetricsFiles,
+    NetworksFile,
+    Out,
+    PreferenceFile,
+    ReferenceFile,
+)
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -23,29 +35,6 @@ diagnoses = typer.Typer(
     help="Look into a part before GPU hours are spent on it.", no_args_is_help=True
 )
 app.add_typer(diagnoses, name="diagnose")
-
-Configs = Annotated[
-    list[Path],
-    typer.Option("--config", help="Config file; repeat to lay later ones over earlier ones."),
-]
-ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `experiments`.")]
-GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
-NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
-ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
-MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
-LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
-PreferenceFile = Annotated[
-    Path | None,
-    typer.Option("--preference", help="Classifier, for the reward of kind `classifier` only."),
-]
-Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
-Checkpoint = Annotated[
-    Path | None,
-    typer.Option(
-        "--checkpoint",
-        help="Folder of this run's own for resumable state; a killed run continues from it.",
-    ),
-]
 
 
 @app.command()

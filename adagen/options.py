@@ -1,0 +1,29 @@
+"""Arguments and options that several commands of `adagen` share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Configs = Annotated[
+    list[Path],
+    typer.Option("--config", help="Config file; repeat to lay later ones over earlier ones."),
+]
+ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `experiments`.")]
+GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
+NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
+ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
+MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
+LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
+PreferenceFile = Annotated[
+    Path | None,
+    typer.Option("--preference", help="Classifier, for the reward of kind `classifier` only."),
+]
+Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Folder of this run's own for resumable state; a killed run continues from it.",
+    ),
+]
