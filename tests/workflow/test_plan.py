@@ -29,7 +29,7 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
 @pytest.mark.parametrize(
     ("change", "planned"),
     [
-        ("training={updates: 7}", {**LEARNED, **EVALUATED}),
+        ("training={clip: 0.1}", {**LEARNED, **EVALUATED}),
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
         ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED}),
         ("preference={width: 8}", {}),
