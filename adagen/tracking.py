@@ -94,8 +94,11 @@ def flat(record: Record) -> dict[str, Any]:
 def _start(
     name: str, log: Path, run: str, group: str, settings: Mapping[str, Any], done: int
 ) -> "GeneralTracker":
+    from accelerate import PartialState
     from accelerate.tracking import TensorBoardTracker, WandBTracker
 
+    # Trackers keep a log of their own, which wants to know what process this is.
+    PartialState()
     folder = log.with_suffix(f".{name}")
     folder.mkdir(parents=True, exist_ok=True)
     tracker: GeneralTracker

@@ -57,7 +57,10 @@ def test_from_files_to_a_verdict(ready, monkeypatch):
     assert (report["samples"], report["kept"], report["shift"], report["seed"]) == (40, 40, 1, 0)
     assert set(report["hashes"]) == {"generator", "features", "networks", "reference"}
     assert report["reward"]["kind"] == "gaussian" and report["reward"]["components"] == 4
-    assert last["rungs"]["handmade"]["reward"] == last["rungs"]["handmade"]["logit"]
+    # What is paid is the logit, bounded.
+    opinion = last["rungs"]["handmade"]
+    assert opinion["reward"] == pytest.approx(opinion["logit"], rel=0.1)
+    assert opinion["reward"] != opinion["logit"]
     assert report["verdict"] and report["verdict"][0]["text"] in printed
     for name in names:
         assert name in printed
