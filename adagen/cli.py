@@ -31,9 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-diagnoses = typer.Typer(
-    help="Look into a part before GPU hours are spent on it.", no_args_is_help=True
-)
+diagnoses = typer.Typer(help="Look into a part before GPU hours are spent.", no_args_is_help=True)
 app.add_typer(diagnoses, name="diagnose")
 
 

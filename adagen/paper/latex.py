@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -49,12 +50,7 @@ def latex_table(table: pd.DataFrame) -> str:
     head, header = headline_rows(table), list(HEADER)
     if "sfid" in table:
         header.insert(header.index(r"IS $\uparrow$"), SPATIAL)
-    lines = [
-        "% Made by `adagen table`. Needs the booktabs package.",
-        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-        r"\toprule",
-        _line(*header),
-    ]
+    lines: list[str] = []
     for experiment, group in head.groupby("experiment", sort=False):
         title = _experiment(str(experiment), group.iloc[0])
         lines += [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{{title}}} \\"]
@@ -64,13 +60,12 @@ def latex_table(table: pd.DataFrame) -> str:
             seeds = f" ({same.sum() - 1} seeds)" if row["training_seed"] == "mean" else ""
             method = METHOD_NAMES[row["method"]] + seeds
             lines.append(_line(method, *_numbers(row, bold=row["fid"] == lowest)))
-    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
     note = (
-        rf"\par\smallskip{{\footnotesize Protocol: {protocols}. $\pm$ is one standard error, over "
+        r"$\pm$ is one standard error, over "
         r"sampling seeds or, where there are several, over training seeds. $\Delta$: paired "
-        r"difference in FD, negative is better.}"
+        r"difference in FD, negative is better."
     )
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+    return _tabular("table", header, lines, note, table)
 
 
 def comparison_latex(table: pd.DataFrame) -> str:
@@ -79,27 +74,22 @@ def comparison_latex(table: pd.DataFrame) -> str:
     Args:
         table: what `adagen.paper.comparisons.comparison_table` returned.
     """
-    lines = [
-        "% Made by `adagen compare`. Needs the booktabs package.",
-        rf"\begin{{tabular}}{{l{'r' * len(COMPARED)}}}",
-        r"\toprule",
-        _line("Comparison", *COMPARED.values()),
-    ]
+    header = ("Comparison", *COMPARED.values())
+    lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
         title = f"{PARADIGM_NAMES[first['paradigm']]}, $T = {first['steps']}$"
-        span = rf"\multicolumn{{{len(COMPARED) + 1}}}{{l}}"
+        span = rf"\multicolumn{{{len(header)}}}{{l}}"
         lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
         for _, pair in group.groupby(["method", "against"], sort=False):
             lines.append(_compared(pair))
-    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
     note = (
-        rf"\par\smallskip{{\footnotesize Protocol: {protocols}. Differences, paired by sampling "
+        r"Differences, paired by sampling "
         r"seed, with 95\,\% Student intervals over training seeds where several are named, else "
         r"over sampling seeds; in brackets the share of the other's distance. Of distances, "
-        r"negative is better.}"
+        r"negative is better."
     )
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+    return _tabular("compare", header, lines, note, table)
 
 
 def _compared(pair: pd.DataFrame) -> str:
@@ -138,12 +128,7 @@ def ablation_latex(table: pd.DataFrame) -> str:
     Args:
         table: what `adagen.paper.ablation.ablation_table` returned.
     """
-    lines = [
-        "% Made by `adagen ablation`. Needs the booktabs package.",
-        rf"\begin{{tabular}}{{l{'r' * (len(ABLATION_HEADER) - 1)}}}",
-        r"\toprule",
-        _line(*ABLATION_HEADER),
-    ]
+    lines: list[str] = []
     for study, group in table.groupby("study", sort=False):
         title = escape(str(study))
         lines += [
@@ -159,13 +144,32 @@ def ablation_latex(table: pd.DataFrame) -> str:
                 _number(row["recall"], 3),
             ]
             lines.append(_line(escape(row["variant"]), str(row["steps"]), *cells))
-    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
     note = (
-        rf"\par\smallskip{{\footnotesize Protocol: {protocols}. $\pm$ is one standard error, over "
+        r"$\pm$ is one standard error, over "
         r"training seeds or, where there is one run, over sampling seeds. $\Delta$: paired "
-        r"difference in FD to the first variant of the study, negative is better.}"
+        r"difference in FD to the first variant of the study, negative is better."
     )
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, ""])
+    return _tabular("ablation", ABLATION_HEADER, lines, note, table)
+
+
+def _tabular(
+    command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
+) -> str:
+    """What `command` of adagen sets: `lines` below a header, and a note below that."""
+    protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
+    return "\n".join(
+        [
+            f"% Made by `adagen {command}`. Needs the booktabs package.",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            _line(*header),
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\par\smallskip{{\footnotesize Protocol: {protocols}. {note}}}",
+            "",
+        ]
+    )
 
 
 def escape(text: str) -> str:

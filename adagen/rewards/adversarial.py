@@ -25,7 +25,7 @@ from adagen.noise import torch_generator
 from adagen.rewards.base import Reward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
-from adagen.rewards.pools import KeptPool, Pool, StreamedPool
+from adagen.rewards.pools import Drawn, KeptPool, Pool, StreamedPool
 from adagen.rewards.projected import ProjectedHeads
 
 KEEP = 2**30
@@ -141,12 +141,7 @@ class AdversarialReward(Reward):
             value = loss.item()
         return value
 
-    def loss(
-        self,
-        real: tuple[torch.Tensor, torch.Tensor],
-        fake: tuple[torch.Tensor, torch.Tensor],
-        generator: torch.Generator,
-    ) -> torch.Tensor:
+    def loss(self, real: Drawn, fake: Drawn, generator: torch.Generator) -> torch.Tensor:
         """Mean softplus(-D(real)) + mean softplus(D(fake)) of two batches (features, labels)."""
         return F.softplus(-self.heads(*real)).mean() + F.softplus(self.heads(*fake)).mean()
 

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from adagen.config import ConvolutionSettings
 from adagen.data.split import Images
 from adagen.rewards.adversarial import AdversarialReward
-from adagen.rewards.pools import Pool, StreamedPool, add_noise
+from adagen.rewards.pools import Drawn, Pool, StreamedPool, add_noise
 
 SMALLEST = 4
 """Side of the maps, in pixels, that are not halved any more."""
@@ -67,12 +67,7 @@ class ConvolutionReward(AdversarialReward):
         """Streamed always: adding noise costs nothing."""
         return StreamedPool(images, self._noisy, self.device)
 
-    def loss(
-        self,
-        real: tuple[torch.Tensor, torch.Tensor],
-        fake: tuple[torch.Tensor, torch.Tensor],
-        generator: torch.Generator,
-    ) -> torch.Tensor:
+    def loss(self, real: Drawn, fake: Drawn, generator: torch.Generator) -> torch.Tensor:
         """That of every discriminator, and r1 / 2 times the squared gradient at real images."""
         loss = super().loss(real, fake, generator)
         if not self.r1:

@@ -24,6 +24,10 @@ Look = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 or vectors (b, D)."""
 
 
+Drawn = tuple[torch.Tensor, torch.Tensor]
+"""What a pool shows of b images, and their labels (b,)."""
+
+
 class Pool(ABC):
     """A set of images that a discriminator draws batches from.
 
@@ -44,7 +48,7 @@ class Pool(ABC):
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
         """Rows to judge the whole set by: all of them where that costs nothing, else `size`."""
 
-    def draw(self, size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(self, size: int, generator: torch.Generator) -> Drawn:
         """Features and labels of `size` random rows."""
         rows = torch.randint(len(self), (size,), generator=generator)
         return self.features(rows, generator), self.labels[rows]

@@ -1,0 +1,91 @@
+"""What each stage depends on: the part of the configuration that can change its output.
+
+Snakemake re-runs a job when that part changes, and only then. Numbers that can't change a result
+(batch sizes of generation, the device) stand in no part.
+"""
+
+HOW_IT_RUNS = ("batch", "decode_batch", "precision")
+"""Keys of a generator that its file doesn't depend on."""
+
+
+def schedule_of(wildcards):
+    """What decides the images of an experiment, besides the files a stage is given."""
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return {
+        "experiment": part(experiment, "training", "released_policy", "policy"),
+        # A generator's file is the same at every precision.
+        "precision": CONFIG.generators[experiment.generator].precision,
+    }
+
+
+def dataset_depends(wildcards):
+    return part(CONFIG.dataset, "flip")
+
+
+def pretrain_depends(wildcards):
+    generator = CONFIG.generators[wildcards.generator]
+    if generator.weights:
+        return {"generator": part(generator, "pretrain", *HOW_IT_RUNS)}
+    return {
+        "dataset": part(CONFIG.dataset),
+        "generator": part(generator, *HOW_IT_RUNS),
+    }
+
+
+def metrics_depends(wildcards):
+    evaluation = CONFIG.evaluation
+    if INCEPTION:
+        return {"protocol": evaluation.protocol, "inception": part(evaluation.inception)}
+    return {"dataset": part(CONFIG.dataset), "networks": part(evaluation.networks)}
+
+
+def reward_depends(wildcards):
+    features = {"features": part(CONFIG.reward_features)}
+    return features if DINO else {"dataset": part(CONFIG.dataset), **features}
+
+
+def preference_depends(wildcards):
+    return {"dataset": part(CONFIG.dataset), "preference": part(CONFIG.preference)}
+
+
+def reference_depends(wildcards):
+    if STATISTICS:
+        return {"reference": STATISTICS, "dataset": CONFIG.dataset.name}
+    return {"dataset": part(CONFIG.dataset)}
+
+
+def train_depends(wildcards):
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return {
+        "dataset": part(CONFIG.dataset),
+        **schedule_of(wildcards),
+        "training": part(experiment.training, "batch", "trackers"),
+        "policy": part(experiment.policy),
+    }
+
+
+def released_depends(wildcards):
+    return part(EXPERIMENTS[wildcards.experiment], "training", "policy")
+
+
+def sweep_depends(wildcards):
+    # Its table sees nothing, but its file is bound to the experiment as others are.
+    sight = EXPERIMENTS[wildcards.experiment].policy.sight
+    return {**schedule_of(wildcards), "sweep": part(CONFIG.sweep), "policy": sight}
+
+
+def sample_depends(wildcards):
+    evaluation = CONFIG.evaluation
+    return {
+        **schedule_of(wildcards),
+        "dataset": CONFIG.dataset.name,
+        # Decides the order of the classes.
+        "protocol": evaluation.protocol,
+        "samples": evaluation.samples,
+        "seeds": evaluation.seeds,
+    }
+
+
+def evaluate_depends(wildcards):
+    evaluation = CONFIG.evaluation
+    return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
