@@ -116,7 +116,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
         """Names become files of the results, and targets of `adagen pretrain`."""
-        for key in ("generators", "experiments", "refinements"):
+        for key in ("generators", "experiments"):
             for name in getattr(self, key):
                 if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
                     raise ValueError(
@@ -236,6 +236,11 @@ class Config(Model):
         """Candidates that differ, and rewards that can judge them."""
         refined = {name: self.refinements_of(name) for name in self.experiments}
         for name, refinement in self.refinements.items():
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+                raise ValueError(
+                    f"refinements has the name {name!r}, which becomes the end of a file's name: "
+                    "use letters, digits, '_' and '-' only"
+                )
             experiments = [e for e, allowed in refined.items() if name in allowed]
             if not experiments:
                 raise ValueError(
