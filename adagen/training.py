@@ -105,7 +105,8 @@ class PolicyTraining:
         """Train to the end, from `checkpoint` where there is one; returns the training log.
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
-        distance: a discriminator that is fooled late must not cost what was learnt before.
+        distance, and `kept` what the reward knew then: a discriminator that is fooled late must not
+        cost what was learnt before.
 
         Raises:
             AdagenError: a reward, loss or image is not finite, or a tracker can't be started.
@@ -212,10 +213,14 @@ class PolicyTraining:
         self.kept, self.records = state["kept"], state["records"]
 
     def _keep(self, distance: float) -> None:
-        """Remember policy and value network if no validation was better."""
+        """Remember policy, value network and what judged them if no validation was better."""
         if distance <= self.kept["distance"]:
-            actor, critic = self.average.module.state_dict(), self.critic.state_dict()
-            self.kept = copy.deepcopy({"distance": distance, "actor": actor, "critic": critic})
+            parts = {
+                "actor": self.average.module.state_dict(),
+                "critic": self.critic.state_dict(),
+                "reward": self.reward.judging_state(),
+            }
+            self.kept = copy.deepcopy({"distance": distance, **parts})
 
     def _explore(self, n: int, sigma: float) -> Trajectories:
         trajectories = collect(self.generator, self.actor, sigma, self.settings, self.seed, n)

@@ -204,6 +204,56 @@ def test_principal_components_are_of_a_masked_autoencoder():
     parse_config(content, "toy.yaml")
 
 
+def refining(name, settings, reward="gaussian", *paradigms):
+    """A config with a refinement, for experiments of these paradigms."""
+    content = with_value("refinements", {name: settings})
+    content["training"] = {"reward": {"kind": reward}}
+    own = {"maskgit": {"paradigm": "maskgit"}, "sit": {"paradigm": "sit"}}
+    content["generators"] = {paradigm: own[paradigm] for paradigm in paradigms}
+    content["experiments"] = {f"{p}_t4": {"generator": p, "steps": 4} for p in paradigms}
+    return content
+
+
+def test_refinements_go_to_the_experiments_that_allow_them():
+    content = refining("best", {"kind": "repeated", "n": 2}, "gaussian", "maskgit", "sit")
+    content["refinements"] |= {
+        "ahead": {"kind": "lookahead"},
+        "both": {"kind": "resampled", "k": 3, "choice": "softmax"},
+    }
+    config = parse_config(content, "toy.yaml")
+    assert config.refinements_of("sit_t4") == ["best"]
+    assert config.refinements_of("maskgit_t4") == ["best", "ahead", "both"]
+    assert {name: (how.n, how.k) for name, how in config.refinements.items()} == {
+        "best": (2, 1),
+        "ahead": (1, 4),
+        "both": (4, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "reward", "told"),
+    [
+        ({"kind": "lookahead"}, "gaussian", "the next state follows from the action"),
+        ({"kind": "repeated", "k": 2}, "tokens", "refinements.mine.k is 2"),
+        ({"kind": "resampled"}, "classifier", "kind 'classifier', which is no discriminator"),
+        ({"kind": "resampled"}, "frechet", "experiments.sit_t4 is of kind 'frechet', which judges"),
+        ({"kind": "repeated"}, "frechet", "says nothing of one by itself"),
+        ({"kind": "repeated", "n": 1}, "gaussian", "refinements.mine"),
+        ({"kind": "lookahead", "n": 2}, "gaussian", "unknown key"),
+        ({"kind": "best"}, "gaussian", "refinements.mine"),
+    ],
+)
+def test_refinements_that_cannot_be(settings, reward, told):
+    message = complaint(refining("mine", settings, reward, "sit"))
+    assert told in message and "\n" not in message
+
+
+def test_the_classifier_may_choose_the_best_and_names_become_files():
+    parse_config(refining("b", {"kind": "repeated"}, "classifier", "sit"), "toy.yaml")
+    message = complaint(refining("best.5", {"kind": "repeated"}, "gaussian", "sit"))
+    assert "refinements has the name 'best.5'" in message
+
+
 def test_authors_protocol_takes_whole_classes():
     content = with_value("evaluation", {"protocol": "authors", "samples": 50_500})
     content["generators"]["released"] = {"paradigm": "sit", "weights": WEIGHTS, "latent": {}}

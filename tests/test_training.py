@@ -126,6 +126,23 @@ def test_the_best_validation_is_kept_and_not_what_came_after():
     assert not torch.equal(seen[1], seen[2])
 
 
+def test_what_judged_the_kept_policy_is_kept_with_it():
+    class Counting(ToyReward):
+        times = torch.zeros(1)
+
+        def learn(self, real, fake, steps, generator):
+            self.times += 1
+            return 0.5
+
+        def state_dict(self):
+            return {"times": self.times, "optimiser": {"state": {}}}
+
+    distances = iter([3.0, 1.0, 2.0])
+    run = toy_training("static", Counting(), updates=6, validate_every=2)
+    run.run("toy", lambda policy: validation(next(distances)), None)
+    assert run.kept["reward"] == {"times": torch.tensor([4.0])} and run.reward.times == 6
+
+
 def test_records_have_the_fields_of_a_training_log():
     validated = []
 

@@ -7,6 +7,7 @@ JSON schema in workflow/schemas and the key list in config/README.md are generat
 from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
+    DETERMINISTIC,
     LEARNED,
     METHODS,
     Fit,
@@ -48,6 +49,13 @@ from adagen.config.generators import (
     Weights,
 )
 from adagen.config.loading import load_config, parse_config
+from adagen.config.refinements import (
+    AnyRefinement,
+    LookaheadRefinement,
+    Refinement,
+    RepeatedRefinement,
+    ResampledRefinement,
+)
 from adagen.config.rewards import (
     AnyReward,
     ClassifierSettings,
@@ -62,9 +70,11 @@ from adagen.config.run import Config
 
 __all__ = [
     "COMPANY",
+    "DETERMINISTIC",
     "LEARNED",
     "METHODS",
     "Ablation",
+    "AnyRefinement",
     "AnyReward",
     "AnyRewardFeatures",
     "Asset",
@@ -86,6 +96,7 @@ __all__ = [
     "Handmade",
     "Inception",
     "LatentAutoencoder",
+    "LookaheadRefinement",
     "MaskgitGenerator",
     "Method",
     "MetricNetworks",
@@ -98,6 +109,9 @@ __all__ = [
     "Precision",
     "Preference",
     "Pretrain",
+    "Refinement",
+    "RepeatedRefinement",
+    "ResampledRefinement",
     "RewardFeatures",
     "ScaleTokeniser",
     "SitGenerator",

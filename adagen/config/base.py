@@ -13,6 +13,8 @@ Paradigm = Literal["maskgit", "var", "dit", "sit"]
 Method = Literal["handmade", "tuned", "static", "released", "adagen"]
 LEARNED: tuple[Method, ...] = ("static", "adagen")
 METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen")
+DETERMINISTIC: tuple[Paradigm, ...] = ("dit", "sit")
+"""Paradigms whose next state follows from the action."""
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "auto"]
 PolicyInput = Literal["features", "state", "nothing"]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import LEARNED, Device, Method, Model
+from adagen.config.base import DETERMINISTIC, LEARNED, Device, Method, Model
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -22,6 +22,7 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.refinements import UNFIT, AnyRefinement
 from adagen.config.rewards import FrechetSettings, GaussianSettings, Preference, TokenSettings
 
 
@@ -61,6 +62,9 @@ class Config(Model):
     """Search for the tuned static schedule."""
     evaluation: Evaluation = Evaluation()
     """Reported numbers."""
+    refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
+    """Ways to choose among candidates in sampling, by name. The method `adagen` is refined in each
+    of them, in every experiment whose generator allows it."""
     ablation: Ablation | None = None
     """What each choice contributes, on one experiment; without it there is no such table."""
 
@@ -94,6 +98,12 @@ class Config(Model):
     def every_experiment(self) -> dict[str, Experiment]:
         """The experiments by name, and those that the ablation derives from one of them."""
         return {**{cell.name: cell.experiment for cell in self.cells}, **self.experiments}
+
+    def refinements_of(self, experiment: str) -> list[str]:
+        """Names of the refinements that an experiment's generator allows."""
+        generator = self.generators[self.experiments[experiment].generator]
+        stochastic = generator.paradigm not in DETERMINISTIC
+        return [name for name, how in self.refinements.items() if stochastic or how.k == 1]
 
     def _places(self) -> Iterator[tuple[str, Experiment]]:
         """Every section that is an experiment, with its key."""
@@ -219,4 +229,32 @@ class Config(Model):
                     f"{place}.steps is {experiment.steps}, but its generator has "
                     f"{len(generator.scales)} scales, one a step: make the two equal"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _refinements_that_choose(self) -> Self:
+        """Candidates that differ, and rewards that can judge them."""
+        refined = {name: self.refinements_of(name) for name in self.experiments}
+        for name, refinement in self.refinements.items():
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+                raise ValueError(
+                    f"refinements has the name {name!r}, which becomes the end of a file's name: "
+                    "use letters, digits, '_' and '-' only"
+                )
+            experiments = [e for e, allowed in refined.items() if name in allowed]
+            if not experiments:
+                raise ValueError(
+                    f"refinements.{name}.k is {refinement.k}, but the generators of all "
+                    "experiments are deterministic solvers: the next state follows from the "
+                    "action, so all candidates would be the same one. Leave k at 1, with kind "
+                    "'repeated' or 'resampled'"
+                )
+            for experiment in experiments:
+                kind = self.experiments[experiment].training.reward.kind
+                if why := UNFIT.get(refinement.kind, {}).get(kind):
+                    raise ValueError(
+                        f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "
+                        f"experiments.{experiment} is of kind {kind!r}, which {why}: choose "
+                        "another training.reward.kind, or another refinement"
+                    )
         return self

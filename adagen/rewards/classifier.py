@@ -16,7 +16,7 @@ from adagen.errors import AdagenError
 from adagen.evaluation.networks import Classifier, classification_loss
 from adagen.files import load_tensors, save_tensors
 from adagen.fitting import CPU, fit
-from adagen.noise import seeded, torch_generator
+from adagen.noise import SampleNoise, seeded, torch_generator
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import Pool, StreamedPool
 
@@ -41,9 +41,17 @@ class ClassifierReward(Reward):
         """(n,) log-probability of its label for each of the images `rows` (n,)."""
         generator, scores = torch_generator(*source), []
         for chunk in rows.split(self.batch):
-            chances = self.classifier(pool.features(chunk, generator)).log_softmax(1)
-            scores.append(chances.gather(1, pool.labels[chunk].unsqueeze(1)).squeeze(1))
+            scores.append(self._confidence(pool.features(chunk, generator), pool.labels[chunk]))
         return torch.cat(scores)
+
+    @torch.no_grad()
+    def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """(B,) log-probabilities of their labels for new images; nothing is drawn."""
+        return self._confidence(images.to(self.device), labels.to(self.device))
+
+    def _confidence(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        chances: torch.Tensor = self.classifier(images).log_softmax(1)
+        return chances.gather(1, labels.unsqueeze(1)).squeeze(1)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: it never learns."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from adagen.config import METHODS, Config, Evaluation, Experiment, Training
 from adagen.errors import AdagenError
@@ -18,6 +19,7 @@ from adagen.samples import SamplesWriter, working_folder
 from adagen.sampling import batches, report_labels
 from adagen.sampling import sample as draw
 from adagen.stages.common import bind, forget, open_experiment
+from adagen.stages.refining import NO_REWARD, Refined, RewardFiles, Trained, refine
 
 COSTED = 8
 """Images whose floating-point operations are counted."""
@@ -31,30 +33,37 @@ def sample(
     policy_file: Path | None,
     out: Path,
     checkpoint: Path | None,
+    refinement: str | None = None,
+    reward: RewardFiles = NO_REWARD,
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them."""
     settings, generator = open_experiment(config, experiment, generator_file)
     policy, training_seed = open_policy(
         experiment, settings, method, generator, generator_file, policy_file
     )
-    run, name = config.evaluation, f"{experiment} {method}"
+    refined = Refined(generator)
+    if refinement:
+        trained = Trained(experiment, settings, method, training_seed, generator_file)
+        refined = refine(config, refinement, generator, trained, policy_file, reward)
+    run, name = config.evaluation, f"{experiment} {method}{refined.suffix}"
     labels = report_labels(run, generator.num_classes)
     with working_folder(out, checkpoint) as folder:
-        files = [path for path in (generator_file, policy_file) if path]
-        bind(checkpoint, name, *_what_images_depend_on(settings, run), *files)
+        files = [path for path in (generator_file, policy_file, *reward.given) if path]
+        bind(checkpoint, name, *_what_images_depend_on(settings, run, refined), *files)
         writer = SamplesWriter(folder, run.seeds, run.samples, run.shard)
         batch = config.generators[settings.generator].batch
-        _make_shards(writer, name, generator, policy, labels, batch)
+        _make_shards(writer, name, refined, policy, labels, batch)
         about = {
             "experiment": experiment,
             "paradigm": config.generators[settings.generator].paradigm,
             "dataset": config.dataset.name,
             "steps": settings.steps,
             "method": method,
+            **refined.about,
             "training_seed": training_seed,
             "num_classes": generator.num_classes,
             "action_names": list(generator.actions.names),
-            "cost": {"nfe": generator.nfe, "gflops_per_image": _gflops(generator, policy)},
+            "cost": {"nfe": refined.nfe, "gflops_per_image": _gflops(refined, policy)},
             "hashes": {
                 "generator": file_hash(generator_file),
                 "policy": policy_file and file_hash(policy_file),
@@ -64,27 +73,31 @@ def sample(
     forget(checkpoint)
 
 
-def _what_images_depend_on(settings: Experiment, run: Evaluation) -> tuple[Experiment, Evaluation]:
-    """Both settings, less what changes no image: a run may go on with a smaller batch."""
+def _what_images_depend_on(
+    settings: Experiment, run: Evaluation, refined: Refined
+) -> list[BaseModel]:
+    """All settings, less what changes no image: a run may go on with a smaller batch."""
     same = {key: getattr(run, key) for key in ("protocol", "samples", "seeds", "shard")}
-    return settings.model_copy(update={"training": Training()}), Evaluation(**same)
+    how = [refined.settings] if refined.settings else []
+    return [settings.model_copy(update={"training": Training()}), Evaluation(**same), *how]
 
 
 def _make_shards(
     writer: SamplesWriter,
     name: str,
-    generator: Generator[Any],
+    refined: Refined,
     policy: Policy,
     labels: torch.Tensor,
     batch: int,
 ) -> None:
     """Sample every shard that the writer misses."""
+    generator, way = refined.generator, refined.way
     with progress(None, name, len(writer.seeds) * writer.count, writer.done) as bar:
         for seed, rows in writer.missing:
             images, actions, began = [], [], time.perf_counter()
             indices = torch.arange(rows.start, rows.stop)
             for batch_images, chosen in draw(
-                generator, policy, "report", seed, indices, labels[indices], batch
+                generator, policy, "report", seed, indices, labels[indices], batch, way
             ):
                 images.append(batch_images)
                 actions.append(chosen)
@@ -93,10 +106,10 @@ def _make_shards(
             writer.add(seed, rows, torch.cat(images), torch.cat(actions, 1), seconds)
 
 
-def _gflops(generator: Generator[Any], policy: Policy) -> float:
-    return gflops_per_image(
-        lambda: list(batches(generator, policy, "report", 0, COSTED, COSTED)), COSTED
-    )
+def _gflops(refined: Refined, policy: Policy) -> float:
+    """All of an image: policy, generator, decoder, and what a refinement chooses by."""
+    what = refined.generator, policy, "report", 0, COSTED, COSTED, refined.way
+    return gflops_per_image(lambda: list(batches(*what)), COSTED)
 
 
 def open_policy(

@@ -20,6 +20,7 @@ from adagen.policy_files import binding, build_actor, build_critic, save_policy
 from adagen.records import Validation, spread
 from adagen.sampling import batches, class_labels, sample
 from adagen.stages.common import bind, device_of, forget, open_experiment, require_its_classes
+from adagen.stages.refining import Trained
 from adagen.tracking import require_installed, tracked
 
 
@@ -36,9 +37,11 @@ def train(
     out: Path,
     log: Path,
     checkpoint: Path | None,
+    reward_state: Path | None = None,
 ) -> None:
-    """Train a policy and write it with its training log."""
+    """Train a policy and write it with its training log, and with what judged it if asked to."""
     from adagen.rewards.build import load_reward
+    from adagen.rewards.states import save_state
     from adagen.training import PolicyTraining
 
     if method not in LEARNED:
@@ -77,6 +80,10 @@ def train(
         temporary.write_text(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         )
+    if reward_state is not None:
+        trained = Trained(experiment, settings, method, seed, generator_file)
+        bound = trained.reward_binding(features, preference)
+        save_state(reward_state, run.kept["reward"], bound)
     save_policy(out, method, run.average.module, critic, settings.policy, about)
     forget(checkpoint)
 

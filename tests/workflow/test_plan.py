@@ -17,8 +17,17 @@ SEARCHED = {"sweep": 4, "sample": 4, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
 
 
+REFINED = {
+    # Two refinements look ahead, which deterministic solvers don't.
+    "refine": 2 * 3 + 2 * 1,
+    "evaluate_refined": 2,
+    "evaluate_refined_by_reward": 2,
+    "refinement_table": 1,
+}
+
+
 def test_first_run_makes_everything(checkout) -> None:
-    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, "sample": 16}
+    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "sample": 16}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -104,6 +113,22 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "figure_ablation": 1,
         "ablation": 1,
     }
+
+
+def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml")
+    checkout.snakemake("refinement", *options)
+    assert checkout.planned("refinement", *options) == {}
+    change = "refinements={ahead2: {temperature: 2.0}}"
+    assert checkout.planned("refinement", *options, "--config", change) == {
+        "refine": 2,
+        "evaluate_refined": 2,
+        "refinement_table": 1,
+        "refinement": 1,
+    }
+    # Nothing to refine: there is no such target, and the rest of the run is as it was.
+    planned = checkout.planned(*options, "--config", "methods=[handmade, tuned]")
+    assert "refine" not in planned and "table" in planned
 
 
 def test_without_an_ablation_there_is_no_such_target(checkout) -> None:

@@ -95,6 +95,12 @@ def runs_of(experiment, *methods):
     ]
 
 
+def refined_runs_of(experiment):
+    """Runs whose samples are chosen among candidates: those of `adagen`, once a refinement."""
+    runs, refinements = runs_of(experiment, "adagen"), CONFIG.refinements_of(experiment)
+    return [f"{run}+{refinement}" for refinement in refinements for run in runs]
+
+
 def runs_of_ablation(experiment):
     """Runs of an experiment, or of a derived one, that only the ablation has."""
     runs = [run for cell in CONFIG.cells if cell.name == experiment for run in cell.runs]
@@ -114,6 +120,15 @@ def of_ablation(pattern, *studies):
     )
 
 
+def of_refined_runs(pattern):
+    """The files `pattern` of every experiment and of its refined runs."""
+    return [
+        path
+        for experiment in CONFIG.experiments
+        for path in expand(pattern, experiment=experiment, run=refined_runs_of(experiment))
+    ]
+
+
 def of_runs(pattern, *methods):
     """The files `pattern` of every experiment and of its runs of these methods."""
     return [
@@ -130,13 +145,18 @@ RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
 WITH_POLICY = [method for method in METHODS if method != "handmade"]
 WITH_RELEASED = [name for name, e in CONFIG.experiments.items() if e.released_policy]
 WITHOUT_RELEASED = [name for name, e in CONFIG.experiments.items() if not e.released_policy]
-# Experiments that have the same runs, by the ending of the rule that evaluates them. What only the
-# ablation has is evaluated apart: neither its runs nor its metrics are part of `all`.
+# Experiments that have the same runs, by the ending of the rule that evaluates them. Refined runs
+# are evaluated apart. So is what only the ablation has, and it is no part of `all`.
 EVALUATED = {
     suffix: (experiments, runs_of(experiments[0], *METHODS))
     for suffix, experiments in {"_released": WITH_RELEASED, "": WITHOUT_RELEASED}.items()
     if experiments
 }
+for refined in CONFIG.experiments:
+    if runs := refined_runs_of(refined):
+        whole = len(CONFIG.refinements_of(refined)) == len(CONFIG.refinements)
+        suffix = "_refined" if whole else "_refined_by_reward"
+        EVALUATED.setdefault(suffix, ([], runs))[0].append(refined)
 for derived in EXPERIMENTS:
     if runs := runs_of_ablation(derived):
         suffix = "_".join(["_ablation", *runs])
@@ -146,6 +166,12 @@ for derived in EXPERIMENTS:
 def method_of(run):
     """The method of a run: `adagen` of `adagen_seed0`."""
     return run.split("_seed")[0]
+
+
+def trained(runs):
+    """The runs that have a policy of their own: those that are refined share it."""
+    own = dict.fromkeys(run.partition("+")[0] for run in runs)
+    return [run for run in own if method_of(run) in WITH_POLICY]
 
 
 # Inputs
@@ -217,6 +243,7 @@ def generator_file(wildcards):
 
 
 POLICY = "<results>/{experiment}/policy/{run}.safetensors"
+REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
 SAMPLES = "<results>/{experiment}/samples/{run}"
 METRICS = "<results>/{experiment}/metrics/{run}.json"
 

@@ -86,6 +86,12 @@ def sample_depends(wildcards):
     }
 
 
+def refine_depends(wildcards):
+    reward = EXPERIMENTS[wildcards.experiment].training.reward
+    refinement = CONFIG.refinements[wildcards.refinement]
+    return {**sample_depends(wildcards), "refinement": part(refinement), "reward": part(reward)}
+
+
 def evaluate_depends(wildcards):
     evaluation = CONFIG.evaluation
     return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
