@@ -63,6 +63,7 @@ class Metrics(Record):
     steps: int
     method: Method
     training_seed: int | None
+    fidelity: Finite | None = None
     protocol: str
     samples: int
     seeds: tuple[int, ...] = Field(min_length=1)
