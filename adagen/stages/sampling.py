@@ -12,7 +12,7 @@ from adagen.errors import AdagenError
 from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
-from adagen.policies import HandMade, Policy
+from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
 from adagen.samples import SamplesWriter, working_folder
@@ -31,16 +31,38 @@ def sample(
     method: str,
     generator_file: Path,
     policy_file: Path | None,
+    faithful_file: Path | None,
+    fidelity: float | None,
     out: Path,
     checkpoint: Path | None,
     refinement: str | None = None,
     reward: RewardFiles = NO_REWARD,
 ) -> None:
-    """Images of every sampling seed, with what they cost and the actions that made them."""
+    """Images of every sampling seed, with what they cost and the actions that made them.
+
+    Args:
+        config: the configuration.
+        experiment: its name.
+        method: what the policy was made as.
+        generator_file: the frozen generator.
+        policy_file: the policy; None for the hand-made schedule.
+        faithful_file: the policy of the method `faithful` to blend it with; None for no blend.
+        fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
+        out: folder to write.
+        checkpoint: folder of resumable state.
+        refinement: key of `refinements`; None for plain samples.
+        reward: files of the reward that judges its candidates.
+
+    Raises:
+        AdagenError: files don't belong together, or `fidelity` is out of range or alone.
+    """
     settings, generator = open_experiment(config, experiment, generator_file)
-    policy, training_seed = open_policy(
-        experiment, settings, method, generator, generator_file, policy_file
-    )
+    belongs = experiment, settings, generator, generator_file
+    policy, training_seed = open_policy(*belongs, method, policy_file)
+    blended = _blended(fidelity, faithful_file)
+    if blended:
+        faithful, _ = open_policy(*belongs, "faithful", faithful_file)
+        policy = Blend(policy, faithful, blended.fidelity)
     refined = Refined(generator)
     if refinement:
         trained = Trained(experiment, settings, method, training_seed, generator_file)
@@ -49,7 +71,8 @@ def sample(
     labels = report_labels(run, generator.num_classes)
     with working_folder(out, checkpoint) as folder:
         files = [path for path in (generator_file, policy_file, *reward.given) if path]
-        bind(checkpoint, name, *_what_images_depend_on(settings, run, refined), *files)
+        dial = [blended] if blended else []
+        bind(checkpoint, name, *_what_images_depend_on(settings, run, refined), *dial, *files)
         writer = SamplesWriter(folder, run.seeds, run.samples, run.shard)
         batch = config.generators[settings.generator].batch
         _make_shards(writer, name, refined, policy, labels, batch)
@@ -61,16 +84,36 @@ def sample(
             "method": method,
             **refined.about,
             "training_seed": training_seed,
+            "fidelity": fidelity,
             "num_classes": generator.num_classes,
             "action_names": list(generator.actions.names),
             "cost": {"nfe": refined.nfe, "gflops_per_image": _gflops(refined, policy)},
             "hashes": {
                 "generator": file_hash(generator_file),
                 "policy": policy_file and file_hash(policy_file),
+                "faithful": blended and blended.faithful,
             },
         }
         writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
+
+
+class Blended(BaseModel):
+    """What images of a blend depend on beside the first policy: lambda, and the other's hash."""
+
+    fidelity: float
+    faithful: str
+
+
+def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:
+    if fidelity is None and faithful_file is None:
+        return None
+    if fidelity is None or faithful_file is None:
+        raise AdagenError(
+            "--fidelity and --faithful go together: how far, and towards which policy. Give both "
+            "for a blend, or neither."
+        )
+    return Blended(fidelity=fidelity, faithful=file_hash(faithful_file))
 
 
 def _what_images_depend_on(
@@ -115,9 +158,9 @@ def _gflops(refined: Refined, policy: Policy) -> float:
 def open_policy(
     experiment: str,
     settings: Experiment,
-    method: str,
     generator: Generator[Any],
     generator_file: Path,
+    method: str,
     policy_file: Path | None,
 ) -> tuple[Policy, int | None]:
     """The policy a method samples with, and the seed it was trained with."""
