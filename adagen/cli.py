@@ -21,8 +21,10 @@ from adagen.options import (
     MetricsFiles,
     NetworksFile,
     Out,
+    PolicyFile,
     PreferenceFile,
     ReferenceFile,
+    SearchedMethod,
 )
 
 app = typer.Typer(
@@ -149,13 +151,16 @@ def sweep(
     reference: ReferenceFile,
     out: Out,
     log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
+    method: SearchedMethod = "tuned",
     checkpoint: Checkpoint = None,
 ) -> None:
     """Search for the best static schedule."""
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
+    training.sweep(
+        settings, experiment, method, generator, networks, reference, out, log, checkpoint
+    )
 
 
 @app.command()
@@ -165,9 +170,7 @@ def sample(
     method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
     generator: GeneratorFile,
     out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
-    policy: Annotated[
-        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
-    ] = None,
+    policy: PolicyFile = None,
     checkpoint: Checkpoint = None,
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
@@ -183,9 +186,7 @@ def schedule(
     experiment: ExperimentName,
     method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
     generator: GeneratorFile,
-    policy: Annotated[
-        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
-    ] = None,
+    policy: PolicyFile = None,
     samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
     seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,

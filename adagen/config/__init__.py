@@ -7,8 +7,11 @@ JSON schema in workflow/schemas and the key list in config/README.md are generat
 from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
+    FAMILIES,
     LEARNED,
     METHODS,
+    SEARCHED,
+    WITHOUT_POLICY,
     Fit,
     Method,
     Model,
@@ -62,8 +65,11 @@ from adagen.config.run import Config
 
 __all__ = [
     "COMPANY",
+    "FAMILIES",
     "LEARNED",
     "METHODS",
+    "SEARCHED",
+    "WITHOUT_POLICY",
     "Ablation",
     "AnyReward",
     "AnyRewardFeatures",

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
-from adagen.config import METHODS, Config, Evaluation, Experiment, Training
+from adagen.baselines import log_snr_times
+from adagen.config import WITHOUT_POLICY, Config, Evaluation, Experiment, Training
 from adagen.errors import AdagenError
 from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
+from adagen.generators.solver import SolverGenerator
 from adagen.policies import HandMade, Policy
 from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
@@ -33,7 +35,7 @@ def sample(
     checkpoint: Path | None,
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them."""
-    settings, generator = open_experiment(config, experiment, generator_file)
+    settings, generator = open_experiment(config, experiment, generator_file, method)
     policy, training_seed = open_policy(
         experiment, settings, method, generator, generator_file, policy_file
     )
@@ -108,11 +110,13 @@ def open_policy(
     policy_file: Path | None,
 ) -> tuple[Policy, int | None]:
     """The policy a method samples with, and the seed it was trained with."""
-    if method not in METHODS:
-        raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
-    if (policy_file is None) != (method == "handmade"):
+    if (policy_file is None) != (method in WITHOUT_POLICY):
         need = "takes no --policy" if policy_file else "needs its --policy file"
-        raise AdagenError(f"method {method!r} {need}: only `handmade` samples without one.")
+        without = ", ".join(f"`{name}`" for name in WITHOUT_POLICY)
+        raise AdagenError(f"method {method!r} {need}: only {without} sample without one.")
+    if method == "logsnr_time":
+        assert isinstance(generator, SolverGenerator)
+        return log_snr_times(generator).to(generator.device), None
     if policy_file is None:
         return HandMade(len(generator.actions.names)), None
     expected = binding(experiment, settings, file_hash(generator_file)) | {"method": method}
