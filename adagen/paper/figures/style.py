@@ -23,12 +23,24 @@ WIDTH = 6.9
 # From seaborn's "colorblind" palette, and grey for what nobody had to learn.
 COLOURS = {
     "handmade": "#767676",
+    "halton": "#ca9161",
+    "logsnr_time": "#56b4e9",
+    "interval": "#d55e00",
     "tuned": "#de8f05",
     "static": "#029e73",
     "released": "#cc78bc",
     "adagen": "#0173b2",
 }
-MARKERS = {"handmade": "s", "tuned": "D", "static": "^", "released": "v", "adagen": "o"}
+MARKERS = {
+    "handmade": "s",
+    "halton": "h",
+    "logsnr_time": "X",
+    "interval": "P",
+    "tuned": "D",
+    "static": "^",
+    "released": "v",
+    "adagen": "o",
+}
 
 THEME = {
     **sns.axes_style("whitegrid"),
