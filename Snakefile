@@ -31,6 +31,7 @@ wildcard_constraints:
     experiment=one_of(EXPERIMENTS),
     method=one_of(LEARNED),
     run=one_of(RUNS),
+    refinement=one_of(CONFIG.refinements),
     seed=r"\d+",
 
 
@@ -44,6 +45,11 @@ include: "workflow/rules/sweep.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
+
+
+if of_refined_runs(METRICS):
+
+    include: "workflow/rules/refinement.smk"
 
 
 if CONFIG.ablation:
@@ -61,6 +67,7 @@ rule all:
         of_runs(POLICY, *WITH_POLICY),
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
+        rules.refinement_table.output if of_refined_runs(METRICS) else [],
         [
             expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
             for figure in FIGURES

@@ -11,11 +11,14 @@ from typing import Annotated
 import typer
 
 from adagen.config import load_config
+from adagen.diagnose_cli import diagnoses
 from adagen.errors import AdagenError
 from adagen.options import (
     Checkpoint,
     Configs,
     ExperimentName,
+    FaithfulFile,
+    Fidelity,
     GeneratorFile,
     LatexFile,
     MetricsFiles,
@@ -25,6 +28,7 @@ from adagen.options import (
     PreferenceFile,
     ReferenceFile,
     SearchedMethod,
+    TrainedMethod,
 )
 
 app = typer.Typer(
@@ -33,7 +37,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-diagnoses = typer.Typer(help="Look into a part before GPU hours are spent.", no_args_is_help=True)
 app.add_typer(diagnoses, name="diagnose")
 
 
@@ -62,8 +65,7 @@ def fetch(
 @app.command()
 def pretrain(
     target: Annotated[
-        str,
-        typer.Argument(help="A generator's name; or `metrics`; or `reward`; or `preference`."),
+        str, typer.Argument(help="A generator, `metrics`, `reward` or `preference`.")
     ],
     config: Configs,
     out: Out,
@@ -71,8 +73,8 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    A generator, the metric networks, the reward's features, or the classifier that a reward of
-    kind `classifier` asks.
+    A generator, the metric networks, the reward's features, or what says how well an image shows
+    its class.
     """
     settings = load_config(config)
     from adagen.stages import pretraining
@@ -111,7 +113,7 @@ def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
 def train(
     config: Configs,
     experiment: ExperimentName,
-    method: Annotated[str, typer.Option(help="`static` (step only) or `adagen` (features too).")],
+    method: TrainedMethod,
     seed: Annotated[int, typer.Option(help="Training seed.")],
     generator: GeneratorFile,
     features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
@@ -121,6 +123,10 @@ def train(
     log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
     preference: PreferenceFile = None,
     checkpoint: Checkpoint = None,
+    reward_state: Annotated[
+        Path | None,
+        typer.Option(help="File to write: what the reward knew of the policy that is kept."),
+    ] = None,
 ) -> None:
     """Train a policy with PPO against a reward that learns alongside."""
     settings = load_config(config)
@@ -139,6 +145,7 @@ def train(
         out,
         log,
         checkpoint,
+        reward_state,
     )
 
 
@@ -171,13 +178,27 @@ def sample(
     generator: GeneratorFile,
     out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
     policy: PolicyFile = None,
+    faithful: FaithfulFile = None,
+    fidelity: Fidelity = None,
     checkpoint: Checkpoint = None,
+    refinement: Annotated[
+        str | None, typer.Option(help="Key of `refinements`; without it nothing is refined.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Frozen features of the reward that judges candidates.")
+    ] = None,
+    reward_state: Annotated[
+        Path | None, typer.Option(help="What that reward knew; written by `adagen train`.")
+    ] = None,
+    preference: PreferenceFile = None,
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
     settings = load_config(config)
-    from adagen.stages import sampling
+    from adagen.stages import refining, sampling
 
-    sampling.sample(settings, experiment, method, generator, policy, out, checkpoint)
+    files = refining.RewardFiles(features, reward_state, preference)
+    what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
+    sampling.sample(*what, refinement, files)
 
 
 @app.command()
@@ -234,55 +255,6 @@ def measure(
     evaluation.measure(settings, networks, reference, source, out)
 
 
-@diagnoses.command("reward")
-def diagnose_reward(
-    config: Configs,
-    experiment: ExperimentName,
-    generator: GeneratorFile,
-    features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out: Out,
-    preference: PreferenceFile = None,
-    policy: Annotated[
-        list[Path] | None,
-        typer.Option(help="Policy file that is a rung too, named after it; repeat for more."),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(min=1, help="Images of a rung; without it those of a validation."),
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of a reward that takes steps.")] = 1000,
-    shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
-    figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
-) -> None:
-    """Compare mean reward with distance on a ladder of known schedules (docs/training.md).
-
-    The ladder is the hand-made schedule, the same with one action shifted up or down at all
-    steps, and any policy files.
-    """
-    settings = load_config(config)
-    from adagen.stages import diagnosis
-
-    diagnosis.diagnose_reward(
-        settings,
-        experiment,
-        generator,
-        features,
-        preference,
-        networks,
-        reference,
-        policy or [],
-        samples,
-        steps,
-        shift,
-        seed,
-        out,
-        figure,
-    )
-
-
 @app.command()
 def table(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
     """Gather metrics in a table, with paired differences."""
@@ -312,6 +284,17 @@ def ablation(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile)
     from adagen.paper.tables import write_table
 
     write_table(ablation_table(settings.cells, metrics), out, latex, ablation_latex)
+
+
+@app.command()
+def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics of refined runs in a table, beside plain ones (docs/refinement.md)."""
+    load_config(config)
+    from adagen.paper.latex import refinement_latex
+    from adagen.paper.refinement import refinement_table
+    from adagen.paper.tables import write_table
+
+    write_table(refinement_table(metrics), out, latex, refinement_latex)
 
 
 @app.command()

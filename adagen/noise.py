@@ -51,6 +51,13 @@ class SampleNoise:
         """The same noise, delivered on `device`."""
         return replace(self, device=device)
 
+    def candidate(self, choice: str, k: int) -> "SampleNoise":
+        """The noise of candidate k where several are drawn of each sample; 0 is the sample itself.
+
+        `choice` names what is chosen from, as different choices never share noise.
+        """
+        return self if k == 0 else replace(self, purpose=f"{self.purpose}/{choice} {k}")
+
     def uniform(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
         rows = [stream.random(shape, dtype=np.float32) for stream in self._streams(draw)]

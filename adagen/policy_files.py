@@ -34,12 +34,12 @@ def build_actor(
     settings: PolicySettings,
     tabled: bool = False,
 ) -> ConstantTable | PolicyNetwork | TabledNetwork:
-    """A fresh policy of a method: the network for "adagen" and "released", else a table.
+    """A fresh policy of a method: a table for "tuned" and "static", else the network.
 
     A `tabled` network has a table beside it, unless it may not know the step.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
-    if method not in ("adagen", "released"):
+    if method in ("tuned", "static"):
         return ConstantTable(calls, actions)
     seen = settings.step == "seen"
     network = PolicyNetwork(generator.seen_width, generator.grid, actions, settings, seen)
@@ -95,6 +95,33 @@ def load_policy(
     Raises:
         AdagenError: the policy was made for another experiment, settings or generator.
     """
+    tensors, about, made = _read(path, expected)
+    actor = build_actor(about["method"], generator, made, about.get("actor") == TABLED)
+    actor.load_state_dict(_part(tensors, "actor."))
+    return actor.eval().requires_grad_(False), about
+
+
+def load_critic(path: Path, generator: Generator[State], expected: dict[str, Any]) -> PolicyNetwork:
+    """Read the value network that was trained beside a policy, in eval mode.
+
+    Raises:
+        AdagenError: as for `load_policy`; or the file has none.
+    """
+    tensors, _, made = _read(path, expected)
+    if not (own := _part(tensors, "critic.")):
+        raise AdagenError(
+            f"{path} holds no value network, which look-ahead chooses by: give a policy that "
+            "`adagen train` made."
+        )
+    critic = build_critic(generator, made)
+    critic.load_state_dict(own)
+    return critic.eval().requires_grad_(False)
+
+
+def _read(
+    path: Path, expected: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any], PolicySettings]:
+    """The tensors of a policy file, its description, and the settings of its networks."""
     tensors, about = load_tensors(path, KIND)
     # Files of before the choice say nothing of it.
     about = {"policy": PolicySettings().sight, **about}
@@ -103,13 +130,12 @@ def load_policy(
             f"{path} was made for something else: {told}. "
             "Give the policy file of this experiment, or train it again."
         )
-    made = PolicySettings(**about["size"], **about["policy"])
-    actor = build_actor(about["method"], generator, made, about.get("actor") == TABLED)
-    prefix = "actor."
-    actor.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    )
-    return actor.eval().requires_grad_(False), about
+    return tensors, about, PolicySettings(**about["size"], **about["policy"])
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose keys begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def load_released_policy(
@@ -168,5 +194,4 @@ def _actor(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
     There it has two actors, one in training and the one that acts; it evaluates the latter.
     """
-    actor = {key: value for key, value in tensors.items() if key.startswith(ADANAT_ACTOR)}
-    return {key.removeprefix(ADANAT_ACTOR): value for key, value in (actor or tensors).items()}
+    return _part(tensors, ADANAT_ACTOR) or tensors

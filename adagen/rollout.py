@@ -1,6 +1,7 @@
 """The loop. Every paradigm, policy, training, sampling and sweep goes through it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,6 +11,23 @@ from adagen.noise import SampleNoise
 from adagen.policies import Policy
 
 Watch = Callable[[int, torch.Tensor, torch.Tensor], None]
+Made = tuple[torch.Tensor, torch.Tensor]
+"""Images (B, C, H, W) in [0, 1], and the actions (T, B, K) that made them."""
+Make = Callable[[Generator[Any], Policy, torch.Tensor, SampleNoise], Made]
+"""A way to make images of labels (B,) from the samples' own noise."""
+
+
+def make(
+    generator: Generator[Any], policy: Policy, labels: torch.Tensor, noise: SampleNoise
+) -> Made:
+    """The plain way: one rollout. Arguments and errors are those of `rollout`."""
+    actions: list[torch.Tensor] = []
+
+    def watch(call: int, seen: torch.Tensor, action: torch.Tensor) -> None:
+        actions.append(action)
+
+    images = rollout(generator, policy, labels, noise, watch)
+    return images, torch.stack(actions)
 
 
 @torch.no_grad()

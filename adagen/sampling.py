@@ -9,7 +9,7 @@ from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise
 from adagen.policies import Policy
-from adagen.rollout import rollout
+from adagen.rollout import Made, Make, make
 
 
 def class_labels(samples: int, num_classes: int) -> torch.Tensor:
@@ -46,7 +46,8 @@ def sample(
     indices: torch.Tensor,
     labels: torch.Tensor,
     batch: int,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    way: Make = make,
+) -> Iterator[Made]:
     """Yield batches of images and of the actions that made them.
 
     Args:
@@ -57,6 +58,7 @@ def sample(
         indices: (n,) int64 which samples of the seed to make.
         labels: (n,) int64 their classes.
         batch: images at once.
+        way: how a batch is made; plainly, or refined (`adagen.refinement`).
 
     Yields:
         Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order, on the CPU.
@@ -65,25 +67,15 @@ def sample(
         AdagenError: a label is none of the generator's classes, or an image is not finite.
     """
     for rows, classes in zip(indices.split(batch), labels.split(batch), strict=True):
-        actions: list[torch.Tensor] = []
-
-        def watch(
-            call: int,
-            features: torch.Tensor,
-            action: torch.Tensor,
-            actions: list[torch.Tensor] = actions,
-        ) -> None:
-            actions.append(action)
-
         noise = SampleNoise(purpose, seed, rows.tolist(), generator.device)
-        images = rollout(generator, policy, classes.to(generator.device), noise, watch).cpu()
+        images, actions = (t.cpu() for t in way(generator, policy, classes.to(noise.device), noise))
         if not torch.isfinite(images).all():
             bad = rows[(~torch.isfinite(images)).flatten(1).any(1)]
             raise AdagenError(
                 f"sample {int(bad[0])} of seed {seed} ({purpose}) is not finite: the generator or "
                 "the policy returned NaN or infinity. Check both files; train again if need be."
             )
-        yield images, torch.stack(actions).cpu()
+        yield images, actions
 
 
 def batches(
@@ -93,6 +85,7 @@ def batches(
     seed: int,
     samples: int,
     batch: int,
+    way: Make = make,
 ) -> Iterator[torch.Tensor]:
     """Yield the images of samples 0 .. n-1, going round the classes: (b, C, H, W) in [0, 1].
 
@@ -101,5 +94,5 @@ def batches(
     """
     labels = class_labels(samples, generator.num_classes)
     indices = torch.arange(samples)
-    for images, _ in sample(generator, policy, purpose, seed, indices, labels, batch):
+    for images, _ in sample(generator, policy, purpose, seed, indices, labels, batch, way):
         yield images

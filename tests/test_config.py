@@ -74,6 +74,11 @@ def test_the_minimal_config_is_whole():
         ("training", 3, ["'training' is 3", "section"]),
         ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
         ("dataset.name", "cats", ["name is 'cats'", "'digits'"]),
+        # the dial
+        ("methods", ["faithful"], ["methods has 'faithful'", "`dial: {}`"]),
+        ("dial", {"weight": 0}, ["'dial.weight' is 0", "greater than 0"]),
+        ("preference", {"kind": "clap"}, ["'preference.kind' is 'clap'", "'clip'"]),
+        ("preference", {"kind": "clip", "prompt": "a"}, ["'preference.prompt'", "pattern"]),
         # paradigms and generators
         ("generators.flow.paradigm", "gan", ["'generators.flow.paradigm' is 'gan'", "'sit'"]),
         ("generators.flow", {}, ["'generators.flow.paradigm' is missing"]),
@@ -183,11 +188,24 @@ def test_an_override_of_another_kind_replaces_the_section(shared, own, expected)
     assert parse_config(whole, "toy.yaml").training.reward == alone.training.reward
 
 
+def test_a_classifier_that_pays_is_a_classifier():
+    content = with_value("preference", {"kind": "clip"})
+    content["training"] = {"reward": {"kind": "classifier"}}
+    assert "toy_t4.training.reward.kind is 'classifier', but preference.kind is 'clip'" in (
+        complaint(content)
+    )
+    content["training"] = {}
+    assert (
+        parse_config({**content, "dial": {}, "methods": ["faithful"]}, "toy.yaml").dial.weight == 1
+    )
+
+
 def test_the_default_kinds_are_those_of_the_models():
     config = parse_config(MINIMAL, "toy.yaml")
     found = {
         "reward": config.training.reward,
         "reward_features": config.reward_features,
+        "preference": config.preference,
         "tokeniser": config.generators["tokens"].tokeniser,
     }
     assert {section: model.kind for section, model in found.items()} == DEFAULT_KINDS
@@ -202,6 +220,56 @@ def test_principal_components_are_of_a_masked_autoencoder():
     assert "training.reward.batch is 12" in complaint(content)
     content["training"]["reward"] = {"kind": "convolution", "batch": 12}
     parse_config(content, "toy.yaml")
+
+
+def refining(name, settings, reward="gaussian", *paradigms):
+    """A config with a refinement, for experiments of these paradigms."""
+    content = with_value("refinements", {name: settings})
+    content["training"] = {"reward": {"kind": reward}}
+    own = {"maskgit": {"paradigm": "maskgit"}, "sit": {"paradigm": "sit"}}
+    content["generators"] = {paradigm: own[paradigm] for paradigm in paradigms}
+    content["experiments"] = {f"{p}_t4": {"generator": p, "steps": 4} for p in paradigms}
+    return content
+
+
+def test_refinements_go_to_the_experiments_that_allow_them():
+    content = refining("best", {"kind": "repeated", "n": 2}, "gaussian", "maskgit", "sit")
+    content["refinements"] |= {
+        "ahead": {"kind": "lookahead"},
+        "both": {"kind": "resampled", "k": 3, "choice": "softmax"},
+    }
+    config = parse_config(content, "toy.yaml")
+    assert config.refinements_of("sit_t4") == ["best"]
+    assert config.refinements_of("maskgit_t4") == ["best", "ahead", "both"]
+    assert {name: (how.n, how.k) for name, how in config.refinements.items()} == {
+        "best": (2, 1),
+        "ahead": (1, 4),
+        "both": (4, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "reward", "told"),
+    [
+        ({"kind": "lookahead"}, "gaussian", "the next state follows from the action"),
+        ({"kind": "repeated", "k": 2}, "tokens", "refinements.mine.k is 2"),
+        ({"kind": "resampled"}, "classifier", "kind 'classifier', which is no discriminator"),
+        ({"kind": "resampled"}, "frechet", "experiments.sit_t4 is of kind 'frechet', which judges"),
+        ({"kind": "repeated"}, "frechet", "says nothing of one by itself"),
+        ({"kind": "repeated", "n": 1}, "gaussian", "refinements.mine"),
+        ({"kind": "lookahead", "n": 2}, "gaussian", "unknown key"),
+        ({"kind": "best"}, "gaussian", "refinements.mine"),
+    ],
+)
+def test_refinements_that_cannot_be(settings, reward, told):
+    message = complaint(refining("mine", settings, reward, "sit"))
+    assert told in message and "\n" not in message
+
+
+def test_the_classifier_may_choose_the_best_and_names_become_files():
+    parse_config(refining("b", {"kind": "repeated"}, "classifier", "sit"), "toy.yaml")
+    message = complaint(refining("best.5", {"kind": "repeated"}, "gaussian", "sit"))
+    assert "refinements has the name 'best.5'" in message
 
 
 def test_authors_protocol_takes_whole_classes():

@@ -14,6 +14,7 @@ from adagen.policy_files import (
     binding,
     build_actor,
     build_critic,
+    load_critic,
     load_policy,
     load_released_policy,
     save_policy,
@@ -61,6 +62,24 @@ def test_there_and_back(tmp_path, generator, method, tabled, kind):
     call = torch.tensor([0, 4, 2])
     assert torch.equal(again(features, call), actor(features, call))
     assert again(features, call).shape == (3, 2)
+
+
+def test_the_value_network_is_in_the_file_of_a_trained_policy(tmp_path, generator):
+    path = tmp_path / "policy.safetensors"
+    actor, critic = build_actor("adagen", generator, SIZE), build_critic(generator, SIZE)
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter)
+    save_policy(path, "adagen", actor, critic, SIZE, BINDING)
+    again = load_critic(path, generator, BINDING)
+    features = torch.randn(3, generator.grid[0] * generator.grid[1], generator.feature_width)
+    call = torch.tensor([0, 4, 2])
+    assert torch.equal(again(features, call), critic(features, call))
+    assert again(features, call).shape == (3, 1) and not again.training
+    with pytest.raises(AdagenError, match="was made for something else: experiment"):
+        load_critic(path, generator, BINDING | {"experiment": "digits_sit_t8"})
+    save_policy(path, "adagen", actor, None, SIZE, BINDING)
+    with pytest.raises(AdagenError, match="holds no value network, which look-ahead chooses by"):
+        load_critic(path, generator, BINDING)
 
 
 def test_a_fresh_policy_is_hand_made_in_every_family(family, tiny_generator):

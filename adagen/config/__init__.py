@@ -7,6 +7,7 @@ JSON schema in workflow/schemas and the key list in config/README.md are generat
 from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
+    DETERMINISTIC,
     FAMILIES,
     LEARNED,
     METHODS,
@@ -51,10 +52,20 @@ from adagen.config.generators import (
     Weights,
 )
 from adagen.config.loading import load_config, parse_config
+from adagen.config.refinements import (
+    AnyRefinement,
+    LookaheadRefinement,
+    Refinement,
+    RepeatedRefinement,
+    ResampledRefinement,
+)
 from adagen.config.rewards import (
+    AnyPreference,
     AnyReward,
     ClassifierSettings,
+    ClipPreference,
     ConvolutionSettings,
+    Dial,
     DiscriminatorSettings,
     FrechetSettings,
     GaussianSettings,
@@ -65,21 +76,26 @@ from adagen.config.run import Config
 
 __all__ = [
     "COMPANY",
+    "DETERMINISTIC",
     "FAMILIES",
     "LEARNED",
     "METHODS",
     "SEARCHED",
     "WITHOUT_POLICY",
     "Ablation",
+    "AnyPreference",
+    "AnyRefinement",
     "AnyReward",
     "AnyRewardFeatures",
     "Asset",
     "Assets",
     "Cell",
     "ClassifierSettings",
+    "ClipPreference",
     "Config",
     "ConvolutionSettings",
     "Dataset",
+    "Dial",
     "DinoFeatures",
     "DiscriminatorSettings",
     "DitGenerator",
@@ -92,6 +108,7 @@ __all__ = [
     "Handmade",
     "Inception",
     "LatentAutoencoder",
+    "LookaheadRefinement",
     "MaskgitGenerator",
     "Method",
     "MetricNetworks",
@@ -104,6 +121,9 @@ __all__ = [
     "Precision",
     "Preference",
     "Pretrain",
+    "Refinement",
+    "RepeatedRefinement",
+    "ResampledRefinement",
     "RewardFeatures",
     "ScaleTokeniser",
     "SitGenerator",

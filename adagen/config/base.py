@@ -11,14 +11,24 @@ Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
 Method = Literal[
-    "handmade", "halton", "logsnr_time", "interval", "tuned", "static", "released", "adagen"
+    "handmade",
+    "halton",
+    "logsnr_time",
+    "interval",
+    "tuned",
+    "static",
+    "released",
+    "adagen",
+    "faithful",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
 """All methods, in the order of the tables."""
 WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
 """Methods that follow from the settings: they have no policy file."""
 SEARCHED: tuple[Method, ...] = ("interval", "tuned")
-LEARNED: tuple[Method, ...] = ("static", "adagen")
+LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
+DETERMINISTIC: tuple[Paradigm, ...] = ("dit", "sit")
+"""Paradigms whose next state follows from the action."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),
     "logsnr_time": ("dit", "sit"),

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
+from adagen.config.base import DETERMINISTIC, FAMILIES, LEARNED, Device, Method, Model
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -22,7 +22,16 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
-from adagen.config.rewards import FrechetSettings, GaussianSettings, Preference, TokenSettings
+from adagen.config.refinements import UNFIT, AnyRefinement
+from adagen.config.rewards import (
+    AnyPreference,
+    ClassifierSettings,
+    Dial,
+    FrechetSettings,
+    GaussianSettings,
+    Preference,
+    TokenSettings,
+)
 
 
 class Config(Model):
@@ -53,14 +62,21 @@ class Config(Model):
     """Defaults of every experiment's policy network."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
     """The frozen features of the reward network."""
-    preference: Preference = Preference()
-    """The frozen classifier of the reward `classifier`."""
+    preference: AnyPreference = Field(default_factory=Preference)
+    """The frozen network that says how well an image shows its class: to the method `faithful`, and
+    as the reward `classifier`."""
+    dial: Dial | None = None
+    """What the method `faithful` is paid beside the reward of `adagen`; without it there is no such
+    method."""
     training: Training = Training()
     """Defaults of every experiment's training."""
     sweep: Sweep = Sweep()
     """Search for the schedules of the methods `tuned` and `interval`."""
     evaluation: Evaluation = Evaluation()
     """Reported numbers."""
+    refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
+    """Ways to choose among candidates in sampling, by name. The method `adagen` is refined in each
+    of them, in every experiment whose generator allows it."""
     ablation: Ablation | None = None
     """What each choice contributes, on one experiment; without it there is no such table."""
 
@@ -108,6 +124,12 @@ class Config(Model):
             if paradigm in FAMILIES.get(method, (paradigm,))
             and (method != "released" or experiment.released_policy)
         )
+
+    def refinements_of(self, experiment: str) -> list[str]:
+        """Names of the refinements that an experiment's generator allows."""
+        generator = self.generators[self.experiments[experiment].generator]
+        stochastic = generator.paradigm not in DETERMINISTIC
+        return [name for name, how in self.refinements.items() if stochastic or how.k == 1]
 
     def _places(self) -> Iterator[tuple[str, Experiment]]:
         """Every section that is an experiment, with its key."""
@@ -215,6 +237,26 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _preferences_that_suit(self) -> Self:
+        """Who asks the preference, and which one."""
+        methods = {*self.methods, *(cell.method for cell in self.cells)}
+        if "faithful" in methods and self.dial is None:
+            raise ValueError(
+                "methods has 'faithful', which is the second policy of the dial: add the section "
+                "`dial: {}`, or leave the method out"
+            )
+        for place, experiment in self._places():
+            reward = experiment.training.reward
+            if isinstance(reward, ClassifierSettings) and not isinstance(
+                self.preference, Preference
+            ):
+                raise ValueError(
+                    f"{place}.training.reward.kind is 'classifier', but preference.kind is "
+                    f"{self.preference.kind!r}: choose another reward, or the kind 'classifier'"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         for place, experiment in self._places():
             if experiment.generator not in self.generators:
@@ -263,4 +305,32 @@ class Config(Model):
                     f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
                     "there is guidance: give it a guidance above 0, or leave the method out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _refinements_that_choose(self) -> Self:
+        """Candidates that differ, and rewards that can judge them."""
+        refined = {name: self.refinements_of(name) for name in self.experiments}
+        for name, refinement in self.refinements.items():
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+                raise ValueError(
+                    f"refinements has the name {name!r}, which becomes the end of a file's name: "
+                    "use letters, digits, '_' and '-' only"
+                )
+            experiments = [e for e, allowed in refined.items() if name in allowed]
+            if not experiments:
+                raise ValueError(
+                    f"refinements.{name}.k is {refinement.k}, but the generators of all "
+                    "experiments are deterministic solvers: the next state follows from the "
+                    "action, so all candidates would be the same one. Leave k at 1, with kind "
+                    "'repeated' or 'resampled'"
+                )
+            for experiment in experiments:
+                kind = self.experiments[experiment].training.reward.kind
+                if why := UNFIT.get(refinement.kind, {}).get(kind):
+                    raise ValueError(
+                        f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "
+                        f"experiments.{experiment} is of kind {kind!r}, which {why}: choose "
+                        "another training.reward.kind, or another refinement"
+                    )
         return self

@@ -15,8 +15,16 @@ from adagen.evaluation.sources import Source, open_source
 from adagen.progress import progress
 from adagen.samples import Samples
 
-DESCRIPTION = ("experiment", "paradigm", "dataset", "steps", "method", "training_seed")
-"""What a metrics file takes over from its samples."""
+DESCRIPTION = (
+    "experiment",
+    "paradigm",
+    "dataset",
+    "steps",
+    "method",
+    "refinement",
+    "training_seed",
+)
+"""What a metrics file takes over from its samples; those of plain runs have no refinement."""
 
 
 def evaluate(
@@ -38,7 +46,8 @@ def evaluate(
     _require_as_configured(samples, dataset, settings)
     per_seed = _measure_sets(open_source(folder), meter, settings.protocol)
     return {
-        **{key: about[key] for key in DESCRIPTION},
+        **{key: about[key] for key in DESCRIPTION if key in about},
+        "fidelity": about.get("fidelity"),
         "protocol": meter.protocol,
         "samples": samples.count,
         "seeds": about["seeds"],

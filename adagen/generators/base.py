@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import torch
@@ -46,6 +46,9 @@ class Generator(ABC, Generic[S]):
         policy_input: what the policy sees of a state.
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
         nfe: network evaluations of one sample; a guided step counts two.
+        stochastic: whether a step draws its next state; else this follows from the action.
+        candidate_nfe: network evaluations of one more candidate for every state but the last, by
+            `branches`.
         device: where labels, noise and policy belong.
     """
 
@@ -56,6 +59,8 @@ class Generator(ABC, Generic[S]):
     policy_input: PolicyInput = "features"
     num_classes: int
     nfe: int
+    stochastic: bool = False
+    candidate_nfe: int = 0
     device: torch.device
 
     @abstractmethod
@@ -65,6 +70,18 @@ class Generator(ABC, Generic[S]):
     @abstractmethod
     def step(self, state: S, action: torch.Tensor) -> S:
         """The state after `action` (B, K), in action units."""
+
+    def branches(self, state: S, action: torch.Tensor) -> Callable[[SampleNoise], S]:
+        """Next states after `action`, one for any noise that is handed in.
+
+        A stochastic generator computes once what they have in common. They all keep the state's own
+        noise, so that a state drawn with that is the one that `step` gives.
+        """
+
+        def draw(noise: SampleNoise) -> S:
+            return replace(self.step(replace(state, noise=noise), action), noise=state.noise)
+
+        return draw
 
     @abstractmethod
     def decode(self, state: S) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """MaskGIT: all tokens are drawn at once, the least certain masked again (docs/method.md, 4)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -108,6 +109,8 @@ class MaskgitGenerator(Generator[MaskgitState]):
     confidence temperature has no effect.
     """
 
+    stochastic = True
+
     def __init__(
         self,
         backbone: MaskgitBackbone,
@@ -126,6 +129,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.num_classes = backbone.num_classes
         self.mask = backbone.network.vocabulary
         self.nfe = 2 * steps
+        self.candidate_nfe = steps - 1
         self.device = backbone.device
         self.ranks = halton_ranks(side).to(self.device) if order == "halton" else None
 
@@ -140,23 +144,34 @@ class MaskgitGenerator(Generator[MaskgitState]):
 
         Action = (mask ratio, confidence temperature, sampling temperature, guidance).
         """
+        return self.branches(state, action)(state.noise)
+
+    def branches(
+        self, state: MaskgitState, action: torch.Tensor
+    ) -> Callable[[SampleNoise], MaskgitState]:
+        """The guided logits are computed once; every candidate takes a conditional pass."""
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = torch.full_like(state.labels, self.num_classes)
         guided = guide(state.logits, self._network(state.ids, null)[0], w)
         tempered = guided / sampling_temperature.view(-1, 1, 1)
         t, n = state.call, self.positions
-        drawn = draw_categorical(tempered, state.noise.uniform(f"ids/{t}", n))
-        if self.ranks is None:
-            log_prob = guided.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
-            gumbel = state.noise.gumbel(f"confidence/{t}", n)
-            confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
-        else:
-            confidence = -self.ranks.float().expand(drawn.shape)
-        ids, new = remask(state.ids, drawn, confidence, ratio, self.mask)
-        logits, features = state.logits, state.features
-        if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
-            logits, features = self._network(ids, state.labels)
-        return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
+        log_probs = guided.log_softmax(-1)
+
+        def draw(noise: SampleNoise) -> MaskgitState:
+            drawn = draw_categorical(tempered, noise.uniform(f"ids/{t}", n))
+            if self.ranks is None:
+                log_prob = log_probs.gather(2, drawn.unsqueeze(2)).squeeze(2)
+                gumbel = noise.gumbel(f"confidence/{t}", n)
+                confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
+            else:
+                confidence = -self.ranks.float().expand(drawn.shape)
+            ids, new = remask(state.ids, drawn, confidence, ratio, self.mask)
+            logits, features = state.logits, state.features
+            if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
+                logits, features = self._network(ids, state.labels)
+            return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
+
+        return draw
 
     def decode(self, state: MaskgitState) -> torch.Tensor:
         """The last drawn ids, whatever is still masked."""

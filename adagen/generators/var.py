@@ -1,7 +1,8 @@
 """VAR: an image drawn scale by scale, coarse to fine (docs/method.md, section 5)."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
@@ -87,6 +88,8 @@ class VarState(State):
 class VarGenerator(Generator[VarState]):
     """A VAR backbone; its number of steps is its number of scales."""
 
+    stochastic = True
+
     def __init__(self, backbone: VarBackbone, handmade: Handmade, smoothing: float) -> None:
         self.backbone = backbone
         self.scales = backbone.network.scales
@@ -97,6 +100,7 @@ class VarGenerator(Generator[VarState]):
         self.raw_width = backbone.network.word_embed.in_features
         self.num_classes = backbone.num_classes
         self.nfe = 2 * len(self.scales)
+        self.candidate_nfe = 2 * (len(self.scales) - 1)
         self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
@@ -107,6 +111,13 @@ class VarGenerator(Generator[VarState]):
 
     def step(self, state: VarState, action: torch.Tensor) -> VarState:
         """Draw all ids of one scale; action = (guidance, top_k, top_p, temperature)."""
+        return self.branches(state, action)(state.noise)
+
+    def branches(self, state: VarState, action: torch.Tensor) -> Callable[[SampleNoise], VarState]:
+        """Logits and the cache of the scales so far are shared; every candidate takes a pass.
+
+        That is the doubled one, as the cache that it leaves holds the unconditional half too.
+        """
         w, top_k, top_p, temperature = action.unbind(1)
         i, last = state.call, len(self.scales) - 1
         with self.backbone.mixed():
@@ -114,15 +125,17 @@ class VarGenerator(Generator[VarState]):
         conditional, unconditional = logits.chunk(2)
         guided = guide(conditional, unconditional, w * i / last)
         kept = filter_logits(guided, top_k, top_p) / temperature.view(-1, 1, 1)
-        ids = draw_categorical(kept, state.noise.uniform(f"ids/{i}", self.scales[i] ** 2))
         tokeniser = self.backbone.tokeniser
-        f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), i)
-        if i == last:
-            return VarState(
-                i + 1, state.labels, state.noise, state.features, f_hat, state.cache, state.tokens
-            )
-        maps = tokeniser.next_input(f_hat, i).repeat(2, 1, 1, 1)
-        return self._advance(i + 1, state.labels, state.noise, f_hat, state.cache, maps)
+
+        def draw(noise: SampleNoise) -> VarState:
+            ids = draw_categorical(kept, noise.uniform(f"ids/{i}", self.scales[i] ** 2))
+            f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), i)
+            if i == last:
+                return replace(state, call=i + 1, f_hat=f_hat)
+            maps = tokeniser.next_input(f_hat, i).repeat(2, 1, 1, 1)
+            return self._advance(i + 1, state.labels, state.noise, f_hat, state.cache, maps)
+
+        return draw
 
     def decode(self, state: VarState) -> torch.Tensor:
         """The autoencoder's image of f_hat, from [-1, 1] to [0, 1]."""

@@ -54,15 +54,26 @@ class Hashes(Record):
     generator: str
 
 
+class Refinement(Record):
+    """How candidates were chosen: the config's name of it, and how many there were."""
+
+    name: str
+    kind: str
+    n: int
+    k: int
+
+
 class Metrics(Record):
-    """One metrics file: one method of one experiment, trained with one seed."""
+    """One metrics file: one method of one experiment, trained with one seed, perhaps refined."""
 
     experiment: str
     paradigm: Paradigm
     dataset: str
     steps: int
     method: Method
+    refinement: Refinement | None = None
     training_seed: int | None
+    fidelity: Finite | None = None
     protocol: str
     samples: int
     seeds: tuple[int, ...] = Field(min_length=1)
@@ -75,6 +86,11 @@ class Metrics(Record):
         if sorted(row.seed for row in self.per_seed) != sorted(self.seeds):
             raise ValueError(f"per_seed must hold each of the seeds {list(self.seeds)} once")
         return self
+
+    @property
+    def refined(self) -> str:
+        """Name of the refinement; empty for none."""
+        return self.refinement.name if self.refinement else ""
 
     def scores(self, name: str) -> np.ndarray:
         """(S,) one score at every sampling seed, in ascending order; NaN where there is none."""
@@ -137,6 +153,16 @@ def read_samples(folder: Path) -> SampleRun:
         about["training_seed"],
         tuple(about["action_names"]),
     )
+
+
+def read_plain_samples(folders: Iterable[Path]) -> list[SampleRun]:
+    """Open folders of samples, and leave out those of refined runs.
+
+    Raises:
+        AdagenError: one of them is missing, damaged or something else.
+    """
+    runs = [read_samples(folder) for folder in folders]
+    return [run for run in runs if "refinement" not in run.samples.about]
 
 
 @dataclass(frozen=True)

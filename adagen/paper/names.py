@@ -9,6 +9,7 @@ METHOD_NAMES = {
     "static": "learned static",
     "released": "AdaGen, released",
     "adagen": "AdaGen",
+    "faithful": "AdaGen, faithful",
 }
 PAIRS = (
     ("adagen", "handmade"),
@@ -19,6 +20,7 @@ PAIRS = (
     ("adagen", "static"),
     ("static", "tuned"),
     ("released", "handmade"),
+    ("faithful", "adagen"),
 )
 """Which method is compared with which."""
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}

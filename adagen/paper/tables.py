@@ -64,7 +64,8 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
       that all of them have in common.
 
     Args:
-        metrics: metrics files; experiments keep the order of their first file.
+        metrics: metrics files; experiments keep the order of their first file. Those of refined
+            runs are left out.
 
     Returns:
         Columns as in `COLUMNS`, and `SPATIAL` if a run has it; `training_seed` is text: a number,
@@ -85,12 +86,29 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
 
 
 def read_comparable(metrics: Sequence[Path]) -> list[Metrics]:
-    """Read metrics files whose numbers may stand beside each other.
+    """Read metrics files of plain runs whose numbers may stand beside each other.
+
+    Those of refined runs are left out: they take other compute, and have a table of their own.
+
+    Raises:
+        AdagenError: as `fid_table`.
+    """
+    return [run for run in read_all_comparable(metrics) if not run.refined]
+
+
+def read_all_comparable(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read metrics files, of refined runs too, whose numbers may stand beside each other.
 
     Raises:
         AdagenError: as `fid_table`.
     """
     runs = {path: read_metrics(path) for path in metrics}
+    for path, run in runs.items():
+        if run.fidelity is not None:
+            raise AdagenError(
+                f"{path} is of {run.method!r} blended with 'faithful' (fidelity {run.fidelity}), "
+                "and no method by itself: leave it out of this table."
+            )
     _refuse_mixture(runs)
     return list(runs.values())
 
@@ -109,7 +127,8 @@ def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
                 )
     seen: dict[Hashable, Path] = {}
     for path, run in runs.items():
-        other = seen.setdefault((run.experiment, run.method, run.training_seed), path)
+        key = run.experiment, run.method, run.refined, run.training_seed
+        other = seen.setdefault(key, path)
         if other != path:
             raise AdagenError(
                 f"{other} and {path} hold the same run: {run.experiment}, {run.method}, training "

@@ -12,6 +12,7 @@ arranged in an order of their own before they are judged, so that at least how m
 at once plays no part.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import COMPANY, DiscriminatorSettings, TokenSettings
 from adagen.data.split import CHUNK, Images
-from adagen.noise import torch_generator
+from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.base import Reward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
@@ -121,6 +122,18 @@ class AdversarialReward(Reward):
             logits[places] = self.heads(features, pool.labels[chosen]).mean(1)
         return logits
 
+    @torch.no_grad()
+    def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """(B,) mean logits of new images."""
+        self.heads.eval()
+        features = self._look(images.to(self.device), noise)
+        scores: torch.Tensor = self.heads(features, labels.to(self.device)).mean(1)
+        return scores
+
+    @abstractmethod
+    def _look(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """What the heads see of new images (B, C, H, W) on the discriminator's device."""
+
     def pay(self, scores: torch.Tensor) -> torch.Tensor:
         """The sigmoid of the mean logit, or that itself."""
         return scores.sigmoid() if self.saturates else scores
@@ -152,7 +165,8 @@ class AdversarialReward(Reward):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.heads.load_state_dict(state["heads"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:
+            self.optimiser.load_state_dict(state["optimiser"])
 
 
 class AutoencoderReward(AdversarialReward):
@@ -179,6 +193,10 @@ class AutoencoderReward(AdversarialReward):
         maps = [self.features(batch.to(self.device)) for batch in images.batches()]
         return KeptPool(torch.cat(maps), images.labels.to(self.device))
 
+    def _look(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        maps: torch.Tensor = self.features(images)
+        return maps
+
 
 class ProjectedReward(AdversarialReward):
     """The paper's discriminator, on DINO."""
@@ -198,3 +216,13 @@ class ProjectedReward(AdversarialReward):
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: see `adagen.rewards.pools`."""
         return StreamedPool(images, self.features, self.device)
+
+    def _look(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """Company by company, each with the crop that its first sample draws."""
+        self.require_companies(len(images), "images to be scored")
+        drawn = [
+            torch_generator("score", noise.purpose, noise.seed, index)
+            for index in noise.indices[:: self.company]
+        ]
+        companies = zip(images.split(self.company), drawn, strict=True)
+        return torch.cat([self.features(images, generator) for images, generator in companies])

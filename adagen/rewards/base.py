@@ -7,6 +7,7 @@ import torch
 
 from adagen.data.split import CHUNK, Images
 from adagen.errors import AdagenError
+from adagen.noise import SampleNoise
 from adagen.rewards.pools import Pool
 
 
@@ -56,6 +57,26 @@ class Reward(ABC):
             AdagenError: that many images can't be judged.
         """
 
+    def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """(B,) float32 scores of new images, none of which a batch or a pool decides about.
+
+        What is drawn to look at an image is drawn from its sample's own noise, so that it gets the
+        same score in any batch. Images that are judged together are those of consecutive samples,
+        counted from the first of the batch: whole companies keep their members in any batch.
+
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            labels: (B,) their classes.
+            noise: the samples' own.
+
+        Raises:
+            AdagenError: this kind of reward judges sets only, or the last company isn't whole.
+        """
+        raise AdagenError(
+            "this kind of reward judges sets of images, and says nothing of one by itself: train "
+            "with training.reward of another kind."
+        )
+
     def pay(self, scores: torch.Tensor) -> torch.Tensor:
         """(n,) what a policy is paid for images with these scores."""
         return scores
@@ -83,10 +104,14 @@ class Reward(ABC):
                 f"together: use a multiple of {self.company}."
             )
 
+    def judging_state(self) -> dict[str, Any]:
+        """The state without what only further learning takes."""
+        return {key: part for key, part in self.state_dict().items() if key != "optimiser"}
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """What was learnt."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` or, to judge only, `judging_state` gave."""

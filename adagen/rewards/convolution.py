@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import ConvolutionSettings
 from adagen.data.split import Images
+from adagen.noise import SampleNoise
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.pools import Drawn, Pool, StreamedPool, add_noise
 
@@ -65,7 +66,7 @@ class ConvolutionReward(AdversarialReward):
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: adding noise costs nothing."""
-        return StreamedPool(images, self._noisy, self.device)
+        return StreamedPool(images, self._look, self.device)
 
     def loss(self, real: Drawn, fake: Drawn, generator: torch.Generator) -> torch.Tensor:
         """That of every discriminator, and r1 / 2 times the squared gradient at real images."""
@@ -77,5 +78,5 @@ class ConvolutionReward(AdversarialReward):
         (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
         return loss + self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
 
-    def _noisy(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return add_noise(images, self.pixel_noise, generator)
+    def _look(self, images: torch.Tensor, noise: torch.Generator | SampleNoise) -> torch.Tensor:
+        return add_noise(images, self.pixel_noise, noise)

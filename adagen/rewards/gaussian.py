@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from adagen.config import GaussianSettings
 from adagen.data.split import Images
-from adagen.noise import torch_generator
+from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import Pool
 from adagen.rewards.vector import VectorReward, vectors_of
@@ -81,6 +81,11 @@ class GaussianReward(VectorReward):
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) log density ratio of each of the images `rows` (n,)."""
         return self._logits(vectors_of(pool, rows, torch_generator(*source)))
+
+    @torch.no_grad()
+    def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """(B,) log density ratio of new images; labels play no part."""
+        return self._logits(self._look(images.to(self.device), noise).double())
 
     def pay(self, scores: torch.Tensor) -> torch.Tensor:
         """(n,) scores, bounded smoothly."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 
 from adagen.data.split import Images
+from adagen.noise import SampleNoise
 
 VIEWS = 4
 """Noisy copies that are kept of an image which is learnt from for long: one copy would show
@@ -85,8 +86,15 @@ class StreamedPool(Pool):
         return torch.randint(len(self), (size,), generator=generator)
 
 
-def add_noise(x: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
-    """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0."""
+def add_noise(
+    x: torch.Tensor, strength: float, source: torch.Generator | SampleNoise
+) -> torch.Tensor:
+    """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0.
+
+    The source is that of the whole batch, or the samples' own noise.
+    """
     if not strength:
         return x
-    return x + strength * torch.randn(x.shape, generator=generator).to(x.device)
+    if isinstance(source, SampleNoise):
+        return x + strength * source.normal("pixels", *x.shape[1:]).to(x.device)
+    return x + strength * torch.randn(x.shape, generator=source).to(x.device)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from adagen.data.split import CHUNK, Images
 from adagen.errors import AdagenError
-from adagen.noise import torch_generator
+from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.adversarial import KEEP
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
@@ -178,8 +178,8 @@ class VectorReward(Reward):
         """Restore what `state_dict` gave."""
         self.vector.load_state_dict(state["vector"])
 
-    def _look(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        noisy = add_noise(images, self.pixel_noise, generator)
+    def _look(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
+        noisy = add_noise(images, self.pixel_noise, source)
         vectors: torch.Tensor = self.vector(self.features(noisy))
         return vectors
 

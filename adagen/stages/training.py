@@ -20,6 +20,7 @@ from adagen.policy_files import binding, build_actor, build_critic, save_policy
 from adagen.records import Validation, spread
 from adagen.sampling import batches, class_labels, sample
 from adagen.stages.common import bind, device_of, forget, open_experiment, require_its_classes
+from adagen.stages.refining import Trained
 from adagen.tracking import require_installed, tracked
 
 
@@ -36,9 +37,11 @@ def train(
     out: Path,
     log: Path,
     checkpoint: Path | None,
+    reward_state: Path | None = None,
 ) -> None:
-    """Train a policy and write it with its training log."""
-    from adagen.rewards.build import load_reward
+    """Train a policy and write it with its training log, and with what judged it if asked to."""
+    from adagen.rewards.build import load_reward, load_weighed
+    from adagen.rewards.states import save_state
     from adagen.training import PolicyTraining
 
     if method not in LEARNED:
@@ -58,10 +61,10 @@ def train(
         actor = build_actor(method, generator, settings.policy, tabled).to(device)
         critic = build_critic(generator, settings.policy).to(device)
         reward = load_reward(config, training.reward, features, preference, split, device)
+    weighed = load_weighed(config, preference, split, device) if method == "faithful" else None
     rate = training.static_learning_rate if method == "static" else training.learning_rate
-    run = PolicyTraining(
-        generator, actor, critic, reward, split.train, split.heldout, training, rate, seed
-    )
+    images = split.train, split.heldout
+    run = PolicyTraining(generator, actor, critic, reward, *images, training, rate, seed, weighed)
 
     def validate(policy: Policy) -> Validation:
         return _validation(generator, policy, meter, training.validate_samples, training.batch)
@@ -70,13 +73,18 @@ def train(
     track = partial(tracked, trackers, log, name, config.name, settings.model_dump(mode="json"))
     chosen = [preference] if preference else []
     files = (generator_file, features, *chosen, networks, reference_file)
-    bind(checkpoint, name, config.dataset, settings, *files)
+    dial = [config.dial] if config.dial and weighed else []
+    bind(checkpoint, name, config.dataset, settings, *dial, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt", track)
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
         temporary.write_text(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         )
+    if reward_state is not None:
+        trained = Trained(experiment, settings, method, seed, generator_file)
+        bound = trained.reward_binding(features, preference)
+        save_state(reward_state, run.kept["reward"], bound)
     save_policy(out, method, run.average.module, critic, settings.policy, about)
     forget(checkpoint)
 

@@ -10,7 +10,7 @@ while [ $# -gt 0 ]; do
                 mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"
             fi
             ;;
-        --png | --latex | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
+        --png | --latex | --log | --reward-state) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
         --out-dir) folder=$2 && mkdir -p "$folder" ;;
         */samples/*)
             if [ "$stage" = evaluate ]; then

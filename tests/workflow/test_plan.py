@@ -17,8 +17,18 @@ SEARCHED = {"sweep": 4, "sample": 4, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
 
 
+REFINED = {
+    # Two refinements look ahead, which deterministic solvers don't.
+    "refine": 2 * 3 + 2 * 1,
+    "evaluate_refined": 2,
+    "evaluate_refined_by_reward": 2,
+    "refinement_table": 1,
+}
+
+
 def test_first_run_makes_everything(checkout) -> None:
-    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, "sample": 16}
+    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
+    everything |= {"train": 12, "sample": 20}  # the faithful policies too
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -86,7 +96,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 16 and "ablation_table" not in everything
+    assert everything["sample"] == 20 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -106,6 +116,22 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     }
 
 
+def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml")
+    checkout.snakemake("refinement", *options)
+    assert checkout.planned("refinement", *options) == {}
+    change = "refinements={ahead2: {temperature: 2.0}}"
+    assert checkout.planned("refinement", *options, "--config", change) == {
+        "refine": 2,
+        "evaluate_refined": 2,
+        "refinement_table": 1,
+        "refinement": 1,
+    }
+    # Nothing to refine: there is no such target, and the rest of the run is as it was.
+    planned = checkout.planned(*options, "--config", "methods=[handmade, tuned]")
+    assert "refine" not in planned and "table" in planned
+
+
 def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
     done = checkout.snakemake(
         "--dry-run", "ablation", "--configfile", "config/cifar10.yaml", check=False
@@ -115,12 +141,24 @@ def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
 
 def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
     one = "experiments={digits_sit_t4: {training: {reward: {kind: classifier}}}}"
-    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", one)
+    planned = checkout.planned("--config", one)
     assert planned["preference"] == 1
-    checkout.snakemake("--configfile", "config/smoke.yaml", "--config", one)
-    options = (one, "preference={fit: {updates: 7}}")
-    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", *options)
+    checkout.snakemake("--config", one)
+    planned = checkout.planned("--config", one, "preference={fit: {updates: 7}}")
     assert (planned["preference"], planned["train"]) == (1, 2)
+
+
+def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
+    dial = ("methods=[handmade, adagen, faithful]", "dial={weight: 1.0}")
+    checkout.snakemake("--config", *dial)
+    heavier = (dial[0], "dial={weight: 2.0}")
+    planned = checkout.planned("--config", *heavier)
+    assert (planned["train"], planned["sample"], planned["evaluate"]) == (4, 4, 4)
+    planned = checkout.planned("--config", *dial, "preference={fit: {updates: 7}}")
+    assert (planned["preference"], planned["train"], planned["sample"]) == (1, 4, 4)
+    # A policy may be asked for without a row of its own.
+    policy = "results/digits_sit_t4/policy/faithful_seed0.safetensors"
+    assert checkout.planned(policy, "--config", "dial={weight: 3.0}") == {"train": 1}
 
 
 def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:

@@ -91,6 +91,12 @@ def runs_of(experiment, *methods):
     ]
 
 
+def refined_runs_of(experiment):
+    """Runs whose samples are chosen among candidates: those of `adagen`, once a refinement."""
+    runs, refinements = runs_of(experiment, "adagen"), CONFIG.refinements_of(experiment)
+    return [f"{run}+{refinement}" for refinement in refinements for run in runs]
+
+
 def runs_of_ablation(experiment):
     """Runs of an experiment, or of a derived one, that only the ablation has."""
     runs = [run for cell in CONFIG.cells if cell.name == experiment for run in cell.runs]
@@ -110,6 +116,15 @@ def of_ablation(pattern, *studies):
     )
 
 
+def of_refined_runs(pattern):
+    """The files `pattern` of every experiment and of its refined runs."""
+    return [
+        path
+        for experiment in CONFIG.experiments
+        for path in expand(pattern, experiment=experiment, run=refined_runs_of(experiment))
+    ]
+
+
 def of_runs(pattern, *methods):
     """The files `pattern` of every experiment and of its runs of these methods."""
     return [
@@ -125,13 +140,18 @@ RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, 
 RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
 WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
 # Experiments that have the same runs, by the ending of the rule that evaluates them: the methods
-# that others don't have. What only the ablation has is evaluated apart: neither its runs nor its
-# metrics are part of `all`.
+# that others don't have. Refined runs are evaluated apart. So is what only the ablation has, and it
+# is no part of `all`.
 EVALUATED = {}
 for experiment in CONFIG.experiments:
     own = [m for m in CONFIG.methods_of(experiment) if m in FAMILIES or m == "released"]
     suffix = "".join(f"_{method}" for method in own)
     EVALUATED.setdefault(suffix, ([], runs_of(experiment, *METHODS)))[0].append(experiment)
+for refined in CONFIG.experiments:
+    if runs := refined_runs_of(refined):
+        whole = len(CONFIG.refinements_of(refined)) == len(CONFIG.refinements)
+        suffix = "_refined" if whole else "_refined_by_reward"
+        EVALUATED.setdefault(suffix, ([], runs))[0].append(refined)
 for derived in EXPERIMENTS:
     if runs := runs_of_ablation(derived):
         suffix = "_".join(["_ablation", *runs])
@@ -141,6 +161,12 @@ for derived in EXPERIMENTS:
 def method_of(run):
     """The method of a run: `adagen` of `adagen_seed0`."""
     return run.split("_seed")[0]
+
+
+def trained(runs):
+    """The runs that have a policy of their own: those that are refined share it."""
+    own = dict.fromkeys(run.partition("+")[0] for run in runs)
+    return [run for run in own if method_of(run) in WITH_POLICY]
 
 
 # Inputs
@@ -184,7 +210,10 @@ def reward_sources(wildcards):
 
 
 def preference_sources(wildcards):
-    return images()
+    settings = CONFIG.preference
+    if settings.kind == "classifier":
+        return images()
+    return [asset(settings.weights), *images(), *filter(None, [settings.names])]
 
 
 def reference_sources(wildcards):
@@ -197,9 +226,10 @@ def train_sources(wildcards):
 
 
 def preference_file(wildcards):
-    """The classifier that is a reward; of the other kinds none asks it."""
+    """What a policy is paid by that prefers images which show their class; others don't ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
-    return rules.preference.output.preference if kind == "classifier" else []
+    asked = kind == "classifier" or wildcards.method == "faithful"
+    return rules.preference.output.preference if asked else []
 
 
 def released_policy(wildcards):
@@ -212,6 +242,7 @@ def generator_file(wildcards):
 
 
 POLICY = "<results>/{experiment}/policy/{run}.safetensors"
+REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
 SAMPLES = "<results>/{experiment}/samples/{run}"
 METRICS = "<results>/{experiment}/metrics/{run}.json"
 

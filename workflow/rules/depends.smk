@@ -61,6 +61,7 @@ def train_depends(wildcards):
         **schedule_of(wildcards),
         "training": part(experiment.training, "batch", "trackers"),
         "policy": part(experiment.policy),
+        **({"dial": part(CONFIG.dial)} if CONFIG.dial and wildcards.method == "faithful" else {}),
     }
 
 
@@ -84,6 +85,12 @@ def sample_depends(wildcards):
         "samples": evaluation.samples,
         "seeds": evaluation.seeds,
     }
+
+
+def refine_depends(wildcards):
+    reward = EXPERIMENTS[wildcards.experiment].training.reward
+    refinement = CONFIG.refinements[wildcards.refinement]
+    return {**sample_depends(wildcards), "refinement": part(refinement), "reward": part(reward)}
 
 
 def evaluate_depends(wildcards):

@@ -1,6 +1,6 @@
 # Metrics of all runs of an experiment, in one process. Outputs are fixed where a rule is written, so
 # experiments with a run that others don't have (of a released policy, or of a method of their family
-# alone) have a rule of their own, and so have those with the runs that only the ablation has.
+# alone) have a rule of their own, and so have refined runs and those that only the ablation has.
 
 
 for suffix, (experiments, runs) in EVALUATED.items():
@@ -15,11 +15,7 @@ for suffix, (experiments, runs) in EVALUATED.items():
             # What the samples were made from: with the samples gone, metrics that are older than
             # these (those of a fresh clone, say) are still seen to be out of date.
             generator=generator_file,
-            policies=expand(
-                POLICY,
-                run=[run for run in runs if method_of(run) in WITH_POLICY],
-                allow_missing=True,
-            ),
+            policies=expand(POLICY, run=trained(runs), allow_missing=True),
         output:
             metrics=[
                 report(

@@ -25,6 +25,8 @@ NEEDS = {
     "train": {"digits": (3000, 120), "images": (16000, 240), "released": (48000, 2880)},
     "sweep": {"digits": (2000, 120), "images": (8000, 240), "released": (24000, 2880)},
     "sample": {"digits": (2000, 60), "images": (8000, 60), "released": (24000, 720)},
+    # Several candidates of each.
+    "refine": {"digits": (2000, 120), "images": (8000, 240), "released": (24000, 2880)},
     "evaluate": {"digits": (3000, 60), "images": (8000, 60), "released": (16000, 240)},
     "figure": {"digits": (2000, 10), "images": (4000, 20), "released": (8000, 60)},
 }

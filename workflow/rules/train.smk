@@ -1,5 +1,5 @@
-# Policies: AdaGen (features and step) and the learned static table (step only) are trained; the
-# authors' policy is taken over.
+# Policies: AdaGen (features and step), the faithful end of its dial, and the learned static table
+# (step only) are trained; the authors' policy is taken over.
 
 
 # The longest jobs after pretraining, so they start as soon as they can.
@@ -14,6 +14,9 @@ rule train:
     output:
         policy=ensure(
             "<results>/{experiment}/policy/{method}_seed{seed}.safetensors", non_empty=True
+        ),
+        reward=ensure(
+            "<results>/{experiment}/policy/{method}_seed{seed}.reward.safetensors", non_empty=True
         ),
         history=ensure("<results>/{experiment}/policy/{method}_seed{seed}.jsonl", non_empty=True),
     log:
@@ -38,7 +41,7 @@ rule train:
         " --method {wildcards.method:q} --seed {wildcards.seed:q}"
         " --generator {input.generator:q} --features {input.features:q} {params.preference:q}"
         " --networks {input.networks:q} --reference {input.reference:q}"
-        " --out {output.policy:q} --log {output.history:q}"
+        " --out {output.policy:q} --reward-state {output.reward:q} --log {output.history:q}"
         " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
 

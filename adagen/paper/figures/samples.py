@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from adagen.errors import AdagenError
 from adagen.paper.figures.style import WIDTH, new_figure, themed
-from adagen.paper.inputs import SampleRun, by_experiment, read_samples, row_order
+from adagen.paper.inputs import SampleRun, by_experiment, read_plain_samples, row_order
 from adagen.paper.names import METHOD_NAMES
 
 CLASSES = 10
@@ -26,13 +26,13 @@ def samples_figure(samples: Sequence[Path]) -> Figure:
     several training seeds the lowest one is shown.
 
     Args:
-        samples: folders of samples.
+        samples: folders of samples; those of refined runs are left out.
 
     Raises:
         AdagenError: a folder doesn't hold samples, or two of an experiment hold images of
             different size or label their samples differently.
     """
-    experiments = by_experiment(read_samples(path) for path in samples)
+    experiments = by_experiment(read_plain_samples(samples))
     blocks = {name: _one_run_a_method(runs) for name, runs in experiments.items()}
     columns = min(BLOCKS_IN_A_ROW, len(blocks))
     rows = -(-len(blocks) // columns)

@@ -20,7 +20,7 @@ from adagen.paper.figures.style import (
     panels,
     themed,
 )
-from adagen.paper.inputs import SampleRun, by_experiment, read_samples, row_order
+from adagen.paper.inputs import SampleRun, by_experiment, read_plain_samples, row_order
 from adagen.paper.schedules import by_class, over_all, summary, takes_effect
 
 COLUMNS = 4
@@ -51,12 +51,12 @@ def schedule_figure(samples: Sequence[Path]) -> Figure:
     Halton order, whose schedule is the hand-made one.
 
     Args:
-        samples: folders of samples.
+        samples: folders of samples; those of refined runs are left out.
 
     Raises:
         AdagenError: a folder doesn't hold samples.
     """
-    experiments = by_experiment(read_samples(path) for path in samples)
+    experiments = by_experiment(read_plain_samples(samples))
     actions = {name: len(runs[0].action_names) for name, runs in experiments.items()}
     places = _places(actions)
     rows = 1 + max(row for row, _ in places.values())

@@ -20,26 +20,28 @@ from adagen.paper.names import METHOD_NAMES
 # Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
 WIDTH = 6.9
 
-# From seaborn's "colorblind" palette, and grey for what nobody had to learn.
+# From seaborn's "colorblind" palette and its "dark" one, and grey for what nobody had to learn.
 COLOURS = {
     "handmade": "#767676",
     "halton": "#ca9161",
     "logsnr_time": "#56b4e9",
-    "interval": "#d55e00",
+    "interval": "#591e71",
     "tuned": "#de8f05",
     "static": "#029e73",
     "released": "#cc78bc",
     "adagen": "#0173b2",
+    "faithful": "#d55e00",
 }
 MARKERS = {
     "handmade": "s",
     "halton": "h",
     "logsnr_time": "X",
-    "interval": "P",
+    "interval": "<",
     "tuned": "D",
     "static": "^",
     "released": "v",
     "adagen": "o",
+    "faithful": "P",
 }
 
 THEME = {

@@ -1,0 +1,118 @@
+"""The table of refinements: what more compute buys, beside plain runs of as much compute."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adagen.config import METHODS
+from adagen.errors import AdagenError
+from adagen.paper.inputs import Metrics, by_experiment
+from adagen.paper.tables import independent, mean_and_error, read_all_comparable
+
+COLUMNS = (
+    "experiment",
+    "paradigm",
+    "steps",
+    "method",
+    "n",
+    "k",
+    "fid",
+    "fid_se",
+    "fid_label_free",
+    "precision",
+    "recall",
+    "nfe",
+    "gflops_per_image",
+    "equal_compute",
+    "protocol",
+)
+
+
+def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
+    """One row for each method of the experiments that are refined, or stand beside those.
+
+    - `method` of a refined run is `<method>+<refinement>`; `n` and `k` count its whole samples and
+      its next states, 1 where there is no choice.
+    - Scores are means over sampling seeds, and over training seeds where there are several;
+      `fid_se` is as in `adagen.paper.ablation.ablation_table`.
+    - `nfe` and `gflops_per_image` are those of one image that is kept, with all of its candidates.
+    - `equal_compute` names the experiment whose plain rows stand beside a refined one: of those
+      with the same generator and more steps, the one that comes nearest to the row's `nfe`. Empty
+      where there is none, and in plain rows.
+
+    Args:
+        metrics: metrics files, refined and plain; experiments keep the order of their first file.
+
+    Returns:
+        Columns as in `COLUMNS`; in an experiment, plain methods in the order of `METHODS`, then
+        refinements by `nfe`.
+
+    Raises:
+        AdagenError: as `fid_table`; or no file is that of a refined run.
+    """
+    rows: dict[str, list[list[Metrics]]] = {}
+    for experiment, runs in by_experiment(read_all_comparable(metrics)).items():
+        rows[experiment] = sorted(_by_method(runs), key=_order)
+    refined = {name for name, methods in rows.items() if any(runs[0].refined for runs in methods)}
+    if not refined:
+        raise AdagenError(
+            "none of the metrics files is that of a refined run: name `refinements` in the config, "
+            "and sample with them."
+        )
+    plain = {name: methods[0][0] for name, methods in rows.items() if not methods[0][0].refined}
+    table = [
+        _row(runs, _equal_compute(runs[0], plain) if runs[0].refined else "")
+        for methods in rows.values()
+        for runs in methods
+    ]
+    shown = refined | {row["equal_compute"] for row in table}
+    return pd.DataFrame([row for row in table if row["experiment"] in shown], columns=[*COLUMNS])
+
+
+def _by_method(runs: Sequence[Metrics]) -> list[list[Metrics]]:
+    """The runs of each method and refinement, one a training seed."""
+    grouped: dict[tuple[str, str], list[Metrics]] = {}
+    for run in runs:
+        grouped.setdefault((run.method, run.refined), []).append(run)
+    return list(grouped.values())
+
+
+def _order(runs: Sequence[Metrics]) -> tuple[bool, float, int, str]:
+    run = runs[0]
+    cost = run.cost.nfe if run.refined else 0.0
+    return bool(run.refined), cost, METHODS.index(run.method), run.refined
+
+
+def _equal_compute(run: Metrics, plain: dict[str, Metrics]) -> str:
+    """The experiment that takes as many evaluations without refinement, nearly; "" for none."""
+    own = plain.get(run.experiment)
+    others = [
+        other
+        for name, other in plain.items()
+        if name != run.experiment
+        and other.hashes.generator == run.hashes.generator
+        and (own is None or other.cost.nfe > own.cost.nfe)
+    ]
+    nearest = min(others, key=lambda other: abs(other.cost.nfe - run.cost.nfe), default=None)
+    return nearest.experiment if nearest else ""
+
+
+def _row(runs: Sequence[Metrics], equal_compute: str) -> dict[str, Any]:
+    """The row of a method, over its training seeds."""
+    first, scores = runs[0], {}
+    for name in ("fid", "fid_label_free", "precision", "recall"):
+        scores[name] = np.stack([run.scores(name) for run in runs])
+    return {
+        **first.model_dump(include={"experiment", "paradigm", "steps", "protocol"}),
+        "method": first.method + (f"+{first.refined}" if first.refined else ""),
+        "n": first.refinement.n if first.refinement else 1,
+        "k": first.refinement.k if first.refinement else 1,
+        **{name: float(values.mean()) for name, values in scores.items()},
+        "fid_se": mean_and_error(independent(scores["fid"]))[1],
+        "nfe": first.cost.nfe,
+        "gflops_per_image": first.cost.gflops_per_image,
+        "equal_compute": equal_compute,
+    }

@@ -1,0 +1,61 @@
+"""What a reward had learnt when the policy was kept that it paid: a file beside the policy.
+
+Best-of-N judges by it. The frozen features are no part of it: `adagen.rewards.build.load_reward`
+makes a reward of those, and `load_state` tells it the rest.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adagen.errors import AdagenError
+from adagen.files import difference, load_tensors, save_tensors
+from adagen.rewards.base import Reward
+
+KIND = "reward state"
+SEPARATOR = "/"
+"""Between the keys of nested parts; names of parameters have dots of their own."""
+
+
+def save_state(path: Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write a `judging_state`, with what it belongs to."""
+    save_tensors(path, dict(_flat(state)), {**about, "kind": KIND})
+
+
+def load_state(path: Path, reward: Reward, expected: Mapping[str, Any]) -> None:
+    """Give a reward what `save_state` wrote.
+
+    Raises:
+        AdagenError: the file is damaged, or belongs to another policy, generator or features.
+    """
+    tensors, about = load_tensors(path, KIND)
+    found = {key: about.get(key) for key in expected}
+    if told := difference(found, expected):
+        raise AdagenError(
+            f"{path} was made for something else: {told}. Give the reward state that was written "
+            "with this policy, or train it again."
+        )
+    reward.load_state_dict(_nested(tensors))
+
+
+def _flat(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Nested mappings of tensors as pairs of a path and a tensor."""
+    for key, part in state.items():
+        if isinstance(part, Mapping):
+            yield from _flat(part, f"{prefix}{key}{SEPARATOR}")
+        else:
+            yield prefix + key, part
+
+
+def _nested(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """The reverse of `_flat`."""
+    state: dict[str, Any] = {}
+    for path, tensor in tensors.items():
+        *parents, key = path.split(SEPARATOR)
+        part = state
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[key] = tensor
+    return state

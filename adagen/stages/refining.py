@@ -1,0 +1,158 @@
+"""Opening a refinement: the value network and the reward that it chooses by."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adagen.config import LEARNED, AnyRefinement, Config, Experiment
+from adagen.data.split import load_dataset
+from adagen.errors import AdagenError
+from adagen.files import file_hash
+from adagen.generators.base import Generator
+from adagen.policy_files import binding, load_critic
+from adagen.refinement import LookAhead, repeated
+from adagen.rewards.base import Reward
+from adagen.rollout import Make, make
+from adagen.stages.common import device_of
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trained policy, and the reward that paid it, belong to."""
+
+    experiment: str
+    settings: Experiment
+    method: str
+    seed: int | None
+    generator_file: Path
+
+    @property
+    def policy_binding(self) -> dict[str, Any]:
+        """What the policy's file says."""
+        bound = binding(self.experiment, self.settings, file_hash(self.generator_file))
+        return {**bound, "method": self.method}
+
+    def reward_binding(self, features: Path, preference: Path | None) -> dict[str, Any]:
+        """What the file of the reward's state says: besides, its settings and what it sees by."""
+        return {
+            **self.policy_binding,
+            "training_seed": self.seed,
+            "reward": self.settings.training.reward.model_dump(mode="json"),
+            "features": file_hash(features),
+            "preference": preference and file_hash(preference),
+        }
+
+
+@dataclass(frozen=True)
+class RewardFiles:
+    """The files of a reward: what it sees by, and what it had learnt.
+
+    Attributes:
+        features: frozen features, as `adagen pretrain reward` writes them.
+        state: as `adagen train` writes it beside the policy.
+        preference: the classifier, for the reward of that kind only.
+    """
+
+    features: Path | None = None
+    state: Path | None = None
+    preference: Path | None = None
+
+    @property
+    def given(self) -> list[Path]:
+        """Those that there are."""
+        return [path for path in (self.features, self.state, self.preference) if path]
+
+
+NO_REWARD = RewardFiles()
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A generator and the way to make images with it; plain ones unless something is refined.
+
+    Attributes:
+        generator: looking ahead where that is asked for.
+        way: one rollout, or several of which one is kept.
+        name: that of the refinement.
+        settings: those of the refinement.
+    """
+
+    generator: Generator[Any]
+    way: Make = make
+    name: str = ""
+    settings: AnyRefinement | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a refined run ends in."""
+        return f"+{self.name}" if self.name else ""
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations of one image that is kept, its other candidates included."""
+        return self.generator.nfe * (self.settings.n if self.settings else 1)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the description of the samples says of it."""
+        if self.settings is None:
+            return {}
+        how = {**self.settings.model_dump(mode="json"), "n": self.settings.n}
+        return {"refinement": {"name": self.name, **how}}
+
+
+def refine(
+    config: Config,
+    name: str,
+    generator: Generator[Any],
+    trained: Trained,
+    policy_file: Path | None,
+    files: RewardFiles,
+) -> Refined:
+    """The generator of a trained policy, refined.
+
+    Raises:
+        AdagenError: the config has no such refinement; the method, the generator or the reward
+            can't be refined in this way; or a file is missing or belongs to something else.
+    """
+    if name not in config.refinements:
+        known = ", ".join(config.refinements) or "none"
+        raise AdagenError(f"the config has no refinement {name!r}; it has: {known}.")
+    if trained.method not in LEARNED or policy_file is None:
+        raise AdagenError(
+            f"method {trained.method!r} can't be refined: candidates are chosen by the reward and "
+            f"the value network of a training. Refine one of {', '.join(LEARNED)}."
+        )
+    how = config.refinements[name]
+    if how.k > 1:
+        critic = load_critic(policy_file, generator, trained.policy_binding)
+        value = critic.to(generator.device)
+        generator = LookAhead(generator, value, how.k, how.choice, how.temperature)
+    if how.kind == "lookahead":
+        return Refined(generator, make, name, how)
+    score = _open_reward(config, trained, files).score
+    way = partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
+    return Refined(generator, way, name, how)
+
+
+def _open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:
+    """The reward as it was when the policy was kept."""
+    from adagen.rewards.build import load_reward
+    from adagen.rewards.states import load_state
+
+    if files.features is None or files.state is None:
+        raise AdagenError(
+            "candidates are judged by the reward of the training: give --features, and as "
+            "--reward-state the file that `adagen train` wrote."
+        )
+    kind = trained.settings.training.reward
+    split, device = load_dataset(config.dataset), device_of(config)
+    reward = load_reward(config, kind, files.features, files.preference, split, device)
+    load_state(files.state, reward, trained.reward_binding(files.features, files.preference))
+    # Whole companies at a time, or batches would decide who is judged beside whom.
+    key = trained.settings.generator
+    reward.require_companies(config.generators[key].batch, f"generators.{key}.batch")
+    reward.require_companies(config.evaluation.shard, "evaluation.shard")
+    reward.require_companies(config.evaluation.samples, "evaluation.samples")
+    return reward

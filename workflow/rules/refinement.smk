@@ -1,0 +1,79 @@
+# More compute for better images: samples chosen among candidates, and their table.
+
+
+rule refine:
+    input:
+        generator=generator_file,
+        policy=POLICY,
+        features=rules.reward_features.output.features,
+        reward=REWARD_STATE,
+        preference=preference_file,
+        sources=train_sources,
+    output:
+        samples=kept_if_small(directory("<results>/{experiment}/samples/{run}+{refinement}")),
+    log:
+        "<logs>/refine/{experiment}/{run}+{refinement}.log",
+    benchmark:
+        "<benchmarks>/refine/{experiment}/{run}+{refinement}.tsv"
+    priority: 20
+    conda:
+        "../../environment.yml"
+    threads: CORES
+    resources:
+        mem_mb=memory("refine"),
+        runtime=minutes("refine"),
+        gpu=GPU,
+    params:
+        config=config_file,
+        depends=refine_depends,
+        method=method_name,
+        checkpoint=resume_folder,
+        preference=preference_option,
+    shell:
+        "adagen sample --config {params.config:q} --experiment {wildcards.experiment:q}"
+        " --generator {input.generator:q} --policy {input.policy:q} --method {params.method:q}"
+        " --refinement {wildcards.refinement:q} --features {input.features:q}"
+        " --reward-state {input.reward:q} {params.preference:q}"
+        " --out {output.samples:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
+
+
+rule refinement_table:
+    input:
+        plain=of_runs(METRICS, *METHODS),
+        refined=of_refined_runs(METRICS),
+    output:
+        csv=report(
+            ensure("<results>/tables/refinement.csv", non_empty=True),
+            caption="../report/refinement.rst",
+            category="Table",
+            labels={"table": "refinement", "format": "csv"},
+        ),
+        latex=report(
+            ensure("<results>/tables/refinement.tex", non_empty=True),
+            caption="../report/refinement.rst",
+            category="Table",
+            labels={"table": "refinement", "format": "tex"},
+        ),
+    log:
+        "<logs>/refinement.log",
+    benchmark:
+        "<benchmarks>/refinement.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        config=config_file,
+        depends={"name": CONFIG.name},
+    shell:
+        "adagen refinement --config {params.config:q} --out {output.csv:q}"
+        " --latex {output.latex:q} {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
+
+
+rule refinement:
+    input:
+        rules.refinement_table.output,
+    localrule: True
