@@ -64,8 +64,8 @@ class ClassifierReward(Reward):
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
-        """(B,) log-probabilities of their labels for new images; nothing is drawn."""
-        return self.confidence(images.to(self.device), labels.to(self.device))
+        """(B,) how well new images show their labels; nothing is drawn."""
+        return self.pretrained(images.to(self.device), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: it never learns."""
