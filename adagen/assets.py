@@ -16,7 +16,7 @@ import filelock
 import yaml
 
 from adagen import downloads, pins
-from adagen.config import LEARNED, Asset, Assets, Config, DinoFeatures
+from adagen.config import LEARNED, Asset, Assets, ClipPreference, Config, DinoFeatures
 from adagen.downloads import Failure, Meter, Stopped, beside
 from adagen.errors import AdagenError
 
@@ -85,6 +85,8 @@ def needed(config: Config) -> dict[str, list[str]]:
         shared += [config.evaluation.inception.weights, config.evaluation.reference]
     if isinstance(config.reward_features, DinoFeatures) and set(LEARNED) & set(config.methods):
         shared.append(config.reward_features.weights)
+    if isinstance(config.preference, ClipPreference) and config.dial:
+        shared.append(config.preference.weights)
     users: dict[str, list[str]] = {}
     for experiment, settings in config.experiments.items():
         weights = config.generators[settings.generator].weights

@@ -17,13 +17,17 @@ from adagen.options import (
     Checkpoint,
     Configs,
     ExperimentName,
+    FaithfulFile,
+    Fidelity,
     GeneratorFile,
     LatexFile,
     MetricsFiles,
     NetworksFile,
     Out,
+    PolicyFile,
     PreferenceFile,
     ReferenceFile,
+    TrainedMethod,
 )
 
 app = typer.Typer(
@@ -60,8 +64,7 @@ def fetch(
 @app.command()
 def pretrain(
     target: Annotated[
-        str,
-        typer.Argument(help="A generator's name; or `metrics`; or `reward`; or `preference`."),
+        str, typer.Argument(help="A generator, `metrics`, `reward` or `preference`.")
     ],
     config: Configs,
     out: Out,
@@ -69,8 +72,8 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    A generator, the metric networks, the reward's features, or the classifier that a reward of
-    kind `classifier` asks.
+    A generator, the metric networks, the reward's features, or what says how well an image shows
+    its class.
     """
     settings = load_config(config)
     from adagen.stages import pretraining
@@ -109,7 +112,7 @@ def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
 def train(
     config: Configs,
     experiment: ExperimentName,
-    method: Annotated[str, typer.Option(help="`static` (step only) or `adagen` (features too).")],
+    method: TrainedMethod,
     seed: Annotated[int, typer.Option(help="Training seed.")],
     generator: GeneratorFile,
     features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
@@ -170,9 +173,9 @@ def sample(
     method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
     generator: GeneratorFile,
     out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
-    policy: Annotated[
-        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
-    ] = None,
+    policy: PolicyFile = None,
+    faithful: FaithfulFile = None,
+    fidelity: Fidelity = None,
     checkpoint: Checkpoint = None,
     refinement: Annotated[
         str, typer.Option(help="Key of `refinements`; without it nothing is refined.")
@@ -190,7 +193,7 @@ def sample(
     from adagen.stages import refining, sampling
 
     files = refining.RewardFiles(features, reward_state, preference)
-    what = settings, experiment, method, generator, policy, out, checkpoint
+    what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
     sampling.sample(*what, refinement, files)
 
 
@@ -200,9 +203,7 @@ def schedule(
     experiment: ExperimentName,
     method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
     generator: GeneratorFile,
-    policy: Annotated[
-        Path | None, typer.Option(help="Policy file; without it the schedule is hand-made.")
-    ] = None,
+    policy: PolicyFile = None,
     samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
     seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,

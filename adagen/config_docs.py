@@ -73,9 +73,10 @@ or the run writes over the files that are there.
   there another number of steps needs another generator.
 - A **method** is how an experiment is scheduled: `handmade` (as written under `handmade`), `tuned`
   (the best static schedule that a search finds), `static` (a learned schedule that knows the step
-  only), `adagen` (a learned policy that sees the sample too), `released` (the authors' policy). The
-  methods `static` and `adagen` are trained once for every entry of `training_seeds`; `released` is
-  left out of experiments without a `released_policy`.
+  only), `adagen` (a learned policy that sees the sample too), `released` (the authors' policy),
+  `faithful` (as `adagen`, paid by `preference` too: the other end of the
+  [dial](../docs/dial.md)). The methods `static`, `adagen` and `faithful` are trained once for every
+  entry of `training_seeds`; `released` is left out of experiments without a `released_policy`.
 
 A *run* is one method of one experiment, and of one training seed where it is trained. It names the
 files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
@@ -101,6 +102,8 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
+- The method `faithful` comes with a section `dial`; a reward of kind `classifier` with a
+  `preference` of that kind.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.

@@ -17,7 +17,34 @@ MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adag
 LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
 PreferenceFile = Annotated[
     Path | None,
-    typer.Option("--preference", help="Classifier, for the reward of kind `classifier` only."),
+    typer.Option(
+        "--preference",
+        help="What `adagen pretrain preference` wrote: for `faithful` and the reward `classifier`.",
+    ),
+]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", help="Policy file; without it the schedule is hand-made."),
+]
+FaithfulFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--faithful", help="Policy file of the method `faithful`, which --policy is blended with."
+    ),
+]
+Fidelity = Annotated[
+    float | None,
+    typer.Option(
+        "--fidelity", help="How far, in [0, 1]: 0 is --policy, 1 is --faithful (docs/dial.md)."
+    ),
+]
+TrainedMethod = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="`static` (step only), `adagen` (features too), or `faithful` (the same, paid by the "
+        "preference too).",
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
 Checkpoint = Annotated[

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from adagen.config import PolicyNetworkSize
+from adagen.errors import AdagenError
 
 
 class Policy(Protocol):
@@ -167,10 +168,20 @@ class Blend:
     """(1 - lambda) raw_diverse + lambda raw_faithful: the fidelity-diversity dial."""
 
     def __init__(self, diverse: Policy, faithful: Policy, fidelity: float) -> None:
+        """Two policies of one experiment, which see the same, and lambda.
+
+        Raises:
+            AdagenError: lambda is not in [0, 1].
+        """
+        if not 0 <= fidelity <= 1:
+            raise AdagenError(
+                f"fidelity is {fidelity}: give a number from 0, the diverse policy alone, to 1, "
+                "the faithful one."
+            )
         self.diverse, self.faithful, self.fidelity = diverse, faithful, fidelity
 
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """(B, K) blended raw outputs."""
+        """(B, K) blended raw outputs; at lambda 0 and 1 those of a policy, to the bit."""
         return torch.lerp(
             self.diverse(features, call), self.faithful(features, call), self.fidelity
         )

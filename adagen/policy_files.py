@@ -34,12 +34,12 @@ def build_actor(
     settings: PolicySettings,
     tabled: bool = False,
 ) -> ConstantTable | PolicyNetwork | TabledNetwork:
-    """A fresh policy of a method: the network for "adagen" and "released", else a table.
+    """A fresh policy of a method: a table for "tuned" and "static", else the network.
 
     A `tabled` network has a table beside it, unless it may not know the step.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
-    if method not in ("adagen", "released"):
+    if method in ("tuned", "static"):
         return ConstantTable(calls, actions)
     seen = settings.step == "seen"
     network = PolicyNetwork(generator.seen_width, generator.grid, actions, settings, seen)

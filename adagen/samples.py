@@ -45,7 +45,7 @@ KEYS = (
     "hashes",
     "shards",
 )
-"""What about.json holds beside kind and version."""
+"""What about.json holds beside kind and version; of a blend of two policies also `fidelity`."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from adagen.records import (
 )
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS, Pool
+from adagen.rewards.pretrained import Weighed
 from adagen.tracking import Tell, Track, untracked
 from adagen.trajectories import Trajectories, collect
 
@@ -63,6 +64,7 @@ class PolicyTraining:
         settings: Training,
         learning_rate: float,
         seed: int,
+        weighed: Weighed | None = None,
     ) -> None:
         """A run that has not begun.
 
@@ -77,25 +79,23 @@ class PolicyTraining:
             learning_rate: of the actor; a table beside a network has that of the settings, and
                 so has the critic.
             seed: of this run.
+            weighed: a pre-trained reward on top, as for the method `faithful`.
 
         Raises:
             AdagenError: the reward cannot judge that many trajectories.
         """
         reward.require_companies(settings.trajectories, "training.trajectories")
         self.generator, self.actor, self.critic, self.reward = generator, actor, critic, reward
-        self.settings, self.seed, self.learning_rate = settings, seed, learning_rate
+        self.settings, self.seed, self.weighed = settings, seed, weighed
         self.image_shape = train.images.shape[1:]
         self.real = reward.pool(train, "real", seed, views=VIEWS)
         self.heldout = reward.pool(heldout, "heldout", seed)
         self.average = AveragedModel(
             actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
-        self.optimiser = torch.optim.Adam(
-            [
-                *_rates(actor, learning_rate, settings.table_learning_rate),
-                {"params": list(critic.parameters()), "scale": settings.learning_rate},
-            ]
-        )
+        rates = _rates(actor, learning_rate, settings.table_learning_rate)
+        rates.append({"params": list(critic.parameters()), "scale": settings.learning_rate})
+        self.optimiser = torch.optim.Adam(rates)
         self.records: list[Record] = []
         self.kept: dict[str, Any] = {"distance": math.inf}
 
@@ -106,7 +106,8 @@ class PolicyTraining:
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
         distance, and `kept` what the reward knew then: a discriminator that is fooled late must not
-        cost what was learnt before.
+        cost what was learnt before. Under a pre-trained reward on top they are the last ones: it
+        leads away from that distance.
 
         Raises:
             AdagenError: a reward, loss or image is not finite, or a tracker can't be started.
@@ -167,6 +168,8 @@ class PolicyTraining:
         loss = learn() if self.reward.learns_first else None
         scores = self.reward.judge(fake, torch.arange(len(fake)), "crop", self.seed, n)
         rewards = self.reward.pay(scores)
+        if self.weighed:
+            rewards = self.weighed.added(rewards, trajectories.images, trajectories.labels)
         self._finite(rewards, "the reward", n)
         diagnostics = self._improve_policy(trajectories, rewards, n)
         self.average.update_parameters(self.actor)
@@ -213,8 +216,11 @@ class PolicyTraining:
         self.kept, self.records = state["kept"], state["records"]
 
     def _keep(self, distance: float) -> None:
-        """Remember policy, value network and what judged them if no validation was better."""
-        if distance <= self.kept["distance"]:
+        """Keep policy, value network and what judged them, if this distance is the least.
+
+        Where a pre-trained reward is weighed in, the last ones are kept.
+        """
+        if self.weighed or distance <= self.kept["distance"]:
             parts = {
                 "actor": self.average.module.state_dict(),
                 "critic": self.critic.state_dict(),

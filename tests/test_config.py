@@ -74,6 +74,11 @@ def test_the_minimal_config_is_whole():
         ("training", 3, ["'training' is 3", "section"]),
         ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
         ("dataset.name", "cats", ["name is 'cats'", "'digits'"]),
+        # the dial
+        ("methods", ["faithful"], ["methods has 'faithful'", "`dial: {}`"]),
+        ("dial", {"weight": 0}, ["'dial.weight' is 0", "greater than 0"]),
+        ("preference", {"kind": "clap"}, ["'preference.kind' is 'clap'", "'clip'"]),
+        ("preference", {"kind": "clip", "prompt": "a"}, ["'preference.prompt'", "pattern"]),
         # paradigms and generators
         ("generators.flow.paradigm", "gan", ["'generators.flow.paradigm' is 'gan'", "'sit'"]),
         ("generators.flow", {}, ["'generators.flow.paradigm' is missing"]),
@@ -183,11 +188,24 @@ def test_an_override_of_another_kind_replaces_the_section(shared, own, expected)
     assert parse_config(whole, "toy.yaml").training.reward == alone.training.reward
 
 
+def test_a_classifier_that_pays_is_a_classifier():
+    content = with_value("preference", {"kind": "clip"})
+    content["training"] = {"reward": {"kind": "classifier"}}
+    assert "toy_t4.training.reward.kind is 'classifier', but preference.kind is 'clip'" in (
+        complaint(content)
+    )
+    content["training"] = {}
+    assert (
+        parse_config({**content, "dial": {}, "methods": ["faithful"]}, "toy.yaml").dial.weight == 1
+    )
+
+
 def test_the_default_kinds_are_those_of_the_models():
     config = parse_config(MINIMAL, "toy.yaml")
     found = {
         "reward": config.training.reward,
         "reward_features": config.reward_features,
+        "preference": config.preference,
         "tokeniser": config.generators["tokens"].tokeniser,
     }
     assert {section: model.kind for section, model in found.items()} == DEFAULT_KINDS

@@ -1,8 +1,10 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import PolicyNetworkSize
+from adagen.errors import AdagenError
 from adagen.policies import Blend, ConstantTable, HandMade, PolicyNetwork, TabledNetwork
 
 
@@ -34,6 +36,32 @@ def test_table_ignores_features_and_blend_meets_both_ends():
     for fidelity, expected in ((0.0, table), (1.0, other)):
         blended = Blend(table, other, fidelity)(features, call)
         assert torch.equal(blended, expected(features, call))
+
+
+RAW = st.lists(st.floats(-1e6, 1e6, width=32), min_size=6, max_size=6)
+
+
+@given(RAW, RAW)
+def test_a_blend_is_at_both_ends_a_policy_to_the_bit(one, other):
+    policies = []
+    for values in (one, other):
+        table = ConstantTable(3, 2)
+        table.table.data.copy_(torch.tensor(values).view(3, 2))
+        policies.append(table)
+    features, call = torch.zeros(3, 4, 5), torch.tensor([0, 1, 2])
+    for fidelity, policy in zip((0.0, 1.0), policies, strict=True):
+        assert torch.equal(Blend(*policies, fidelity)(features, call), policy(features, call))
+    middle, expected = (
+        Blend(*policies, 0.25)(features, call),
+        torch.tensor([one, other]).view(2, 3, 2),
+    )
+    assert torch.allclose(middle, 0.75 * expected[0] + 0.25 * expected[1], rtol=1e-4, atol=1)
+
+
+@pytest.mark.parametrize("fidelity", [-0.1, 1.01, float("nan")])
+def test_a_blend_goes_from_one_policy_to_the_other_and_not_beyond(fidelity):
+    with pytest.raises(AdagenError, match=f"fidelity is {fidelity}: .* from 0, .* to 1"):
+        Blend(HandMade(2), ConstantTable(3, 2), fidelity)
 
 
 def test_a_network_with_a_table_adds_them_up():

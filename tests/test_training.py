@@ -7,12 +7,15 @@ import math
 import pytest
 import torch
 from torch import nn
-from toy import ToyReward, no_validation, pay, toy_training, validation
+from toy import Toy, ToyReward, no_validation, pay, toy_training, validation
 
 from adagen.errors import AdagenError
+from adagen.noise import SampleNoise
 from adagen.policies import HandMade
 from adagen.records import Validation
 from adagen.rewards.base import Reward
+from adagen.rewards.pretrained import Weighed
+from adagen.rollout import rollout
 
 FIELDS = {
     "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
@@ -43,6 +46,41 @@ def test_a_table_beside_the_network_learns_at_a_rate_of_its_own():
     for name, value in run.actor.state_dict().items():
         assert torch.allclose(value, start[name], atol=1e-4) == (name != "table.table"), name
     assert pay(run.average.module, reward) > pay(HandMade(1), reward) + 0.2
+
+
+def dark(images, labels):
+    """A pre-trained reward for low levels."""
+    return -images[:, 0].flatten(1)[:, 1:3].mean(1)
+
+
+def mean_level(policy):
+    labels = torch.zeros(200, dtype=torch.int64)
+    images = rollout(Toy(), policy, labels, SampleNoise("report", 0, range(200)))
+    return -float(dark(images, labels).mean())
+
+
+def test_a_pretrained_reward_pulls_the_policy_as_far_as_its_weight_says():
+    """From the level 0.8 that the other reward alone leads to: a little, or all the way."""
+    levels = []
+    for weight in (None, 0.5, 3.0):
+        weighed = weight and Weighed(dark, weight)
+        run = toy_training("static", ToyReward(adaptive=False), weighed)
+        records = run.run("toy", no_validation, None)
+        levels.append(mean_level(run.average.module))
+        assert records[-1]["accuracy_fake"] is not None  # the other reward is told of as ever
+    assert levels[0] > 0.79 and levels[0] > levels[1] + 0.01 and levels[2] < 0.3
+
+
+def test_under_a_pretrained_reward_the_last_policy_is_kept_not_the_nearest():
+    distances = iter([1.0, 2.0, 3.0])
+    changes = {"validate_every": 2, "updates": 6}
+    run = toy_training("static", ToyReward(), Weighed(dark, 1.0), **changes)
+    run.run("toy", lambda policy: validation(next(distances)), None)
+    last = toy_training(
+        "static", ToyReward(), Weighed(dark, 1.0), **{**changes, "validate_every": 6}
+    )
+    last.run("toy", no_validation, None)
+    assert torch.equal(run.average.module.table, last.average.module.table)
 
 
 class Plain(ToyReward):

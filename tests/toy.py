@@ -114,14 +114,15 @@ class ToyReward(Reward):
 ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
 
 
-def toy_training(method: str, reward=None, **changes) -> PolicyTraining:
+def toy_training(method: str, reward=None, weighed=None, **changes) -> PolicyTraining:
     settings, generator = SETTINGS.model_copy(update=changes), Toy()
     with seeded("toy", method):
         actor = build_actor(method, generator, SIZE, settings.table_learning_rate > 0)
         critic = build_critic(generator, SIZE)
     rate = settings.static_learning_rate if method == "static" else settings.learning_rate
     reward = reward or ToyReward()
-    return PolicyTraining(generator, actor, critic, reward, ONE, ONE, settings, rate, seed=0)
+    images = ONE, ONE
+    return PolicyTraining(generator, actor, critic, reward, *images, settings, rate, 0, weighed)
 
 
 def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:

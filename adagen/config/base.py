@@ -10,9 +10,9 @@ from adagen.config.overlay import overlay
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
-Method = Literal["handmade", "tuned", "static", "released", "adagen"]
-LEARNED: tuple[Method, ...] = ("static", "adagen")
-METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen")
+Method = Literal["handmade", "tuned", "static", "released", "adagen", "faithful"]
+LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
+METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen", "faithful")
 DETERMINISTIC: tuple[Paradigm, ...] = ("dit", "sit")
 """Paradigms whose next state follows from the action."""
 Precision = Literal["float32", "bfloat16", "float16"]

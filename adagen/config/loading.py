@@ -18,6 +18,8 @@ CHOSEN = {
     ("tokeniser", "vqgan"),
     ("reward_features", "masked_autoencoder"),
     ("reward_features", "dino"),
+    ("preference", "classifier"),
+    ("preference", "clip"),
     ("reward", "gaussian"),
     ("reward", "tokens"),
     ("reward", "convolution"),

@@ -6,6 +6,7 @@ from typing import Any
 DEFAULT_KINDS = {
     "reward": "gaussian",
     "reward_features": "masked_autoencoder",
+    "preference": "classifier",
     "tokeniser": "patches",
 }
 """Sections that are one of several models, and the kind that they are where they don't say."""

@@ -97,9 +97,41 @@ AnyReward = Annotated[
 
 
 class Preference(Model):
-    """The frozen classifier behind the reward `classifier`; none that measures."""
+    """A classifier fitted to the train split: log-probability of the label. None that measures."""
 
+    kind: Literal["classifier"] = "classifier"
+    """Which network it is."""
     width: int = Field(16, gt=0, multiple_of=8)
     """Channels of its first layer, a multiple of 8 (group normalisation)."""
     fit: Fit = Fit(updates=400, seed=3)
     """How it is fitted."""
+
+
+class ClipPreference(Model):
+    """Released CLIP, through open_clip: cosine of an image and the prompt of its class."""
+
+    kind: Literal["clip"]
+    """Which network it is."""
+    model: str = "ViT-B-32"
+    """What open_clip calls it."""
+    weights: str = "clip_vit_b_32"
+    """Asset that holds it: image and text tower."""
+    prompt: str = Field("a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$")
+    """What is said of a class; {} stands for its name."""
+    names: str = ""
+    """Text file with the name of a class on each line, in the order of the labels. Empty: the names
+    are those of the data set, its folders'."""
+
+
+AnyPreference = Annotated[
+    Annotated[Preference, Tag("classifier")] | Annotated[ClipPreference, Tag("clip")],
+    by_kind(DEFAULT_KINDS["preference"]),
+]
+
+
+class Dial(Model):
+    """The second policy of the fidelity-diversity dial, `faithful` (docs/dial.md)."""
+
+    weight: float = Field(1.0, gt=0)
+    """What one standard deviation of the preference is worth, in those of the experiment's own
+    reward, both over the images of an update. More of it: more fidelity, less diversity."""

@@ -23,7 +23,15 @@ from adagen.config.experiments import (
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
 from adagen.config.refinements import UNFIT, AnyRefinement
-from adagen.config.rewards import FrechetSettings, GaussianSettings, Preference, TokenSettings
+from adagen.config.rewards import (
+    AnyPreference,
+    ClassifierSettings,
+    Dial,
+    FrechetSettings,
+    GaussianSettings,
+    Preference,
+    TokenSettings,
+)
 
 
 class Config(Model):
@@ -54,8 +62,12 @@ class Config(Model):
     """Defaults of every experiment's policy network."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
     """The frozen features of the reward network."""
-    preference: Preference = Preference()
-    """The frozen classifier of the reward `classifier`."""
+    preference: AnyPreference = Field(default_factory=Preference)
+    """The frozen network that says how well an image shows its class: to the method `faithful`, and
+    as the reward `classifier`."""
+    dial: Dial | None = None
+    """What the method `faithful` is paid beside the reward of `adagen`; without it there is no such
+    method."""
     training: Training = Training()
     """Defaults of every experiment's training."""
     sweep: Sweep = Sweep()
@@ -207,6 +219,26 @@ class Config(Model):
                 raise ValueError(
                     f"{place}.training.reward.kind is {reward.kind!r}, which needs "
                     "reward_features of kind 'masked_autoencoder': on 'dino' choose 'tokens'"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _preferences_that_suit(self) -> Self:
+        """Who asks the preference, and which one."""
+        methods = {*self.methods, *(cell.method for cell in self.cells)}
+        if "faithful" in methods and self.dial is None:
+            raise ValueError(
+                "methods has 'faithful', which is the second policy of the dial: add the section "
+                "`dial: {}`, or leave the method out"
+            )
+        for place, experiment in self._places():
+            reward = experiment.training.reward
+            if isinstance(reward, ClassifierSettings) and not isinstance(
+                self.preference, Preference
+            ):
+                raise ValueError(
+                    f"{place}.training.reward.kind is 'classifier', but preference.kind is "
+                    f"{self.preference.kind!r}: choose another reward, or the kind 'classifier'"
                 )
         return self
 

@@ -47,6 +47,7 @@ def evaluate(
     per_seed = _measure_sets(open_source(folder), meter, settings.protocol)
     return {
         **{key: about[key] for key in DESCRIPTION if key in about},
+        "fidelity": about.get("fidelity"),
         "protocol": meter.protocol,
         "samples": samples.count,
         "seeds": about["seeds"],

@@ -73,6 +73,7 @@ class Metrics(Record):
     method: Method
     refinement: Refinement | None = None
     training_seed: int | None
+    fidelity: Finite | None = None
     protocol: str
     samples: int
     seeds: tuple[int, ...] = Field(min_length=1)

@@ -6,6 +6,7 @@ METHOD_NAMES = {
     "static": "learned static",
     "released": "AdaGen, released",
     "adagen": "AdaGen",
+    "faithful": "AdaGen, faithful",
 }
 PAIRS = (
     ("adagen", "handmade"),
@@ -13,6 +14,7 @@ PAIRS = (
     ("adagen", "static"),
     ("static", "tuned"),
     ("released", "handmade"),
+    ("faithful", "adagen"),
 )
 """Which method is compared with which."""
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}

@@ -103,6 +103,12 @@ def read_all_comparable(metrics: Sequence[Path]) -> list[Metrics]:
         AdagenError: as `fid_table`.
     """
     runs = {path: read_metrics(path) for path in metrics}
+    for path, run in runs.items():
+        if run.fidelity is not None:
+            raise AdagenError(
+                f"{path} is of {run.method!r} blended with 'faithful' (fidelity {run.fidelity}), "
+                "and no method by itself: leave it out of this table."
+            )
     _refuse_mixture(runs)
     return list(runs.values())
 

@@ -6,6 +6,7 @@ import torch
 
 from adagen.config import (
     ClassifierSettings,
+    ClipPreference,
     Config,
     ConvolutionSettings,
     DinoFeatures,
@@ -17,12 +18,14 @@ from adagen.data.split import Split
 from adagen.errors import AdagenError
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.base import Reward
-from adagen.rewards.classifier import ClassifierReward, load_preference
+from adagen.rewards.classifier import ClassifierReward, LogConfidence, load_preference
+from adagen.rewards.clip import load_clip
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import load_dino
 from adagen.rewards.features import load_reward_features
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.pretrained import PretrainedReward, Weighed
 
 
 def load_reward(
@@ -55,6 +58,7 @@ def load_reward(
                 "training.reward.kind is 'classifier', which reads a classifier: give --preference "
                 "the file that `adagen pretrain preference` wrote."
             )
+        assert not isinstance(config.preference, ClipPreference)  # the config has checked
         about = config.preference, config.dataset
         return ClassifierReward(load_preference(preference, *about, channels, classes), device)
     if isinstance(settings, ConvolutionSettings):
@@ -73,3 +77,34 @@ def load_reward(
     if isinstance(settings, GaussianSettings):
         return GaussianReward(autoencoder, settings, split.train, device)
     return FrechetReward(autoencoder, settings, split.train, device)
+
+
+def load_weighed(
+    config: Config, preference: Path | None, split: Split, device: torch.device
+) -> Weighed:
+    """What the method `faithful` is paid beside the experiment's reward.
+
+    Args:
+        config: says what it is, and its weight.
+        preference: as `adagen pretrain preference` writes it.
+        split: the images whose classes are asked for.
+        device: where it runs.
+
+    Raises:
+        AdagenError: the config has no dial, or the file is missing or was made with other settings.
+    """
+    if config.dial is None or preference is None:
+        what = "a section `dial` in the config" if config.dial is None else "its --preference file"
+        raise AdagenError(
+            f"method 'faithful' needs {what}: it is paid by what `adagen pretrain preference` "
+            "wrote, too (docs/dial.md)."
+        )
+    settings, classes = config.preference, split.num_classes
+    pretrained: PretrainedReward
+    if isinstance(settings, ClipPreference):
+        pretrained = load_clip(preference, settings, config.dataset, classes).to(device)
+    else:
+        channels = split.train.images.shape[1]
+        classifier = load_preference(preference, settings, config.dataset, channels, classes)
+        pretrained = LogConfidence(classifier, device)
+    return Weighed(pretrained, config.dial.weight)

@@ -1,4 +1,6 @@
-"""A frozen classifier as the reward: what gets hacked (docs/method.md, section 6).
+"""A frozen classifier as a reward: alone, what gets hacked (docs/method.md, section 6).
+
+Beside another reward it makes the faithful policy of the dial.
 
 It is asked one thing only, how surely an image shows its label, and is never shown what the policy
 makes of that. It shares its kind of network with the classifier that measures, but neither weights
@@ -10,7 +12,7 @@ from typing import Any
 
 import torch
 
-from adagen.config import Dataset, Preference
+from adagen.config import AnyPreference, Dataset, Preference
 from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.evaluation.networks import Classifier, classification_loss
@@ -23,6 +25,20 @@ from adagen.rewards.pools import Pool, StreamedPool
 KIND = "preference"
 
 
+class LogConfidence:
+    """The log-probability that a classifier gives to the label of an image, at most 0."""
+
+    def __init__(self, classifier: Classifier, device: torch.device) -> None:
+        self.classifier = classifier.to(device)
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, H, W) in [0, 1] and classes (B,) to (B,)."""
+        chances = self.classifier(images).log_softmax(1)
+        confidence: torch.Tensor = chances.gather(1, labels.unsqueeze(1)).squeeze(1)
+        return confidence
+
+
 class ClassifierReward(Reward):
     """Scores are log-probabilities of the labels: every image is judged by itself."""
 
@@ -30,28 +46,25 @@ class ClassifierReward(Reward):
     warmup = steps = 0
 
     def __init__(self, classifier: Classifier, device: torch.device) -> None:
-        self.classifier, self.device = classifier.to(device), device
+        self.confidence, self.device = LogConfidence(classifier, device), device
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """The images as they are."""
         return StreamedPool(images, lambda batch, _: batch, self.device)
 
-    @torch.no_grad()
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) log-probability of its label for each of the images `rows` (n,)."""
-        generator, scores = torch_generator(*source), []
-        for chunk in rows.split(self.batch):
-            scores.append(self._confidence(pool.features(chunk, generator), pool.labels[chunk]))
+        generator = torch_generator(*source)
+        scores = [
+            self.confidence(pool.features(chunk, generator), pool.labels[chunk])
+            for chunk in rows.split(self.batch)
+        ]
         return torch.cat(scores)
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         """(B,) log-probabilities of their labels for new images; nothing is drawn."""
-        return self._confidence(images.to(self.device), labels.to(self.device))
-
-    def _confidence(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        chances: torch.Tensor = self.classifier(images).log_softmax(1)
-        return chances.gather(1, labels.unsqueeze(1)).squeeze(1)
+        return self.confidence(images.to(self.device), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: it never learns."""
@@ -79,7 +92,7 @@ def save_preference(
     path: Path, classifier: Classifier, settings: Preference, dataset: Dataset
 ) -> None:
     """Write the classifier with what it was made from."""
-    save_tensors(path, classifier.state_dict(), {"kind": KIND, **_origin(settings, dataset)})
+    save_tensors(path, classifier.state_dict(), {"kind": KIND, **origin(settings, dataset)})
 
 
 def load_preference(
@@ -90,17 +103,30 @@ def load_preference(
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors, about = load_tensors(path, KIND)
-    if {key: about.get(key) for key in ("settings", "dataset")} != _origin(settings, dataset):
-        raise AdagenError(
-            f"{path} was made with other settings than the config's preference and dataset. "
-            "Run `adagen pretrain preference` again, or restore the settings."
-        )
+    tensors = read_preference(path, settings, dataset)
     classifier = Classifier(channels, settings.width, classes)
     classifier.load_state_dict(tensors)
     return classifier.eval().requires_grad_(False)
 
 
-def _origin(settings: Preference, dataset: Dataset) -> dict[str, object]:
+def read_preference(
+    path: Path, settings: AnyPreference, dataset: Dataset
+) -> dict[str, torch.Tensor]:
+    """The tensors of a preference file of any kind, made with these settings.
+
+    Raises:
+        AdagenError: the file is missing, damaged, or was made with other settings.
+    """
+    tensors, about = load_tensors(path, KIND)
+    if {key: about.get(key) for key in ("settings", "dataset")} != origin(settings, dataset):
+        raise AdagenError(
+            f"{path} was made with other settings than the config's preference and dataset. "
+            "Run `adagen pretrain preference` again, or restore the settings."
+        )
+    return tensors
+
+
+def origin(settings: AnyPreference, dataset: Dataset) -> dict[str, object]:
+    """What a preference file says that it was made from."""
     parts = {"settings": settings, "dataset": dataset}
     return {key: part.model_dump(mode="json") for key, part in parts.items()}

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from adagen.assets import asset_path
-from adagen.config import Config, DinoFeatures
-from adagen.data.split import load_dataset
+from adagen.config import ClipPreference, Config, DinoFeatures
+from adagen.data.split import inventory, load_dataset
 from adagen.errors import AdagenError
 from adagen.files import write_json
 from adagen.generators import build
@@ -36,8 +36,6 @@ def pretrain(config: Config, target: str, out: Path, checkpoint: Path | None) ->
 
 def dataset(config: Config, out: Path) -> None:
     """Look through the data set without decoding it, and write what is there."""
-    from adagen.data.split import inventory
-
     write_json(out, inventory(config.dataset))
 
 
@@ -80,9 +78,18 @@ def _reward(config: Config, out: Path, checkpoint: Path | None) -> None:
 
 
 def _preference(config: Config, out: Path, checkpoint: Path | None) -> None:
+    settings = config.preference
+    if isinstance(settings, ClipPreference):
+        from adagen.rewards.clip import adopt_clip
+
+        asset, names = (
+            asset_path(config.assets, settings.weights),
+            inventory(config.dataset)["classes"],
+        )
+        adopt_clip(asset, settings, config.dataset, names, out)
+        return
     from adagen.rewards.classifier import fit_preference, save_preference
 
-    settings = config.preference
     bind(checkpoint, "preference", config.dataset, settings)
     resume = checkpoint and checkpoint / "preference.ckpt"
     split = load_dataset(config.dataset)

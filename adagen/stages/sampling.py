@@ -14,7 +14,7 @@ from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
 from adagen.noise import SampleNoise
-from adagen.policies import HandMade, Policy
+from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
 from adagen.rollout import Made, Make, make
@@ -28,6 +28,13 @@ COSTED = 8
 """Images whose floating-point operations are counted."""
 
 
+class Blended(BaseModel):
+    """What images of a blend depend on beside the first policy: lambda, and the other's hash."""
+
+    fidelity: float
+    faithful: str
+
+
 @dataclass(frozen=True)
 class Run:
     """A generator under a policy, and the way to make images with both.
@@ -38,6 +45,7 @@ class Run:
         generator: looking ahead where that is asked for.
         policy: on the generator's device.
         way: one rollout, or several of which one is kept.
+        dial: how far the policy is blended with the faithful one; None for no blend.
         refinement, how: name and settings of the refinement; of a plain run it has none.
     """
 
@@ -47,6 +55,7 @@ class Run:
     training_seed: int | None
     generator: Generator[Any]
     policy: Policy
+    dial: Blended | None = None
     way: Make = make
     refinement: str = ""
     how: AnyRefinement | None = None
@@ -81,6 +90,8 @@ def open_run(
     method: str,
     generator_file: Path,
     policy_file: Path | None,
+    faithful_file: Path | None = None,
+    fidelity: float | None = None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
 ) -> Run:
@@ -92,16 +103,24 @@ def open_run(
         method: how it is scheduled.
         generator_file: the pretrained generator.
         policy_file: the method's policy; None for the hand-made schedule.
+        faithful_file: the policy of the method `faithful` to blend it with; None for no blend.
+        fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
         refinement: key of `refinements`; empty for none.
         reward: what candidates are judged by.
 
     Raises:
         AdagenError: the config has no such experiment or refinement, a file is missing or belongs
-            to something else, or the method can't be refined in this way.
+            to something else, `fidelity` is out of range or alone, or the method can't be refined
+            in this way.
     """
     settings, generator = open_experiment(config, experiment, generator_file)
-    policy, seed = open_policy(experiment, settings, method, generator, generator_file, policy_file)
-    plain = Run(experiment, settings, method, seed, generator, policy)
+    belongs = experiment, settings, generator, generator_file
+    policy, seed = open_policy(*belongs, method, policy_file)
+    dial = _blended(fidelity, faithful_file)
+    if dial:
+        faithful, _ = open_policy(*belongs, "faithful", faithful_file)
+        policy = Blend(policy, faithful, dial.fidelity)
+    plain = Run(experiment, settings, method, seed, generator, policy, dial)
     if not refinement:
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
@@ -116,13 +135,23 @@ def sample(
     method: str,
     generator_file: Path,
     policy_file: Path | None,
+    faithful_file: Path | None,
+    fidelity: float | None,
     out: Path,
     checkpoint: Path | None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
 ) -> None:
-    """Images of every sampling seed, with what they cost and the actions that made them."""
-    run = open_run(config, experiment, method, generator_file, policy_file, refinement, reward)
+    """Images of every sampling seed, with what they cost and the actions that made them.
+
+    Arguments are those of `open_run`, the folder to write, and that of resumable state.
+
+    Raises:
+        AdagenError: as `open_run`; or the folder can't be written or holds something else.
+    """
+    blend = faithful_file, fidelity
+    origin = config, experiment, method, generator_file, policy_file, *blend
+    run = open_run(*origin, refinement, reward)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) as folder:
@@ -139,23 +168,36 @@ def sample(
             "method": method,
             **run.about,
             "training_seed": run.training_seed,
+            "fidelity": fidelity,
             "num_classes": generator.num_classes,
             "action_names": list(generator.actions.names),
             "cost": {"nfe": run.nfe, "gflops_per_image": _gflops(run)},
             "hashes": {
                 "generator": file_hash(generator_file),
                 "policy": policy_file and file_hash(policy_file),
+                "faithful": run.dial and run.dial.faithful,
             },
         }
         writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
 
 
+def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:
+    if fidelity is None and faithful_file is None:
+        return None
+    if fidelity is None or faithful_file is None:
+        raise AdagenError(
+            "--fidelity and --faithful go together: how far, and towards which policy. Give both "
+            "for a blend, or neither."
+        )
+    return Blended(fidelity=fidelity, faithful=file_hash(faithful_file))
+
+
 def _what_images_depend_on(run: Run, evaluation: Evaluation) -> list[BaseModel]:
     """All settings, less what changes no image: a run may go on with a smaller batch."""
     same = {key: getattr(evaluation, key) for key in ("protocol", "samples", "seeds", "shard")}
     settings = run.settings.model_copy(update={"training": Training()})
-    return [settings, Evaluation(**same), *([run.how] if run.how else [])]
+    return [settings, Evaluation(**same), *(part for part in (run.dial, run.how) if part)]
 
 
 def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: int) -> None:
@@ -184,9 +226,9 @@ def _gflops(run: Run) -> float:
 def open_policy(
     experiment: str,
     settings: Experiment,
-    method: str,
     generator: Generator[Any],
     generator_file: Path,
+    method: str,
     policy_file: Path | None,
 ) -> tuple[Policy, int | None]:
     """The policy a method samples with, and the seed it was trained with."""

@@ -50,7 +50,7 @@ def schedule(
         require_drawable(figure)
     settings, generator = open_experiment(config, experiment, generator_file)
     policy, training_seed = open_policy(
-        experiment, settings, method, generator, generator_file, policy_file
+        experiment, settings, generator, generator_file, method, policy_file
     )
     family = config.generators[settings.generator]
     labels, name = class_labels(samples, generator.num_classes), f"{experiment} {method}"

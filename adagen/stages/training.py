@@ -40,7 +40,7 @@ def train(
     reward_state: Path | None = None,
 ) -> None:
     """Train a policy and write it with its training log, and with what judged it if asked to."""
-    from adagen.rewards.build import load_reward
+    from adagen.rewards.build import load_reward, load_weighed
     from adagen.rewards.states import save_state
     from adagen.training import PolicyTraining
 
@@ -61,10 +61,10 @@ def train(
         actor = build_actor(method, generator, settings.policy, tabled).to(device)
         critic = build_critic(generator, settings.policy).to(device)
         reward = load_reward(config, training.reward, features, preference, split, device)
+    weighed = load_weighed(config, preference, split, device) if method == "faithful" else None
     rate = training.static_learning_rate if method == "static" else training.learning_rate
-    run = PolicyTraining(
-        generator, actor, critic, reward, split.train, split.heldout, training, rate, seed
-    )
+    images = split.train, split.heldout
+    run = PolicyTraining(generator, actor, critic, reward, *images, training, rate, seed, weighed)
 
     def validate(policy: Policy) -> Validation:
         return _validation(generator, policy, meter, training.validate_samples, training.batch)
@@ -73,7 +73,8 @@ def train(
     track = partial(tracked, trackers, log, name, config.name, settings.model_dump(mode="json"))
     chosen = [preference] if preference else []
     files = (generator_file, features, *chosen, networks, reference_file)
-    bind(checkpoint, name, config.dataset, settings, *files)
+    dial = [config.dial] if config.dial and weighed else []
+    bind(checkpoint, name, config.dataset, settings, *dial, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt", track)
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:

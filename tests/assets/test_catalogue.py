@@ -18,7 +18,7 @@ GENERATORS = (
 )
 POLICIES = ("policy_maskgit", "policy_dit", "policy_sit", "policy_var_d16", "policy_var_d30")
 MEASURING = (
-    *("inception", "dino_vits16"),
+    *("inception", "dino_vits16", "clip_vit_b_32"),
     *("fid_stats_imagenet256", "fid_stats_imagenet512", "adm_imagenet256", "adm_imagenet512"),
 )
 NAMES = [*GENERATORS, *POLICIES, *MEASURING, "imagenet_train", "imagenet_val"]
@@ -152,6 +152,13 @@ def test_dino_is_needed_to_learn(methods, there):
     features = {"kind": "dino"}
     users = assets.needed(config(reward_features=features, methods=methods, training=training))
     assert users.get("dino_vits16") == (ALL if there else None)
+
+
+@pytest.mark.parametrize("dial", [None, {}])
+def test_clip_is_needed_to_learn_what_it_pays(dial):
+    users = assets.needed(config(preference={"kind": "clip"}, dial=dial))
+    assert users.get("clip_vit_b_32") == (None if dial is None else ALL)
+    assert "clip_vit_b_32" not in assets.needed(config(dial=dial))
 
 
 def test_the_catalogue_is_package_data():

@@ -27,7 +27,8 @@ REFINED = {
 
 
 def test_first_run_makes_everything(checkout) -> None:
-    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "sample": 16}
+    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
+    everything |= {"train": 12, "sample": 20}  # the faithful policies too
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -95,7 +96,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 16 and "ablation_table" not in everything
+    assert everything["sample"] == 20 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -140,12 +141,24 @@ def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
 
 def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
     one = "experiments={digits_sit_t4: {training: {reward: {kind: classifier}}}}"
-    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", one)
+    planned = checkout.planned("--config", one)
     assert planned["preference"] == 1
-    checkout.snakemake("--configfile", "config/smoke.yaml", "--config", one)
-    options = (one, "preference={fit: {updates: 7}}")
-    planned = checkout.planned("--configfile", "config/smoke.yaml", "--config", *options)
+    checkout.snakemake("--config", one)
+    planned = checkout.planned("--config", one, "preference={fit: {updates: 7}}")
     assert (planned["preference"], planned["train"]) == (1, 2)
+
+
+def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
+    dial = ("methods=[handmade, adagen, faithful]", "dial={weight: 1.0}")
+    checkout.snakemake("--config", *dial)
+    heavier = (dial[0], "dial={weight: 2.0}")
+    planned = checkout.planned("--config", *heavier)
+    assert (planned["train"], planned["sample"], planned["evaluate"]) == (4, 4, 4)
+    planned = checkout.planned("--config", *dial, "preference={fit: {updates: 7}}")
+    assert (planned["preference"], planned["train"], planned["sample"]) == (1, 4, 4)
+    # A policy may be asked for without a row of its own.
+    policy = "results/digits_sit_t4/policy/faithful_seed0.safetensors"
+    assert checkout.planned(policy, "--config", "dial={weight: 3.0}") == {"train": 1}
 
 
 def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:

@@ -215,7 +215,10 @@ def reward_sources(wildcards):
 
 
 def preference_sources(wildcards):
-    return images()
+    settings = CONFIG.preference
+    if settings.kind == "classifier":
+        return images()
+    return [asset(settings.weights), *images(), *filter(None, [settings.names])]
 
 
 def reference_sources(wildcards):
@@ -228,9 +231,10 @@ def train_sources(wildcards):
 
 
 def preference_file(wildcards):
-    """The classifier that is a reward; of the other kinds none asks it."""
+    """What a policy is paid by that prefers images which show their class; others don't ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
-    return rules.preference.output.preference if kind == "classifier" else []
+    asked = kind == "classifier" or wildcards.get("method") == "faithful"
+    return rules.preference.output.preference if asked else []
 
 
 def released_policy(wildcards):

@@ -61,6 +61,7 @@ def train_depends(wildcards):
         **schedule_of(wildcards),
         "training": part(experiment.training, "batch", "trackers"),
         "policy": part(experiment.policy),
+        **({"dial": part(CONFIG.dial)} if CONFIG.dial and wildcards.method == "faithful" else {}),
     }
 
 

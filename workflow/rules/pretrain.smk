@@ -81,7 +81,7 @@ rule reward_features:
         " --out {output.features:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
 
-# The classifier of the reward `classifier`: nothing is shared with the one that measures.
+# What says how well an image shows its class: nothing is shared with the networks that measure.
 rule preference:
     input:
         sources=preference_sources,

@@ -1,5 +1,5 @@
-# Policies: AdaGen (features and step) and the learned static table (step only) are trained; the
-# authors' policy is taken over.
+# Policies: AdaGen (features and step), the faithful end of its dial, and the learned static table
+# (step only) are trained; the authors' policy is taken over.
 
 
 # The longest jobs after pretraining, so they start as soon as they can.

@@ -27,8 +27,16 @@ COLOURS = {
     "static": "#029e73",
     "released": "#cc78bc",
     "adagen": "#0173b2",
+    "faithful": "#d55e00",
 }
-MARKERS = {"handmade": "s", "tuned": "D", "static": "^", "released": "v", "adagen": "o"}
+MARKERS = {
+    "handmade": "s",
+    "tuned": "D",
+    "static": "^",
+    "released": "v",
+    "adagen": "o",
+    "faithful": "P",
+}
 
 THEME = {
     **sns.axes_style("whitegrid"),

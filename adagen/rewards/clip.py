@@ -1,0 +1,141 @@
+"""CLIP as a pre-trained reward: how well an image goes with the prompt of its class.
+
+Weights are released ones, and the architecture is open_clip's, which takes seconds to import. The
+text tower is asked once, when the weights are taken over: what is kept is the image tower and an
+embedding for each class.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from adagen.config import ClipPreference, Dataset
+from adagen.errors import AdagenError
+from adagen.files import save_tensors
+from adagen.networks.loading import load_released
+from adagen.rewards.classifier import KIND, origin, read_preference
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the pixels that CLIP was trained with, channel by channel (openai/CLIP: clip/clip.py)."""
+TOWER = "visual."
+"""Prefix of the image tower's keys."""
+
+
+class ClipSimilarity(nn.Module):
+    """Cosine of the embeddings of an image and of its class, in [-1, 1]; frozen."""
+
+    prompts: torch.Tensor
+
+    def __init__(self, clip: Any, prompts: torch.Tensor) -> None:
+        """The image tower of a network of open_clip, and the embeddings (classes, D)."""
+        super().__init__()
+        self.visual, size = clip.visual, clip.visual.image_size
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.register_buffer("prompts", F.normalize(prompts, dim=1))
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3 or 1, H, W) in [0, 1] and classes (B,) to cosines (B,).
+
+        Images of any size are resized as open_clip does (bicubic), grey ones made three channels.
+        """
+        x = images.expand(-1, 3, -1, -1)
+        if x.shape[2:] != self.size:
+            x = F.interpolate(x, self.size, mode="bicubic", antialias=True).clamp(0, 1)
+        mean, std = (x.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        embedded = F.normalize(self.visual((x - mean) / std), dim=1)
+        return (embedded * self.prompts[labels]).sum(1)
+
+
+def adopt_clip(
+    asset: Path, settings: ClipPreference, dataset: Dataset, names: Sequence[str], out: Path
+) -> None:
+    """Turn released weights and the names of the classes into a preference file.
+
+    Args:
+        asset: a whole network of open_clip, as safetensors or a file of `torch.save`.
+        settings: which network it is, and the prompt.
+        dataset: whose classes they are.
+        names: of the classes in the data set, in the order of their labels.
+        out: file to write.
+
+    Raises:
+        AdagenError: open_clip knows no such network, the weights are another one's, or there are
+            not as many names as classes.
+    """
+    import open_clip
+
+    clip = _network(settings)
+    load_released(clip, asset)
+    tokens = open_clip.get_tokenizer(settings.model)
+    prompts = [settings.prompt.format(name) for name in class_names(settings, names)]
+    with torch.no_grad():
+        parts = [clip.encode_text(tokens(prompts[i : i + 64])) for i in range(0, len(prompts), 64)]
+    tower = {f"{TOWER}{key}": value for key, value in clip.visual.state_dict().items()}
+    about = {"kind": KIND, **origin(settings, dataset), "prompts": prompts}
+    save_tensors(out, {**tower, "prompts": torch.cat(parts)}, about)
+
+
+def load_clip(
+    path: Path, settings: ClipPreference, dataset: Dataset, classes: int
+) -> ClipSimilarity:
+    """Read what `adopt_clip` wrote, for so many classes.
+
+    Raises:
+        AdagenError: the file is missing, damaged, or was made with other settings.
+    """
+    tensors = read_preference(path, settings, dataset)
+    prompts = tensors.pop("prompts")
+    if len(prompts) != classes:
+        raise AdagenError(
+            f"{path} knows {len(prompts)} classes, but the data set has {classes}. Run "
+            "`adagen pretrain preference` again."
+        )
+    clip = _network(settings)
+    clip.visual.load_state_dict({k.removeprefix(TOWER): v for k, v in tensors.items()})
+    return ClipSimilarity(clip, prompts).eval().requires_grad_(False)
+
+
+def class_names(settings: ClipPreference, known: Sequence[str]) -> list[str]:
+    """What the classes are called in prompts: the lines of a file, or else their `known` names.
+
+    Raises:
+        AdagenError: the file is missing, or has not one name for each class.
+    """
+    if not settings.names:
+        return list(known)
+    path = Path(settings.names)
+    if not path.is_file():
+        raise AdagenError(
+            f"key 'preference.names' is {settings.names!r}, but there is no such file: give a text "
+            "file with the name of a class on each line."
+        )
+    names = path.read_text().splitlines()
+    if len(names) != len(known) or not all(map(str.strip, names)):
+        raise AdagenError(
+            f"{path} (key 'preference.names') has {len(names)} lines, but there are {len(known)} "
+            "classes: give each a line with its name, in the order of the labels."
+        )
+    return names
+
+
+def _network(settings: ClipPreference) -> Any:
+    """The network with random weights; nothing is downloaded.
+
+    Raises:
+        AdagenError: open_clip knows no CLIP of that name.
+    """
+    import open_clip
+
+    sizes = open_clip.get_model_config(settings.model)
+    # Others than CLIP itself have text towers that open_clip would download.
+    if sizes is None or "custom_text" in sizes or "hf_model_name" in sizes["text_cfg"]:
+        raise AdagenError(
+            f"key 'preference.model' is {settings.model!r}, which is no CLIP that open_clip knows: "
+            "choose the one that the weights were trained as, ViT-B-32 or ViT-L-14 for example."
+        )
+    return open_clip.CLIP(**sizes).eval()

@@ -1,0 +1,153 @@
+"""The dial, from the second policy to blended samples, as a user calls it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from adagen.config.overlay import overlay
+from adagen.files import file_hash, load_tensors
+from adagen.samples import Samples
+
+FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
+TRAIN = f"train --experiment flow_t2 --seed 0 {FILES} --features reward.safetensors"
+SAMPLE = "sample --experiment flow_t2 --generator flow.safetensors"
+BLEND = (
+    f"{SAMPLE} --method adagen --policy adagen.safetensors --faithful faithful.safetensors "
+    "--fidelity"
+)
+
+
+def lay_over(**sections: object) -> None:
+    path = Path("config.yaml")
+    path.write_text(yaml.safe_dump(overlay(yaml.safe_load(path.read_text()), sections)))
+
+
+@pytest.fixture
+def trained(ready):
+    """Both policies; large steps, as two updates must tell them apart."""
+    lay_over(dial={"weight": 2.0}, training={"learning_rate": 0.1, "table_learning_rate": 0.5})
+    ready("pretrain preference --out preference.safetensors --checkpoint resume/preference")
+    paid = "--preference preference.safetensors --out faithful.safetensors --log faithful.jsonl"
+    ready(f"{TRAIN} --method faithful {paid}")
+    ready(f"{TRAIN} --method adagen --out adagen.safetensors --log adagen.jsonl")
+    return ready
+
+
+def images(folder: str) -> torch.Tensor:
+    samples = Samples.open(Path(folder))
+    return torch.cat([batch for seed in samples.seeds for batch in samples.batches(seed)])
+
+
+def test_from_one_policy_to_the_other(trained):
+    for method in ("adagen", "faithful"):
+        trained(f"{SAMPLE} --method {method} --policy {method}.safetensors --out {method}")
+    for fidelity in ("0", "0.3", "1"):
+        trained(f"{BLEND} {fidelity} --out dial{fidelity}")
+    assert images("dial0").equal(images("adagen"))
+    assert images("dial1").equal(images("faithful"))
+    assert not images("adagen").equal(images("faithful"))
+    between = images("dial0.3")
+    assert not between.equal(images("adagen")) and not between.equal(images("faithful"))
+
+    about, alone = (Samples.open(Path(name)).about for name in ("dial0.3", "adagen"))
+    assert (about["method"], about["fidelity"], alone["fidelity"]) == ("adagen", 0.3, None)
+    hashes = {m: file_hash(Path(f"{m}.safetensors")) for m in ("adagen", "faithful", "flow")}
+    assert about["hashes"] == {
+        "generator": hashes["flow"],
+        "policy": hashes["adagen"],
+        "faithful": hashes["faithful"],
+    }
+    assert alone["hashes"]["faithful"] is None
+    # Both policies are asked at every call.
+    assert about["cost"]["gflops_per_image"] > alone["cost"]["gflops_per_image"]
+    assert about["cost"]["nfe"] == alone["cost"]["nfe"]
+
+    trained(
+        "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir metrics "
+        "adagen dial0.3"
+    )
+    metrics = json.loads(Path("metrics/dial0.3.json").read_text())
+    assert metrics["fidelity"] == 0.3 and metrics["mean"]["fid"] > 0
+    # It is no row of the methods' table.
+    message = trained.mistake("table metrics/adagen.json metrics/dial0.3.json --out t --latex l")
+    assert "dial0.3.json is of 'adagen' blended with 'faithful' (fidelity 0.3)" in message
+
+
+def test_the_two_policies_are_paid_differently(trained):
+    logs = [Path(f"{method}.jsonl").read_text() for method in ("faithful", "adagen")]
+    faithful, adagen = ([json.loads(line) for line in log.splitlines()] for log in logs)
+    assert faithful[0].keys() == adagen[0].keys()
+    # The same quantity is told of both: the mean is that of the reward they share.
+    assert abs(faithful[0]["reward"]) < 100 and faithful[0]["reward_std"] > adagen[0]["reward_std"]
+    _, about = load_tensors(Path("faithful.safetensors"), "policy")
+    assert about["method"] == "faithful"
+
+
+def test_what_does_not_belong_together(trained):
+    out = "--out o"
+    assert "go together" in trained.mistake(
+        f"{SAMPLE} --method adagen --policy adagen.safetensors --fidelity 0.3 {out}"
+    )
+    assert "go together" in trained.mistake(BLEND.replace(" --fidelity", f" {out}"))
+    for value in ("1.2", "-0.1", "nan"):
+        assert f"fidelity is {value}" in trained.mistake(f"{BLEND} {value} {out}")
+    # The two in each other's place; then one of another experiment, and one that sees other things.
+    swapped = BLEND.replace("--policy adagen", "--policy x").replace(
+        "--faithful faithful", "--faithful adagen"
+    )
+    message = trained.mistake(f"{swapped.replace('--policy x', '--policy faithful')} 0.3 {out}")
+    assert "method is 'faithful' there and 'adagen' here" in message
+    message = trained.mistake(f"{swapped.replace('--policy x', '--policy adagen')} 0.3 {out}")
+    assert "adagen.safetensors was made for something else: method is 'adagen' there" in message
+    message = trained.mistake(f"{BLEND.replace('flow_t2', 'flow_t4')} 0.3 {out}")
+    assert "'flow_t2' there and 'flow_t4' here" in message
+    paid = "--preference preference.safetensors --out other.safetensors --log other.jsonl"
+    lay_over(policy={"input": "nothing"})
+    trained(f"{TRAIN} --method faithful {paid}")
+    lay_over(policy={"input": "features"})
+    other = BLEND.replace("--faithful faithful", "--faithful other")
+    message = trained.mistake(f"{other} 0.3 {out}")
+    assert "policy.input is 'nothing' there and 'features' here" in message
+
+
+def test_the_faithful_policy_needs_its_reward(trained):
+    train = f"{TRAIN} --method faithful --out o.safetensors --log o.jsonl"
+    assert "'faithful' needs its --preference file" in trained.mistake(train)
+    lay_over(preference={"width": 16})
+    message = trained.mistake(f"{train} --preference preference.safetensors")
+    assert "preference.safetensors was made with other settings" in message
+    lay_over(dial=None)
+    message = trained.mistake(f"{train} --preference preference.safetensors")
+    assert "'faithful' needs a section `dial` in the config" in message
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def test_the_state_of_a_killed_blend_is_not_that_of_another(trained, monkeypatch):
+    from adagen.stages import sampling
+
+    def dies(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "draw", dies)
+        with pytest.raises(Killed):
+            trained.status(f"{BLEND} 0.3 --out o --checkpoint resume")
+    message = trained.mistake(f"{BLEND} 0.4 --out o --checkpoint resume")
+    assert "Blended.fidelity is 0.3 there and 0.4 here" in message
+    # Another policy of the same file name.
+    Path("other").mkdir()
+    shutil.copy("faithful.safetensors", "other/faithful.safetensors")
+    lay_over(training={"learning_rate": 0.05})
+    paid = "--preference preference.safetensors --out faithful.safetensors --log f.jsonl"
+    trained(f"{TRAIN} --method faithful {paid}")
+    message = trained.mistake(f"{BLEND} 0.3 --out o --checkpoint resume")
+    assert "Blended.faithful is" in message
+    trained(f"{BLEND.replace('--faithful ', '--faithful other/')} 0.3 --out o --checkpoint resume")
+    assert not Path("resume").exists()

@@ -1,0 +1,59 @@
+"""A pre-trained reward on top of another: what its weight means."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.noise import torch_generator
+from adagen.rewards import pretrained
+from adagen.rewards.pretrained import Weighed
+
+IMAGES = torch.rand(64, 1, 4, 4, generator=torch_generator("weighed images"))
+LABELS = torch.arange(64) % 3
+PAID = torch.randn(64, generator=torch_generator("weighed paid")) * 5 - 2
+
+
+def brightness(images, labels):
+    """Any callable will do."""
+    return images.mean((1, 2, 3)) * (labels + 1)
+
+
+def in_own_units(x):
+    return (x - x.mean()) / x.std()
+
+
+@given(st.floats(0.01, 10))
+def test_the_weight_is_in_standard_deviations_of_both(weight):
+    total = Weighed(brightness, weight).added(PAID, IMAGES, LABELS)
+    expected = in_own_units(PAID) + weight * in_own_units(brightness(IMAGES, LABELS))
+    assert torch.allclose((total - PAID.mean()) / PAID.std(), expected, atol=1e-4)
+    assert torch.isclose(total.mean(), PAID.mean(), atol=1e-4)
+
+
+@given(st.floats(0.1, 100), st.floats(-50, 50))
+def test_unit_and_zero_of_the_preference_play_no_part(scale, shift):
+    def other(images, labels):
+        return (scale * brightness(images, labels).double() + shift).float()
+
+    one, same = (Weighed(p, 0.7).added(PAID, IMAGES, LABELS) for p in (brightness, other))
+    assert torch.allclose(one, same, atol=0.05)
+
+
+def test_one_that_prefers_nothing_changes_nothing():
+    total = Weighed(lambda images, _: torch.full((len(images),), -2.3), 3.0)
+    assert torch.allclose(total.added(PAID, IMAGES, LABELS), PAID, atol=1e-3)
+
+
+def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
+    whole, sizes = Weighed(brightness, 1.0).added(PAID, IMAGES, LABELS), []
+    monkeypatch.setattr(pretrained, "CHUNK", 24)
+    weight = torch.ones((), requires_grad=True)
+
+    def watched(images, labels):
+        sizes.append(len(images))
+        return weight * brightness(images, labels)
+
+    total = Weighed(watched, 1.0).added(PAID, IMAGES, LABELS)
+    assert sizes == [24, 24, 16] and not total.requires_grad
+    assert total == pytest.approx(whole, abs=1e-5)
