@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-METHODS = ["handmade", "tuned", "static", "adagen", "faithful"]
+METHODS = ["handmade", "interval", "tuned", "static", "adagen", "faithful"]
 
 
 def test_table_has_a_row_per_experiment_and_method(smoke: Path) -> None:
     with (smoke / "results/smoke/tables/fid.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 20
+    assert len(rows) == 27
     assert {row["paradigm"] for row in rows} == {"maskgit", "var", "dit", "sit"}
     assert {row["method"] for row in rows} == set(METHODS)
     assert all(float(row["fid"]) > 0 and float(row["fid_se"]) >= 0 for row in rows)
@@ -55,7 +55,7 @@ def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 61 + 8 + 4 + 1
+    assert logs == times and len(logs) == 81
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
