@@ -28,7 +28,7 @@ REFINED = {
 
 def test_first_run_makes_everything(checkout) -> None:
     everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
-    # The faithful policies and the baselines too: Halton order for one family, log-SNR times for two.
+    # Faithful policies and baselines too: Halton order for one family, log-SNR times for two.
     everything |= {"train": 12, "sample": 27, "sweep": 8}
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
@@ -105,12 +105,12 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "reward_features": 1,
         "reference": 1,
         # The experiment, two clips and no step, two seeds each. Its own runs are measured together,
-        # a static and a faithful one among them.
+        # a static and a faithful one and two baselines among them.
         "preference": 1,
         "train": 8 + 2,
-        "sweep": 2,
-        "sample": 10 + 2 + 1,
-        "evaluate": 1,
+        "sweep": 3,
+        "sample": 10 + 2 + 3,
+        "evaluate_halton": 1,
         "evaluate_ablation_adagen_seed1": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
         "evaluate_ablation_tuned": 1,
