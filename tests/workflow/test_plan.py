@@ -158,6 +158,8 @@ def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
     heavier = (dial[0], "dial={weight: 2.0}")
     planned = checkout.planned("--config", *heavier)
     assert (planned["train"], planned["sample"], planned["evaluate"]) == (4, 4, 4)
+    commands = checkout.snakemake("--dry-run", "--printshellcmds", "--config", *heavier).stdout
+    assert commands.count("--preference resources/digits/preference.safetensors ") == 4
     planned = checkout.planned("--config", *dial, "preference={fit: {updates: 7}}")
     assert (planned["preference"], planned["train"], planned["sample"]) == (1, 4, 4)
     # A policy may be asked for without a row of its own.

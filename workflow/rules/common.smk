@@ -229,7 +229,7 @@ def preference_file(wildcards):
     """What a policy is paid by that prefers images which show their class; others don't ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
     asked = kind == "classifier" or wildcards.get("method") == "faithful"
-    return rules.preference.output.preference if asked else []
+    return [rules.preference.output.preference] if asked else []
 
 
 def released_policy(wildcards):
