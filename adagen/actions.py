@@ -10,7 +10,7 @@ with the residual table r chosen so that a = 0 reproduces the hand-made schedule
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
@@ -74,6 +74,10 @@ class Actions:
         v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
         s = self.smoothing
         return torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
+
+    def raw(self, schedule: torch.Tensor) -> torch.Tensor:
+        """(T, K) raw outputs that reproduce another schedule (T, K), given in action units."""
+        return replace(self, handmade=schedule).residual - self.residual
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, call: int) -> torch.Tensor:
         """z_t from z_{t-1} (None at the first call) and the raw output; all (B, K) logits."""

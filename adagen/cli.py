@@ -27,6 +27,7 @@ from adagen.options import (
     PolicyFile,
     PreferenceFile,
     ReferenceFile,
+    SearchedMethod,
     TrainedMethod,
 )
 
@@ -157,13 +158,16 @@ def sweep(
     reference: ReferenceFile,
     out: Out,
     log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
+    method: SearchedMethod = "tuned",
     checkpoint: Checkpoint = None,
 ) -> None:
     """Search for the best static schedule."""
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(settings, experiment, generator, networks, reference, out, log, checkpoint)
+    training.sweep(
+        settings, experiment, method, generator, networks, reference, out, log, checkpoint
+    )
 
 
 @app.command()

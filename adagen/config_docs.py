@@ -75,8 +75,11 @@ or the run writes over the files that are there.
   (the best static schedule that a search finds), `static` (a learned schedule that knows the step
   only), `adagen` (a learned policy that sees the sample too), `released` (the authors' policy),
   `faithful` (as `adagen`, paid by `preference` too: the other end of the
-  [dial](../docs/dial.md)). The methods `static`, `adagen` and `faithful` are trained once for every
-  entry of `training_seeds`; `released` is left out of experiments without a `released_policy`.
+  [dial](../docs/dial.md)). `interval`, `halton` (MaskGIT alone) and `logsnr_time` (DiT and SiT
+  alone) are [baselines](../docs/method.md#baselines-that-change-one-thing) that change one thing of
+  the hand-made schedule. The methods `static`, `adagen` and `faithful` are trained once for every
+  entry of `training_seeds`. A method is left out of experiments whose family doesn't have it, and
+  `released` of those without a `released_policy`.
 
 A *run* is one method of one experiment, and of one training seed where it is trained. It names the
 files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
@@ -102,14 +105,15 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
-- The method `faithful` comes with a section `dial`; a reward of kind `classifier` with a
-  `preference` of that kind.
+- The method `faithful` comes with a section `dial`.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.
 - `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
   variant at least, and derived experiments have names of their own. A variant is checked as an
   experiment is.
+- A method of `methods` that one family alone has finds an experiment of that family, and so does
+  the `method` of a variant. With `interval`, `handmade.guidance` is above 0.
 - An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
 - `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
   features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and

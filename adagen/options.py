@@ -13,6 +13,14 @@ ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `exper
 GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
 NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]
 ReferenceFile = Annotated[Path, typer.Option("--reference", help="Reference statistics.")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", help="Policy file; `handmade` and the like sample without one."),
+]
+SearchedMethod = Annotated[
+    str,
+    typer.Option("--method", help="`tuned` (all actions) or `interval` (bounds of guidance)."),
+]
 MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
 LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
 PreferenceFile = Annotated[
@@ -21,10 +29,6 @@ PreferenceFile = Annotated[
         "--preference",
         help="What `adagen pretrain preference` wrote: for `faithful` and the reward `classifier`.",
     ),
-]
-PolicyFile = Annotated[
-    Path | None,
-    typer.Option("--policy", help="Policy file; without it the schedule is hand-made."),
 ]
 FaithfulFile = Annotated[
     Path | None,

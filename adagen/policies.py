@@ -5,7 +5,7 @@ What a raw number means is `actions.py`; where the loop stands is `rollout.py`.
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import nn
@@ -48,6 +48,13 @@ class ConstantTable(nn.Module):
     def __init__(self, calls: int, actions: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(calls, actions))
+
+    @classmethod
+    def of(cls, raw: torch.Tensor) -> Self:
+        """The frozen table that holds `raw` (T, K)."""
+        table = cls(*raw.shape)
+        table.table.data.copy_(raw)
+        return table.requires_grad_(False)
 
     def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """(B, K) rows of the table; the features are not looked at."""

@@ -13,16 +13,33 @@ FAMILIES = {
 }
 
 
+def schedule_of(actions, raw):
+    """The (T, K) actions that raw outputs (T, K) lead to."""
+    z, schedule = None, []
+    for t in range(actions.calls):
+        z = actions.smooth(z, raw[t : t + 1], t)
+        schedule.append(actions.squash(z)[0])
+    return torch.stack(schedule)
+
+
 @given(st.sampled_from(sorted(FAMILIES)), st.floats(0, 0.95))
 def test_zeros_reproduce_the_hand_made_schedule_under_any_smoothing(family, smoothing):
     actions = FAMILIES[family](smoothing)
-    z, schedule = None, []
-    for t in range(actions.calls):
-        z = actions.smooth(z, torch.zeros(1, len(actions.names)), t)
-        schedule.append(actions.squash(z)[0])
+    schedule = schedule_of(actions, torch.zeros_like(actions.handmade))
     # float32 logits through a division by (1 - s): exact to rounding, in units of the range
     scale = actions.handmade.abs().amax(0).clamp(min=1)
-    assert ((torch.stack(schedule) - actions.handmade).abs() / scale).max() < 2e-3
+    assert ((schedule - actions.handmade).abs() / scale).max() < 2e-3
+
+
+@given(st.sampled_from(sorted(FAMILIES)), st.floats(0, 0.95), st.integers(0, 100))
+def test_any_schedule_has_raw_outputs_that_reproduce_it(family, smoothing, seed):
+    actions = FAMILIES[family](smoothing)
+    z = torch.randn(actions.handmade.shape, generator=torch.Generator().manual_seed(seed))
+    schedule = actions.squash(z)
+    scale = schedule.abs().amax(0).clamp(min=1)
+    reproduced = schedule_of(actions, actions.raw(schedule))
+    assert ((reproduced - schedule).abs() / scale).max() < 2e-3
+    assert not actions.raw(actions.handmade).any()
 
 
 def test_smoothing_is_the_moving_average_of_logits():

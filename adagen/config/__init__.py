@@ -8,8 +8,11 @@ from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
     DETERMINISTIC,
+    FAMILIES,
     LEARNED,
     METHODS,
+    SEARCHED,
+    WITHOUT_POLICY,
     Fit,
     Method,
     Model,
@@ -74,8 +77,11 @@ from adagen.config.run import Config
 __all__ = [
     "COMPANY",
     "DETERMINISTIC",
+    "FAMILIES",
     "LEARNED",
     "METHODS",
+    "SEARCHED",
+    "WITHOUT_POLICY",
     "Ablation",
     "AnyPreference",
     "AnyRefinement",

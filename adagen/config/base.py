@@ -1,7 +1,7 @@
 """What every config model is made of."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 
@@ -10,11 +10,30 @@ from adagen.config.overlay import overlay
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
-Method = Literal["handmade", "tuned", "static", "released", "adagen", "faithful"]
+Method = Literal[
+    "handmade",
+    "halton",
+    "logsnr_time",
+    "interval",
+    "tuned",
+    "static",
+    "released",
+    "adagen",
+    "faithful",
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""All methods, in the order of the tables."""
+WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
+"""Methods that follow from the settings: they have no policy file."""
+SEARCHED: tuple[Method, ...] = ("interval", "tuned")
 LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
-METHODS: tuple[Method, ...] = ("handmade", "tuned", "static", "released", "adagen", "faithful")
 DETERMINISTIC: tuple[Paradigm, ...] = ("dit", "sit")
 """Paradigms whose next state follows from the action."""
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "halton": ("maskgit",),
+    "logsnr_time": ("dit", "sit"),
+}
+"""Methods that some paradigms alone have, with these."""
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "auto"]
 PolicyInput = Literal["features", "state", "nothing"]

@@ -105,14 +105,20 @@ class Training(Model):
 
 
 class Sweep(Model):
-    """Search for the best static schedule: CMA-ES on per-action offset and slope in logits."""
+    """Search for the best static schedule by CMA-ES, within one budget for all.
+
+    On offset and slope of every action in logits (`tuned`), or on bounds and strength of the
+    guidance (`interval`).
+    """
 
     evaluations: Positive = 50
     """Schedules tried."""
     samples: Positive = 800
-    """Samples behind each of them: evaluations x samples is the budget, equal for all families."""
+    """Samples behind each of them: evaluations x samples is the budget, equal for all families and
+    for both methods."""
     spread: float = Field(1.0, gt=0)
-    """Initial standard deviation of the search, in logits."""
+    """Initial standard deviation of the search: in logits (`tuned`); in angles and in the logarithm
+    of the strength (`interval`)."""
     seed: int = 0
     """Seed of the search."""
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import DETERMINISTIC, LEARNED, Device, Method, Model
+from adagen.config.base import DETERMINISTIC, FAMILIES, LEARNED, Device, Method, Model
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -25,7 +25,6 @@ from adagen.config.overlay import overlay
 from adagen.config.refinements import UNFIT, AnyRefinement
 from adagen.config.rewards import (
     AnyPreference,
-    ClassifierSettings,
     Dial,
     FrechetSettings,
     GaussianSettings,
@@ -71,7 +70,7 @@ class Config(Model):
     training: Training = Training()
     """Defaults of every experiment's training."""
     sweep: Sweep = Sweep()
-    """Search for the tuned static schedule."""
+    """Search for the schedules of the methods `tuned` and `interval`."""
     evaluation: Evaluation = Evaluation()
     """Reported numbers."""
     refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
@@ -110,6 +109,20 @@ class Config(Model):
     def every_experiment(self) -> dict[str, Experiment]:
         """The experiments by name, and those that the ablation derives from one of them."""
         return {**{cell.name: cell.experiment for cell in self.cells}, **self.experiments}
+
+    def methods_of(self, name: str) -> tuple[Method, ...]:
+        """The methods that make rows of an experiment, in the order of `methods`.
+
+        Those that its family has; `released` only where it names a released policy.
+        """
+        experiment = self.experiments[name]
+        paradigm = self.generators[experiment.generator].paradigm
+        return tuple(
+            method
+            for method in self.methods
+            if paradigm in FAMILIES.get(method, (paradigm,))
+            and (method != "released" or experiment.released_policy)
+        )
 
     def refinements_of(self, experiment: str) -> list[str]:
         """Names of the refinements that an experiment's generator allows."""
@@ -223,23 +236,14 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
-    def _preferences_that_suit(self) -> Self:
-        """Who asks the preference, and which one."""
+    def _dial_of_the_faithful(self) -> Self:
+        """What the method `faithful` is paid stands in the dial."""
         methods = {*self.methods, *(cell.method for cell in self.cells)}
         if "faithful" in methods and self.dial is None:
             raise ValueError(
                 "methods has 'faithful', which is the second policy of the dial: add the section "
                 "`dial: {}`, or leave the method out"
             )
-        for place, experiment in self._places():
-            reward = experiment.training.reward
-            if isinstance(reward, ClassifierSettings) and not isinstance(
-                self.preference, Preference
-            ):
-                raise ValueError(
-                    f"{place}.training.reward.kind is 'classifier', but preference.kind is "
-                    f"{self.preference.kind!r}: choose another reward, or the kind 'classifier'"
-                )
         return self
 
     @model_validator(mode="after")
@@ -260,6 +264,36 @@ class Config(Model):
                 raise ValueError(
                     f"{place}.steps is {experiment.steps}, but its generator has "
                     f"{len(generator.scales)} scales, one a step: make the two equal"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _methods_that_fit(self) -> Self:
+        """A family makes no row of a method that it lacks; a method without any is a mistake."""
+        rows = {
+            f"experiments.{name}": (e, self.methods_of(name))
+            for name, e in self.experiments.items()
+        }
+        made = {method for _, methods in rows.values() for method in methods}
+        if lost := [method for method in self.methods if method in FAMILIES and method not in made]:
+            raise ValueError(
+                f"methods has {lost[0]!r}, which only generators of paradigm "
+                f"{' and '.join(FAMILIES[lost[0]])} have, but no experiment has one: take it out"
+            )
+        for cell in self.cells:
+            place = f"ablation.studies.{cell.study}.{cell.variant}"
+            rows[place] = cell.experiment, (cell.method,)
+            paradigm = self.generators[cell.experiment.generator].paradigm
+            if paradigm not in (families := FAMILIES.get(cell.method, (paradigm,))):
+                raise ValueError(
+                    f"{place}.method is {cell.method!r}, which only generators of paradigm "
+                    f"{' and '.join(families)} have, but its own is of {paradigm!r}"
+                )
+        for place, (experiment, methods) in rows.items():
+            if "interval" in methods and experiment.handmade.guidance == 0:
+                raise ValueError(
+                    f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
+                    "there is guidance: give it a guidance above 0, or leave the method out"
                 )
         return self
 

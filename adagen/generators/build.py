@@ -15,7 +15,7 @@ from adagen.fitting import fit
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
-from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator
+from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
 from adagen.generators.patches import PatchCodebook
 from adagen.generators.solver import SolverBackbone, SolverGenerator
 from adagen.generators.var import VarBackbone, VarGenerator
@@ -128,17 +128,23 @@ def _reduced(side: int, multipliers: Sequence[int], section: str) -> int:
     return side // factor
 
 
-def build_generator(backbone: Backbone, experiment: config.Experiment) -> Generator[Any]:
-    """A backbone at the step budget, hand-made schedule and policy input of an experiment."""
-    generator = _scheduled(backbone, experiment)
+def build_generator(
+    backbone: Backbone, experiment: config.Experiment, method: str = "handmade"
+) -> Generator[Any]:
+    """A backbone at the step budget, hand-made schedule and policy input of an experiment.
+
+    `method` matters where it changes the generator itself: `halton` does.
+    """
+    generator = _scheduled(backbone, experiment, method)
     generator.policy_input = experiment.policy.input
     return generator
 
 
-def _scheduled(backbone: Backbone, experiment: config.Experiment) -> Generator[Any]:
+def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -> Generator[Any]:
     steps, handmade, smoothing = experiment.steps, experiment.handmade, experiment.smoothing
     if isinstance(backbone, MaskgitBackbone):
-        return MaskgitGenerator(backbone, steps, handmade, smoothing)
+        order: Order = "halton" if method == "halton" else "confidence"
+        return MaskgitGenerator(backbone, steps, handmade, smoothing, order)
     if isinstance(backbone, VarBackbone):
         return VarGenerator(backbone, handmade, smoothing)
     assert isinstance(backbone, SolverBackbone)

@@ -1,6 +1,7 @@
 """DiT: noise prediction under the variance-preserving schedule."""
 
 import torch
+from torch.nn import functional as F
 
 from adagen.fitting import Batch
 from adagen.generators.base import drop_labels
@@ -20,6 +21,15 @@ class VariancePreserving(Schedule):
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
         """log alpha - log sigma."""
         return self._log_alpha(tau) - self.alpha_sigma(tau)[1].log()
+
+    def time(self, log_snr: torch.Tensor) -> torch.Tensor:
+        """The positive root of log alpha(tau) = -softplus(-2 lambda) / 2, as alpha^2 + sigma^2 = 1.
+
+        In the form that doesn't cancel: (b1 - b0) tau = c / (sqrt(b0^2 + c) + b0) with
+        c = 2 (b1 - b0) softplus(-2 lambda).
+        """
+        c = 2 * (20 - 0.1) * F.softplus(-2 * log_snr)
+        return c / ((0.1**2 + c).sqrt() + 0.1) / (20 - 0.1)
 
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
         """Fractional index of a thousand training steps."""

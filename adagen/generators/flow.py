@@ -21,6 +21,10 @@ class StraightPath(Schedule):
         """log tau - log(1 - tau)."""
         return tau.log() - (1 - tau).log()
 
+    def time(self, log_snr: torch.Tensor) -> torch.Tensor:
+        """sigmoid(lambda)."""
+        return log_snr.sigmoid()
+
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
         """tau itself."""
         return tau

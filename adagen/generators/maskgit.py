@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from adagen.actions import maskgit_actions
 from adagen.config import Handmade
 from adagen.fitting import Batch
 from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
+from adagen.generators.halton import halton_ranks
 from adagen.networks.uvit import UViT
 from adagen.noise import SampleNoise, draw_categorical
 
@@ -20,10 +21,8 @@ from adagen.noise import SampleNoise, draw_categorical
 def remask(
     ids: torch.Tensor,
     drawn: torch.Tensor,
-    log_prob: torch.Tensor,
-    gumbel: torch.Tensor,
+    confidence: torch.Tensor,
     ratio: torch.Tensor,
-    temperature: torch.Tensor,
     mask: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Keep drawn ids at masked positions, then mask the least confident again.
@@ -31,10 +30,9 @@ def remask(
     Args:
         ids: (B, N) current ids, `mask` where unknown.
         drawn: (B, N) one draw at every position.
-        log_prob: (B, N) log-probability of the draw, without the sampling temperature.
-        gumbel: (B, N) standard Gumbel noise.
+        confidence: (B, N) how certain the draws are: their log-probability, without the sampling
+            temperature but with noise; or minus their place in a fixed order.
         ratio: (B,) share of positions to leave masked; floor(N ratio), at most N - 1.
-        temperature: (B,) scale of the Gumbel noise on the confidence.
         mask: id of the mask.
 
     Returns:
@@ -44,7 +42,7 @@ def remask(
     positions = ids.shape[1]
     unknown = ids == mask
     new = torch.where(unknown, drawn, ids)
-    confidence = log_prob.masked_fill(~unknown, math.inf) + temperature.unsqueeze(1) * gumbel
+    confidence = confidence.masked_fill(~unknown, math.inf)
     masked = (positions * ratio).floor().long().clamp(max=positions - 1)
     cut = confidence.sort(dim=1).values.gather(1, masked.unsqueeze(1))
     return new.masked_fill(confidence < cut, mask), new
@@ -101,13 +99,25 @@ class MaskgitState(State):
     logits: torch.Tensor
 
 
+Order = Literal["confidence", "halton"]
+
+
 class MaskgitGenerator(Generator[MaskgitState]):
-    """A MaskGIT backbone unmasked in T steps."""
+    """A MaskGIT backbone unmasked in T steps.
+
+    The order of its positions is that of confidence, or one that is fixed: with "halton" the
+    confidence temperature has no effect.
+    """
 
     stochastic = True
 
     def __init__(
-        self, backbone: MaskgitBackbone, steps: int, handmade: Handmade, smoothing: float
+        self,
+        backbone: MaskgitBackbone,
+        steps: int,
+        handmade: Handmade,
+        smoothing: float,
+        order: Order = "confidence",
     ) -> None:
         self.backbone = backbone
         self.actions = maskgit_actions(steps, handmade, smoothing)
@@ -121,6 +131,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.nfe = 2 * steps
         self.candidate_nfe = steps - 1
         self.device = backbone.device
+        self.ranks = halton_ranks(side).to(self.device) if order == "halton" else None
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
         """Everything masked."""
@@ -129,7 +140,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         return MaskgitState(0, labels, noise, features, ids, ids, logits)
 
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
-        """Draw, keep the most confident, look again.
+        """Draw, keep the most confident (or the first in the fixed order), look again.
 
         Action = (mask ratio, confidence temperature, sampling temperature, guidance).
         """
@@ -148,11 +159,13 @@ class MaskgitGenerator(Generator[MaskgitState]):
 
         def draw(noise: SampleNoise) -> MaskgitState:
             drawn = draw_categorical(tempered, noise.uniform(f"ids/{t}", n))
-            log_prob = log_probs.gather(2, drawn.unsqueeze(2)).squeeze(2)
-            gumbel = noise.gumbel(f"confidence/{t}", n)
-            ids, new = remask(
-                state.ids, drawn, log_prob, gumbel, ratio, confidence_temperature, self.mask
-            )
+            if self.ranks is None:
+                log_prob = log_probs.gather(2, drawn.unsqueeze(2)).squeeze(2)
+                gumbel = noise.gumbel(f"confidence/{t}", n)
+                confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
+            else:
+                confidence = -self.ranks.float().expand(drawn.shape)
+            ids, new = remask(state.ids, drawn, confidence, ratio, self.mask)
             logits, features = state.logits, state.features
             if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
                 logits, features = self._network(ids, state.labels)

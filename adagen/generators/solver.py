@@ -46,6 +46,10 @@ class Schedule(ABC):
         """lambda = log(alpha / sigma)."""
 
     @abstractmethod
+    def time(self, log_snr: torch.Tensor) -> torch.Tensor:
+        """The time tau of a lambda, the inverse of `log_snr`."""
+
+    @abstractmethod
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
         """tau in the units the network was trained with."""
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import METHODS, Method, Paradigm
+from adagen.config import METHODS, SEARCHED, Method, Paradigm
 from adagen.errors import AdagenError
 from adagen.files import read_json
 from adagen.samples import Samples
@@ -205,17 +205,21 @@ def read_training_log(path: Path) -> TrainingLog:
 
 @dataclass(frozen=True)
 class SearchLog:
-    """The log of one search: `table` has columns evaluation, fid, <action>_offset, _slope."""
+    """The log of one search: `table` has columns evaluation, fid, and what was searched for.
+
+    Its first row is the hand-made schedule, where every search begins.
+    """
 
     experiment: str
+    method: str
     table: pd.DataFrame
 
 
 def read_search_log(path: Path) -> SearchLog:
-    """Read <experiment>/policy/tuned.csv.
+    """Read <experiment>/policy/<method>.csv.
 
     Raises:
-        AdagenError: the file is missing or has no evaluation in it.
+        AdagenError: the file is missing, badly named, or has no evaluation in it.
     """
     try:
         table = pd.read_csv(path)
@@ -228,7 +232,12 @@ def read_search_log(path: Path) -> SearchLog:
             f"{path} is not a search log: expected columns evaluation, fid and one row at least. "
             "Run `adagen sweep` again."
         )
-    return SearchLog(_experiment(path), table)
+    if path.stem not in SEARCHED:
+        raise AdagenError(
+            f"{path} is not named after a search: expected <experiment>/policy/<method>.csv with "
+            f"method {' or '.join(SEARCHED)}."
+        )
+    return SearchLog(_experiment(path), path.stem, table)
 
 
 def _experiment(path: Path) -> str:

@@ -2,6 +2,9 @@
 
 METHOD_NAMES = {
     "handmade": "hand-made",
+    "halton": "Halton order",
+    "logsnr_time": "log-SNR times",
+    "interval": "guidance interval",
     "tuned": "tuned static",
     "static": "learned static",
     "released": "AdaGen, released",
@@ -10,6 +13,9 @@ METHOD_NAMES = {
 }
 PAIRS = (
     ("adagen", "handmade"),
+    ("adagen", "halton"),
+    ("adagen", "logsnr_time"),
+    ("adagen", "interval"),
     ("adagen", "tuned"),
     ("adagen", "static"),
     ("static", "tuned"),

@@ -38,6 +38,8 @@ WITHOUT_EFFECT = {
     ("maskgit", "ratio"): -1,
     ("maskgit", "confidence_temperature"): -1,
 }
+FIXED_ORDER = ("halton", "confidence_temperature")
+"""Method and action that never reach an image together: the order doesn't ask for confidence."""
 
 # Actions are float32: a relative spread below this is rounding, not adaptation.
 ROUNDING = 1e-6
@@ -110,9 +112,9 @@ def _rows(actions: np.ndarray, handmade: np.ndarray, names: Sequence[str]) -> pd
     )
 
 
-def takes_effect(paradigm: str, action: str, calls: int) -> np.ndarray:
+def takes_effect(paradigm: str, action: str, calls: int, method: str = "") -> np.ndarray:
     """(T,) bool: at which of T calls an action reaches the image."""
-    effect = np.ones(calls, dtype=bool)
+    effect = np.full(calls, (method, action) != FIXED_ORDER)
     unused = WITHOUT_EFFECT.get((paradigm, action))
     if unused is not None:
         effect[unused] = False
@@ -122,7 +124,8 @@ def takes_effect(paradigm: str, action: str, calls: int) -> np.ndarray:
 def with_effect(table: pd.DataFrame, paradigm: str) -> pd.DataFrame:
     """The rows of a schedule whose action reaches the image."""
     calls = table["step"].max() + 1
-    effect = {name: takes_effect(paradigm, name, calls) for name in table["action"].unique()}
+    method = table["method"].iloc[0]
+    effect = {a: takes_effect(paradigm, a, calls, method) for a in table["action"].unique()}
     return table[[bool(effect[a][t]) for a, t in zip(table["action"], table["step"], strict=True)]]
 
 

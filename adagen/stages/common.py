@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from adagen.config import Config, Experiment
+from adagen.config import FAMILIES, METHODS, Config, Experiment
 from adagen.data.split import Split
 from adagen.errors import AdagenError
 from adagen.files import difference, file_hash, read_json, write_json
@@ -33,21 +33,30 @@ def device_of(config: Config) -> torch.device:
 
 
 def open_experiment(
-    config: Config, name: str, generator_file: Path
+    config: Config, name: str, generator_file: Path, method: str = "handmade"
 ) -> tuple[Experiment, Generator[Any]]:
-    """The settings of an experiment, and its generator.
+    """The settings of an experiment, and its generator, as a method runs it.
 
     Raises:
-        AdagenError: the config has no such experiment, or the file is another generator's.
+        AdagenError: the config has no such experiment, the file is another generator's, or there
+            is no such method, or not for its family.
     """
+    if method not in METHODS:
+        raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     experiments = config.every_experiment
     if name not in experiments:
         known = ", ".join(experiments)
         raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
     settings = experiments[name]
     key = settings.generator
+    paradigm = config.generators[key].paradigm
+    if paradigm not in (families := FAMILIES.get(method, (paradigm,))):
+        raise AdagenError(
+            f"method {method!r} is one of {' and '.join(families)} alone, but experiment {name!r} "
+            f"has a generator of {paradigm}: choose another of the two."
+        )
     backbone = build.load_backbone(generator_file, key, config.generators[key], config.dataset)
-    return settings, build.build_generator(backbone.to(device_of(config)), settings)
+    return settings, build.build_generator(backbone.to(device_of(config)), settings, method)
 
 
 def require_its_classes(generator: Generator[Any], split: Split) -> None:

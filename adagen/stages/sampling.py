@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from adagen.config import METHODS, AnyRefinement, Config, Evaluation, Experiment, Training
+from adagen.baselines import log_snr_times
+from adagen.config import WITHOUT_POLICY, AnyRefinement, Config, Evaluation, Experiment, Training
 from adagen.errors import AdagenError
 from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
+from adagen.generators.solver import SolverGenerator
 from adagen.noise import SampleNoise
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
@@ -102,7 +104,7 @@ def open_run(
         experiment: key of `experiments`.
         method: how it is scheduled.
         generator_file: the pretrained generator.
-        policy_file: the method's policy; None for the hand-made schedule.
+        policy_file: the method's policy; None for a method without one.
         faithful_file: the policy of the method `faithful` to blend it with; None for no blend.
         fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
         refinement: key of `refinements`; empty for none.
@@ -113,7 +115,7 @@ def open_run(
             to something else, `fidelity` is out of range or alone, or the method can't be refined
             in this way.
     """
-    settings, generator = open_experiment(config, experiment, generator_file)
+    settings, generator = open_experiment(config, experiment, generator_file, method)
     belongs = experiment, settings, generator, generator_file
     policy, seed = open_policy(*belongs, method, policy_file)
     dial = _blended(fidelity, faithful_file)
@@ -232,11 +234,13 @@ def open_policy(
     policy_file: Path | None,
 ) -> tuple[Policy, int | None]:
     """The policy a method samples with, and the seed it was trained with."""
-    if method not in METHODS:
-        raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
-    if (policy_file is None) != (method == "handmade"):
+    if (policy_file is None) != (method in WITHOUT_POLICY):
         need = "takes no --policy" if policy_file else "needs its --policy file"
-        raise AdagenError(f"method {method!r} {need}: only `handmade` samples without one.")
+        without = ", ".join(f"`{name}`" for name in WITHOUT_POLICY)
+        raise AdagenError(f"method {method!r} {need}: only {without} sample without one.")
+    if method == "logsnr_time":
+        assert isinstance(generator, SolverGenerator)
+        return log_snr_times(generator).to(generator.device), None
     if policy_file is None:
         return HandMade(len(generator.actions.names)), None
     expected = binding(experiment, settings, file_hash(generator_file)) | {"method": method}

@@ -48,7 +48,7 @@ def schedule(
         from adagen.paper.figures.style import require_drawable
 
         require_drawable(figure)
-    settings, generator = open_experiment(config, experiment, generator_file)
+    settings, generator = open_experiment(config, experiment, generator_file, method)
     policy, training_seed = open_policy(
         experiment, settings, generator, generator_file, method, policy_file
     )

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 
-from adagen.config import LEARNED, Config
+from adagen.config import LEARNED, SEARCHED, Config
 from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.meters import Meter, load_meter
@@ -115,6 +115,7 @@ def _validation(
 def sweep(
     config: Config,
     experiment: str,
+    method: str,
     generator_file: Path,
     networks: Path,
     reference_file: Path,
@@ -122,11 +123,14 @@ def sweep(
     log: Path,
     checkpoint: Path | None,
 ) -> None:
-    """Search for the best static schedule and write it with all trials."""
+    """Search for the best schedule of a method and write it with all trials."""
     import pandas as pd
 
-    from adagen.sweep import search
+    from adagen.sweep import search, space_of
 
+    if method not in SEARCHED:
+        known = ", ".join(SEARCHED)
+        raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
     settings, generator = open_experiment(config, experiment, generator_file)
     device, evaluation = device_of(config), config.evaluation
     meter = load_meter(evaluation, config.dataset, networks, reference_file, device)
@@ -137,12 +141,13 @@ def sweep(
         images = batches(generator, policy, "search", seed, n, at_once)
         return meter.distance(images)[0]
 
-    name, resume = f"{experiment} tuned", checkpoint and checkpoint / "search.ckpt"
+    name, resume = f"{experiment} {method}", checkpoint and checkpoint / "search.ckpt"
     files = (generator_file, networks, reference_file)
     bind(checkpoint, name, config.dataset, settings, config.sweep, *files)
-    policy, trials = search(generator.actions, distance, config.sweep, name, resume)
+    space = space_of(method, generator.actions)
+    policy, trials = search(space, distance, config.sweep, name, resume)
     with atomic_path(log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": None}
-    save_policy(out, "tuned", policy, None, settings.policy, about)
+    save_policy(out, method, policy, None, settings.policy, about)
     forget(checkpoint)

@@ -1,9 +1,14 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adagen.config import Experiment
+from adagen.generators.build import build_generator
+from adagen.generators.halton import halton_ranks
 from adagen.generators.maskgit import remask
+from adagen.noise import SampleNoise
 
 MASK = 1024
 
@@ -14,9 +19,42 @@ def test_known_tokens_stay_and_the_count_is_kept(ratio, known, seed):
     ids = torch.full((1, 16), MASK)
     ids[0, :known] = torch.arange(known)
     drawn = torch.randint(100, 200, (1, 16))
-    gumbel, log_prob = torch.randn(1, 16), torch.randn(1, 16)
-    out, new = remask(ids, drawn, log_prob, gumbel, torch.tensor([ratio]), torch.ones(1), MASK)
+    out, new = remask(ids, drawn, torch.randn(1, 16), torch.tensor([ratio]), MASK)
     assert torch.equal(out[0, :known], ids[0, :known])
     assert not (new == MASK).any()
     wanted = min(int(np.float32(ratio) * 16), 15)
     assert (out == MASK).sum() == min(wanted, 16 - known)
+
+
+@pytest.fixture
+def masks(tiny_backbone):
+    """`masks(method, temperature)`: ids after each hand-made step, of three samples (T, 3, N)."""
+
+    def walk(method, temperature=1.0):
+        handmade = {"temperature": temperature}
+        experiment = Experiment(generator="maskgit", steps=5, handmade=handmade)
+        generator = build_generator(tiny_backbone("maskgit"), experiment, method)
+        state = generator.start(torch.tensor([0, 1, 2]), SampleNoise("report", 0, [0, 1, 2]))
+        ids = []
+        for action in generator.actions.handmade:
+            state = generator.step(state, action.expand(3, -1))
+            ids.append(state.ids)
+        return torch.stack(ids), generator.mask
+
+    return walk
+
+
+def test_the_fixed_order_unmasks_its_first_positions(masks):
+    """As many a step as confidence would, wherever the network is certain."""
+    (halton, mask), (confident, _) = masks("halton"), masks("handmade")
+    left = (halton == mask).sum(2)
+    assert torch.equal(left, (confident == mask).sum(2)) and (left[:-1] > 0).all()
+    ranks, positions = halton_ranks(4), halton.shape[2]
+    for ids, count in zip(halton, left[:, 0], strict=True):
+        assert torch.equal(ids == mask, (ranks >= positions - count).expand(3, -1))
+    assert not torch.equal(halton == mask, confident == mask)
+
+
+def test_the_fixed_order_asks_for_no_confidence(masks):
+    assert torch.equal(masks("halton")[0], masks("halton", temperature=50.0)[0])
+    assert not torch.equal(masks("handmade")[0], masks("handmade", temperature=50.0)[0])

@@ -29,6 +29,15 @@ def test_a_perfect_network_for_one_image_lands_on_it(family):
     assert torch.allclose(predict_data(schedule, output, at(s), s), x0, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", SCHEDULES)
+def test_times_and_log_snr_are_each_others_inverse(family):
+    schedule = SCHEDULES[family]
+    tau = torch.linspace(0.001, 0.999, 500, dtype=torch.float64)
+    assert torch.allclose(schedule.time(schedule.log_snr(tau)), tau, rtol=1e-9)
+    alpha, sigma = schedule.alpha_sigma(tau)
+    assert torch.allclose(schedule.log_snr(tau), (alpha / sigma).log())
+
+
 def test_times_move_on_and_stall_at_the_end():
     dit, sit = SCHEDULES["dit"], SCHEDULES["sit"]
     now = torch.tensor([0.5, 0.5, 0.015])

@@ -14,7 +14,7 @@ import yaml
 from snakemake.utils import validate
 
 from adagen.assets import asset_path, catalogue, needed
-from adagen.config import LEARNED, METHODS, parse_config
+from adagen.config import FAMILIES, LEARNED, METHODS, SEARCHED, WITHOUT_POLICY, parse_config
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.errors import AdagenError
@@ -78,15 +78,11 @@ def part(model, *without):
 
 
 def runs_of(experiment, *methods):
-    """The runs of an experiment: one a method, and one a training seed where it is trained.
-
-    `released` is one of them only where the experiment names a released policy.
-    """
-    released = CONFIG.experiments[experiment].released_policy
+    """The runs of an experiment: one a method, and one a training seed where it is trained."""
     return [
         run
-        for method in CONFIG.methods
-        if method in methods and (released or method != "released")
+        for method in CONFIG.methods_of(experiment)
+        if method in methods
         for run in (
             [f"{method}_seed{seed}" for seed in CONFIG.training_seeds]
             if method in LEARNED
@@ -142,16 +138,15 @@ def of_runs(pattern, *methods):
 EXPERIMENTS = CONFIG.every_experiment
 RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
 RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
-WITH_POLICY = [method for method in METHODS if method != "handmade"]
-WITH_RELEASED = [name for name, e in CONFIG.experiments.items() if e.released_policy]
-WITHOUT_RELEASED = [name for name, e in CONFIG.experiments.items() if not e.released_policy]
-# Experiments that have the same runs, by the ending of the rule that evaluates them. Refined runs
-# are evaluated apart. So is what only the ablation has, and it is no part of `all`.
-EVALUATED = {
-    suffix: (experiments, runs_of(experiments[0], *METHODS))
-    for suffix, experiments in {"_released": WITH_RELEASED, "": WITHOUT_RELEASED}.items()
-    if experiments
-}
+WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
+# Experiments that have the same runs, by the ending of the rule that evaluates them: the methods
+# that others don't have. Refined runs are evaluated apart. So is what only the ablation has, and it
+# is no part of `all`.
+EVALUATED = {}
+for experiment in CONFIG.experiments:
+    own = [m for m in CONFIG.methods_of(experiment) if m in FAMILIES or m == "released"]
+    suffix = "".join(f"_{method}" for method in own)
+    EVALUATED.setdefault(suffix, ([], runs_of(experiment, *METHODS)))[0].append(experiment)
 for refined in CONFIG.experiments:
     if runs := refined_runs_of(refined):
         whole = len(CONFIG.refinements_of(refined)) == len(CONFIG.refinements)
@@ -233,7 +228,9 @@ def train_sources(wildcards):
 def preference_file(wildcards):
     """What a policy is paid by that prefers images which show their class; others don't ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
-    asked = kind == "classifier" or wildcards.get("method") == "faithful"
+    # The rule that trains names method and seed, the one that refines the run.
+    method = wildcards.get("method") or method_of(wildcards.run)
+    asked = kind == "classifier" or method == "faithful"
     return rules.preference.output.preference if asked else []
 
 
@@ -253,7 +250,7 @@ METRICS = "<results>/{experiment}/metrics/{run}.json"
 
 
 def policy_file(wildcards):
-    """The policy of a run; the hand-made schedule needs none."""
+    """The policy of a run; a schedule that follows from the settings needs none."""
     return expand(POLICY, **wildcards) if method_of(wildcards.run) in WITH_POLICY else []
 
 

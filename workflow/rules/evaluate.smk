@@ -1,6 +1,6 @@
 # Metrics of all runs of an experiment, in one process. Outputs are fixed where a rule is written, so
-# experiments with a released policy, which have one run more, have a rule of their own, and so have
-# refined runs and those that only the ablation has.
+# experiments with a run that others don't have (of a released policy, or of a method of their family
+# alone) have a rule of their own, and so have refined runs and those that only the ablation has.
 
 
 for suffix, (experiments, runs) in EVALUATED.items():

@@ -18,7 +18,7 @@ FIGURES = {
     "fid": of_runs(METRICS, *METHODS),
     "comparisons": of_runs(METRICS, *COMPARED),
     "training": of_runs("<results>/{experiment}/policy/{run}.jsonl", *LEARNED),
-    "sweep": of_runs("<results>/{experiment}/policy/{run}.csv", "tuned"),
+    "sweep": of_runs("<results>/{experiment}/policy/{run}.csv", *SEARCHED),
 }
 FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
 

@@ -1,4 +1,4 @@
-# The best static schedule that search finds, with the same budget of samples for every family.
+# The best static schedules that searches find, with the same budget of samples for every family.
 
 
 rule sweep:
@@ -7,12 +7,14 @@ rule sweep:
         networks=rules.metric_networks.output.networks,
         reference=rules.reference.output.statistics,
     output:
-        policy=ensure("<results>/{experiment}/policy/tuned.safetensors", non_empty=True),
-        history=ensure("<results>/{experiment}/policy/tuned.csv", non_empty=True),
+        policy=ensure("<results>/{experiment}/policy/{search}.safetensors", non_empty=True),
+        history=ensure("<results>/{experiment}/policy/{search}.csv", non_empty=True),
     log:
-        "<logs>/sweep/{experiment}.log",
+        "<logs>/sweep/{experiment}/{search}.log",
     benchmark:
-        "<benchmarks>/sweep/{experiment}.tsv"
+        "<benchmarks>/sweep/{experiment}/{search}.tsv"
+    wildcard_constraints:
+        search=one_of(SEARCHED),
     priority: 30
     conda:
         "../../environment.yml"
@@ -27,6 +29,7 @@ rule sweep:
         checkpoint=resume_folder,
     shell:
         "adagen sweep --config {params.config:q} --experiment {wildcards.experiment:q}"
-        " --generator {input.generator:q} --networks {input.networks:q}"
-        " --reference {input.reference:q} --out {output.policy:q} --log {output.history:q}"
+        " --method {wildcards.search:q} --generator {input.generator:q}"
+        " --networks {input.networks:q} --reference {input.reference:q}"
+        " --out {output.policy:q} --log {output.history:q}"
         " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"

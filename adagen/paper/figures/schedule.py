@@ -36,6 +36,8 @@ LABELS = {
     "time": r"time $\tau$",
 }
 
+HANDMADE_SCHEDULE = {"handmade", "halton"}
+"""Methods with the hand-made schedule."""
 THIN = {"linewidth": 0.5, "zorder": 1.5}
 """How the mean of one class is drawn: under that of all samples."""
 
@@ -45,7 +47,8 @@ def schedule_figure(samples: Sequence[Path]) -> Figure:
     """A panel per experiment and action: mean over samples, and a band from 5 to 95 %.
 
     The hand-made schedule is drawn from the `handmade` tensor, once an experiment; several
-    training seeds of a method are several lines. Values without effect are not drawn.
+    training seeds of a method are several lines. Values without effect are not drawn, nor is the
+    Halton order, whose schedule is the hand-made one.
 
     Args:
         samples: folders of samples; those of refined runs are left out.
@@ -68,7 +71,7 @@ def schedule_figure(samples: Sequence[Path]) -> Figure:
             axes.set(ylabel=LABELS.get(name, name), title=experiment if k == 0 else "")
             if row == rows - 1:
                 axes.set_xlabel("step $t$")
-    methods = {run.method for runs in experiments.values() for run in runs}
+    methods = {run.method for runs in experiments.values() for run in runs} - HANDMADE_SCHEDULE
     method_legend(figure, {"handmade", *methods}, _band_key(), marker=True)
     return figure
 
@@ -130,7 +133,7 @@ def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
     shown = takes_effect(first.paradigm, first.action_names[k], calls)
     steps = np.arange(calls)[shown]
     _draw_handmade(axes, steps, first.samples.handmade[shown, k].numpy())
-    for run in (run for run in runs if run.method != "handmade"):
+    for run in (run for run in runs if run.method not in HANDMADE_SCHEDULE):
         values = run.samples.actions[shown, :, k].double().numpy()
         # Training seeds of one method share its ink.
         share = 1 / sum(run.method == other.method for other in runs)

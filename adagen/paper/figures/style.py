@@ -20,9 +20,12 @@ from adagen.paper.names import METHOD_NAMES
 # Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
 WIDTH = 6.9
 
-# From seaborn's "colorblind" palette, and grey for what nobody had to learn.
+# From seaborn's "colorblind" palette and its "dark" one, and grey for what nobody had to learn.
 COLOURS = {
     "handmade": "#767676",
+    "halton": "#ca9161",
+    "logsnr_time": "#56b4e9",
+    "interval": "#591e71",
     "tuned": "#de8f05",
     "static": "#029e73",
     "released": "#cc78bc",
@@ -31,6 +34,9 @@ COLOURS = {
 }
 MARKERS = {
     "handmade": "s",
+    "halton": "h",
+    "logsnr_time": "X",
+    "interval": "<",
     "tuned": "D",
     "static": "^",
     "released": "v",
