@@ -28,7 +28,9 @@ REFINED = {
 
 def test_first_run_makes_everything(checkout) -> None:
     everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
-    everything |= {"train": 12, "sample": 20}  # the faithful policies too
+    # The faithful policies and the baselines too: Halton order for one family, log-SNR times for two.
+    everything |= {"train": 12, "sample": 27, "sweep": 8}
+    everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -96,7 +98,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 20 and "ablation_table" not in everything
+    assert everything["sample"] == 27 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
