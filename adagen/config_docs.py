@@ -87,6 +87,9 @@ files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
 `training` and `policy` have two places. At the top level they hold for all experiments; what an
 experiment says under its own is laid over that, for this experiment alone.
 
+A **refinement** draws samples of the method `adagen` once more, each the choice among several
+([docs/refinement.md](../docs/refinement.md)); such a run is called `adagen_seed0+<refinement>`.
+
 An **ablation** takes one experiment and compares it with variants of itself, in studies. A variant
 is what it changes, laid over the experiment; where that is nothing, it is the experiment. Others
 become experiments of their own, called `<experiment>-<study>-<variant>`, which only the target
@@ -105,6 +108,9 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
+- A refinement with `k` above 1 finds an experiment whose generator draws (`maskgit` or `var`). The
+  rewards of the experiments that it refines are not of kind `frechet` for kind `repeated`, nor
+  `frechet` or `classifier` for kind `resampled`. Names of refinements have no `.`.
 - The method `faithful` comes with a section `dial`.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none

@@ -1,7 +1,10 @@
 """From a trained policy to refined samples and their table, as a user calls the stages."""
 
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,20 +12,21 @@ import torch
 import yaml
 
 from adagen.config.overlay import overlay
+from adagen.noise import SampleNoise
 from adagen.samples import Samples
 from adagen.stages import sampling
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {
     "generators": {
-        "masks": {
+        "maskgit": {
             "paradigm": "maskgit",
             "network": {"width": 16, "depth": 1, "heads": 2},
             "tokeniser": {"vocabulary": 16},
             "pretrain": {"updates": 3, "batch": 16},
         }
     },
-    "experiments": {"masks_t3": {"generator": "masks", "steps": 3}},
+    "experiments": {"digits_maskgit_t4": {"generator": "maskgit", "steps": 4}},
     "refinements": {
         "best": {"kind": "repeated", "n": 3},
         "ahead": {"kind": "lookahead", "k": 2},
@@ -66,16 +70,23 @@ def trained(ready):
     return ready
 
 
-def test_from_a_policy_to_the_table(trained):
-    trained("pretrain masks --out masks.safetensors")
-    trained(train("masks", "masks_t3"))
+@pytest.fixture
+def drawing(trained):
+    """A generator that can look ahead, and its policy."""
+    trained("pretrain maskgit --out maskgit.safetensors")
+    trained(train("maskgit", "digits_maskgit_t4"))
+    return trained
+
+
+def test_from_a_policy_to_the_table(drawing):
+    trained = drawing
     for name in ("", "best"):
         trained(sample("flow", "flow_t2", name))
     for name in ("", "best", "both"):
-        trained(sample("masks", "masks_t3", name))
-    trained(sample("masks", "masks_t3", "ahead", files=False))  # no reward judges there
+        trained(sample("maskgit", "digits_maskgit_t4", name))
+    trained(sample("maskgit", "digits_maskgit_t4", "ahead", files=False))  # no reward judges there
 
-    names, folder = ("", "+best", "+both"), "masks_t3/samples/adagen_seed0"
+    names, folder = ("", "+best", "+both"), "digits_maskgit_t4/samples/adagen_seed0"
     plain, best, both = (Samples.open(Path(folder + name)) for name in names)
     assert "refinement" not in plain.about
     assert both.about["refinement"] == {
@@ -86,20 +97,20 @@ def test_from_a_policy_to_the_table(trained):
         "temperature": 1.0,
         "n": 2,
     }
-    assert [s.about["cost"]["nfe"] for s in (plain, best, both)] == [6, 18, 16]
+    assert [s.about["cost"]["nfe"] for s in (plain, best, both)] == [8, 24, 22]
     # Of some the plain sample was the best of three; it keeps the actions that made it.
     one, other = (next(s.batches(0)) for s in (plain, best))
     same = (one == other).flatten(1).all(1)
     assert 0 < same.sum() < len(same)
     assert plain.actions[:, same].equal(best.actions[:, same])
 
-    for experiment in ("flow_t2", "masks_t3"):
+    for experiment in ("flow_t2", "digits_maskgit_t4"):
         folders = " ".join(map(str, sorted(Path(experiment, "samples").iterdir())))
         trained(
             "evaluate --networks metrics.safetensors --reference real.safetensors "
             f"--out-dir {experiment}/metrics {folders}"
         )
-    metrics = json.loads(Path("masks_t3/metrics/adagen_seed0+ahead.json").read_text())
+    metrics = json.loads(Path("digits_maskgit_t4/metrics/adagen_seed0+ahead.json").read_text())
     assert metrics["refinement"]["k"] == 2 and metrics["mean"]["fid"] > 0
     files = " ".join(map(str, sorted(Path().glob("*/metrics/*.json"))))
     trained(f"refinement {files} --out refinement.csv --latex refinement.tex")
@@ -107,15 +118,38 @@ def test_from_a_policy_to_the_table(trained):
     assert dict(table["nfe"]) == {
         ("flow_t2", "adagen"): 4,
         ("flow_t2", "adagen+best"): 12,
-        ("masks_t3", "adagen"): 6,
-        ("masks_t3", "adagen+ahead"): 8,
-        ("masks_t3", "adagen+both"): 16,
-        ("masks_t3", "adagen+best"): 18,
+        ("digits_maskgit_t4", "adagen"): 8,
+        ("digits_maskgit_t4", "adagen+ahead"): 11,
+        ("digits_maskgit_t4", "adagen+both"): 22,
+        ("digits_maskgit_t4", "adagen+best"): 24,
     }
     trained(f"table {files} --out fid.csv --latex fid.tex")
     assert len(pd.read_csv("fid.csv")) == 2
     for kind in ("samples", "schedule"):  # of plain runs, whatever stands beside them
         trained(f"figure {kind} {folders} --out {kind}.pdf --png {kind}.png")
+
+
+def test_the_python_of_the_documentation_runs_as_written(drawing):
+    drawing(sample("maskgit", "digits_maskgit_t4", "both"))
+    for there, here in {
+        "my.yaml": "config.yaml",
+        "resources/digits/reward.safetensors": "reward.safetensors",
+        "resources/digits/generators/maskgit.safetensors": "maskgit.safetensors",
+        "results/digits_maskgit_t4/policy/adagen_seed0.safetensors": "maskgit0.policy",
+        "results/digits_maskgit_t4/policy/adagen_seed0.reward.safetensors": "maskgit0.reward",
+    }.items():
+        Path(there).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here, there)
+    page = (Path(__file__).parents[2] / "docs" / "refinement.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert found["images"].shape == (10, 1, 8, 8) and found["actions"].shape == (4, 10, 4)
+    # The same call makes what is reported on, up to what a batch of another size rounds away.
+    run, reported = found["run"], Samples.open(Path("digits_maskgit_t4/samples/adagen_seed0+both"))
+    images, _ = run.make(torch.arange(10), SampleNoise("report", 0, range(10)))
+    assert torch.allclose(images, next(reported.batches(0))[:10], atol=1e-4)
+    assert run.nfe == reported.about["cost"]["nfe"]
 
 
 def test_batches_and_a_kill_change_nothing(trained):
