@@ -192,9 +192,13 @@ class Schema:
             yield _section(f"`{prefix}`{which}", self.models[model]["description"], rows)
 
     def _choice(self, model: str) -> str:
-        """What chooses a model among others: " of paradigm `var`"."""
-        keys = self.models[model]["properties"]
-        return next(f" of {name} `{key['const']}`" for name, key in keys.items() if "const" in key)
+        """What chooses a model among others: " of paradigm `var`", or " of another paradigm"."""
+        for name, key in self.models[model]["properties"].items():
+            if "const" in key:
+                return f" of {name} `{key['const']}`"
+            if "not" in key:
+                return f" of another {name}"
+        raise KeyError(f"nothing chooses {model}")
 
     def _rows(self, model: str, prefix: str, given: Node | None = None) -> list[Row]:
         """The keys of a model, nested ones below the key they belong to.

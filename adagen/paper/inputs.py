@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import METHODS, Method, Paradigm
+from adagen.config import METHODS, Method
 from adagen.errors import AdagenError
 from adagen.files import read_json
 from adagen.samples import Samples
@@ -58,7 +58,7 @@ class Metrics(Record):
     """One metrics file: one method of one experiment, trained with one seed."""
 
     experiment: str
-    paradigm: Paradigm
+    paradigm: str
     dataset: str
     steps: int
     method: Method
