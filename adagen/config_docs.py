@@ -93,6 +93,8 @@ become experiments of their own, called `<experiment>-<study>-<variant>`, which 
 Before anything runs:
 
 - `experiments.<name>.generator` is a key of `generators`.
+- `generators.<name>.paradigm` is a built-in one, or that of an installed package
+  ([docs/generators.md](../docs/generators.md)), which checks the keys that it adds.
 - `experiments.<name>.steps` is even for `dit` and `sit`, and the number of `scales` for `var`.
 - A generator has `weights` together with a tokeniser of kind `vqgan` (`maskgit`) or with `latent`
   (`dit`, `sit`), or none of them. The `scales` of `var` grow.
