@@ -100,6 +100,8 @@ become experiments of their own, called `<experiment>-<study>-<variant>`, which 
 Before anything runs:
 
 - `experiments.<name>.generator` is a key of `generators`.
+- `generators.<name>.paradigm` is a built-in one, or that of an installed package
+  ([docs/generators.md](../docs/generators.md)), which checks the keys that it adds.
 - `experiments.<name>.steps` is even for `dit` and `sit`, and the number of `scales` for `var`.
 - A generator has `weights` together with a tokeniser of kind `vqgan` (`maskgit`) or with `latent`
   (`dit`, `sit`), or none of them. The `scales` of `var` grow.
@@ -205,9 +207,13 @@ class Schema:
             yield _section(f"`{prefix}`{which}", self.models[model]["description"], rows)
 
     def _choice(self, model: str) -> str:
-        """What chooses a model among others: " of paradigm `var`"."""
-        keys = self.models[model]["properties"]
-        return next(f" of {name} `{key['const']}`" for name, key in keys.items() if "const" in key)
+        """What chooses a model among others: " of paradigm `var`", or " of another paradigm"."""
+        for name, key in self.models[model]["properties"].items():
+            if "const" in key:
+                return f" of {name} `{key['const']}`"
+            if "not" in key:
+                return f" of another {name}"
+        raise KeyError(f"nothing chooses {model}")
 
     def _rows(self, model: str, prefix: str, given: Node | None = None) -> list[Row]:
         """The keys of a model, nested ones below the key they belong to.

@@ -1,10 +1,20 @@
 """The data set and the frozen generators."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, Tag, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    Tag,
+    model_validator,
+)
 
-from adagen.config.base import Fit, Fraction, Model, Positive, Precision, by_kind
+from adagen.config import paradigms
+from adagen.config.base import Fit, Fraction, Model, Paradigm, Positive, Precision, by_kind
 from adagen.config.overlay import DEFAULT_KINDS
 
 
@@ -138,8 +148,23 @@ class ScaleTokeniser(Model):
     """How the autoencoder is fitted."""
 
 
-class FrozenGenerator(Model):
-    """What all families have."""
+class GeneratorSettings(Model):
+    """What generators of every paradigm have."""
+
+    precision: Precision = "float32"
+    """Of the network's matrix products (autocast). Decoders, policies and metrics always compute
+    in float32."""
+    batch: Positive = 250
+    """Images generated at once where no policy is trained; changes memory, never results."""
+
+    @property
+    def made_by(self) -> dict[str, dict[str, str]]:
+        """What decides, beside its settings, what a generator is: of built-in ones nothing."""
+        return {}
+
+
+class FrozenGenerator(GeneratorSettings):
+    """What all built-in families have."""
 
     network: Transformer = Transformer()
     """Size of the transformer."""
@@ -147,11 +172,6 @@ class FrozenGenerator(Model):
     """How it is fitted, where it has no released weights."""
     weights: Weights | None = None
     """Released weights; without them the generator is fitted to the data set."""
-    precision: Precision = "float32"
-    """Of the transformer's matrix products (autocast). Decoders, policies and metrics always
-    compute in float32."""
-    batch: Positive = 250
-    """Images generated at once where no policy is trained; changes memory, never results."""
     decode_batch: Positive = 64
     """Images decoded at once; changes memory, never results."""
 
@@ -231,6 +251,50 @@ class SitGenerator(SolverSettings):
     """Family."""
 
 
+class InstalledGenerator(GeneratorSettings):
+    """Generator of an installed package (docs/generators.md), with the keys that it adds."""
+
+    # The JSON schema can't know what will be installed where it is read. In Python a package's
+    # settings are a subclass of this model, and keys that it doesn't know are errors as ever.
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
+
+    paradigm: str = Field(json_schema_extra={"not": {"enum": list(get_args(Paradigm))}})
+    """Name under which the package registers it; none of the built-in ones."""
+
+    @property
+    def weights(self) -> None:
+        """No released weights of the catalogue: a package brings its own."""
+
+    @property
+    def made_by(self) -> dict[str, dict[str, str]]:
+        """Name and version of the package."""
+        return {"package": paradigms.package(self.paradigm)}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_registered(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A section of any package becomes the model of the one that brings its paradigm."""
+        if cls is not InstalledGenerator or not isinstance(data, Mapping):
+            return handler(data)
+        settings = paradigms.registered(data["paradigm"]).settings
+        validated: Self = settings.model_validate(data)
+        return validated
+
+
+def _paradigm(data: Any) -> str | None:
+    """Which model a section is, by its paradigm."""
+    if not isinstance(data, Mapping | Model):
+        return "installed"  # which says that it is no section
+    paradigm = data.get("paradigm") if isinstance(data, Mapping) else getattr(data, "paradigm", "")
+    return paradigm if paradigm is None or paradigm in get_args(Paradigm) else "installed"
+
+
+BuiltInGenerator = MaskgitGenerator | VarGenerator | DitGenerator | SitGenerator
 Generator = Annotated[
-    MaskgitGenerator | VarGenerator | DitGenerator | SitGenerator, Field(discriminator="paradigm")
+    Annotated[MaskgitGenerator, Tag("maskgit")]
+    | Annotated[VarGenerator, Tag("var")]
+    | Annotated[DitGenerator, Tag("dit")]
+    | Annotated[SitGenerator, Tag("sit")]
+    | Annotated[SerializeAsAny[InstalledGenerator], Tag("installed")],
+    Discriminator(_paradigm),
 ]

@@ -105,22 +105,16 @@ class Generator(ABC, Generic[S]):
         return self.raw_width if self.policy_input == "state" else self.feature_width
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(nn.Module):
     """The networks of a generator: what is pretrained, saved and shared by its experiments.
 
     Attributes:
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
-        precision: of the transformer's matrix products while generating.
-        decode_batch: images decoded at once.
+        precision: of the networks' matrix products while generating.
     """
 
     num_classes: int
     precision: Precision = "float32"
-    decode_batch: int = 64
-
-    @abstractmethod
-    def loss(self, batch: Batch) -> torch.Tensor:
-        """Scalar pretraining loss of a batch of images and labels."""
 
     @property
     def device(self) -> torch.device:
@@ -128,9 +122,23 @@ class Backbone(nn.Module, ABC):
         return next(self.parameters()).device
 
     def mixed(self) -> torch.autocast:
-        """Context in which the transformer runs: autocast to `precision`."""
+        """Context in which the networks run: autocast to `precision`."""
         dtype: torch.dtype = getattr(torch, self.precision)
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+
+class FittedBackbone(Backbone, ABC):
+    """The networks of a built-in generator, which are all fitted by the same loop.
+
+    Attributes:
+        decode_batch: images decoded at once.
+    """
+
+    decode_batch: int = 64
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Scalar pretraining loss of a batch of images and labels."""
 
     def in_chunks(
         self, decode: Callable[[torch.Tensor], torch.Tensor], codes: torch.Tensor

@@ -12,9 +12,10 @@ from adagen.data.split import Images, Split
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.fitting import fit
-from adagen.generators.base import Backbone, Generator
+from adagen.generators.base import Backbone, FittedBackbone, Generator
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
+from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
 from adagen.generators.patches import PatchCodebook
 from adagen.generators.solver import SolverBackbone, SolverGenerator
@@ -41,8 +42,16 @@ def build_backbone(
     Raises:
         AdagenError: patches or scales don't fit the images.
     """
+    if isinstance(settings, config.InstalledGenerator):
+        return installed_backbone(settings, image_shape, num_classes)
+    return _build_fitted(settings, image_shape, num_classes)
+
+
+def _build_fitted(
+    settings: config.BuiltInGenerator, image_shape: ImageShape, num_classes: int
+) -> FittedBackbone:
     if isinstance(settings, config.MaskgitGenerator):
-        backbone: Backbone = _build_maskgit(settings, image_shape, num_classes)
+        backbone: FittedBackbone = _build_maskgit(settings, image_shape, num_classes)
     elif isinstance(settings, config.VarGenerator):
         backbone = _build_var(settings, image_shape, num_classes)
     else:
@@ -147,6 +156,8 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
         return MaskgitGenerator(backbone, steps, handmade, smoothing, order)
     if isinstance(backbone, VarBackbone):
         return VarGenerator(backbone, handmade, smoothing)
+    if isinstance(backbone, InstalledBackbone):
+        return backbone.generator(steps, handmade, smoothing)
     assert isinstance(backbone, SolverBackbone)
     return SolverGenerator(backbone, steps, handmade, smoothing)
 
@@ -196,20 +207,25 @@ def pretrain(
     Returns:
         The backbone, frozen, with averaged weights.
     """
-    train = split.train
+    train, resume = split.train, checkpoints and checkpoints / f"{name}.ckpt"
     _, channels, height, width = train.images.shape
+    shape = (channels, height, width)
+    if isinstance(settings, config.InstalledGenerator):
+        with seeded("backbone", name):
+            installed = installed_backbone(settings, shape, split.num_classes)
+        installed.learn(train, name, resume, device)
+        return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
-        backbone = build_backbone(settings, (channels, height, width), split.num_classes)
+        backbone = _build_fitted(settings, shape, split.num_classes)
     if isinstance(backbone, MaskgitBackbone):
         assert isinstance(backbone.tokeniser, PatchCodebook)
         backbone.tokeniser.learn(train.images)
     if isinstance(backbone, VarBackbone) and isinstance(settings, config.VarGenerator):
-        resume = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
+        own = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
         codes, label = settings.tokeniser.fit, f"{name} tokeniser"
-        fit_tokeniser(backbone.tokeniser, train, codes, label, resume, device)
+        fit_tokeniser(backbone.tokeniser, train, codes, label, own, device)
         tokens = backbone.tokens
         train = train.encoded(lambda images: tokens(images.to(device)))
-    resume = checkpoints and checkpoints / f"{name}.ckpt"
     fit(
         backbone,
         type(backbone).loss,
@@ -271,7 +287,7 @@ def load_backbone(
     """
     tensors, about = load_tensors(path, KIND)
     expected = _origin(name, settings, dataset)
-    if told := difference({key: about[key] for key in expected}, expected):
+    if told := difference({key: about.get(key) for key in expected}, expected):
         raise AdagenError(
             f"{path} is not the config's generator {name!r}: {told}. "
             f"Give the right file, or run `adagen pretrain {name}` again."
@@ -288,6 +304,7 @@ def _origin(name: str, settings: config.Generator, dataset: config.Dataset) -> d
     return {
         "name": name,
         "settings": settings.model_dump(mode="json", exclude=how_it_runs),
+        **settings.made_by,
         # Released weights know nothing of the data set.
         "dataset": None if settings.weights else dataset.model_dump(mode="json"),
     }

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from adagen.actions import maskgit_actions
 from adagen.config import Handmade
 from adagen.fitting import Batch
-from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
+from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
 from adagen.generators.halton import halton_ranks
 from adagen.networks.uvit import UViT
 from adagen.noise import SampleNoise, draw_categorical
@@ -65,7 +65,7 @@ class Tokeniser(Protocol):
         ...
 
 
-class MaskgitBackbone(Backbone):
+class MaskgitBackbone(FittedBackbone):
     """U-ViT over the ids of a tokeniser."""
 
     def __init__(self, network: UViT, tokeniser: nn.Module, num_classes: int, dropout: float):

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from adagen.actions import Actions, solver_actions
 from adagen.config import Handmade
-from adagen.generators.base import Backbone, Generator, State, guide
+from adagen.generators.base import FittedBackbone, Generator, State, guide
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
 from adagen.noise import SampleNoise
@@ -117,7 +117,7 @@ class SolverState(State):
     """(x, s, x0_s) of the update's beginning, between its two evaluations."""
 
 
-class SolverBackbone(Backbone):
+class SolverBackbone(FittedBackbone):
     """A DiT on latents, with the loss of its schedule (see diffusion.py and flow.py).
 
     The latents are those of an autoencoder where there is one (released weights), else pixels in

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from adagen.actions import var_actions
 from adagen.config import Handmade
 from adagen.fitting import Batch
-from adagen.generators.base import Backbone, Generator, State, drop_labels, guide
+from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
 from adagen.networks.var import VAR, VARState
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.noise import SampleNoise, draw_categorical
@@ -37,7 +37,7 @@ def filter_logits(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor
     return logits.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), -math.inf)
 
 
-class VarBackbone(Backbone):
+class VarBackbone(FittedBackbone):
     """The transformer and the tokeniser it speaks."""
 
     def __init__(

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import METHODS, SEARCHED, Method, Paradigm
+from adagen.config import METHODS, SEARCHED, Method
 from adagen.errors import AdagenError
 from adagen.files import read_json
 from adagen.samples import Samples
@@ -67,7 +67,7 @@ class Metrics(Record):
     """One metrics file: one method of one experiment, trained with one seed, perhaps refined."""
 
     experiment: str
-    paradigm: Paradigm
+    paradigm: str
     dataset: str
     steps: int
     method: Method

@@ -78,7 +78,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        title = f"{PARADIGM_NAMES[first['paradigm']]}, $T = {first['steps']}$"
+        title = f"{_paradigm(first)}, $T = {first['steps']}$"
         span = rf"\multicolumn{{{len(header)}}}{{l}}"
         lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
         for _, pair in group.groupby(["method", "against"], sort=False):
@@ -229,8 +229,12 @@ def escape(text: str) -> str:
 
 
 def _experiment(name: str, row: pd.Series) -> str:
-    paradigm = PARADIGM_NAMES[row["paradigm"]]
-    return rf"\textit{{{escape(name)}}}: {paradigm}, {escape(row['dataset'])}, $T = {row['steps']}$"
+    dataset = escape(row["dataset"])
+    return rf"\textit{{{escape(name)}}}: {_paradigm(row)}, {dataset}, $T = {row['steps']}$"
+
+
+def _paradigm(row: pd.Series) -> str:
+    return escape(PARADIGM_NAMES.get(row["paradigm"], row["paradigm"]))
 
 
 def _numbers(row: pd.Series, bold: bool) -> list[str]:

@@ -24,3 +24,4 @@ PAIRS = (
 )
 """Which method is compared with which."""
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}
+"""Of built-in paradigms; those of other packages go by the name that they register."""

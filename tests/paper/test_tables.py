@@ -113,7 +113,7 @@ def test_the_same_run_twice_is_refused(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("paradigm", "gan"), ("per_seed", []), ("seeds", [0]), ("samples", "many")]
+    ("key", "value"), [("paradigm", 4), ("per_seed", []), ("seeds", [0]), ("samples", "many")]
 )
 def test_a_broken_metrics_file_is_named_with_its_key(run, key, value):
     path = run.metrics(E, "handmade", [1.0, 2.0], **{key: value})

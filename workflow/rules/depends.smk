@@ -29,6 +29,7 @@ def pretrain_depends(wildcards):
     return {
         "dataset": part(CONFIG.dataset),
         "generator": part(generator, *HOW_IT_RUNS),
+        **generator.made_by,
     }
 
 

@@ -1,0 +1,219 @@
+"""Generators of other packages, as far as the configuration and files: found, checked, bound."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+import torch
+import yaml
+
+from adagen.config import Config, load_config, parse_config
+from adagen.data.split import load_dataset
+from adagen.errors import AdagenError
+from adagen.generators.build import build_generator, load_backbone, pretrain, save_backbone
+
+MODULE = """
+import torch
+from adagen.actions import SIGMOID, Actions
+from adagen.config import InstalledGenerator
+from adagen.generators.base import Generator, State
+from adagen.generators.installed import InstalledBackbone
+
+class Settings(InstalledGenerator):
+    shade: float = 0.5
+
+class Grey(InstalledBackbone):
+    settings = Settings
+
+    def __init__(self, settings, image_shape, num_classes):
+        super().__init__(settings, image_shape, num_classes)
+        self.image_shape, self.num_classes = image_shape, num_classes
+        self.mean = torch.nn.Parameter(torch.empty(image_shape))
+        self.weight = torch.nn.Parameter(torch.randn(3))
+
+    def learn(self, train, name, checkpoint, device):
+        with torch.no_grad():
+            self.mean.copy_(train.images.mean(0))
+
+    def generator(self, steps, handmade, smoothing):
+        return GreyGenerator(self, steps)
+
+class GreyGenerator(Generator):
+    def __init__(self, backbone, steps):
+        self.actions = Actions(("level",), (SIGMOID,), torch.full((steps, 1), 0.5), 0.0)
+
+    start = step = decode = raw = None
+"""
+OTHERS = "'gaussian_mixture', "
+"""Installed, perhaps, by a reader of docs/generators.md."""
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a package where Python finds it, as pip does: a module and what is known about it."""
+
+    def install(
+        name: str = "grey-images", version: str = "1.0", module: str = MODULE, value: str = "Grey"
+    ) -> Path:
+        folder = tmp_path / name
+        about = folder / f"{name.replace('-', '_')}-1.dist-info"
+        about.mkdir(parents=True, exist_ok=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}")
+        entry = f"[adagen.generators]\ngrey = grey_images:{value}\n"
+        (about / "entry_points.txt").write_text(entry)
+        (folder / "grey_images.py").write_text(module)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, "grey_images", raising=False)
+        return folder
+
+    yield install
+    sys.modules.pop("grey_images", None)
+
+
+def content(**section) -> dict:
+    return {
+        "name": "t",
+        "results": "r",
+        "resources": "r",
+        "generators": {"g": {"paradigm": "grey", **section}},
+        "experiments": {"e": {"generator": "g", "steps": 4}},
+    }
+
+
+def mistake(**section) -> str:
+    with pytest.raises(AdagenError) as error:
+        parse_config(content(**section), "t.yaml")
+    return str(error.value)
+
+
+def test_a_paradigm_that_nobody_brings_is_told_with_those_there_are(install):
+    told = mistake()
+    assert told.startswith("t.yaml: key 'generators.g.paradigm' is 'grey', but must be one of ")
+    known, _, installed = told.partition("or one of an installed package")
+    assert known.endswith("'maskgit', 'var', 'dit', 'sit', ")
+    assert "pip install" in installed and "'grey'" not in installed
+    install()
+    assert "an installed package ('grey'" in mistake(paradigm="gray").replace(OTHERS, "")
+
+
+@pytest.mark.parametrize("paradigm", [3, ["grey"], True])
+def test_a_paradigm_is_a_name(install, paradigm):
+    install()
+    assert "'generators.g" in mistake(paradigm=paradigm)
+
+
+def test_a_section_becomes_the_packages_settings(install):
+    install()
+    config = parse_config(content(shade=0.25, batch=7), "t")
+    settings = config.generators["g"]
+    assert type(settings).__module__ == "grey_images"
+    assert (settings.shade, settings.batch, settings.weights) == (0.25, 7, None)
+    assert settings.made_by == {"package": {"name": "grey-images", "version": "1.0"}}
+
+
+def test_its_keys_are_checked_as_all_others_are(install):
+    install()
+    assert "unknown key 'generators.g.shades'. Did you mean 'shade'?" in mistake(shades=1)
+    assert "key 'generators.g.shade' is 'dark', but" in mistake(shade="dark")
+    assert "key 'generators.g.batch' is 0, but" in mistake(batch=0)
+
+
+def test_written_and_read_again_it_is_the_same(install, tmp_path):
+    """As the workflow hands it to its jobs."""
+    install()
+    config, path = parse_config(content(shade=0.25), "t"), tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    again = load_config([path])
+    assert again == config and again.generators["g"].shade == 0.25
+
+
+@pytest.mark.parametrize(
+    ("section", "valid"),
+    [
+        ({"paradigm": "grey", "shade": 1}, True),
+        ({"paradigm": "grey", "batch": 0}, False),
+        ({"paradigm": "sit", "shade": 1}, False),
+        ({"paradigm": "sit"}, True),
+        ({}, False),
+    ],
+)
+def test_the_schema_knows_no_key_of_a_package_but_all_others(section, valid):
+    schema = {**Config.model_json_schema()["$defs"]}
+    node = Config.model_json_schema()["properties"]["generators"]["additionalProperties"]
+    validator = jsonschema.Draft202012Validator({"$defs": schema, **node})
+    assert validator.is_valid(section) == valid
+
+
+def test_a_broken_package_is_named(install):
+    install(module="import nothing_of_this_name")
+    told = mistake()
+    assert (
+        "key 'generators.g': the package grey-images 1.0 registers 'grey' as grey_images:" in told
+    )
+    assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" in told
+    install(module="class Grey: pass")
+    assert "has no settings: a subclass of adagen.generators.installed" in mistake()
+
+
+def test_two_packages_of_one_paradigm_are_told_apart_by_nobody(install):
+    install()
+    install("other-greys", "2.0")
+    told = mistake()
+    assert "grey-images 1.0" in told and "other-greys 2.0" in told and "uninstall" in told
+
+
+@pytest.fixture
+def made(install, tmp_path):
+    """A generator's file, and the configuration that it belongs to."""
+    install()
+    config = parse_config(content(), "t")
+    split, path = load_dataset(config.dataset), tmp_path / "g.safetensors"
+    settings = config.generators["g"]
+    backbone = pretrain("g", settings, split, None)
+    save_backbone(path, "g", backbone, settings, config.dataset, (1, 8, 8))
+    return path, config, backbone
+
+
+def test_its_file_is_read_as_it_was_written(made):
+    path, config, backbone = made
+    read = load_backbone(path, "g", config.generators["g"], config.dataset)
+    assert torch.equal(read.mean, load_dataset(config.dataset).train.images.mean(0))
+    assert torch.equal(read.weight, backbone.weight)
+    assert not read.training and not any(p.requires_grad for p in read.parameters())
+    assert build_generator(read, config.experiments["e"]).actions.calls == 4
+
+
+def test_what_is_random_in_it_follows_from_its_name(made):
+    _, config, backbone = made
+    split, settings = load_dataset(config.dataset), config.generators["g"]
+    assert torch.equal(pretrain("g", settings, split, None).weight, backbone.weight)
+    assert not torch.equal(pretrain("h", settings, split, None).weight, backbone.weight)
+
+
+def test_its_file_is_refused_by_another_version(made, install):
+    path, config, _ = made
+    install(version="1.1")
+    told = r"package.version is '1.0' there and '1.1' here.*adagen pretrain g"
+    with pytest.raises(AdagenError, match=told):
+        load_backbone(path, "g", config.generators["g"], config.dataset)
+
+
+def test_a_built_in_generators_file_is_not_its_own(made, tmp_path, tiny_backbone):
+    _, config, _ = made
+    other = parse_config(content(paradigm="sit"), "t").generators["g"]
+    path = tmp_path / "sit.safetensors"
+    save_backbone(path, "g", tiny_backbone("sit"), other, config.dataset, (1, 8, 8))
+    with pytest.raises(AdagenError, match="is not the config's generator 'g'"):
+        load_backbone(path, "g", config.generators["g"], config.dataset)
+
+
+def test_names_of_built_in_paradigms_stay_theirs(install):
+    folder = install()
+    entries = folder / "grey_images-1.dist-info" / "entry_points.txt"
+    entries.write_text("[adagen.generators]\nsit = grey_images:Grey\n")
+    settings = parse_config(content(paradigm="sit"), "t").generators["g"]
+    assert json.loads(settings.model_dump_json())["network"]["depth"] == 3
