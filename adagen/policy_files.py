@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adagen.config import Experiment, PolicyNetworkSize, PolicySettings
+from adagen.config import SEARCHED, Experiment, PolicyNetworkSize, PolicySettings
 from adagen.errors import AdagenError
 from adagen.files import difference, load_tensors, save_tensors
 from adagen.generators.base import Generator, State
@@ -34,12 +34,12 @@ def build_actor(
     settings: PolicySettings,
     tabled: bool = False,
 ) -> ConstantTable | PolicyNetwork | TabledNetwork:
-    """A fresh policy of a method: a table for "tuned" and "static", else the network.
+    """A fresh policy of a method: a table where it is searched for or "static", else the network.
 
     A `tabled` network has a table beside it, unless it may not know the step.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
-    if method in ("tuned", "static"):
+    if method in ("static", *SEARCHED):
         return ConstantTable(calls, actions)
     seen = settings.step == "seen"
     network = PolicyNetwork(generator.seen_width, generator.grid, actions, settings, seen)

@@ -272,6 +272,38 @@ def test_the_classifier_may_choose_the_best_and_names_become_files():
     assert "refinements has the name 'best.5'" in message
 
 
+def test_a_family_makes_rows_of_the_methods_it_has():
+    methods = ["handmade", "halton", "logsnr_time", "released"]
+    content = {**with_value("experiments.flow_t4", {"generator": "flow"}), "methods": methods}
+    content["experiments"]["scales_t4"] = {"generator": "scales"}
+    config = parse_config(content, "toy.yaml")
+    rows = {name: config.methods_of(name) for name in config.experiments}
+    assert rows == {
+        "toy_t4": ("handmade", "halton"),
+        "flow_t4": ("handmade", "logsnr_time"),
+        "scales_t4": ("handmade",),
+    }
+
+
+def test_a_method_without_any_row_is_a_mistake():
+    message = complaint({**MINIMAL, "methods": ["handmade", "logsnr_time"]})
+    assert "methods has 'logsnr_time'" in message and "dit and sit" in message
+    studies = {"schedule": {"even": {"method": "logsnr_time"}}}
+    message = complaint({**MINIMAL, "ablation": {"experiment": "toy_t4", "studies": studies}})
+    assert "ablation.studies.schedule.even.method is 'logsnr_time'" in message
+
+
+def test_an_interval_takes_guidance():
+    content = with_value("experiments.toy_t4.handmade", {"guidance": 0})
+    parse_config(content, "toy.yaml")
+    message = complaint({**content, "methods": ["interval"]})
+    assert "toy_t4.handmade.guidance is 0" in message
+    variant = {"handmade": {"guidance": 0}, "method": "interval"}
+    ablation = {"experiment": "toy_t4", "studies": {"guidance": {"none": variant}}}
+    message = complaint({**MINIMAL, "ablation": ablation})
+    assert "ablation.studies.guidance.none.handmade.guidance is 0" in message
+
+
 def test_authors_protocol_takes_whole_classes():
     content = with_value("evaluation", {"protocol": "authors", "samples": 50_500})
     content["generators"]["released"] = {"paradigm": "sit", "weights": WEIGHTS, "latent": {}}

@@ -106,7 +106,7 @@ def test_a_bad_config(console, text, told, command):
         (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),
         (
             "sample --experiment flow_t2 --method magic --generator flow.safetensors --out o",
-            ["'magic'", "handmade, tuned, static, released, adagen"],
+            ["'magic'", "handmade, halton, logsnr_time, interval, tuned, static"],
         ),
         (
             "sample --experiment flow_t2 --method tuned --generator flow.safetensors --out o",
@@ -139,6 +139,18 @@ def test_a_bad_config(console, text, told, command):
             f"train --experiment flow_t2 --method tuned --seed 0 {FILES} "
             "--features reward.safetensors --out o --log o.jsonl",
             ["'tuned' is not trained", "static, adagen"],
+        ),
+        (
+            f"sweep --experiment flow_t2 --method static {FILES} --out o --log o.csv",
+            ["'static' is not searched for", "interval, tuned"],
+        ),
+        (
+            "sample --experiment flow_t2 --method halton --generator flow.safetensors --out o",
+            ["'halton' is one of maskgit alone", "'flow_t2'", "sit"],
+        ),
+        (
+            "sample --experiment flow_t2 --method interval --generator flow.safetensors --out o",
+            ["'interval' needs its --policy file", "`logsnr_time`"],
         ),
         ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
         ("table gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),

@@ -61,6 +61,33 @@ def test_from_policy_to_metrics(ready):
     assert "truncated or damaged" in ready.mistake(f"{SAMPLE} --method adagen {policy}")
 
 
+def test_baselines_are_searched_sampled_and_shown_as_others_are(ready):
+    policy = "--policy interval.safetensors"
+    ready(
+        f"sweep --experiment flow_t2 --method interval {FILES} --out interval.safetensors "
+        "--log interval.csv"
+    )
+    header, first, *rest = Path("interval.csv").read_text().splitlines()
+    assert (header, first.split(",")[2:]) == ("evaluation,fid,first,last,strength", ["0", "2", "1"])
+    assert len(rest) == 2
+    for method, option in (("handmade", ""), ("logsnr_time", ""), ("interval", policy)):
+        ready(f"{SAMPLE} --method {method} {option} --out samples/{method}")
+    handmade, times, interval = (
+        Samples.open(Path("samples", m)) for m in ("handmade", "logsnr_time", "interval")
+    )
+    time, guidance = times.actions[:, 0].T  # one schedule for all
+    assert times.actions.std(1).max() < 1e-6
+    logit = (time / (1 - time)).log()
+    assert torch.allclose(logit.diff(), logit.diff().mean(), rtol=1e-3)
+    assert torch.allclose(guidance, handmade.actions[:, 0, 1])
+    assert torch.allclose(interval.actions[..., 0], handmade.actions[..., 0])
+    costs = [run.about["cost"] for run in (handmade, times, interval)]
+    assert len({(cost["nfe"], cost["gflops_per_image"]) for cost in costs}) == 1
+    ready.capsys.readouterr()
+    ready(f"{SAMPLE.replace('sample', 'schedule')} --method logsnr_time --samples 20")
+    assert "flow_t2, logsnr_time" in ready.capsys.readouterr().out
+
+
 def test_the_same_call_makes_the_same_bytes(ready):
     for out in ("first", "second"):
         ready(f"{TRAIN} --method static --out {out}.safetensors --log {out}.jsonl")

@@ -137,15 +137,12 @@ class FakeRun:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return path
 
-    def search(self, experiment: str, distances: Sequence[float], handmade: bool = True) -> Path:
-        """A search log whose first schedule is the hand-made one, if `handmade`."""
-        path = self.folder / experiment / "policy" / "tuned.csv"
+    def search(self, experiment: str, distances: Sequence[float], method: str = "tuned") -> Path:
+        """A search log."""
+        path = self.folder / experiment / "policy" / f"{method}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = ["evaluation,fid,time_offset,time_slope"]
-        for evaluation, distance in enumerate(distances):
-            parameter = 0.0 if handmade and evaluation == 0 else 0.1
-            rows.append(f"{evaluation},{distance},{parameter},{parameter}")
-        path.write_text("\n".join(rows) + "\n")
+        rows = [f"{n},{distance},0.1" for n, distance in enumerate(distances, 1)]
+        path.write_text("\n".join(["evaluation,fid,time_offset", *rows]) + "\n")
         return path
 
 

@@ -88,6 +88,13 @@ def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):
     assert np.isclose(np.ptp(tuned[tuned[:, 0] == 2, 1]), 0, atol=1e-6)
 
 
+def test_the_halton_order_has_the_schedule_that_is_drawn_already(run, images):
+    paths = [run.samples(MASKGIT, m, *images) for m in ("handmade", "halton", "tuned")]
+    figure = FIGURES["schedule"](paths)
+    assert coloured(figure.axes[0], "tuned") and not coloured(figure.axes[0], "halton")
+    assert "Halton order" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
     labels, calls = np.arange(40) % 10, 5
     actions = np.linspace(0, 1, calls)[:, None, None] + 0.1 * labels[None, :, None]
@@ -193,15 +200,25 @@ def test_interval_of_many_values_is_the_normal_one():
 
 
 def test_sweep_shows_every_schedule_the_best_and_the_hand_made(run):
-    paths = [run.search(DIT, [4.0, 9.0, 2.0, 3.0]), run.search(SIT, [5.0, 6.0], handmade=False)]
-    figure = FIGURES["sweep"](paths)
+    searches = {DIT: [4.0, 9.0, 2.0, 3.0], SIT: [5.0, 6.0]}
+    paths = [run.search(experiment, found) for experiment, found in searches.items()]
+    figure = FIGURES["sweep"]([*paths, run.search(DIT, [4.0, 1.0], "interval")])
     assert titles(figure) == [DIT, SIT]
     assert figure.axes[0].get_ylabel() == "search FD (lower is better)"
     assert figure.axes[0].get_xlabel() == "schedules tried"
-    dots, best, handmade = figure.axes[0].lines
+    dots, best = coloured(figure.axes[0], "tuned")
     assert list(dots.get_ydata()) == [4, 9, 2, 3] and list(best.get_ydata()) == [4, 4, 2, 2]
+    dots, best = coloured(figure.axes[0], "interval")
+    assert list(dots.get_ydata()) == list(best.get_ydata()) == [4, 1]
+    (handmade,) = coloured(figure.axes[0], "handmade")
     assert list(handmade.get_ydata()) == [4, 4]
-    assert len(figure.axes[1].lines) == 2
+    assert len(figure.axes[1].lines) == 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "one schedule",
+        "guidance interval, best so far",
+        "tuned static, best so far",
+        "hand-made",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +243,13 @@ def test_a_broken_search_log_is_named(tmp_path, text):
     path = tmp_path / "tuned.csv"
     path.write_text(text)
     with pytest.raises(AdagenError, match="search log"):
+        FIGURES["sweep"]([path])
+
+
+def test_a_search_log_of_another_name(tmp_path):
+    path = tmp_path / "static.csv"
+    path.write_text("evaluation,fid\n1,2\n")
+    with pytest.raises(AdagenError, match=r"named after a search.*interval or tuned"):
         FIGURES["sweep"]([path])
 
 

@@ -117,6 +117,13 @@ def test_where_actions_take_effect(paradigm, action, effect):
     assert takes_effect(paradigm, action, 3).tolist() == [bool(e) for e in effect]
 
 
+def test_a_fixed_order_asks_for_no_confidence():
+    arguments = "maskgit", "confidence_temperature", 3
+    assert takes_effect(*arguments).tolist() == [True, True, False]
+    assert not takes_effect(*arguments, "halton").any()
+    assert takes_effect("maskgit", "guidance", 3, "halton").all()
+
+
 def test_rows_without_effect_are_left_out(actions):
     shown = with_effect(table_of(actions), "dit")
     assert list(over_all(shown).index) == [
