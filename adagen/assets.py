@@ -16,7 +16,15 @@ import filelock
 import yaml
 
 from adagen import downloads, pins
-from adagen.config import LEARNED, Asset, Assets, ClipPreference, Config, DinoFeatures
+from adagen.config import (
+    LEARNED,
+    Asset,
+    Assets,
+    ClassifierSettings,
+    ClipPreference,
+    Config,
+    DinoFeatures,
+)
 from adagen.downloads import Failure, Meter, Stopped, beside
 from adagen.errors import AdagenError
 
@@ -85,7 +93,9 @@ def needed(config: Config) -> dict[str, list[str]]:
         shared += [config.evaluation.inception.weights, config.evaluation.reference]
     if isinstance(config.reward_features, DinoFeatures) and set(LEARNED) & set(config.methods):
         shared.append(config.reward_features.weights)
-    if isinstance(config.preference, ClipPreference) and config.dial:
+    rewards = [experiment.training.reward for experiment in config.experiments.values()]
+    asked = config.dial or any(isinstance(reward, ClassifierSettings) for reward in rewards)
+    if isinstance(config.preference, ClipPreference) and asked:
         shared.append(config.preference.weights)
     users: dict[str, list[str]] = {}
     for experiment, settings in config.experiments.items():

@@ -182,8 +182,8 @@ def sample(
     fidelity: Fidelity = None,
     checkpoint: Checkpoint = None,
     refinement: Annotated[
-        str | None, typer.Option(help="Key of `refinements`; without it nothing is refined.")
-    ] = None,
+        str, typer.Option(help="Key of `refinements`; without it nothing is refined.")
+    ] = "",
     features: Annotated[
         Path | None, typer.Option(help="Frozen features of the reward that judges candidates.")
     ] = None,

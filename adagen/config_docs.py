@@ -105,8 +105,7 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
-- The method `faithful` comes with a section `dial`; a reward of kind `classifier` with a
-  `preference` of that kind.
+- The method `faithful` comes with a section `dial`.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.

@@ -188,16 +188,12 @@ def test_an_override_of_another_kind_replaces_the_section(shared, own, expected)
     assert parse_config(whole, "toy.yaml").training.reward == alone.training.reward
 
 
-def test_a_classifier_that_pays_is_a_classifier():
-    content = with_value("preference", {"kind": "clip"})
-    content["training"] = {"reward": {"kind": "classifier"}}
-    assert "toy_t4.training.reward.kind is 'classifier', but preference.kind is 'clip'" in (
-        complaint(content)
-    )
-    content["training"] = {}
-    assert (
-        parse_config({**content, "dial": {}, "methods": ["faithful"]}, "toy.yaml").dial.weight == 1
-    )
+def test_the_dial_makes_the_method_faithful():
+    content = {**MINIMAL, "dial": {}, "methods": ["faithful"]}
+    assert parse_config(content, "toy.yaml").dial.weight == 1
+    studies = {"one": {"a": {"method": "faithful"}}}
+    content = {**MINIMAL, "ablation": {"experiment": "toy_t4", "studies": studies}}
+    assert "methods has 'faithful'" in complaint(content)
 
 
 def test_the_default_kinds_are_those_of_the_models():

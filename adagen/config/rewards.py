@@ -80,7 +80,7 @@ class FrechetSettings(Model):
 
 
 class ClassifierSettings(Model):
-    """The reward that gets hacked: log-probability that a frozen classifier gives to the label."""
+    """The reward that gets hacked: what `preference` says, a classifier's confidence by default."""
 
     kind: Literal["classifier"]
     """Which reward it is."""

@@ -25,7 +25,6 @@ from adagen.config.overlay import overlay
 from adagen.config.refinements import UNFIT, AnyRefinement
 from adagen.config.rewards import (
     AnyPreference,
-    ClassifierSettings,
     Dial,
     FrechetSettings,
     GaussianSettings,
@@ -237,23 +236,14 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
-    def _preferences_that_suit(self) -> Self:
-        """Who asks the preference, and which one."""
+    def _dial_of_the_faithful(self) -> Self:
+        """What the method `faithful` is paid stands in the dial."""
         methods = {*self.methods, *(cell.method for cell in self.cells)}
         if "faithful" in methods and self.dial is None:
             raise ValueError(
                 "methods has 'faithful', which is the second policy of the dial: add the section "
                 "`dial: {}`, or leave the method out"
             )
-        for place, experiment in self._places():
-            reward = experiment.training.reward
-            if isinstance(reward, ClassifierSettings) and not isinstance(
-                self.preference, Preference
-            ):
-                raise ValueError(
-                    f"{place}.training.reward.kind is 'classifier', but preference.kind is "
-                    f"{self.preference.kind!r}: choose another reward, or the kind 'classifier'"
-                )
         return self
 
     @model_validator(mode="after")

@@ -42,8 +42,7 @@ def load_reward(
         config: says what the files must be.
         settings: of the experiment's reward.
         features: the frozen features, as `adagen pretrain reward` writes them.
-        preference: the classifier, as `adagen pretrain preference` writes it; only the kind
-            `classifier` reads it.
+        preference: as `adagen pretrain preference` writes it; only the kind `classifier` reads it.
         split: the images; what a reward is fitted to is of the train part.
         device: where it runs.
 
@@ -58,9 +57,7 @@ def load_reward(
                 "training.reward.kind is 'classifier', which reads a classifier: give --preference "
                 "the file that `adagen pretrain preference` wrote."
             )
-        assert not isinstance(config.preference, ClipPreference)  # the config has checked
-        about = config.preference, config.dataset
-        return ClassifierReward(load_preference(preference, *about, channels, classes), device)
+        return ClassifierReward(load_pretrained(config, preference, split, device), device)
     if isinstance(settings, ConvolutionSettings):
         return ConvolutionReward((channels, height, width), classes, settings, device)
     if isinstance(config.reward_features, DinoFeatures):
@@ -99,12 +96,20 @@ def load_weighed(
             f"method 'faithful' needs {what}: it is paid by what `adagen pretrain preference` "
             "wrote, too (docs/dial.md)."
         )
+    return Weighed(load_pretrained(config, preference, split, device), config.dial.weight)
+
+
+def load_pretrained(
+    config: Config, preference: Path, split: Split, device: torch.device
+) -> PretrainedReward:
+    """What `adagen pretrain preference` wrote, for the classes of these images.
+
+    Raises:
+        AdagenError: the file is missing or was made with other settings.
+    """
     settings, classes = config.preference, split.num_classes
-    pretrained: PretrainedReward
     if isinstance(settings, ClipPreference):
-        pretrained = load_clip(preference, settings, config.dataset, classes).to(device)
-    else:
-        channels = split.train.images.shape[1]
-        classifier = load_preference(preference, settings, config.dataset, channels, classes)
-        pretrained = LogConfidence(classifier, device)
-    return Weighed(pretrained, config.dial.weight)
+        return load_clip(preference, settings, config.dataset, classes).to(device)
+    channels = split.train.images.shape[1]
+    about = settings, config.dataset, channels, classes
+    return LogConfidence(load_preference(preference, *about), device)

@@ -21,6 +21,7 @@ from adagen.fitting import CPU, fit
 from adagen.noise import SampleNoise, seeded, torch_generator
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import Pool, StreamedPool
+from adagen.rewards.pretrained import PretrainedReward
 
 KIND = "preference"
 
@@ -40,31 +41,31 @@ class LogConfidence:
 
 
 class ClassifierReward(Reward):
-    """Scores are log-probabilities of the labels: every image is judged by itself."""
+    """Scores are what a classifier, or another pre-trained reward, says of each image alone."""
 
     discriminates = False
     warmup = steps = 0
 
-    def __init__(self, classifier: Classifier, device: torch.device) -> None:
-        self.confidence, self.device = LogConfidence(classifier, device), device
+    def __init__(self, pretrained: PretrainedReward, device: torch.device) -> None:
+        self.pretrained, self.device = pretrained, device
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """The images as they are."""
         return StreamedPool(images, lambda batch, _: batch, self.device)
 
     def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
-        """(n,) log-probability of its label for each of the images `rows` (n,)."""
+        """(n,) how well each of the images `rows` (n,) shows its label."""
         generator = torch_generator(*source)
         scores = [
-            self.confidence(pool.features(chunk, generator), pool.labels[chunk])
+            self.pretrained(pool.features(chunk, generator), pool.labels[chunk])
             for chunk in rows.split(self.batch)
         ]
         return torch.cat(scores)
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
-        """(B,) log-probabilities of their labels for new images; nothing is drawn."""
-        return self.confidence(images.to(self.device), labels.to(self.device))
+        """(B,) how well new images show their labels; nothing is drawn."""
+        return self.pretrained(images.to(self.device), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: it never learns."""

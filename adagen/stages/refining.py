@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adagen.config import LEARNED, AnyRefinement, Config, Experiment
+from adagen.config import LEARNED, Config, Experiment
 from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.files import file_hash
@@ -67,41 +67,6 @@ class RewardFiles:
 NO_REWARD = RewardFiles()
 
 
-@dataclass(frozen=True)
-class Refined:
-    """A generator and the way to make images with it; plain ones unless something is refined.
-
-    Attributes:
-        generator: looking ahead where that is asked for.
-        way: one rollout, or several of which one is kept.
-        name: that of the refinement.
-        settings: those of the refinement.
-    """
-
-    generator: Generator[Any]
-    way: Make = make
-    name: str = ""
-    settings: AnyRefinement | None = None
-
-    @property
-    def suffix(self) -> str:
-        """What the name of a refined run ends in."""
-        return f"+{self.name}" if self.name else ""
-
-    @property
-    def nfe(self) -> int:
-        """Network evaluations of one image that is kept, its other candidates included."""
-        return self.generator.nfe * (self.settings.n if self.settings else 1)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What the description of the samples says of it."""
-        if self.settings is None:
-            return {}
-        how = {**self.settings.model_dump(mode="json"), "n": self.settings.n}
-        return {"refinement": {"name": self.name, **how}}
-
-
 def refine(
     config: Config,
     name: str,
@@ -109,8 +74,8 @@ def refine(
     trained: Trained,
     policy_file: Path | None,
     files: RewardFiles,
-) -> Refined:
-    """The generator of a trained policy, refined.
+) -> tuple[Generator[Any], Make]:
+    """The generator of a trained policy, looking ahead if need be, and how images are made with it.
 
     Raises:
         AdagenError: the config has no such refinement; the method, the generator or the reward
@@ -130,10 +95,9 @@ def refine(
         value = critic.to(generator.device)
         generator = LookAhead(generator, value, how.k, how.choice, how.temperature)
     if how.kind == "lookahead":
-        return Refined(generator, make, name, how)
+        return generator, make
     score = _open_reward(config, trained, files).score
-    way = partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
-    return Refined(generator, way, name, how)
+    return generator, partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
 
 
 def _open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:

@@ -1,6 +1,7 @@
 """Sampling: the images that are reported on."""
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,23 +9,126 @@ import torch
 from pydantic import BaseModel
 
 from adagen.baselines import log_snr_times
-from adagen.config import WITHOUT_POLICY, Config, Evaluation, Experiment, Training
+from adagen.config import WITHOUT_POLICY, AnyRefinement, Config, Evaluation, Experiment, Training
 from adagen.errors import AdagenError
 from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
+from adagen.noise import SampleNoise
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
 from adagen.progress import progress
+from adagen.rollout import Made, Make, make
 from adagen.samples import SamplesWriter, working_folder
 from adagen.sampling import batches, report_labels
 from adagen.sampling import sample as draw
 from adagen.stages.common import bind, forget, open_experiment
-from adagen.stages.refining import NO_REWARD, Refined, RewardFiles, Trained, refine
+from adagen.stages.refining import NO_REWARD, RewardFiles, Trained, refine
 
 COSTED = 8
 """Images whose floating-point operations are counted."""
+
+
+class Blended(BaseModel):
+    """What images of a blend depend on beside the first policy: lambda, and the other's hash."""
+
+    fidelity: float
+    faithful: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A generator under a policy, and the way to make images with both.
+
+    Attributes:
+        experiment, settings: the experiment.
+        method, training_seed: the policy.
+        generator: looking ahead where that is asked for.
+        policy: on the generator's device.
+        way: one rollout, or several of which one is kept.
+        dial: how far the policy is blended with the faithful one; None for no blend.
+        refinement, how: name and settings of the refinement; of a plain run it has none.
+    """
+
+    experiment: str
+    settings: Experiment
+    method: str
+    training_seed: int | None
+    generator: Generator[Any]
+    policy: Policy
+    dial: Blended | None = None
+    way: Make = make
+    refinement: str = ""
+    how: AnyRefinement | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called while it runs."""
+        return f"{self.experiment} {self.method}" + (f"+{self.refinement}" if self.how else "")
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations of one image that is kept, with all of its candidates."""
+        return self.generator.nfe * (self.how.n if self.how else 1)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the description of samples says of its refinement."""
+        if self.how is None:
+            return {}
+        how = {**self.how.model_dump(mode="json"), "n": self.how.n}
+        return {"refinement": {"name": self.refinement, **how}}
+
+    def make(self, labels: torch.Tensor, noise: SampleNoise) -> Made:
+        """Images (B, C, H, W) in [0, 1] of classes (B,), and the actions (T, B, K) they took."""
+        device = self.generator.device
+        return self.way(self.generator, self.policy, labels.to(device), noise.to(device))
+
+
+def open_run(
+    config: Config,
+    experiment: str,
+    method: str,
+    generator_file: Path,
+    policy_file: Path | None,
+    faithful_file: Path | None = None,
+    fidelity: float | None = None,
+    refinement: str = "",
+    reward: RewardFiles = NO_REWARD,
+) -> Run:
+    """All that images are made with.
+
+    Args:
+        config: the configuration.
+        experiment: key of `experiments`.
+        method: how it is scheduled.
+        generator_file: the pretrained generator.
+        policy_file: the method's policy; None for a method without one.
+        faithful_file: the policy of the method `faithful` to blend it with; None for no blend.
+        fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
+        refinement: key of `refinements`; empty for none.
+        reward: what candidates are judged by.
+
+    Raises:
+        AdagenError: the config has no such experiment or refinement, a file is missing or belongs
+            to something else, `fidelity` is out of range or alone, or the method can't be refined
+            in this way.
+    """
+    settings, generator = open_experiment(config, experiment, generator_file, method)
+    belongs = experiment, settings, generator, generator_file
+    policy, seed = open_policy(*belongs, method, policy_file)
+    dial = _blended(fidelity, faithful_file)
+    if dial:
+        faithful, _ = open_policy(*belongs, "faithful", faithful_file)
+        policy = Blend(policy, faithful, dial.fidelity)
+    plain = Run(experiment, settings, method, seed, generator, policy, dial)
+    if not refinement:
+        return plain
+    trained = Trained(experiment, settings, method, seed, generator_file)
+    generator, way = refine(config, refinement, generator, trained, policy_file, reward)
+    how = config.refinements[refinement]
+    return replace(plain, generator=generator, way=way, refinement=refinement, how=how)
 
 
 def sample(
@@ -37,74 +141,47 @@ def sample(
     fidelity: float | None,
     out: Path,
     checkpoint: Path | None,
-    refinement: str | None = None,
+    refinement: str = "",
     reward: RewardFiles = NO_REWARD,
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them.
 
-    Args:
-        config: the configuration.
-        experiment: its name.
-        method: what the policy was made as.
-        generator_file: the frozen generator.
-        policy_file: the policy; None for a method without one.
-        faithful_file: the policy of the method `faithful` to blend it with; None for no blend.
-        fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
-        out: folder to write.
-        checkpoint: folder of resumable state.
-        refinement: key of `refinements`; None for plain samples.
-        reward: files of the reward that judges its candidates.
+    Arguments are those of `open_run`, the folder to write, and that of resumable state.
 
     Raises:
-        AdagenError: files don't belong together, or `fidelity` is out of range or alone.
+        AdagenError: as `open_run`; or the folder can't be written or holds something else.
     """
-    settings, generator = open_experiment(config, experiment, generator_file, method)
-    belongs = experiment, settings, generator, generator_file
-    policy, training_seed = open_policy(*belongs, method, policy_file)
-    blended = _blended(fidelity, faithful_file)
-    if blended:
-        faithful, _ = open_policy(*belongs, "faithful", faithful_file)
-        policy = Blend(policy, faithful, blended.fidelity)
-    refined = Refined(generator)
-    if refinement:
-        trained = Trained(experiment, settings, method, training_seed, generator_file)
-        refined = refine(config, refinement, generator, trained, policy_file, reward)
-    run, name = config.evaluation, f"{experiment} {method}{refined.suffix}"
-    labels = report_labels(run, generator.num_classes)
+    blend = faithful_file, fidelity
+    origin = config, experiment, method, generator_file, policy_file, *blend
+    run = open_run(*origin, refinement, reward)
+    settings, generator, evaluation = run.settings, run.generator, config.evaluation
+    labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) as folder:
         files = [path for path in (generator_file, policy_file, *reward.given) if path]
-        dial = [blended] if blended else []
-        bind(checkpoint, name, *_what_images_depend_on(settings, run, refined), *dial, *files)
-        writer = SamplesWriter(folder, run.seeds, run.samples, run.shard)
+        bind(checkpoint, run.name, *_what_images_depend_on(run, evaluation), *files)
+        writer = SamplesWriter(folder, evaluation.seeds, evaluation.samples, evaluation.shard)
         batch = config.generators[settings.generator].batch
-        _make_shards(writer, name, refined, policy, labels, batch)
+        _make_shards(writer, run, labels, batch)
         about = {
             "experiment": experiment,
             "paradigm": config.generators[settings.generator].paradigm,
             "dataset": config.dataset.name,
             "steps": settings.steps,
             "method": method,
-            **refined.about,
-            "training_seed": training_seed,
+            **run.about,
+            "training_seed": run.training_seed,
             "fidelity": fidelity,
             "num_classes": generator.num_classes,
             "action_names": list(generator.actions.names),
-            "cost": {"nfe": refined.nfe, "gflops_per_image": _gflops(refined, policy)},
+            "cost": {"nfe": run.nfe, "gflops_per_image": _gflops(run)},
             "hashes": {
                 "generator": file_hash(generator_file),
                 "policy": policy_file and file_hash(policy_file),
-                "faithful": blended and blended.faithful,
+                "faithful": run.dial and run.dial.faithful,
             },
         }
         writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
-
-
-class Blended(BaseModel):
-    """What images of a blend depend on beside the first policy: lambda, and the other's hash."""
-
-    fidelity: float
-    faithful: str
 
 
 def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:
@@ -118,26 +195,17 @@ def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | No
     return Blended(fidelity=fidelity, faithful=file_hash(faithful_file))
 
 
-def _what_images_depend_on(
-    settings: Experiment, run: Evaluation, refined: Refined
-) -> list[BaseModel]:
+def _what_images_depend_on(run: Run, evaluation: Evaluation) -> list[BaseModel]:
     """All settings, less what changes no image: a run may go on with a smaller batch."""
-    same = {key: getattr(run, key) for key in ("protocol", "samples", "seeds", "shard")}
-    how = [refined.settings] if refined.settings else []
-    return [settings.model_copy(update={"training": Training()}), Evaluation(**same), *how]
+    same = {key: getattr(evaluation, key) for key in ("protocol", "samples", "seeds", "shard")}
+    settings = run.settings.model_copy(update={"training": Training()})
+    return [settings, Evaluation(**same), *(part for part in (run.dial, run.how) if part)]
 
 
-def _make_shards(
-    writer: SamplesWriter,
-    name: str,
-    refined: Refined,
-    policy: Policy,
-    labels: torch.Tensor,
-    batch: int,
-) -> None:
+def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: int) -> None:
     """Sample every shard that the writer misses."""
-    generator, way = refined.generator, refined.way
-    with progress(None, name, len(writer.seeds) * writer.count, writer.done) as bar:
+    generator, policy, way = run.generator, run.policy, run.way
+    with progress(None, run.name, len(writer.seeds) * writer.count, writer.done) as bar:
         for seed, rows in writer.missing:
             images, actions, began = [], [], time.perf_counter()
             indices = torch.arange(rows.start, rows.stop)
@@ -151,9 +219,9 @@ def _make_shards(
             writer.add(seed, rows, torch.cat(images), torch.cat(actions, 1), seconds)
 
 
-def _gflops(refined: Refined, policy: Policy) -> float:
+def _gflops(run: Run) -> float:
     """All of an image: policy, generator, decoder, and what a refinement chooses by."""
-    what = refined.generator, policy, "report", 0, COSTED, COSTED, refined.way
+    what = run.generator, run.policy, "report", 0, COSTED, COSTED, run.way
     return gflops_per_image(lambda: list(batches(*what)), COSTED)
 
 

@@ -159,6 +159,9 @@ def test_clip_is_needed_to_learn_what_it_pays(dial):
     users = assets.needed(config(preference={"kind": "clip"}, dial=dial))
     assert users.get("clip_vit_b_32") == (None if dial is None else ALL)
     assert "clip_vit_b_32" not in assets.needed(config(dial=dial))
+    training = {"reward": {"kind": "classifier"}}
+    alone = assets.needed(config(preference={"kind": "clip"}, training=training))
+    assert alone["clip_vit_b_32"] == ALL
 
 
 def test_the_catalogue_is_package_data():

@@ -1,6 +1,7 @@
 """The dial, from the second policy to blended samples, as a user calls it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,28 @@ def test_the_faithful_policy_needs_its_reward(trained):
     lay_over(dial=None)
     message = trained.mistake(f"{train} --preference preference.safetensors")
     assert "'faithful' needs a section `dial` in the config" in message
+
+
+def test_the_python_of_the_documentation_runs_as_written(trained):
+    """But for the names of the files."""
+    page = (Path(__file__).parents[2] / "docs" / "dial.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for there, here in (
+        ("digits_sit_t4", "flow_t2"),
+        ("resources/digits/generators/sit.safetensors", "flow.safetensors"),
+        ("results/flow_t2/policy", "."),
+        ("config/config.yaml", "config.yaml"),
+        ("_seed0", ""),
+    ):
+        assert there in code
+        code = code.replace(there, here)
+    found: dict[str, list[torch.Tensor]] = {}
+    exec(code, found)
+    assert len(found["strip"]) == 5 and found["strip"][0].shape == (10, 1, 8, 8)
+    trained(f"{SAMPLE} --method adagen --policy adagen.safetensors --out adagen")
+    # The images that are reported on, up to what a batch of another size rounds away.
+    assert torch.allclose(found["strip"][0], images("adagen")[:10], atol=1e-5)
+    assert not found["strip"][2].equal(found["strip"][0])
 
 
 class Killed(BaseException):

@@ -9,6 +9,7 @@ from adagen.errors import AdagenError
 from adagen.noise import torch_generator
 from adagen.rewards.classifier import (
     ClassifierReward,
+    LogConfidence,
     fit_preference,
     load_preference,
     save_preference,
@@ -32,7 +33,7 @@ def score(reward: ClassifierReward, images: Images) -> torch.Tensor:
 
 def test_it_pays_the_log_probability_of_the_label():
     classifier = fit_preference(SETTINGS, shades(90), 3, None)
-    reward, new = ClassifierReward(classifier, CPU), shades(30, "new")
+    reward, new = ClassifierReward(LogConfidence(classifier, CPU), CPU), shades(30, "new")
     paid = score(reward, new)
     assert torch.allclose(paid.exp(), classifier(new.images).softmax(1)[range(30), new.labels])
     wrong = score(reward, Images(new.images, (new.labels + 1) % 3))

@@ -102,10 +102,12 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "metric_networks": 1,
         "reward_features": 1,
         "reference": 1,
-        # The experiment, two clips and no step, two seeds each. Its own runs are measured together.
-        "train": 8 + 1,
+        # The experiment, two clips and no step, two seeds each. Its own runs are measured together,
+        # a static and a faithful one among them.
+        "preference": 1,
+        "train": 8 + 2,
         "sweep": 2,
-        "sample": 9 + 2 + 1,
+        "sample": 10 + 2 + 1,
         "evaluate": 1,
         "evaluate_ablation_adagen_seed1": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,

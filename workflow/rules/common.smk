@@ -228,7 +228,7 @@ def train_sources(wildcards):
 def preference_file(wildcards):
     """What a policy is paid by that prefers images which show their class; others don't ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
-    asked = kind == "classifier" or wildcards.method == "faithful"
+    asked = kind == "classifier" or wildcards.get("method") == "faithful"
     return rules.preference.output.preference if asked else []
 
 

@@ -1,0 +1,171 @@
+"""From a trained policy to refined samples and their table, as a user calls the stages."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from adagen.config.overlay import overlay
+from adagen.samples import Samples
+from adagen.stages import sampling
+
+FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
+REFINED = {
+    "generators": {
+        "masks": {
+            "paradigm": "maskgit",
+            "network": {"width": 16, "depth": 1, "heads": 2},
+            "tokeniser": {"vocabulary": 16},
+            "pretrain": {"updates": 3, "batch": 16},
+        }
+    },
+    "experiments": {"masks_t3": {"generator": "masks", "steps": 3}},
+    "refinements": {
+        "best": {"kind": "repeated", "n": 3},
+        "ahead": {"kind": "lookahead", "k": 2},
+        "both": {"kind": "resampled", "n": 2, "k": 2, "choice": "softmax"},
+    },
+}
+
+
+def lay_over(sections: dict[str, object]) -> None:
+    path = Path("config.yaml")
+    path.write_text(yaml.safe_dump(overlay(yaml.safe_load(path.read_text()), sections)))
+
+
+def train(generator: str, experiment: str, seed: int = 0) -> str:
+    return (
+        f"train --experiment {experiment} --method adagen --seed {seed} "
+        f"{FILES.format(generator)} --features reward.safetensors --out {generator}{seed}.policy "
+        f"--log {generator}.jsonl --reward-state {generator}{seed}.reward"
+    )
+
+
+def sample(generator: str, experiment: str, name: str = "", files: bool = True) -> str:
+    refinement = f"--refinement {name} " if name else ""
+    if name and files:
+        refinement += f"--features reward.safetensors --reward-state {generator}0.reward "
+    suffix = f"+{name}" if name else ""
+    return (
+        f"sample --experiment {experiment} --method adagen --generator {generator}.safetensors "
+        f"--policy {generator}0.policy {refinement}--out {experiment}/samples/adagen_seed0{suffix}"
+    )
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def trained(ready):
+    lay_over(REFINED)
+    ready(train("flow", "flow_t2"))
+    return ready
+
+
+def test_from_a_policy_to_the_table(trained):
+    trained("pretrain masks --out masks.safetensors")
+    trained(train("masks", "masks_t3"))
+    for name in ("", "best"):
+        trained(sample("flow", "flow_t2", name))
+    for name in ("", "best", "both"):
+        trained(sample("masks", "masks_t3", name))
+    trained(sample("masks", "masks_t3", "ahead", files=False))  # no reward judges there
+
+    names, folder = ("", "+best", "+both"), "masks_t3/samples/adagen_seed0"
+    plain, best, both = (Samples.open(Path(folder + name)) for name in names)
+    assert "refinement" not in plain.about
+    assert both.about["refinement"] == {
+        "name": "both",
+        "kind": "resampled",
+        "k": 2,
+        "choice": "softmax",
+        "temperature": 1.0,
+        "n": 2,
+    }
+    assert [s.about["cost"]["nfe"] for s in (plain, best, both)] == [6, 18, 16]
+    # Of some the plain sample was the best of three; it keeps the actions that made it.
+    one, other = (next(s.batches(0)) for s in (plain, best))
+    same = (one == other).flatten(1).all(1)
+    assert 0 < same.sum() < len(same)
+    assert plain.actions[:, same].equal(best.actions[:, same])
+
+    for experiment in ("flow_t2", "masks_t3"):
+        folders = " ".join(map(str, sorted(Path(experiment, "samples").iterdir())))
+        trained(
+            "evaluate --networks metrics.safetensors --reference real.safetensors "
+            f"--out-dir {experiment}/metrics {folders}"
+        )
+    metrics = json.loads(Path("masks_t3/metrics/adagen_seed0+ahead.json").read_text())
+    assert metrics["refinement"]["k"] == 2 and metrics["mean"]["fid"] > 0
+    files = " ".join(map(str, sorted(Path().glob("*/metrics/*.json"))))
+    trained(f"refinement {files} --out refinement.csv --latex refinement.tex")
+    table = pd.read_csv("refinement.csv").set_index(["experiment", "method"])
+    assert dict(table["nfe"]) == {
+        ("flow_t2", "adagen"): 4,
+        ("flow_t2", "adagen+best"): 12,
+        ("masks_t3", "adagen"): 6,
+        ("masks_t3", "adagen+ahead"): 8,
+        ("masks_t3", "adagen+both"): 16,
+        ("masks_t3", "adagen+best"): 18,
+    }
+    trained(f"table {files} --out fid.csv --latex fid.tex")
+    assert len(pd.read_csv("fid.csv")) == 2
+    for kind in ("samples", "schedule"):  # of plain runs, whatever stands beside them
+        trained(f"figure {kind} {folders} --out {kind}.pdf --png {kind}.png")
+
+
+def test_batches_and_a_kill_change_nothing(trained):
+    command = sample("flow", "flow_t2", "best")
+    trained(command)
+    whole = Path("flow_t2").rename("whole") / "samples/adagen_seed0+best"
+    lay_over({"generators": {"flow": {"batch": 7}}, "evaluation": {"shard": 13}})
+    draw, left = sampling.draw, iter((2, 1, 0))
+
+    def dies(*arguments):
+        if next(left) == 0:
+            raise Killed
+        return draw(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "draw", dies)
+        with pytest.raises(Killed):
+            trained.status(f"{command} --checkpoint resume")
+    assert len(list(Path("resume/samples").iterdir())) == 2
+    lay_over({"refinements": {"best": {"n": 2}}})
+    message = trained.mistake(f"{command} --checkpoint resume")
+    assert "RepeatedRefinement.n is 3 there and 2 here" in message
+    lay_over({"refinements": {"best": {"n": 3}}})
+    trained(f"{command} --checkpoint resume")
+    assert not Path("resume").exists()
+    again = Samples.open(Path("flow_t2/samples/adagen_seed0+best"))
+    for seed in (0, 1):
+        parts = torch.cat(list(again.batches(seed)))
+        assert torch.allclose(parts, torch.cat(list(Samples.open(whole).batches(seed))), atol=1e-4)
+
+
+def test_what_cannot_be_refined(trained):
+    command = sample("flow", "flow_t2", "best")
+    message = trained.mistake(command.replace("--refinement best", "--refinement worst"))
+    assert "no refinement 'worst'; it has: ahead, best, both" in message
+    message = trained.mistake(sample("flow", "flow_t2", "ahead"))
+    assert "deterministic solver: the next state follows from the action" in message
+    message = trained.mistake(sample("flow", "flow_t2", "best", files=False))
+    assert "give --features, and as --reward-state the file that `adagen train` wrote" in message
+    handmade = command.replace("--policy flow0.policy", "").replace("adagen", "handmade", 1)
+    message = trained.mistake(handmade)
+    assert "method 'handmade' can't be refined" in message and "static, adagen" in message
+
+    trained(train("flow", "flow_t2", seed=1))
+    message = trained.mistake(command.replace("flow0.reward", "flow1.reward"))
+    assert (
+        "flow1.reward was made for something else: training_seed is 1 there and 0 here" in message
+    )
+    message = trained.mistake(command.replace("flow0.reward", "flow0.policy"))
+    assert "holds a policy file where a reward state file was expected" in message
+    lay_over({"training": {"reward": {"feature_noise": 0.7}}})
+    message = trained.mistake(command)
+    assert "reward.feature_noise is 0.5 there and 0.7 here" in message
