@@ -28,7 +28,9 @@ REFINED = {
 
 def test_first_run_makes_everything(checkout) -> None:
     everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
-    everything |= {"train": 12, "sample": 20}  # the faithful policies too
+    everything |= {"train": 12, "sweep": 8, "sample": 27}  # faithful policies, and baselines
+    # MaskGIT has one method of its own, DiT and SiT have another.
+    everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -96,7 +98,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 20 and "ablation_table" not in everything
+    assert everything["sample"] == 27 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -106,9 +108,9 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         # a static and a faithful one among them.
         "preference": 1,
         "train": 8 + 2,
-        "sweep": 2,
-        "sample": 10 + 2 + 1,
-        "evaluate": 1,
+        "sweep": 3,
+        "sample": 10 + 3 + 2,
+        "evaluate_halton": 1,
         "evaluate_ablation_adagen_seed1": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
         "evaluate_ablation_tuned": 1,
