@@ -28,8 +28,8 @@ REFINED = {
 
 def test_first_run_makes_everything(checkout) -> None:
     everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
-    # Faithful policies and baselines too: Halton order for one family, log-SNR times for two.
-    everything |= {"train": 12, "sample": 27, "sweep": 8}
+    everything |= {"train": 12, "sweep": 8, "sample": 27}  # faithful policies, and baselines
+    # MaskGIT has one method of its own, DiT and SiT have another.
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
@@ -109,7 +109,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "preference": 1,
         "train": 8 + 2,
         "sweep": 3,
-        "sample": 10 + 2 + 3,
+        "sample": 10 + 3 + 2,
         "evaluate_halton": 1,
         "evaluate_ablation_adagen_seed1": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
