@@ -86,5 +86,5 @@ def test_parts_hold_no_more_than_asked_for_and_every_trajectory_once(gather, num
 def test_batches_change_nothing(gather, batch):
     whole, parts = gather(), gather(batch=batch)
     for name in ("features", "raw", "log_prob", "actions", "images"):
-        assert torch.allclose(getattr(whole, name), getattr(parts, name), atol=1e-4), name
+        assert torch.allclose(getattr(whole, name), getattr(parts, name), 1e-4, 1e-3), name
     assert torch.equal(whole.labels, parts.labels)

@@ -17,7 +17,7 @@ from adagen.evaluation.networks import Classifier
 from adagen.noise import SampleNoise, seeded, torch_generator
 from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.base import Reward
-from adagen.rewards.classifier import ClassifierReward
+from adagen.rewards.classifier import ClassifierReward, LogConfidence
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
@@ -54,7 +54,7 @@ def fresh(autoencoder):
                 shares = FrechetSettings(kind=kind, components=8)
                 return FrechetReward(autoencoder, shares, REAL if seed == 0 else FAKE, CPU)
             torch.manual_seed(0)  # what is frozen is the same in every run
-            return ClassifierReward(Classifier(1, 8, 3).eval(), CPU)
+            return ClassifierReward(LogConfidence(Classifier(1, 8, 3).eval(), CPU), CPU)
 
     return make
 
