@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import METHODS, SEARCHED, Method
+from adagen.config import LEARNED, METHODS, SEARCHED, Method
 from adagen.errors import AdagenError
 from adagen.files import read_json
 from adagen.samples import Samples
@@ -181,11 +181,11 @@ def read_training_log(path: Path) -> TrainingLog:
     Raises:
         AdagenError: the file is missing, badly named, empty, or a line is not a JSON object.
     """
-    name = re.fullmatch(r"(static|adagen)_seed(\d+)", path.stem)
+    name = re.fullmatch(rf"({'|'.join(LEARNED)})_seed(\d+)", path.stem)
     if name is None:
         raise AdagenError(
             f"{path} is not named after a training run: expected "
-            "<experiment>/policy/<method>_seed<N>.jsonl with method static or adagen."
+            f"<experiment>/policy/<method>_seed<N>.jsonl with method {' or '.join(LEARNED)}."
         )
     if not path.exists():
         raise AdagenError(f"{path} does not exist. Run `adagen train` first.")
