@@ -73,7 +73,7 @@ def test_the_hand_made_schedule_is_printed(ready):
         (f"{POLICY} --method handmade --figure s.svg", ["s.svg", ".pdf or .png"]),
         (f"{POLICY} --method adagen", ["'adagen' needs its --policy file"]),
         (f"{POLICY} --method adagen --policy gone", ["gone does not exist", "policy file"]),
-        (f"{POLICY} --method magic", ["'magic'", "handmade, tuned"]),
+        (f"{POLICY} --method magic", ["'magic'", "handmade, halton"]),
         (f"{POLICY.replace('t2', 't6')} --method handmade", ["'flow_t6'", "flow_t2, flow_t4"]),
     ],
 )
