@@ -52,6 +52,9 @@ if of_refined_runs(METRICS):
     include: "workflow/rules/refinement.smk"
 
 
+include: "workflow/rules/curves.smk"
+
+
 if CONFIG.ablation:
 
     include: "workflow/rules/ablation.smk"
@@ -67,7 +70,8 @@ rule all:
         of_runs(POLICY, *WITH_POLICY),
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
-        rules.refinement_table.output if of_refined_runs(METRICS) else [],
+        rules.candidates.input if "candidates" in CURVES else [],
+        rules.steps.input if "steps" in CURVES else [],
         [
             expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
             for figure in FIGURES

@@ -298,12 +298,23 @@ def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFil
 
 
 @app.command()
+def steps(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics in the table of the config's `curves.steps` (docs/sweeps.md)."""
+    settings = load_config(config)
+    from adagen.paper.latex import steps_latex
+    from adagen.paper.steps import steps_table
+    from adagen.paper.tables import write_table
+
+    write_table(steps_table(settings.budgets, metrics), out, latex, steps_latex)
+
+
+@app.command()
 def figure(
     kind: Annotated[
         str,
         typer.Argument(
             help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, `reward`, "
-            "`ablation` or `ablation_samples`."
+            "`steps`, `candidates`, `ablation` or `ablation_samples`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],

@@ -57,7 +57,7 @@ A stage that is run by hand reads the files it is given in the same way:
     adagen pretrain maskgit --config config/smoke.yaml --out F
 
 "Laid over" means key by key: mappings are merged at every depth, and anything else (numbers, text,
-whole lists) is replaced. An entry can be added or changed in this way, but not taken out. A section
+whole lists) is replaced. An entry or a section that a file sets to `null` is taken out. A section
 that names another `kind` than what it lies over takes its place with all of its keys.
 
 Give a file of your own a `name` and a `results` folder of its own. Keep `resources` where it uses
@@ -90,6 +90,10 @@ experiment says under its own is laid over that, for this experiment alone.
 A **refinement** draws samples of the method `adagen` once more, each the choice among several
 ([docs/refinement.md](../docs/refinement.md)); such a run is called `adagen_seed0+<refinement>`.
 
+A **steps curve** takes one experiment to other numbers of steps
+([docs/sweeps.md](../docs/sweeps.md)). Where another experiment is that already, it is the one;
+otherwise it is called `<experiment>-steps-<T>`, and has rows in the curve's own table only.
+
 An **ablation** takes one experiment and compares it with variants of itself, in studies. A variant
 is what it changes, laid over the experiment; where that is nothing, it is the experiment. Others
 become experiments of their own, called `<experiment>-<study>-<variant>`, which only the target
@@ -110,11 +114,14 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
-- A refinement with `k` above 1 finds an experiment whose generator draws (`maskgit` or `var`). The
-  rewards of the experiments that it refines are not of kind `frechet` for kind `repeated`, nor
-  `frechet` or `classifier` for kind `resampled`. Names of refinements have no `.`.
+- A refinement with `k` above 1 finds an experiment whose generator draws (`maskgit` or `var`), and
+  names no other; what it names are keys of `experiments`. The rewards of the experiments that it
+  refines are not of kind `frechet` for kind `repeated`, nor `frechet` or `classifier` for kind
+  `resampled`. Names of refinements have no `.`.
 - The method `faithful` comes with a section `dial`.
 - `training.gae` other than 1 goes with the baseline `value` only.
+- Keys of `curves.steps` are experiments, none of a VAR; their `steps` are all different, and other
+  than the experiment's own. What is derived is checked as an experiment is, and has a name of its own.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.
 - `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a

@@ -20,6 +20,7 @@ from adagen.config.base import (
     PolicyInput,
     Precision,
 )
+from adagen.config.curves import Budget, Curves, StepsCurve
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -92,12 +93,14 @@ __all__ = [
     "AnyRewardFeatures",
     "Asset",
     "Assets",
+    "Budget",
     "BuiltInGenerator",
     "Cell",
     "ClassifierSettings",
     "ClipPreference",
     "Config",
     "ConvolutionSettings",
+    "Curves",
     "Dataset",
     "Dial",
     "DinoFeatures",
@@ -134,6 +137,7 @@ __all__ = [
     "ScaleTokeniser",
     "SitGenerator",
     "SolverSettings",
+    "StepsCurve",
     "Sweep",
     "TokenSettings",
     "Training",

@@ -92,7 +92,7 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
     for study in ablation.only or ablation.studies:
         for label, variant in ablation.studies[study].items():
             derived = Experiment(**{key: getattr(variant, key) for key in Experiment.model_fields})
-            if _settings(derived) == _settings(base):
+            if settings_of(derived) == settings_of(base):
                 name, experiment = ablation.experiment, base
             else:
                 named = f"{ablation.experiment}-{slug(study)}-{slug(label)}", derived
@@ -102,7 +102,7 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
     return made
 
 
-def _settings(experiment: Experiment) -> str:
+def settings_of(experiment: Experiment) -> str:
     """All that makes an experiment what it is; a derived one lacks the released policy."""
     return experiment.model_dump_json(exclude={"released_policy"})
 

@@ -1,10 +1,14 @@
 """Refinements: how sampling chooses among candidates (docs/refinement.md)."""
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from adagen.config.base import Model, Positive
+from adagen.config.base import DETERMINISTIC, Model, Positive
+from adagen.config.curves import require_known
+from adagen.config.experiments import Experiment
 
 SETS = "judges sets of images, and says nothing of one by itself"
 UNFIT = {
@@ -20,6 +24,8 @@ class Refinement(Model):
 
     kind: str
     """Which refinement it is."""
+    experiments: tuple[str, ...] = ()
+    """Experiments that a run makes it for; empty for all whose generator allows it."""
     k: Positive = 1
     """Next states that are drawn at every step, of which one is kept by its value; 1 for no
     look-ahead. More take a stochastic generator: `maskgit` or `var`."""
@@ -66,3 +72,58 @@ class ResampledRefinement(Refinement):
 AnyRefinement = Annotated[
     LookaheadRefinement | RepeatedRefinement | ResampledRefinement, Field(discriminator="kind")
 ]
+
+
+def refinements_of(
+    name: str,
+    refinements: Mapping[str, AnyRefinement],
+    experiments: Mapping[str, Experiment],
+    generators: Mapping[str, Any],
+) -> list[str]:
+    """Names of the refinements that are made for an experiment: asked for, and allowed by it."""
+    stochastic = generators[experiments[name].generator].paradigm not in DETERMINISTIC
+    return [
+        refinement
+        for refinement, how in refinements.items()
+        if name in (how.experiments or experiments) and (stochastic or how.k == 1)
+    ]
+
+
+def check_refinements(
+    refinements: Mapping[str, AnyRefinement],
+    experiments: Mapping[str, Experiment],
+    generators: Mapping[str, Any],
+) -> None:
+    """Raise unless candidates differ, and rewards can judge them.
+
+    Raises:
+        ValueError: a refinement is badly named, of an unknown experiment, looks ahead where nothing
+            is drawn, or chooses by a reward that can't.
+    """
+    own = experiments, generators
+    refined = {name: refinements_of(name, refinements, *own) for name in experiments}
+    for name, refinement in refinements.items():
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+            raise ValueError(
+                f"refinements has the name {name!r}, which becomes the end of a file's name: "
+                "use letters, digits, '_' and '-' only"
+            )
+        require_known(f"refinements.{name}.experiments", refinement.experiments, experiments)
+        allowing = [experiment for experiment, allowed in refined.items() if name in allowed]
+        lost = [experiment for experiment in refinement.experiments if experiment not in allowing]
+        if lost or not allowing:
+            whose = f"generator of {lost[0]} is a" if lost else "generators of all experiments are"
+            raise ValueError(
+                f"refinements.{name}.k is {refinement.k}, but the {whose} deterministic "
+                f"solver{'' if lost else 's'}: the next state follows from the action, so all "
+                "candidates would be the same one. Leave k at 1, with kind 'repeated' or "
+                f"'resampled'{', or take the experiment out' if lost else ''}"
+            )
+        for experiment in allowing:
+            kind = experiments[experiment].training.reward.kind
+            if why := UNFIT.get(refinement.kind, {}).get(kind):
+                raise ValueError(
+                    f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "
+                    f"experiments.{experiment} is of kind {kind!r}, which {why}: choose "
+                    "another training.reward.kind, or another refinement"
+                )

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import DETERMINISTIC, FAMILIES, LEARNED, Device, Method, Model
+from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
+from adagen.config.curves import Budget, Curves, budgets, check_curves
+from adagen.config.curves import inherited as inherited_curves
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -22,7 +25,7 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
-from adagen.config.refinements import UNFIT, AnyRefinement
+from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import (
     AnyPreference,
     Dial,
@@ -75,14 +78,16 @@ class Config(Model):
     """Reported numbers."""
     refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
     """Ways to choose among candidates in sampling, by name. The method `adagen` is refined in each
-    of them, in every experiment whose generator allows it."""
+    of them, in every experiment whose generator allows it, or in those that it names."""
+    curves: Curves = Curves()
+    """Settings that are swept, each as a table and a figure."""
     ablation: Ablation | None = None
     """What each choice contributes, on one experiment; without it there is no such table."""
 
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:
-        """Lay experiments over the top-level defaults, and the ablation's variants over theirs."""
+        """Lay experiments over the top-level defaults, and variants and curves over theirs."""
         if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
             return data
         shared = {key: data.get(key, {}) for key in ("training", "policy")}
@@ -96,7 +101,8 @@ class Config(Model):
             for name, experiment in data["experiments"].items()
         }
         ablation = inherited(data.get("ablation"), experiments)
-        return {**data, "experiments": experiments, "ablation": ablation}
+        curves = inherited_curves(data.get("curves", {}), experiments)
+        return {**data, "experiments": experiments, "ablation": ablation, "curves": curves}
 
     @property
     def cells(self) -> list[Cell]:
@@ -106,9 +112,23 @@ class Config(Model):
         return cells(self.ablation, self.experiments[self.ablation.experiment])
 
     @property
+    def budgets(self) -> list[Budget]:
+        """The numbers of steps of the steps curves, with the methods that the run has of each."""
+        made = []
+        for budget in budgets(self.curves, self.experiments):
+            own = self.methods_of(budget.name if budget.name in self.experiments else budget.base)
+            methods = tuple(method for method in own if method in budget.methods)
+            made.append(replace(budget, methods=methods))
+        return made
+
+    @property
     def every_experiment(self) -> dict[str, Experiment]:
-        """The experiments by name, and those that the ablation derives from one of them."""
-        return {**{cell.name: cell.experiment for cell in self.cells}, **self.experiments}
+        """The experiments by name, and those that ablation and curves derive from one of them."""
+        return {
+            **{cell.name: cell.experiment for cell in self.cells},
+            **{budget.name: budget.experiment for budget in budgets(self.curves, self.experiments)},
+            **self.experiments,
+        }
 
     def methods_of(self, name: str) -> tuple[Method, ...]:
         """The methods that make rows of an experiment, in the order of `methods`.
@@ -125,10 +145,8 @@ class Config(Model):
         )
 
     def refinements_of(self, experiment: str) -> list[str]:
-        """Names of the refinements that an experiment's generator allows."""
-        generator = self.generators[self.experiments[experiment].generator]
-        stochastic = generator.paradigm not in DETERMINISTIC
-        return [name for name, how in self.refinements.items() if stochastic or how.k == 1]
+        """Names of the refinements that are made for an experiment."""
+        return refinements_of(experiment, self.refinements, self.experiments, self.generators)
 
     def _places(self) -> Iterator[tuple[str, Experiment]]:
         """Every section that is an experiment, with its key."""
@@ -137,6 +155,9 @@ class Config(Model):
         for study, variants in (self.ablation.studies if self.ablation else {}).items():
             for label, variant in variants.items():
                 yield f"ablation.studies.{study}.{label}", variant
+        for budget in budgets(self.curves, self.experiments):
+            if budget.name not in self.experiments:
+                yield f"curves.steps.{budget.base}", budget.experiment
 
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
@@ -158,14 +179,26 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _other_budgets(self) -> Self:
+        """Steps that an experiment can take, and doesn't already."""
+        check_curves(self.curves, self.experiments, self.generators)
+        return self
+
+    @model_validator(mode="after")
     def _new_names(self) -> Self:
-        """Experiments that the ablation derives have names of their own."""
+        """Experiments that the ablation and curves derive have names of their own."""
         named = self.every_experiment
         for cell in self.cells:
             if named[cell.name] != cell.experiment:
                 raise ValueError(
                     f"ablation.studies.{cell.study}.{cell.variant} becomes the experiment "
                     f"{cell.name!r}, but another one has this name: call it differently"
+                )
+        for budget in budgets(self.curves, self.experiments):
+            if named[budget.name] != budget.experiment:
+                raise ValueError(
+                    f"curves.steps.{budget.base} makes the experiment {budget.name!r}, but another "
+                    "one has this name: call that one differently"
                 )
         return self
 
@@ -300,27 +333,5 @@ class Config(Model):
     @model_validator(mode="after")
     def _refinements_that_choose(self) -> Self:
         """Candidates that differ, and rewards that can judge them."""
-        refined = {name: self.refinements_of(name) for name in self.experiments}
-        for name, refinement in self.refinements.items():
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-                raise ValueError(
-                    f"refinements has the name {name!r}, which becomes the end of a file's name: "
-                    "use letters, digits, '_' and '-' only"
-                )
-            experiments = [e for e, allowed in refined.items() if name in allowed]
-            if not experiments:
-                raise ValueError(
-                    f"refinements.{name}.k is {refinement.k}, but the generators of all "
-                    "experiments are deterministic solvers: the next state follows from the "
-                    "action, so all candidates would be the same one. Leave k at 1, with kind "
-                    "'repeated' or 'resampled'"
-                )
-            for experiment in experiments:
-                kind = self.experiments[experiment].training.reward.kind
-                if why := UNFIT.get(refinement.kind, {}).get(kind):
-                    raise ValueError(
-                        f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "
-                        f"experiments.{experiment} is of kind {kind!r}, which {why}: choose "
-                        "another training.reward.kind, or another refinement"
-                    )
+        check_refinements(self.refinements, self.experiments, self.generators)
         return self

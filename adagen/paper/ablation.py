@@ -17,6 +17,7 @@ from adagen.paper.tables import (
     independent,
     mean_and_error,
     read_comparable,
+    read_table,
 )
 
 Run = tuple[str, str, int | None]
@@ -135,15 +136,4 @@ def read_ablation(path: Path) -> pd.DataFrame:
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    try:
-        table = pd.read_csv(path, dtype={"study": str, "variant": str})
-    except FileNotFoundError:
-        raise AdagenError(f"{path} does not exist. Run `adagen ablation` first.") from None
-    except ValueError:  # an empty or ragged file: pandas' parser errors are ValueErrors
-        table = pd.DataFrame()
-    if table.empty or tuple(table.columns) != COLUMNS:
-        raise AdagenError(
-            f"{path} is not an ablation's table: its columns are other ones. Give the CSV file "
-            "that `adagen ablation` wrote."
-        )
-    return table
+    return read_table(path, COLUMNS, "adagen ablation", text=("study", "variant"))

@@ -266,3 +266,25 @@ def by_experiment(runs: Iterable[R]) -> dict[str, list[R]]:
 def row_order(run: Metrics | SampleRun | TrainingLog) -> tuple[int, int]:
     """Sorting key within an experiment: method as in the table, then training seed."""
     return METHODS.index(run.method), run.training_seed or 0
+
+
+def by_method(runs: Iterable[Metrics]) -> list[list[Metrics]]:
+    """The runs of each method and refinement of an experiment, one a training seed.
+
+    Plain methods come first, in the order of `METHODS`, then refinements by network evaluations.
+    """
+    grouped: dict[tuple[str, str], list[Metrics]] = {}
+    for run in runs:
+        grouped.setdefault((run.method, run.refined), []).append(run)
+    return sorted(grouped.values(), key=_method_order)
+
+
+def _method_order(runs: Sequence[Metrics]) -> tuple[bool, float, int, str]:
+    run = runs[0]
+    cost = run.cost.nfe if run.refined else 0.0
+    return bool(run.refined), cost, METHODS.index(run.method), run.refined
+
+
+def method_name(run: Metrics) -> str:
+    """`<method>`, or `<method>+<refinement>` of a refined run."""
+    return run.method + (f"+{run.refined}" if run.refined else "")

@@ -175,11 +175,10 @@ def refinement_latex(table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        title = f"{PARADIGM_NAMES[first['paradigm']]}, $T = {first['steps']}$"
+        title = f"{_paradigm(first)}, $T = {first['steps']}$"
         span = rf"\multicolumn{{{len(REFINEMENT_HEADER)}}}{{l}}"
         lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
         for _, row in group.iterrows():
-            method, _, refinement = row["method"].partition("+")
             cells = [
                 str(row["n"]),
                 str(row["k"]),
@@ -191,8 +190,7 @@ def refinement_latex(table: pd.DataFrame) -> str:
                 f"{row['gflops_per_image']:.3g}",
                 escape(row["equal_compute"]),
             ]
-            name = METHOD_NAMES[method] + (f" + {escape(refinement)}" if refinement else "")
-            lines.append(_line(name, *cells))
+            lines.append(_line(_method(row["method"]), *cells))
     note = (
         r"$\pm$ is one standard error, over "
         r"training seeds or, where there is one run, over sampling seeds. NFE and GFLOPs are those "
@@ -200,6 +198,58 @@ def refinement_latex(table: pd.DataFrame) -> str:
         r"whose plain rows take nearly as many evaluations."
     )
     return _tabular("refinement", REFINEMENT_HEADER, lines, note, table)
+
+
+STEPS_HEADER = (
+    "Method",
+    "$T$",
+    r"FD $\downarrow$",
+    r"label-free FD $\downarrow$",
+    r"IS $\uparrow$",
+    r"Prec.\ $\uparrow$",
+    r"Rec.\ $\uparrow$",
+    "NFE",
+    "GFLOPs",
+    "seconds",
+)
+
+
+def steps_latex(table: pd.DataFrame) -> str:
+    """The steps curves by experiment, a block a number of steps; its lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.steps.steps_table` returned.
+    """
+    lines: list[str] = []
+    for experiment, curve in table.groupby("experiment", sort=False):
+        title = rf"\textit{{{escape(str(experiment))}}}: {_paradigm(curve.iloc[0])}"
+        lines += [r"\midrule", rf"\multicolumn{{{len(STEPS_HEADER)}}}{{l}}{{{title}}} \\"]
+        for _, group in curve.groupby("steps", sort=False):
+            for _, row in group.iterrows():
+                cells = [
+                    str(row["steps"]),
+                    _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                    _number(row["fid_label_free"], 3),
+                    _with_error(row["inception_score"], row["inception_score_se"]),
+                    _number(row["precision"], 3),
+                    _number(row["recall"], 3),
+                    f"{row['nfe']:g}",
+                    f"{row['gflops_per_image']:.3g}",
+                    f"{row['seconds_per_image']:.2g}",
+                ]
+                lines.append(_line(_method(row["method"]), *cells))
+    note = (
+        r"$\pm$ is one standard error, over "
+        r"training seeds or, where there is one run, over sampling seeds. NFE, GFLOPs and seconds "
+        r"are those of an image that is kept; seconds are measured while sampling."
+    )
+    return _tabular("steps", STEPS_HEADER, lines, note, table)
+
+
+def _method(name: str) -> str:
+    """What a method is called, with its refinement if it has one."""
+    method, _, refinement = name.partition("+")
+    return METHOD_NAMES[method] + (f" + {escape(refinement)}" if refinement else "")
 
 
 def _tabular(

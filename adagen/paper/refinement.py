@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagen.config import METHODS
 from adagen.errors import AdagenError
-from adagen.paper.inputs import Metrics, by_experiment
-from adagen.paper.tables import independent, mean_and_error, read_all_comparable
+from adagen.paper.inputs import Metrics, by_experiment, by_method, method_name
+from adagen.paper.tables import independent, mean_and_error, read_all_comparable, read_table
 
 COLUMNS = (
     "experiment",
@@ -26,6 +25,7 @@ COLUMNS = (
     "recall",
     "nfe",
     "gflops_per_image",
+    "kind",
     "equal_compute",
     "protocol",
 )
@@ -38,6 +38,7 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
       its next states, 1 where there is no choice.
     - Scores are means over sampling seeds, and over training seeds where there are several;
       `fid_se` is as in `adagen.paper.ablation.ablation_table`.
+    - `kind` says who is kept of the candidates; empty in plain rows.
     - `nfe` and `gflops_per_image` are those of one image that is kept, with all of its candidates.
     - `equal_compute` names the experiment whose plain rows stand beside a refined one: of those
       with the same generator and more steps, the one that comes nearest to the row's `nfe`. Empty
@@ -53,9 +54,8 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
     Raises:
         AdagenError: as `fid_table`; or no file is that of a refined run.
     """
-    rows: dict[str, list[list[Metrics]]] = {}
-    for experiment, runs in by_experiment(read_all_comparable(metrics)).items():
-        rows[experiment] = sorted(_by_method(runs), key=_order)
+    experiments = by_experiment(read_all_comparable(metrics))
+    rows = {experiment: by_method(runs) for experiment, runs in experiments.items()}
     refined = {name for name, methods in rows.items() if any(runs[0].refined for runs in methods)}
     if not refined:
         raise AdagenError(
@@ -70,20 +70,6 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
     ]
     shown = refined | {row["equal_compute"] for row in table}
     return pd.DataFrame([row for row in table if row["experiment"] in shown], columns=[*COLUMNS])
-
-
-def _by_method(runs: Sequence[Metrics]) -> list[list[Metrics]]:
-    """The runs of each method and refinement, one a training seed."""
-    grouped: dict[tuple[str, str], list[Metrics]] = {}
-    for run in runs:
-        grouped.setdefault((run.method, run.refined), []).append(run)
-    return list(grouped.values())
-
-
-def _order(runs: Sequence[Metrics]) -> tuple[bool, float, int, str]:
-    run = runs[0]
-    cost = run.cost.nfe if run.refined else 0.0
-    return bool(run.refined), cost, METHODS.index(run.method), run.refined
 
 
 def _equal_compute(run: Metrics, plain: dict[str, Metrics]) -> str:
@@ -107,12 +93,22 @@ def _row(runs: Sequence[Metrics], equal_compute: str) -> dict[str, Any]:
         scores[name] = np.stack([run.scores(name) for run in runs])
     return {
         **first.model_dump(include={"experiment", "paradigm", "steps", "protocol"}),
-        "method": first.method + (f"+{first.refined}" if first.refined else ""),
+        "method": method_name(first),
         "n": first.refinement.n if first.refinement else 1,
         "k": first.refinement.k if first.refinement else 1,
         **{name: float(values.mean()) for name, values in scores.items()},
         "fid_se": mean_and_error(independent(scores["fid"]))[1],
         "nfe": first.cost.nfe,
         "gflops_per_image": first.cost.gflops_per_image,
+        "kind": first.refinement.kind if first.refinement else "",
         "equal_compute": equal_compute,
     }
+
+
+def read_refinement(path: Path) -> pd.DataFrame:
+    """Read the CSV file that `adagen refinement` wrote.
+
+    Raises:
+        AdagenError: the file is missing, or another kind of table.
+    """
+    return read_table(path, COLUMNS, "adagen refinement", text=("kind", "equal_compute"))

@@ -252,6 +252,34 @@ def write_table(
         temporary.write_text(in_latex(table))
 
 
+def read_table(
+    path: Path, columns: Sequence[str], command: str, text: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read the CSV file that a command wrote.
+
+    Args:
+        path: the file.
+        columns: what it must consist of.
+        command: what writes it.
+        text: columns that are text even where it looks like a number, or is empty.
+
+    Raises:
+        AdagenError: the file is missing, or another kind of table.
+    """
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, str))
+    except FileNotFoundError:
+        raise AdagenError(f"{path} does not exist. Run `{command}` first.") from None
+    except ValueError:  # an empty or ragged file: pandas' parser errors are ValueErrors
+        table = pd.DataFrame()
+    if table.empty or tuple(table.columns) != tuple(columns):
+        raise AdagenError(
+            f"{path} is not a table of `{command}`: its columns are other ones. Give the CSV file "
+            "that this command wrote."
+        )
+    return table.fillna(dict.fromkeys(text, ""))
+
+
 def _decimals(places: int) -> Callable[[float], str]:
     # Adding 0.0 turns -0.0 into 0.0: a rounded difference has no sign of its own.
     return lambda value: "" if math.isnan(value) else f"{round(value, places) + 0.0:.{places}f}"
@@ -265,8 +293,9 @@ def _digits(number: int) -> Callable[[float], str]:
 ROUNDING: dict[str, Callable[[float], str]] = {
     **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
     **{name: _decimals(4) for name in (SPATIAL, "difference", "relative", "se", "low", "high")},
-    **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high")},
+    **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high", "inception_score_se")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "images_per_second": _digits(2),
+    "seconds_per_image": _digits(2),
 }

@@ -77,7 +77,7 @@ class Run:
         """What the description of samples says of its refinement."""
         if self.how is None:
             return {}
-        how = {**self.how.model_dump(mode="json"), "n": self.how.n}
+        how = {**self.how.model_dump(mode="json", exclude={"experiments"}), "n": self.how.n}
         return {"refinement": {"name": self.refinement, **how}}
 
     def make(self, labels: torch.Tensor, noise: SampleNoise) -> Made:
@@ -127,7 +127,8 @@ def open_run(
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
     generator, way = refine(config, refinement, generator, trained, policy_file, reward)
-    how = config.refinements[refinement]
+    # Which experiments a run makes it for changes no image.
+    how = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(plain, generator=generator, way=way, refinement=refinement, how=how)
 
 

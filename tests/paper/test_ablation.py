@@ -96,7 +96,7 @@ def test_written_and_read_again(metrics, tmp_path):
     assert text.count(r"\midrule") == 2 and r"Fr\'" not in text and r"Fréchet \& co" in text
     assert r"$+1.100$ $[+1.100, +1.100]$" in text
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(AdagenError, match="not an ablation's table"):
+    with pytest.raises(AdagenError, match="not a table of `adagen ablation`"):
         read_ablation(tmp_path / "other.csv")
 
 

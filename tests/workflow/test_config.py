@@ -103,13 +103,28 @@ def test_dvc_tracks_sections_that_the_config_has() -> None:
     """DVC refuses a parameter that its file lacks."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     config = yaml.safe_load(DEFAULT.read_text())
-    for stage in (stages["pretrain"], stages["experiment"]["do"], stages["paper"]):
+    for stage in (
+        *[stages[name]["do"] for name in ("experiment", "steps")],
+        stages["pretrain"],
+        stages["paper"],
+    ):
         for key in stage["params"][0]["config/config.yaml"]:
             assert key.split(".")[0] in config, f"config/config.yaml has no section {key}"
 
 
 def test_dvc_paper_waits_for_every_experiment() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    experiments = load_config([DEFAULT]).experiments
-    expected = {f"results/{name}/{part}" for name in experiments for part in ("metrics", "policy")}
+    config = load_config([DEFAULT])
+    derived = {b.name: b.base for b in config.budgets if b.name not in config.experiments}
+    assert stages["steps"]["foreach"] == derived
+    names = [*config.experiments, *derived]
+    expected = {f"results/{name}/{part}" for name in names for part in ("metrics", "policy")}
     assert set(stages["paper"]["deps"]) == expected
+
+
+def test_dvc_experiments_hold_all_of_their_metrics() -> None:
+    """What is refined belongs to the stage of its experiment; one file brings the others."""
+    command = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["experiment"]["do"]["cmd"]
+    config = load_config([DEFAULT])
+    assert all("best4" in config.refinements_of(name) for name in config.experiments)
+    assert "results/${key}/metrics/adagen_seed0+best4.json" in command

@@ -18,6 +18,7 @@ PAPER = {
     "figure_training": 1,
     "all": 1,
 }
+CURVES = {"steps_table": 1, "figure_steps": 1}
 
 
 @pytest.mark.parametrize(
@@ -25,9 +26,14 @@ PAPER = {
     [
         (
             # 10 experiments, 5 of which have a released policy; the files of 5 generators share two
-            # decoders.
+            # decoders. Steps curves are those of experiments that there are; one is refined.
             "imagenet256",
             {
+                **CURVES,
+                "refine": 3,
+                "evaluate_refined_best4_resampled4_ahead4": 1,
+                "refinement_table": 1,
+                "figure_candidates": 1,
                 "fetch": 16,
                 "pretrain": 5,
                 "released": 5,
@@ -42,6 +48,7 @@ PAPER = {
         (
             "imagenet512",
             {
+                **CURVES,
                 "fetch": 5,
                 "pretrain": 1,
                 "train": 3,
@@ -83,7 +90,8 @@ def test_gpu_is_asked_for_where_networks_compute(checkout) -> None:
     asked = {}
     for job in done.stdout.split("\nrule ")[1:]:
         asked.setdefault(job.split(":")[0], set()).add("gpu=1" in job)
-    computing = {"reference", "train", "sample", "evaluate", "evaluate_released"}
+    computing = {"reference", "train", "sample", "refine", "evaluate", "evaluate_released"}
+    computing.add("evaluate_refined_best4_resampled4_ahead4")
     assert {rule for rule, gpu in asked.items() if gpu == {True}} == computing
     assert all(len(gpu) == 1 for gpu in asked.values())
 

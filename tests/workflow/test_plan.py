@@ -6,31 +6,43 @@ EVALUATED = {
     "evaluate": 4,
     "table": 1,
     "comparisons": 1,
+    "refinement_table": 1,
+    "steps_table": 1,
     "figure_fid": 1,
     "figure_comparisons": 1,
+    "figure_candidates": 1,
+    "figure_steps": 1,
     "figure_samples": 1,
     "figure_schedule": 1,
     "all": 1,
 }
-LEARNED = {"train": 8, "sample": 8, "figure_training": 1}
+# Beside the methods of the four experiments: refined runs, and numbers of steps that a curve has.
+REFINED = {
+    "refine": 5 + 3 + 3 + 3,
+    "evaluate_refined_best4_resampled4_ahead4_best2_ahead2": 1,
+    "evaluate_refined_best4_resampled4_ahead4": 1,
+    "evaluate_refined_best4_resampled4_best2": 2,
+}
+STEPS = {"evaluate_steps_handmade_adagen": 4}
+TRAINED = {"train": 8 + 4, "sample": 8 + 4, "figure_training": 1}
+LEARNED = {**TRAINED, **REFINED, **STEPS}
 SEARCHED = {"sweep": 4, "sample": 4, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
-
-
-REFINED = {
-    # Two refinements look ahead, which deterministic solvers don't.
-    "refine": 2 * 3 + 2 * 1,
-    "evaluate_refined": 2,
-    "evaluate_refined_by_reward": 2,
-    "refinement_table": 1,
-}
+# What a change of the flow alone touches.
+REFINED_FLOW = {"refine": 3, "evaluate_refined_best4_resampled4_best2": 1}
+FLOW = {**REFINED_FLOW, "evaluate": 1, "figure_training": 1}
 
 
 def test_first_run_makes_everything(checkout) -> None:
-    everything = {**LEARNED, **SEARCHED, **EVALUATED, **FROZEN, **REFINED, "preference": 1}
-    everything |= {"train": 12, "sweep": 8, "sample": 27}  # faithful policies, and baselines
+    everything = {**TRAINED, **SEARCHED, **EVALUATED, **FROZEN, "preference": 1}
+    # Faithful policies, baselines, and MaskGIT at another number of steps.
+    everything |= {"train": 12 + 1, "sweep": 8, "sample": 27 + 1, "evaluate_steps_adagen": 1}
     # MaskGIT has one method of its own, DiT and SiT have another.
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
+    # One refinement is made for all, one looks ahead, which deterministic solvers don't, and one is
+    # asked for in one experiment alone.
+    everything |= {"refine": 4 + 2 + 1, "evaluate_refined_best2": 2}
+    everything |= {"evaluate_refined_best2_ahead2": 1, "evaluate_refined_best2_ahead2_both2": 1}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
 
@@ -45,10 +57,14 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
         ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED}),
         ("preference={width: 8}", {}),
-        ("evaluation={samples: 700}", {**EVALUATED, "sample": 16}),
+        ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 8}),
         (
             "evaluation={neighbours: 4}",
-            {k: v for k, v in EVALUATED.items() if k[7:] not in ("samples", "schedule")},
+            {
+                k: v
+                for k, v in {**EVALUATED, **REFINED, **STEPS}.items()
+                if k not in ("figure_samples", "figure_schedule", "refine")
+            },
         ),
         ("training={batch: 64}", {}),
         ("evaluation={shard: 64}", {}),
@@ -58,28 +74,29 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
             "generators={sit: {precision: bfloat16}}",
             {
                 **EVALUATED,
-                "train": 2,
+                **FLOW,
+                "train": 2 + 1,
                 "sweep": 1,
-                "sample": 4,
-                "evaluate": 1,
-                "figure_training": 1,
+                "sample": 4 + 2,
+                "evaluate_steps_handmade_adagen": 1,
                 "figure_sweep": 1,
             },
         ),
         (
             "experiments={digits_sit_t4: {training: {updates: 7}}}",
-            {**EVALUATED, "evaluate": 1, "train": 2, "sample": 2, "figure_training": 1},
+            # The other number of steps has its own.
+            {**EVALUATED, **FLOW, "train": 2, "sample": 2},
         ),
         (
             "generators={sit: {pretrain: {updates: 7}}}",
             {
                 **EVALUATED,
+                **FLOW,
                 "pretrain": 1,
-                "train": 2,
+                "train": 2 + 1,
                 "sweep": 1,
-                "sample": 4,
-                "evaluate": 1,
-                "figure_training": 1,
+                "sample": 4 + 2,
+                "evaluate_steps_handmade_adagen": 1,
                 "figure_sweep": 1,
             },
         ),
@@ -98,7 +115,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 27 and "ablation_table" not in everything
+    assert everything["sample"] == 28 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -124,13 +141,17 @@ def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout
     options = ("--configfile", "config/smoke.yaml")
     checkout.snakemake("refinement", *options)
     assert checkout.planned("refinement", *options) == {}
+    table = {"refinement_table": 1, "refinement": 1}
     change = "refinements={ahead2: {temperature: 2.0}}"
     assert checkout.planned("refinement", *options, "--config", change) == {
         "refine": 2,
-        "evaluate_refined": 2,
-        "refinement_table": 1,
-        "refinement": 1,
+        "evaluate_refined_best2_ahead2": 1,
+        "evaluate_refined_best2_ahead2_both2": 1,
+        **table,
     }
+    # Asked for in fewer experiments, there is less of it, and what is there is as it was.
+    change = "refinements={ahead2: {experiments: [digits_var_t4]}}"
+    assert checkout.planned("refinement", *options, "--config", change) == table
     # Nothing to refine: there is no such target, and the rest of the run is as it was.
     planned = checkout.planned(*options, "--config", "methods=[handmade, tuned]")
     assert "refine" not in planned and "table" in planned

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+MASKGIT = "digits_maskgit_t4"
 METHODS = {"handmade", "interval", "tuned", "static", "adagen", "faithful"}
 OF_FAMILIES = {
     "maskgit": {*METHODS, "halton"},
@@ -41,17 +42,38 @@ def test_ablation_has_a_row_per_variant_and_the_table_none(smoke: Path) -> None:
 
 def test_refinements_have_rows_and_cost_what_they_take(smoke: Path) -> None:
     with (smoke / "results/smoke/tables/refinement.csv").open(newline="") as stream:
-        rows = {(row["paradigm"], row["method"]): row for row in csv.DictReader(stream)}
-    methods = {method for paradigm, method in rows if paradigm == "sit"}
+        rows = {(row["experiment"], row["method"]): row for row in csv.DictReader(stream)}
+    methods = {method for experiment, method in rows if experiment == "digits_sit_t4"}
     assert methods == {*OF_FAMILIES["sit"], "adagen+best2"}
-    assert len(rows) == sum(map(len, OF_FAMILIES.values())) + 2 * 1 + 2 * 3
-    evaluations = {name: float(row["nfe"]) for (p, name), row in rows.items() if p == "maskgit"}
+    # Two refinements in MaskGIT and VAR, which draw, one in MaskGIT alone; and a row of equal compute.
+    assert len(rows) == sum(map(len, OF_FAMILIES.values())) + 2 * 1 + 3 + 2 + 1
+    own = {name: row for (e, name), row in rows.items() if e == MASKGIT}
+    evaluations = {name: float(row["nfe"]) for name, row in own.items()}
     assert evaluations["adagen+best2"] == 16
     assert (evaluations["adagen+ahead2"], evaluations["adagen+both2"]) == (11, 22)
-    assert float(rows["var", "adagen+ahead2"]["nfe"]) == 14
-    cost = {name: float(rows["maskgit", name]["gflops_per_image"]) for name in evaluations}
+    assert float(rows["digits_var_t4", "adagen+ahead2"]["nfe"]) == 14
+    longer = f"{MASKGIT}-steps-8"
+    assert {row["equal_compute"] for row in own.values() if row["kind"]} == {longer}
+    assert float(rows[longer, "adagen"]["nfe"]) == evaluations["adagen+best2"]
+    cost = {name: float(row["gflops_per_image"]) for name, row in own.items()}
     assert cost["adagen"] < cost["adagen+ahead2"] < cost["adagen+best2"] < cost["adagen+both2"]
     assert cost["adagen+best2"] > 2 * cost["adagen"]  # what judges them counts too
+
+
+def test_steps_curve_has_a_row_per_budget_and_refinement(smoke: Path) -> None:
+    with (smoke / "results/smoke/tables/steps.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["experiment"], row["steps"], row["method"]) for row in rows] == [
+        *((MASKGIT, "4", method) for method in ("handmade", "tuned", "static", "adagen")),
+        *((MASKGIT, "4", f"adagen+{how}") for how in ("ahead2", "best2", "both2")),
+        (MASKGIT, "8", "adagen"),
+    ]
+    with (smoke / "results/smoke/tables/fid.csv").open(newline="") as stream:
+        reported = {(r["experiment"], r["method"]): r for r in csv.DictReader(stream)}
+    assert not [experiment for experiment, _ in reported if "-steps-" in experiment]
+    for row in rows[:4]:
+        assert row["fid"] == reported[MASKGIT, row["method"]]["fid"]
+    assert all(float(row["seconds_per_image"]) > 0 for row in rows)
 
 
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
@@ -60,12 +82,13 @@ def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 85
+    assert logs == times and len(logs) == 90
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
     figures = {path.name for path in (smoke / "results/smoke/figures").iterdir()}
     kinds = ["samples", "schedule", "training", "fid", "comparisons", "sweep", "ablation"]
+    kinds += ["steps", "candidates"]
     assert figures == {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png")}
 
 

@@ -77,18 +77,22 @@ def part(model, *without):
 # Runs
 
 
-def runs_of(experiment, *methods):
-    """The runs of an experiment: one a method, and one a training seed where it is trained."""
+def runs_by(methods):
+    """The runs of some methods: one each, and one a training seed where it is trained."""
     return [
         run
-        for method in CONFIG.methods_of(experiment)
-        if method in methods
+        for method in methods
         for run in (
             [f"{method}_seed{seed}" for seed in CONFIG.training_seeds]
             if method in LEARNED
             else [method]
         )
     ]
+
+
+def runs_of(experiment, *methods):
+    """The runs of an experiment, of these methods."""
+    return runs_by(method for method in CONFIG.methods_of(experiment) if method in methods)
 
 
 def refined_runs_of(experiment):
@@ -116,12 +120,21 @@ def of_ablation(pattern, *studies):
     )
 
 
-def of_refined_runs(pattern):
-    """The files `pattern` of every experiment and of its refined runs."""
+def of_refined_runs(pattern, experiments=CONFIG.experiments):
+    """The files `pattern` of every experiment, or of these, and of its refined runs."""
     return [
         path
-        for experiment in CONFIG.experiments
+        for experiment in experiments
         for path in expand(pattern, experiment=experiment, run=refined_runs_of(experiment))
+    ]
+
+
+def of_steps(pattern):
+    """The files `pattern` of the plain runs of every number of steps of the steps curves."""
+    return [
+        path
+        for budget in CONFIG.budgets
+        for path in expand(pattern, experiment=budget.name, run=runs_by(budget.methods))
     ]
 
 
@@ -134,14 +147,14 @@ def of_runs(pattern, *methods):
     ]
 
 
-# With those that the ablation derives.
+# With those that ablation and curves derive.
 EXPERIMENTS = CONFIG.every_experiment
 RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
 RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
 WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
 # Experiments that have the same runs, by the ending of the rule that evaluates them: the methods
-# that others don't have. Refined runs are evaluated apart. So is what only the ablation has, and it
-# is no part of `all`.
+# that others don't have. Refined runs are evaluated apart, and so are numbers of steps that only a
+# curve has. So is what only the ablation has, and it is no part of `all`.
 EVALUATED = {}
 for experiment in CONFIG.experiments:
     own = [m for m in CONFIG.methods_of(experiment) if m in FAMILIES or m == "released"]
@@ -149,9 +162,12 @@ for experiment in CONFIG.experiments:
     EVALUATED.setdefault(suffix, ([], runs_of(experiment, *METHODS)))[0].append(experiment)
 for refined in CONFIG.experiments:
     if runs := refined_runs_of(refined):
-        whole = len(CONFIG.refinements_of(refined)) == len(CONFIG.refinements)
-        suffix = "_refined" if whole else "_refined_by_reward"
+        suffix = "_".join(["_refined", *CONFIG.refinements_of(refined)])
         EVALUATED.setdefault(suffix, ([], runs))[0].append(refined)
+for budget in CONFIG.budgets:
+    if budget.name not in CONFIG.experiments and budget.methods:
+        suffix = "_".join(["_steps", *budget.methods])
+        EVALUATED.setdefault(suffix, ([], runs_by(budget.methods)))[0].append(budget.name)
 for derived in EXPERIMENTS:
     if runs := runs_of_ablation(derived):
         suffix = "_".join(["_ablation", *runs])

@@ -91,7 +91,11 @@ def sample_depends(wildcards):
 def refine_depends(wildcards):
     reward = EXPERIMENTS[wildcards.experiment].training.reward
     refinement = CONFIG.refinements[wildcards.refinement]
-    return {**sample_depends(wildcards), "refinement": part(refinement), "reward": part(reward)}
+    return {
+        **sample_depends(wildcards),
+        "refinement": part(refinement, "experiments"),
+        "reward": part(reward),
+    }
 
 
 def evaluate_depends(wildcards):

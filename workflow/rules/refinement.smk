@@ -39,7 +39,8 @@ rule refine:
 
 rule refinement_table:
     input:
-        plain=of_runs(METRICS, *METHODS),
+        # Numbers of steps that only a curve has may be of equal compute.
+        plain=[*dict.fromkeys([*of_runs(METRICS, *METHODS), *of_steps(METRICS)])],
         refined=of_refined_runs(METRICS),
     output:
         csv=report(

@@ -6,11 +6,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from adagen.paper.figures.ablation import ablation_figure, ablation_samples_figure
+from adagen.paper.figures.candidates import candidates_figure
 from adagen.paper.figures.comparisons import comparisons_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
 from adagen.paper.figures.samples import samples_figure
 from adagen.paper.figures.schedule import schedule_figure
+from adagen.paper.figures.steps import steps_figure
 from adagen.paper.figures.style import save_figure
 from adagen.paper.figures.sweep import sweep_figure
 from adagen.paper.figures.training import training_figure
@@ -25,6 +27,8 @@ FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "comparisons": comparisons_figure,
     "sweep": sweep_figure,
     "reward": reward_figure,
+    "steps": steps_figure,
+    "candidates": candidates_figure,
     "ablation": ablation_figure,
     "ablation_samples": ablation_samples_figure,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import seaborn as sns
@@ -19,6 +19,8 @@ from adagen.paper.names import METHOD_NAMES
 
 # Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
 WIDTH = 6.9
+# Entries that fit beside each other in a legend of that width.
+LEGEND = 5
 
 # From seaborn's "colorblind" palette and its "dark" one, and grey for what nobody had to learn.
 COLOURS = {
@@ -85,7 +87,7 @@ def key_line(label: str, **style: Any) -> Line2D:
 
 
 def method_legend(figure: Figure, methods: Iterable[str], *others: Artist, marker: bool) -> None:
-    """One legend above all panels, methods in the table's order, then `others`."""
+    """One legend above all panels, methods in the table's order, then `others`, in even rows."""
     shown = set(methods)
     handles: list[Artist] = [
         key_line(METHOD_NAMES[m], color=COLOURS[m], marker=MARKERS[m] if marker else "")
@@ -93,20 +95,20 @@ def method_legend(figure: Figure, methods: Iterable[str], *others: Artist, marke
         if m in shown
     ]
     handles += others
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    rows = -(-len(handles) // LEGEND)
+    figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // rows))
 
 
-def logarithmic(axes: Axes) -> None:
-    """Make the y axis logarithmic, with plain numbers as tick labels."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
+def logarithmic(axes: Axes, name: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic, with plain numbers as tick labels."""
+    axes.set(**{f"{name}scale": "log"})
+    low, high = axes.get_ylim() if name == "y" else axes.get_xlim()
+    axis = axes.yaxis if name == "y" else axes.xaxis
     # In a narrow range no power of ten, nor twice or five times one, may be there to label.
     wide = high > 5 * low
-    axes.yaxis.set_major_locator(
-        LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(4)
-    )
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(4))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 # The metadata would hold the time and the versions of what wrote it.

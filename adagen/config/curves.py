@@ -1,0 +1,126 @@
+"""Curves: an experiment at other settings of one number (docs/sweeps.md)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from adagen.config.ablation import settings_of
+from adagen.config.base import Method, Model, Positive
+from adagen.config.experiments import Experiment, Training
+from adagen.config.generators import VarGenerator
+from adagen.config.overlay import overlay
+
+Scheduled = Literal["handmade", "tuned", "static", "adagen"]
+SCHEDULED: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
+"""Methods that every number of steps can have."""
+COMPARED: tuple[Method, ...] = (*SCHEDULED, "released")
+"""Methods that a steps curve shows."""
+
+
+class StepsCurve(Model):
+    """Quality against compute: an experiment at other numbers of steps beside its own."""
+
+    steps: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    """The other numbers of steps."""
+    methods: tuple[Scheduled, ...] = ("handmade", "tuned", "static", "adagen")
+    """How they are scheduled, as far as the run has the method."""
+    training: Training = Training()
+    """How their policies are trained; what is left out is the experiment's own, not the default
+    below."""
+
+
+class Curves(Model):
+    """Experiments under settings that are swept; each curve is a table and a figure."""
+
+    steps: dict[str, StepsCurve] = Field(default_factory=dict)
+    """Numbers of steps, by experiment. VAR has none to choose: its steps are its scales."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An experiment at one of the numbers of steps of its curve.
+
+    Attributes:
+        base: the experiment that the curve belongs to.
+        name: `base` itself at its own number of steps; another experiment with the same settings,
+            where there is one; or else one that is derived, `<base>-steps-<T>`.
+        experiment: its settings.
+        methods: how it is scheduled, of the methods that are given.
+    """
+
+    base: str
+    name: str
+    experiment: Experiment
+    methods: tuple[Method, ...]
+
+
+def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[Budget]:
+    """The numbers of steps of every curve, least first, an experiment's own among them."""
+    known = {settings_of(experiments[name]): name for name in reversed([*experiments])}
+    for base, curve in curves.steps.items():
+        own = experiments[base]
+        for steps in sorted({*curve.steps, own.steps}):
+            changed = {"steps": steps, "training": curve.training, "released_policy": ""}
+            derived = own if steps == own.steps else own.model_copy(update=changed)
+            name = base if derived is own else known.get(settings_of(derived), "")
+            if name:
+                yield Budget(base, name, experiments[name], COMPARED)
+            else:
+                yield Budget(base, f"{base}-steps-{steps}", derived, curve.methods)
+
+
+def check_curves(
+    curves: Curves, experiments: Mapping[str, Experiment], generators: Mapping[str, Any]
+) -> None:
+    """Raise unless every curve can be made.
+
+    Raises:
+        ValueError: of an experiment whose steps are fixed; or a number of steps stands there twice.
+    """
+    for name, curve in curves.steps.items():
+        generator = generators.get(experiments[name].generator)
+        if isinstance(generator, VarGenerator):
+            raise ValueError(
+                f"curves.steps has {name!r}, but its generator is a VAR, which takes one step for "
+                f"each of its {len(generator.scales)} scales: another number of steps is another "
+                "generator. Take it out, or compare experiments of several generators in fid.csv"
+            )
+        if len({*curve.steps, experiments[name].steps}) <= len(curve.steps):
+            raise ValueError(
+                f"curves.steps.{name}.steps is {list(curve.steps)}, but must be all different, and "
+                f"other than the experiment's own {experiments[name].steps}, which is always there"
+            )
+
+
+def inherited(curves: Any, experiments: Mapping[str, Any]) -> Any:
+    """The section `curves` as it stands in a file, each training laid over its experiment's.
+
+    Raises:
+        ValueError: a curve is that of no experiment.
+    """
+    if not isinstance(curves, Mapping) or not isinstance(curves.get("steps"), Mapping):
+        return curves
+    require_known("curves.steps", curves["steps"], experiments)
+    steps = {name: _laid_over(experiments[name], curve) for name, curve in curves["steps"].items()}
+    return {**curves, "steps": steps}
+
+
+def require_known(key: str, names: Iterable[str], experiments: Iterable[str]) -> None:
+    """Raise unless all names that stand under a key are experiments.
+
+    Raises:
+        ValueError: one isn't.
+    """
+    if unknown := [name for name in names if name not in (known := list(experiments))]:
+        raise ValueError(
+            f"{key} has {unknown[0]!r}, which is none of the experiments: {', '.join(known)}"
+        )
+
+
+def _laid_over(experiment: Any, curve: Any) -> Any:
+    if not isinstance(experiment, Mapping) or not isinstance(curve, Mapping):
+        return curve
+    training = overlay(experiment.get("training", {}), curve.get("training", {}))
+    return {**curve, "training": training}

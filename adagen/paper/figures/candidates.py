@@ -1,0 +1,115 @@
+"""Candidates: what refinements make of their evaluations, beside more steps of plain runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adagen.errors import AdagenError
+from adagen.paper.figures.steps import BAR, errors
+from adagen.paper.figures.style import (
+    COLOURS,
+    MARKERS,
+    key_line,
+    logarithmic,
+    method_legend,
+    new_figure,
+    themed,
+)
+from adagen.paper.refinement import read_refinement
+
+SCORES = {
+    "fid": "Fréchet distance ↓",
+    "fid_label_free": "label-free ↓",
+    "precision": "precision ↑",
+    "recall": "recall ↑",
+}
+WIDTHS = {"fid": 2.0}
+"""Of panels, beside 1 of the others."""
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "repeated": ("best of N", {"color": "#8c0800", "marker": "p"}),
+    "resampled": ("resampled, one of N", {"color": "#a23582", "marker": ">"}),
+    "lookahead": ("look-ahead, K", {"color": "#12711c", "marker": "d"}),
+    "both": ("both", {"color": "#3c3c3c", "marker": "*", "markersize": 5.5, "linestyle": ""}),
+}
+"""Ways to choose among candidates: what they are called, and how they are drawn."""
+MORE_STEPS: dict[str, Any] = {
+    "color": COLOURS["adagen"],
+    "marker": MARKERS["adagen"],
+    "markerfacecolor": "white",
+    "linestyle": "--",
+}
+
+
+@themed
+def candidates_figure(inputs: Sequence[Path]) -> Figure:
+    """A row of panels an experiment: every score against network evaluations, of all refinements.
+
+    Lines start at plain AdaGen, which is one candidate, and go on with more of them: of whole
+    samples (N), of next states (K), or of both. The dashed line is AdaGen with more steps instead,
+    as far as the table has experiments of equal compute. Other methods are points. Bars are one
+    standard error up and down; label-free distance, precision and recall have none.
+
+    Args:
+        inputs: one file, the CSV of `adagen refinement`.
+
+    Raises:
+        AdagenError: it isn't one, or there are several.
+    """
+    if len(inputs) > 1:
+        raise AdagenError(f"{inputs[1]}: one table of refinements is drawn at a time.")
+    table = read_refinement(inputs[0])
+    refined = {
+        name: rows for name, rows in table.groupby("experiment", sort=False) if any(rows["kind"])
+    }
+    scores = {score: name for score, name in SCORES.items() if table[score].notna().any()}
+    figure = new_figure(0.6 + 1.45 * len(refined))
+    widths = [WIDTHS.get(score, 1.0) for score in scores]
+    grid = figure.add_gridspec(len(refined), len(scores), width_ratios=widths)
+    for row, (experiment, rows) in enumerate(refined.items()):
+        longer = table[table["experiment"].isin(rows["equal_compute"])]
+        for column, (score, name) in enumerate(scores.items()):
+            axes = figure.add_subplot(grid[row, column])
+            _draw_ways(axes, rows, longer, score)
+            axes.set_title(str(experiment) if column == 0 else "")
+            axes.set_ylabel(name)
+            if row == len(refined) - 1:
+                axes.set_xlabel("network evaluations an image" if column == 0 else "evaluations")
+    drawn = {way for rows in refined.values() for way, _ in _ways(rows)}
+    keys: list[Artist] = [
+        key_line(name, **how) for way, (name, how) in WAYS.items() if way in drawn
+    ]
+    if any(table["equal_compute"]):
+        keys.append(key_line("AdaGen, more steps", **MORE_STEPS))
+    method_legend(figure, set(table["method"]), *keys, marker=True)
+    return figure
+
+
+def _ways(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The refined rows of each way, by evaluations."""
+    refined = rows[rows["kind"] != ""].sort_values("nfe")
+    ways = refined["kind"].where((refined["n"] == 1) | (refined["k"] == 1), "both")
+    yield from refined.groupby(ways)
+
+
+def _draw_ways(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str) -> None:
+    plain = rows[rows["kind"] == ""]
+    own = plain[plain["method"] == "adagen"]
+    more = longer[longer["method"] == "adagen"].sort_values("nfe")
+    lines = [(more, MORE_STEPS)] if not more.empty else []
+    lines += [(chosen, WAYS[way][1]) for way, chosen in _ways(rows)]
+    for line, style in lines:
+        begun = line if style.get("linestyle") == "" else pd.concat([own, line])
+        axes.errorbar(begun["nfe"], begun[score], yerr=errors(begun, score), **style, **BAR)
+    for _, point in plain.iterrows():
+        method = point["method"]
+        style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
+        axes.plot(point["nfe"], point[score], **style)
+    logarithmic(axes, "x")
+    least, most = rows["nfe"].min(), max(rows["nfe"].max(), *more["nfe"])
+    axes.set_xticks(least * 2 ** np.arange(1 + int(np.log2(most / least))))

@@ -1,0 +1,108 @@
+# Quality against compute: numbers of steps, and candidates; each a table, a figure and a target.
+
+
+# What the figure of each curve is drawn from.
+CURVES = {}
+
+
+if CONFIG.budgets:
+
+    rule steps_table:
+        input:
+            plain=of_steps(METRICS),
+            refined=of_refined_runs(METRICS, CONFIG.curves.steps),
+        output:
+            csv=report(
+                ensure("<results>/tables/steps.csv", non_empty=True),
+                caption="../report/steps.rst",
+                category="Table",
+                labels={"table": "steps", "format": "csv"},
+            ),
+            latex=report(
+                ensure("<results>/tables/steps.tex", non_empty=True),
+                caption="../report/steps.rst",
+                category="Table",
+                labels={"table": "steps", "format": "tex"},
+            ),
+        log:
+            "<logs>/steps.log",
+        benchmark:
+            "<benchmarks>/steps.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            config=config_file,
+            depends=[[budget.base, budget.name, budget.methods] for budget in CONFIG.budgets],
+        shell:
+            "adagen steps --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
+            " {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
+
+    CURVES["steps"] = rules.steps_table.output.csv
+
+
+if of_refined_runs(METRICS):
+
+    CURVES["candidates"] = rules.refinement_table.output.csv
+
+
+for figure, table in CURVES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            table=table,
+        output:
+            pdf=report(
+                ensure(f"<results>/figures/{figure}.pdf", non_empty=True),
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure, "format": "pdf"},
+            ),
+            png=report(
+                ensure(f"<results>/figures/{figure}.png", non_empty=True),
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure, "format": "png"},
+            ),
+        log:
+            f"<logs>/figure/{figure}.log",
+        benchmark:
+            f"<benchmarks>/figure/{figure}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=memory("figure"),
+            runtime=minutes("figure"),
+            gpu=0,
+        params:
+            config=config_file,
+            depends={"name": CONFIG.name},
+            kind=figure,
+        shell:
+            "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
+            " --png {output.png:q} {input.table:q} 2>&1 | tee {log:q}"
+
+
+if "steps" in CURVES:
+
+    rule steps:
+        input:
+            rules.steps_table.output,
+            rules.figure_steps.output,
+        localrule: True
+
+
+if "candidates" in CURVES:
+
+    rule candidates:
+        input:
+            rules.refinement_table.output,
+            rules.figure_candidates.output,
+        localrule: True
