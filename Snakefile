@@ -57,6 +57,9 @@ if CONFIG.ablation:
     include: "workflow/rules/ablation.smk"
 
 
+include: "workflow/rules/page.smk"
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -65,12 +68,9 @@ rule all:
     input:
         rules.pretrained.input,
         of_runs(POLICY, *WITH_POLICY),
+        rules.system.output,
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.refinement_table.output if of_refined_runs(METRICS) else [],
-        [
-            expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
-            for figure in FIGURES
-            for suffix in ("pdf", "png")
-        ],
+        [figure_files(figure) for figure in FIGURES],
     localrule: True

@@ -30,6 +30,7 @@ from adagen.options import (
     SearchedMethod,
     TrainedMethod,
 )
+from adagen.paper_cli import paper, system
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -318,6 +319,10 @@ def figure(
     if kind not in FIGURES:
         raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(FIGURES)}.")
     save_figure(FIGURES[kind](inputs), out, png)
+
+
+app.command()(system)
+app.command()(paper)
 
 
 def main() -> None:

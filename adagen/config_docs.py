@@ -122,6 +122,8 @@ Before anything runs:
   experiment is.
 - A method of `methods` that one family alone has finds an experiment of that family, and so does
   the `method` of a variant. With `interval`, `handmade.guidance` is above 0.
+- `experiments.<name>.published` is an entry of `adagen/published.yaml`, of the data set and the
+  number of steps of the experiment.
 - An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
 - `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
   features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and

@@ -55,6 +55,7 @@ from adagen.config.generators import (
     Weights,
 )
 from adagen.config.loading import load_config, parse_config
+from adagen.config.published import Published, published_numbers
 from adagen.config.refinements import (
     AnyRefinement,
     LookaheadRefinement,
@@ -127,6 +128,7 @@ __all__ = [
     "Precision",
     "Preference",
     "Pretrain",
+    "Published",
     "Refinement",
     "RepeatedRefinement",
     "ResampledRefinement",
@@ -144,4 +146,5 @@ __all__ = [
     "Weights",
     "load_config",
     "parse_config",
+    "published_numbers",
 ]

@@ -268,5 +268,6 @@ ROUNDING: dict[str, Callable[[float], str]] = {
     **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
+    "tflops_per_image": _digits(4),
     "images_per_second": _digits(2),
 }

@@ -42,18 +42,8 @@ rule refinement_table:
         plain=of_runs(METRICS, *METHODS),
         refined=of_refined_runs(METRICS),
     output:
-        csv=report(
-            ensure("<results>/tables/refinement.csv", non_empty=True),
-            caption="../report/refinement.rst",
-            category="Table",
-            labels={"table": "refinement", "format": "csv"},
-        ),
-        latex=report(
-            ensure("<results>/tables/refinement.tex", non_empty=True),
-            caption="../report/refinement.rst",
-            category="Table",
-            labels={"table": "refinement", "format": "tex"},
-        ),
+        csv=shown("<results>/tables/refinement.csv", "Refinement"),
+        latex=shown("<results>/tables/refinement.tex", "Refinement"),
     log:
         "<logs>/refinement.log",
     benchmark:
@@ -71,6 +61,9 @@ rule refinement_table:
     shell:
         "adagen refinement --config {params.config:q} --out {output.csv:q}"
         " --latex {output.latex:q} {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
+
+
+PAPER += rules.refinement_table.output
 
 
 rule refinement:
