@@ -303,8 +303,8 @@ def figure(
     kind: Annotated[
         str,
         typer.Argument(
-            help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, `reward`, "
-            "`ablation` or `ablation_samples`."
+            help="`samples`, `grid`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, "
+            "`reward`, `ablation` or `ablation_samples`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],

@@ -18,7 +18,7 @@ def write_page(name: str, files: Sequence[Path], captions: Path, options: str, o
         files: `<folder>/tables/<name>.<ending>` and `<folder>/figures/<name>.<ending>`; sections
             keep the order of their first file.
         captions: folder of `<name>_table.rst` and `<name>.rst`; a table without one of its own has
-            the figure's.
+            the figure's, and `<name>_<run>` that of `<name>`.
         options: what tells Snakemake of the run's configuration, on its command line.
         out: file to write; links are relative to it.
 
@@ -54,11 +54,12 @@ def write_page(name: str, files: Sequence[Path], captions: Path, options: str, o
 
 def _caption(path: Path, kind: str, captions: Path) -> str:
     """The caption as Markdown, whose code spans have one backtick on each side."""
-    names = [f"{path.stem}_table", path.stem] if kind == "tables" else [path.stem]
+    names = [f"{path.stem}_table"] if kind == "tables" else []
+    names += [path.stem, path.stem.partition("_")[0]]
     for name in names:
         if (file := captions / f"{name}.rst").exists():
             return file.read_text().strip().replace("``", "`")
-    raise AdagenError(f"{path} has no caption: write {captions / names[-1]}.rst.")
+    raise AdagenError(f"{path} has no caption: write {captions / path.stem}.rst.")
 
 
 def _shown(paths: Sequence[Path], folder: Path) -> list[str]:

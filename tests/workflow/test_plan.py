@@ -124,24 +124,28 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     }
 
 
+OF_ABLATION = {"ablation_table", "figure_ablation", "evaluate_ablation_adagen_seed0"}
+
+
 def test_paper_is_all_that_the_configuration_has(checkout) -> None:
     options = ("--configfile", "config/smoke.yaml")
     everything, ablation = checkout.planned(*options), checkout.planned("ablation", *options)
     paper = checkout.planned("paper", *options)
-    own = {rule for rule in paper if rule not in everything}
-    assert own == {"paper", "ablation_table", "figure_ablation", "evaluate_ablation_adagen_seed0"}
+    own = set(paper) - set(everything)
+    assert own == {"paper", "figure_grid", *OF_ABLATION}
     # What `all` makes, and the variant of the ablation, each once.
     assert paper.pop("train") == everything["train"] + 1
     assert paper.pop("sample") == everything["sample"] + 1
     assert {rule: paper[rule] for rule in paper if rule in everything} == {
         rule: count for rule, count in everything.items() if rule not in ("all", "train", "sample")
     }
-    assert {rule: paper[rule] for rule in own - {"paper"}} == {
-        rule: ablation[rule] for rule in own - {"paper"}
+    assert {rule: paper[rule] for rule in OF_ABLATION} == {
+        rule: ablation[rule] for rule in OF_ABLATION
     }
+    assert paper["figure_grid"] == 4 * 2  # hand-made and AdaGen
     # A configuration without ablation and refinements has a smaller one, of each experiment.
     planned = checkout.planned("paper", "--configfile", "config/imagenet512.yaml")
-    assert (planned["paper"], planned["system"], planned["figure_samples"]) == (1, 1, 3)
+    assert (planned["system"], planned["figure_samples"], planned["figure_grid"]) == (1, 3, 6)
     assert not {"ablation_table", "refinement_table", "figure_sweep"} & set(planned)
 
 

@@ -23,7 +23,7 @@ for suffix, (experiments, runs) in EVALUATED.items():
                     caption="../report/metrics.rst",
                     category="Metrics",
                     subcategory=paradigm_of,
-                    labels=labels_of(run),
+                    labels={"experiment": "{experiment}", "method": run_in_print(run)},
                 )
                 for run in runs
             ],

@@ -53,6 +53,17 @@ SHOWN_UNDER = {figure: "Results" for figure in FIGURES}
 SHOWN_UNDER |= {"training": "Training and search", "sweep": "Training and search"}
 
 
+# Samples by themselves of two runs of an experiment, between which the report changes in place: of the
+# hand-made schedule, and of the learned one with the lowest training seed, or else the released one.
+GRIDS = [
+    f"<results>/{experiment}/figures/grid_{run}.{suffix}"
+    for experiment in CONFIG.experiments
+    for learned in [*runs_of(experiment, "adagen")[:1], *runs_of(experiment, "released")][:1]
+    for run in (*runs_of(experiment, "handmade"), learned)
+    if runs_of(experiment, "handmade")
+    for suffix in ("pdf", "png")
+]
+
 # Everything that `snakemake paper` makes; each file of rules adds its own.
 PAPER = []
 
@@ -79,20 +90,16 @@ def paradigm_of(wildcards):
     return PARADIGM_NAMES.get(paradigm, paradigm)
 
 
-def labels_of(run):
-    """What the report calls the metrics of a run, for any experiment."""
+def run_in_print(run):
+    """`AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
     plain, _, refinement = run.partition("+")
-    method, _, seed = plain.partition("_seed")
+    _, _, seed = plain.partition("_seed")
+    parts = [METHOD_NAMES[method_of(plain)], *([f"seed {seed}"] if seed else [])]
+    return " + ".join([", ".join(parts), *([refinement] if refinement else [])])
 
-    def labels(wildcards):
-        return {
-            "experiment": wildcards.experiment,
-            "method": METHOD_NAMES[method],
-            "training seed": seed,
-            "refinement": refinement,
-        }
 
-    return labels
+def grid_labels(wildcards):
+    return {"experiment": wildcards.experiment, "method": METHOD_NAMES[method_of(wildcards.run)]}
 
 
 def captions_folder(wildcards, input):

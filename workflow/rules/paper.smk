@@ -116,3 +116,37 @@ for figure, inputs in FIGURES.items():
             " --png {output.png:q} {input.results:q} 2>&1 | tee {log:q}"
 
     PAPER += figure_files(figure)
+
+
+rule figure_grid:
+    input:
+        samples=rules.sample.output.samples,
+    output:
+        pdf=ensure("<results>/{experiment}/figures/grid_{run}.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/{experiment}/figures/grid_{run}.png", non_empty=True),
+            caption="../report/grid.rst",
+            category="Samples",
+            labels=grid_labels,
+        ),
+    log:
+        "<logs>/figure/grid/{experiment}/{run}.log",
+    benchmark:
+        "<benchmarks>/figure/grid/{experiment}/{run}.tsv"
+    priority: 25
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure"),
+        runtime=minutes("figure"),
+        gpu=0,
+    params:
+        config=config_file,
+        depends={"name": CONFIG.name},
+    shell:
+        "adagen figure grid --config {params.config:q} --out {output.pdf:q} --png {output.png:q}"
+        " {input.samples:q} 2>&1 | tee {log:q}"
+
+
+PAPER += GRIDS

@@ -9,7 +9,7 @@ from adagen.paper.figures.ablation import ablation_figure, ablation_samples_figu
 from adagen.paper.figures.comparisons import comparisons_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
-from adagen.paper.figures.samples import samples_figure
+from adagen.paper.figures.samples import grid_figure, samples_figure
 from adagen.paper.figures.schedule import schedule_figure
 from adagen.paper.figures.style import save_figure
 from adagen.paper.figures.sweep import sweep_figure
@@ -19,6 +19,7 @@ __all__ = ["FIGURES", "save_figure"]
 
 FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "samples": samples_figure,
+    "grid": grid_figure,
     "schedule": schedule_figure,
     "training": training_figure,
     "fid": fid_figure,
