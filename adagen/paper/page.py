@@ -39,9 +39,9 @@ def write_page(name: str, files: Sequence[Path], captions: Path, options: str, o
         "Made by `snakemake paper`. The command under each makes it again, with whatever it needs",
         "that is out of date.",
     ]
+    told = ""  # stands once above all that share it
     for title, kinds in sections.items():
         lines += ["", f"## {title}"]
-        told = ""
         for kind, paths in kinds.items():
             caption = _caption(paths[0], kind, captions)
             lines += ["", *_shown(paths, out.parent)]
