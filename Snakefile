@@ -60,6 +60,9 @@ if CONFIG.ablation:
     include: "workflow/rules/ablation.smk"
 
 
+include: "workflow/rules/page.smk"
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -68,13 +71,10 @@ rule all:
     input:
         rules.pretrained.input,
         of_runs(POLICY, *WITH_POLICY),
+        rules.system.output,
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.candidates.input if "candidates" in CURVES else [],
         rules.steps.input if "steps" in CURVES else [],
-        [
-            expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
-            for figure in FIGURES
-            for suffix in ("pdf", "png")
-        ],
+        [figure_files(figure) for figure in FIGURES],
     localrule: True

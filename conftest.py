@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `snakemake all ablation` has run with config/smoke.yaml. Only read it."""
+    """A folder in which `snakemake all paper` has run with config/smoke.yaml. Only read it."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # a session of its own for every worker
         base = base.parent
@@ -32,7 +32,7 @@ def _run_smoke(folder: Path) -> None:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    command = ["snakemake", "--cores", "2", "all", "ablation", "--configfile", "config/smoke.yaml"]
+    command = ["snakemake", "--cores", "2", "all", "paper", "--configfile", "config/smoke.yaml"]
     with (folder / "output.txt").open("w") as output:
         done = subprocess.run(
             command,

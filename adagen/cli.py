@@ -30,6 +30,7 @@ from adagen.options import (
     SearchedMethod,
     TrainedMethod,
 )
+from adagen.paper_cli import paper, system
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -313,8 +314,8 @@ def figure(
     kind: Annotated[
         str,
         typer.Argument(
-            help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, `reward`, "
-            "`steps`, `candidates`, `ablation` or `ablation_samples`."
+            help="`samples`, `grid`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, "
+            "`reward`, `steps`, `candidates`, `ablation` or `ablation_samples`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
@@ -329,6 +330,10 @@ def figure(
     if kind not in FIGURES:
         raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(FIGURES)}.")
     save_figure(FIGURES[kind](inputs), out, png)
+
+
+app.command()(system)
+app.command()(paper)
 
 
 def main() -> None:

@@ -121,7 +121,7 @@ Before anything runs:
 - The method `faithful` comes with a section `dial`.
 - `training.gae` other than 1 goes with the baseline `value` only.
 - Keys of `curves.steps` are experiments, none of a VAR; their `steps` are all different, and other
-  than the experiment's own. What is derived is checked as an experiment is, and has a name of its own.
+  than the experiment's own. What is derived is checked as an experiment is, and has its own name.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.
 - `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
@@ -129,6 +129,8 @@ Before anything runs:
   experiment is.
 - A method of `methods` that one family alone has finds an experiment of that family, and so does
   the `method` of a variant. With `interval`, `handmade.guidance` is above 0.
+- `experiments.<name>.published` is an entry of `adagen/published.yaml`, of the data set and the
+  number of steps of the experiment.
 - An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
 - `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
   features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and

@@ -75,7 +75,7 @@ def save_policy(
 
 def binding(name: str, experiment: Experiment, generator_hash: str) -> dict[str, Any]:
     """What a policy is bound to: experiment, its schedule, what is seen, the generator's file."""
-    unbound = {"training", "released_policy", "policy"}
+    unbound = {"training", "released_policy", "published", "policy"}
     return {
         "experiment": name,
         "settings": experiment.model_dump(mode="json", exclude=unbound),

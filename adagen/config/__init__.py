@@ -56,6 +56,7 @@ from adagen.config.generators import (
     Weights,
 )
 from adagen.config.loading import load_config, parse_config
+from adagen.config.published import Published, published_numbers
 from adagen.config.refinements import (
     AnyRefinement,
     LookaheadRefinement,
@@ -130,6 +131,7 @@ __all__ = [
     "Precision",
     "Preference",
     "Pretrain",
+    "Published",
     "Refinement",
     "RepeatedRefinement",
     "ResampledRefinement",
@@ -148,4 +150,5 @@ __all__ = [
     "Weights",
     "load_config",
     "parse_config",
+    "published_numbers",
 ]

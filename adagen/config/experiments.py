@@ -154,6 +154,9 @@ class Experiment(Model):
     released_policy: str = ""
     """Asset that holds the authors' policy, which the method `released` samples with; an
     experiment without one has no such row."""
+    published: str = ""
+    """Entry of adagen/published.yaml: numbers of others for the same system, which stand beside its
+    own in the system table. Empty for none."""
     training: Training = Training()
     """Overrides of the top-level `training`."""
     policy: PolicySettings = PolicySettings()

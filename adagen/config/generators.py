@@ -151,6 +151,8 @@ class ScaleTokeniser(Model):
 class GeneratorSettings(Model):
     """What generators of every paradigm have."""
 
+    title: str = ""
+    """What it is called in print; empty for the name of its family."""
     precision: Precision = "float32"
     """Of the network's matrix products (autocast). Decoders, policies and metrics always compute
     in float32."""

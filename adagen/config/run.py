@@ -25,6 +25,7 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import (
     AnyPreference,
@@ -298,6 +299,14 @@ class Config(Model):
                     f"{place}.steps is {experiment.steps}, but its generator has "
                     f"{len(generator.scales)} scales, one a step: make the two equal"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _published_of_the_same(self) -> Self:
+        """Numbers of others are of the data set and the steps that they stand beside."""
+        for name, experiment in self.experiments.items():
+            if key := experiment.published:
+                require(key, f"experiments.{name}", self.dataset.name, experiment.steps)
         return self
 
     @model_validator(mode="after")

@@ -300,10 +300,10 @@ def load_backbone(
 
 def _origin(name: str, settings: config.Generator, dataset: config.Dataset) -> dict[str, Any]:
     """What a generator's file is bound to: all that can change its weights or what they mean."""
-    how_it_runs = {"batch", "decode_batch", "precision"}
+    unbound = {"title", "batch", "decode_batch", "precision"}
     return {
         "name": name,
-        "settings": settings.model_dump(mode="json", exclude=how_it_runs),
+        "settings": settings.model_dump(mode="json", exclude=unbound),
         **settings.made_by,
         # Released weights know nothing of the data set.
         "dataset": None if settings.weights else dataset.model_dump(mode="json"),

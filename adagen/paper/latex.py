@@ -252,6 +252,48 @@ def _method(name: str) -> str:
     return METHOD_NAMES[method] + (f" + {escape(refinement)}" if refinement else "")
 
 
+PUBLISHED = {"paper_fid": "FID", "paper_is": "IS", "paper_tflops": "TFLOPs"}
+
+
+def system_latex(table: pd.DataFrame) -> str:
+    """A line a system; of each experiment's, the lowest distance (before rounding) is bold.
+
+    Published numbers have columns of their own, in tables that have any, and never a bold face.
+
+    Args:
+        table: what `adagen.paper.system.system_table` returned.
+    """
+    unit = next(name for name in map(str, table) if name.endswith("flops_per_image"))
+    cost = unit[0].upper() + "FLOPs"
+    header = ["System", "$T$", cost, r"FD $\downarrow$", r"IS $\uparrow$"]
+    sources = dict.fromkeys(name for name in table["paper_source"] if name)
+    columns = PUBLISHED if sources else {}
+    header += [rf"\textit{{published}} {name}" for name in columns.values()]
+    lines: list[str] = []
+    for _, group in table.groupby("experiment", sort=False):
+        lines.append(r"\midrule")
+        for _, row in group.iterrows():
+            cells = [
+                str(row["steps"]),
+                f"{row[unit]:.3g}",
+                _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                _number(row["inception_score"], 2),
+                *("--" if math.isnan(row[name]) else f"{row[name]:g}" for name in columns),
+            ]
+            lines.append(_line(f"{escape(row['model'])}, {METHOD_NAMES[row['method']]}", *cells))
+    note = (
+        r"$\pm$ is one standard error, over "
+        rf"sampling seeds or, where there are several, over training seeds. {cost} are those of an "
+        r"image; a multiplication and an addition count as two."
+    )
+    if sources:
+        note += (
+            r" Columns \textit{published} are the numbers of others, under their own protocol and "
+            rf"count of operations: {'; '.join(map(escape, sources))}."
+        )
+    return _tabular("system", header, lines, note, table)
+
+
 def _tabular(
     command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
 ) -> str:

@@ -296,6 +296,7 @@ ROUNDING: dict[str, Callable[[float], str]] = {
     **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high", "inception_score_se")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
+    "tflops_per_image": _digits(4),
     "images_per_second": _digits(2),
     "seconds_per_image": _digits(2),
 }

@@ -52,6 +52,17 @@ def test_samples_have_a_block_an_experiment_and_a_row_a_method(run, images):
     assert np.allclose(mosaic[18:26, 27:35, 1], images[0][3, 0])
 
 
+def test_a_grid_is_of_one_run_and_the_same_places_hold_the_same_samples(run, images):
+    methods = {"handmade": "hand-made", "adagen": "AdaGen"}
+    for method, name in methods.items():
+        figure = FIGURES["grid"]([run.samples(DIT, method, *images)])
+        assert titles(figure) == [f"{DIT}, {name}"]
+        mosaic = np.asarray(figure.axes[0].images[0].get_array())
+        # Four samples of each class: fewer than would fit. A pixel of white between any two.
+        assert mosaic.shape == (4 * 9, 10 * 9, 3)
+        assert np.allclose(mosaic[18:26, 27:35, 1], images[0][23, 0])  # the third of class 3
+
+
 def test_samples_that_are_not_the_same_are_refused(run, images):
     first = run.samples(DIT, "handmade", *images)
     second = run.samples(DIT, "tuned", images[0], images[1].flip(0))

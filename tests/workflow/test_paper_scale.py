@@ -11,6 +11,7 @@ from tests.workflow.tiny_imagenet import tiny_config, write_images, write_mirror
 
 SHARED = {"dataset": 1, "metric_networks": 1, "reward_features": 1, "reference": 1}
 PAPER = {
+    "system": 1,
     "table": 1,
     "comparisons": 1,
     "figure_fid": 1,

@@ -1,9 +1,13 @@
 """What Snakemake plans: everything at first, and later only what depends on a change."""
 
+import re
+import shlex
+
 import pytest
 
 EVALUATED = {
     "evaluate": 4,
+    "system": 1,
     "table": 1,
     "comparisons": 1,
     "refinement_table": 1,
@@ -135,6 +139,52 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "figure_ablation": 1,
         "ablation": 1,
     }
+
+
+OF_ABLATION = {"ablation_table", "figure_ablation", "evaluate_ablation_adagen_seed0"}
+
+
+def test_paper_is_all_that_the_configuration_has(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml")
+    everything, ablation = checkout.planned(*options), checkout.planned("ablation", *options)
+    paper = checkout.planned("paper", *options)
+    own = set(paper) - set(everything)
+    assert own == {"paper", "figure_grid", *OF_ABLATION}
+    # What `all` makes, and the variant of the ablation, each once.
+    assert paper.pop("train") == everything["train"] + 1
+    assert paper.pop("sample") == everything["sample"] + 1
+    assert {rule: paper[rule] for rule in paper if rule in everything} == {
+        rule: count for rule, count in everything.items() if rule not in ("all", "train", "sample")
+    }
+    assert {rule: paper[rule] for rule in OF_ABLATION} == {
+        rule: ablation[rule] for rule in OF_ABLATION
+    }
+    assert paper["figure_grid"] == 4 * 2  # hand-made and AdaGen
+    # A configuration without ablation and refinements has a smaller one, of each experiment.
+    planned = checkout.planned("paper", "--configfile", "config/imagenet512.yaml")
+    assert (planned["system"], planned["figure_samples"], planned["figure_grid"]) == (1, 3, 6)
+    assert not {"ablation_table", "refinement_table", "figure_sweep"} & set(planned)
+
+
+def test_the_page_names_commands_of_the_same_configuration(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml", "--config", "sweep={samples: 301}")
+    plan = checkout.snakemake("--dry-run", "--printshellcmds", "paper", *options).stdout
+    (command,) = [line for line in plan.splitlines() if " adagen paper " in line]
+    words = shlex.split(command.split("Shell command: ")[1])
+    told = shlex.split(words[words.index("--options") + 1])
+    assert told[:3] == ["--configfile", "config/smoke.yaml", "--config"]
+    again = checkout.snakemake("--dry-run", "paper", *told).stdout
+    assert stages_config(again) == stages_config(plan)
+
+
+def stages_config(plan: str) -> set[str]:
+    """The file of the merged configuration, which is named after its content."""
+    return set(re.findall(r"--config (\.snakemake/\S+)", plan))
+
+
+def test_titles_and_published_numbers_concern_their_table_alone(finished) -> None:
+    change = "generators={sit: {title: a name}}"
+    assert finished.planned("--config", change) == {"system": 1, "all": 1}
 
 
 def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout) -> None:

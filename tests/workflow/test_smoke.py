@@ -1,8 +1,11 @@
 """The whole DAG with the real stages, at its smallest."""
 
 import csv
+import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 MASKGIT = "digits_maskgit_t4"
@@ -45,7 +48,7 @@ def test_refinements_have_rows_and_cost_what_they_take(smoke: Path) -> None:
         rows = {(row["experiment"], row["method"]): row for row in csv.DictReader(stream)}
     methods = {method for experiment, method in rows if experiment == "digits_sit_t4"}
     assert methods == {*OF_FAMILIES["sit"], "adagen+best2"}
-    # Two refinements in MaskGIT and VAR, which draw, one in MaskGIT alone; and a row of equal compute.
+    # Two refinements where the generator draws, one in MaskGIT alone; and a row of equal compute.
     assert len(rows) == sum(map(len, OF_FAMILIES.values())) + 2 * 1 + 3 + 2 + 1
     own = {name: row for (e, name), row in rows.items() if e == MASKGIT}
     evaluations = {name: float(row["nfe"]) for name, row in own.items()}
@@ -82,7 +85,7 @@ def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 90
+    assert logs == times and len(logs) == 100
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
@@ -96,17 +99,47 @@ def test_no_resumable_state_is_left(smoke: Path) -> None:
     assert not [path for path in smoke.glob("resources/smoke/resume/**/*") if path.is_file()]
 
 
-def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> None:
+def test_paper_shows_everything(smoke: Path) -> None:
+    results = smoke / "results/smoke"
+    page = (results / "paper.md").read_text()
+    links = [Path(link) for link in re.findall(r"\]\((.+?)\)", page)]
+    assert all((results / link).stat().st_size > 0 for link in links)
+    shared = {
+        f"{kind}/{path.name}"
+        for kind in ("tables", "figures")
+        for path in (results / kind).iterdir()
+    }
+    grids = {str(path.relative_to(results)) for path in results.glob("digits_*/figures/grid_*")}
+    assert {str(link) for link in links} == shared | grids and len(grids) == 16
+    (command,) = [line for line in page.splitlines() if "tables/system.csv " in line]
+    asked = "results/smoke/tables/system.csv --configfile config/smoke.yaml"
+    assert command == f"    snakemake --cores all {asked}"
+
+
+def test_systems_are_those_of_the_table(smoke: Path) -> None:
+    rows = {}
+    for name in ("system", "fid"):
+        with (smoke / f"results/smoke/tables/{name}.csv").open(newline="") as stream:
+            keys = ("experiment", "method", "steps", "fid", "inception_score", "gflops_per_image")
+            rows[name] = [[row[key] for key in keys] for row in csv.DictReader(stream)]
+    assert rows["system"] == rows["fid"]
+
+
+def report_of(smoke: Path, tmp_path: Path, *targets: str) -> str:
     snakemake = Path(sys.executable).with_name("snakemake")
     report = tmp_path / "report.html"
     done = subprocess.run(
-        [snakemake, "--configfile", "config/smoke.yaml", "--report", report],
+        [snakemake, *targets, "--configfile", "config/smoke.yaml", "--report", report],
         cwd=smoke,
         text=True,
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr
-    content = report.read_text()
+    return report.read_text()
+
+
+def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> None:
+    content = report_of(smoke, tmp_path)
     for name in (
         "fid.csv",
         "comparisons.tex",
@@ -116,3 +149,21 @@ def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> N
         "sweep.png",
     ):
         assert name in content
+
+
+def test_report_of_the_paper_has_switches(smoke: Path, tmp_path: Path) -> None:
+    """Snakemake makes one of the only label, after the first, with two values equally often."""
+    content = report_of(smoke, tmp_path, "paper")
+    categories, results = (
+        json.JSONDecoder().raw_decode(content, content.index("{", content.index(f"{name} = {{")))[0]
+        for name in ("categories", "results")
+    )
+    expected = {"Results": "for", "Training and search": "for", "Refinement": "for"}
+    expected |= {"Ablation": "for", "Samples": "method"}
+    for category, switch in expected.items():
+        (paths,) = categories[category].values()
+        labels = [results[path]["labels"] for path in paths]
+        counts = Counter(own[switch] for own in labels)
+        assert len(counts) == 2 and len(set(counts.values())) == 1
+        rest = Counter(tuple(v for k, v in own.items() if k != switch) for own in labels)
+        assert set(rest.values()) == {2}, category  # each has both

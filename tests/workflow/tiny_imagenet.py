@@ -50,7 +50,7 @@ TINY: dict[str, Any] = {
         "sit_xl": {**SIZE, **WEIGHTS, **LATENT},
         "var_d16": {**SIZE, **WEIGHTS, "tokeniser": CODES, "scales": SCALES},
     },
-    "experiments": {f"imagenet256_{name}": {"steps": 4} for name in EXPERIMENTS},
+    "experiments": {f"imagenet256_{name}": {"steps": 4, "published": ""} for name in EXPERIMENTS},
     "dataset": {"size": SIDE},
     "policy": {"hidden": 16, "pointwise": 8, "first": 16, "second": 16},
     "reward_features": {

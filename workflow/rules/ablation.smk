@@ -6,18 +6,8 @@ rule ablation_table:
     input:
         metrics=of_ablation(METRICS),
     output:
-        csv=report(
-            ensure("<results>/tables/ablation.csv", non_empty=True),
-            caption="../report/ablation.rst",
-            category="Ablation",
-            labels={"what": "table", "format": "csv"},
-        ),
-        latex=report(
-            ensure("<results>/tables/ablation.tex", non_empty=True),
-            caption="../report/ablation.rst",
-            category="Ablation",
-            labels={"what": "table", "format": "tex"},
-        ),
+        csv=shown("<results>/tables/ablation.csv", "Ablation"),
+        latex=shown("<results>/tables/ablation.tex", "Ablation"),
     log:
         "<logs>/ablation/table.log",
     benchmark:
@@ -54,18 +44,8 @@ for figure, samples in ABLATION_FIGURES.items():
             table=rules.ablation_table.output.csv,
             samples=samples,
         output:
-            pdf=report(
-                ensure(f"<results>/figures/{figure}.pdf", non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Ablation",
-                labels={"what": figure, "format": "pdf"},
-            ),
-            png=report(
-                ensure(f"<results>/figures/{figure}.png", non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Ablation",
-                labels={"what": figure, "format": "png"},
-            ),
+            pdf=shown(f"<results>/figures/{figure}.pdf", "Ablation"),
+            png=shown(f"<results>/figures/{figure}.png", "Ablation"),
         log:
             f"<logs>/figure/{figure}.log",
         benchmark:
@@ -96,3 +76,6 @@ rule ablation:
             for suffix in ("pdf", "png")
         ],
     localrule: True
+
+
+PAPER += rules.ablation.input

@@ -14,7 +14,15 @@ import yaml
 from snakemake.utils import validate
 
 from adagen.assets import asset_path, catalogue, needed
-from adagen.config import FAMILIES, LEARNED, METHODS, SEARCHED, WITHOUT_POLICY, parse_config
+from adagen.config import (
+    FAMILIES,
+    LEARNED,
+    METHODS,
+    SEARCHED,
+    WITHOUT_POLICY,
+    parse_config,
+    published_numbers,
+)
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.errors import AdagenError
@@ -152,7 +160,7 @@ EXPERIMENTS = CONFIG.every_experiment
 RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
 RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
 WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
-# Experiments that have the same runs, by the ending of the rule that evaluates them: the methods
+# Experiments that have the same runs, by the ending of the rule that evaluates them, the methods
 # that others don't have. Refined runs are evaluated apart, and so are numbers of steps that only a
 # curve has. So is what only the ablation has, and it is no part of `all`.
 EVALUATED = {}

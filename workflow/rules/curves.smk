@@ -1,8 +1,9 @@
 # Quality against compute: numbers of steps, and candidates; each a table, a figure and a target.
 
 
-# What the figure of each curve is drawn from.
+# What the figure of each curve is drawn from, and where the report shows it.
 CURVES = {}
+CATEGORIES = {"steps": "Steps", "candidates": "Refinement"}
 
 
 if CONFIG.budgets:
@@ -12,18 +13,8 @@ if CONFIG.budgets:
             plain=of_steps(METRICS),
             refined=of_refined_runs(METRICS, CONFIG.curves.steps),
         output:
-            csv=report(
-                ensure("<results>/tables/steps.csv", non_empty=True),
-                caption="../report/steps.rst",
-                category="Table",
-                labels={"table": "steps", "format": "csv"},
-            ),
-            latex=report(
-                ensure("<results>/tables/steps.tex", non_empty=True),
-                caption="../report/steps.rst",
-                category="Table",
-                labels={"table": "steps", "format": "tex"},
-            ),
+            csv=shown("<results>/tables/steps.csv", "Steps"),
+            latex=shown("<results>/tables/steps.tex", "Steps"),
         log:
             "<logs>/steps.log",
         benchmark:
@@ -42,6 +33,7 @@ if CONFIG.budgets:
             "adagen steps --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
             " {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
 
+    PAPER += rules.steps_table.output
     CURVES["steps"] = rules.steps_table.output.csv
 
 
@@ -58,18 +50,8 @@ for figure, table in CURVES.items():
         input:
             table=table,
         output:
-            pdf=report(
-                ensure(f"<results>/figures/{figure}.pdf", non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels={"figure": figure, "format": "pdf"},
-            ),
-            png=report(
-                ensure(f"<results>/figures/{figure}.png", non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels={"figure": figure, "format": "png"},
-            ),
+            pdf=shown(f"<results>/figures/{figure}.pdf", CATEGORIES[figure]),
+            png=shown(f"<results>/figures/{figure}.png", CATEGORIES[figure]),
         log:
             f"<logs>/figure/{figure}.log",
         benchmark:
@@ -88,6 +70,9 @@ for figure, table in CURVES.items():
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
             " --png {output.png:q} {input.table:q} 2>&1 | tee {log:q}"
+
+
+PAPER += [f"<results>/figures/{curve}.{suffix}" for curve in CURVES for suffix in ("pdf", "png")]
 
 
 if "steps" in CURVES:

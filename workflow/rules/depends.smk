@@ -4,7 +4,7 @@ Snakemake re-runs a job when that part changes, and only then. Numbers that can'
 (batch sizes of generation, the device) stand in no part.
 """
 
-HOW_IT_RUNS = ("batch", "decode_batch", "precision")
+UNBOUND = ("title", "batch", "decode_batch", "precision")
 """Keys of a generator that its file doesn't depend on."""
 
 
@@ -12,7 +12,7 @@ def schedule_of(wildcards):
     """What decides the images of an experiment, besides the files a stage is given."""
     experiment = EXPERIMENTS[wildcards.experiment]
     return {
-        "experiment": part(experiment, "training", "released_policy", "policy"),
+        "experiment": part(experiment, "training", "released_policy", "published", "policy"),
         # A generator's file is the same at every precision.
         "precision": CONFIG.generators[experiment.generator].precision,
     }
@@ -25,10 +25,10 @@ def dataset_depends(wildcards):
 def pretrain_depends(wildcards):
     generator = CONFIG.generators[wildcards.generator]
     if generator.weights:
-        return {"generator": part(generator, "pretrain", *HOW_IT_RUNS)}
+        return {"generator": part(generator, "pretrain", *UNBOUND)}
     return {
         "dataset": part(CONFIG.dataset),
-        "generator": part(generator, *HOW_IT_RUNS),
+        "generator": part(generator, *UNBOUND),
         **generator.made_by,
     }
 
@@ -67,7 +67,7 @@ def train_depends(wildcards):
 
 
 def released_depends(wildcards):
-    return part(EXPERIMENTS[wildcards.experiment], "training", "policy")
+    return part(EXPERIMENTS[wildcards.experiment], "training", "published", "policy")
 
 
 def sweep_depends(wildcards):
@@ -95,6 +95,18 @@ def refine_depends(wildcards):
         **sample_depends(wildcards),
         "refinement": part(refinement, "experiments"),
         "reward": part(reward),
+    }
+
+
+def system_depends(wildcards):
+    """What experiments are called, and what others published of them."""
+    experiments = CONFIG.experiments.values()
+    return {
+        "titles": [CONFIG.generators[experiment.generator].title for experiment in experiments],
+        "published": [
+            part(published_numbers()[experiment.published]) if experiment.published else {}
+            for experiment in experiments
+        ],
     }
 
 

@@ -22,7 +22,8 @@ for suffix, (experiments, runs) in EVALUATED.items():
                     ensure(f"<results>/{{experiment}}/metrics/{run}.json", non_empty=True),
                     caption="../report/metrics.rst",
                     category="Metrics",
-                    labels={"experiment": "{experiment}", "run": run},
+                    subcategory=paradigm_of,
+                    labels={"experiment": "{experiment}", "method": run_in_print(run)},
                 )
                 for run in runs
             ],

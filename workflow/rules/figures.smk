@@ -1,6 +1,9 @@
-"""What is drawn, from which files, and where it goes."""
+"""What is drawn, from which files, where it goes, and how the report and the paper's page show it."""
 
-from adagen.paper.names import PAIRS
+import json
+import shlex
+
+from adagen.paper.names import METHOD_NAMES, PAIRS, PARADIGM_NAMES
 
 # Methods that are compared with another of their experiment.
 COMPARED = {
@@ -32,6 +35,83 @@ def figure_file(figure, suffix):
     return f"{folder}/{figure}.{suffix}"
 
 
-def figure_labels(figure, suffix):
-    which = {"experiment": "{experiment}"} if figure in OF_EACH else {}
-    return {"figure": figure, **which, "format": suffix}
+def figure_labels(figure):
+    return {"experiment": "{experiment}"} if figure in OF_EACH else {}
+
+
+def figure_files(figure):
+    """Both formats, of every experiment where it is drawn for each."""
+    return [
+        path
+        for suffix in ("pdf", "png")
+        for path in expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
+    ]
+
+
+# Categories of the report.
+SHOWN_UNDER = {figure: "Results" for figure in FIGURES}
+SHOWN_UNDER |= {"training": "Training and search", "sweep": "Training and search"}
+
+
+# Samples by themselves of two runs of an experiment, between which the report changes in place: of the
+# hand-made schedule, and of the learned one with the lowest training seed, or else the released one.
+GRIDS = [
+    f"<results>/{experiment}/figures/grid_{run}.{suffix}"
+    for experiment in CONFIG.experiments
+    for learned in [*runs_of(experiment, "adagen")[:1], *runs_of(experiment, "released")][:1]
+    for run in (*runs_of(experiment, "handmade"), learned)
+    if runs_of(experiment, "handmade")
+    for suffix in ("pdf", "png")
+]
+
+# Everything that `snakemake paper` makes; each file of rules adds its own.
+PAPER = []
+
+
+def shown(path, category, caption=None, **labels):
+    """A table or figure, as an output that the report shows: in a category, with its caption.
+
+    The report makes a switch of a label that has two values equally often, as `for` has.
+    """
+    name, suffix = Path(path).stem, Path(path).suffix
+    kind = "figure" if suffix in (".pdf", ".png") else "table"
+    medium = "screen" if suffix in (".csv", ".png") else "typesetting"
+    return report(
+        ensure(path, non_empty=True),
+        caption=f"../report/{caption or name}.rst",
+        category=category,
+        labels={"what": f"{name}, {kind}", **labels, "for": medium},
+    )
+
+
+def paradigm_of(wildcards):
+    """The family of an experiment, in print."""
+    paradigm = CONFIG.generators[EXPERIMENTS[wildcards.experiment].generator].paradigm
+    return PARADIGM_NAMES.get(paradigm, paradigm)
+
+
+def run_in_print(run):
+    """`AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
+    plain, _, refinement = run.partition("+")
+    _, _, seed = plain.partition("_seed")
+    parts = [METHOD_NAMES[method_of(plain)], *([f"seed {seed}"] if seed else [])]
+    return " + ".join([", ".join(parts), *([refinement] if refinement else [])])
+
+
+def grid_labels(wildcards):
+    return {"experiment": wildcards.experiment, "method": METHOD_NAMES[method_of(wildcards.run)]}
+
+
+def captions_folder(wildcards, input):
+    return Path(input.captions[0]).parent
+
+
+def run_options(wildcards):
+    """What tells Snakemake of this configuration, on its command line."""
+    options = []
+    if workflow.overwrite_configfiles:
+        files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+        options += ["--configfile", *files]
+    if keys := workflow.config_settings.config:
+        options += ["--config", *(f"{key}={json.dumps(value)}" for key, value in keys.items())]
+    return shlex.join(options)

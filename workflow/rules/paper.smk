@@ -5,18 +5,8 @@ rule table:
     input:
         metrics=FIGURES["fid"],
     output:
-        csv=report(
-            ensure("<results>/tables/fid.csv", non_empty=True),
-            caption="../report/table.rst",
-            category="Table",
-            labels={"table": "fid", "format": "csv"},
-        ),
-        latex=report(
-            ensure("<results>/tables/fid.tex", non_empty=True),
-            caption="../report/table.rst",
-            category="Table",
-            labels={"table": "fid", "format": "tex"},
-        ),
+        csv=shown("<results>/tables/fid.csv", "Results", caption="fid_table"),
+        latex=shown("<results>/tables/fid.tex", "Results", caption="fid_table"),
     log:
         "<logs>/table.log",
     benchmark:
@@ -36,24 +26,42 @@ rule table:
         " {input.metrics:q} 2>&1 | tee {log:q}"
 
 
+rule system:
+    input:
+        metrics=FIGURES["fid"],
+    output:
+        csv=shown("<results>/tables/system.csv", "Results"),
+        latex=shown("<results>/tables/system.tex", "Results"),
+    log:
+        "<logs>/system.log",
+    benchmark:
+        "<benchmarks>/system.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=system_depends,
+    shell:
+        "adagen system --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
+        " {input.metrics:q} 2>&1 | tee {log:q}"
+
+
+PAPER += rules.system.output + rules.table.output
+
+
 if "comparisons" in FIGURES:
 
     rule comparisons:
         input:
             metrics=FIGURES["comparisons"],
         output:
-            csv=report(
-                ensure("<results>/tables/comparisons.csv", non_empty=True),
-                caption="../report/comparisons.rst",
-                category="Table",
-                labels={"table": "comparisons", "format": "csv"},
-            ),
-            latex=report(
-                ensure("<results>/tables/comparisons.tex", non_empty=True),
-                caption="../report/comparisons.rst",
-                category="Table",
-                labels={"table": "comparisons", "format": "tex"},
-            ),
+            csv=shown("<results>/tables/comparisons.csv", "Results"),
+            latex=shown("<results>/tables/comparisons.tex", "Results"),
         log:
             "<logs>/comparisons.log",
         benchmark:
@@ -72,6 +80,8 @@ if "comparisons" in FIGURES:
             "adagen compare --config {params.config:q} --out {output.csv:q}"
             " --latex {output.latex:q} {input.metrics:q} 2>&1 | tee {log:q}"
 
+    PAPER += rules.comparisons.output
+
 
 for figure, inputs in FIGURES.items():
     which = f"{figure}_{{experiment}}" if figure in OF_EACH else figure
@@ -82,18 +92,8 @@ for figure, inputs in FIGURES.items():
         input:
             results=samples_of if figure in OF_EACH else inputs,
         output:
-            pdf=report(
-                ensure(figure_file(figure, "pdf"), non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels=figure_labels(figure, "pdf"),
-            ),
-            png=report(
-                ensure(figure_file(figure, "png"), non_empty=True),
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels=figure_labels(figure, "png"),
-            ),
+            pdf=shown(figure_file(figure, "pdf"), SHOWN_UNDER[figure], **figure_labels(figure)),
+            png=shown(figure_file(figure, "png"), SHOWN_UNDER[figure], **figure_labels(figure)),
         log:
             f"<logs>/figure/{which}.log",
         benchmark:
@@ -114,3 +114,39 @@ for figure, inputs in FIGURES.items():
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
             " --png {output.png:q} {input.results:q} 2>&1 | tee {log:q}"
+
+    PAPER += figure_files(figure)
+
+
+rule figure_grid:
+    input:
+        samples=rules.sample.output.samples,
+    output:
+        pdf=ensure("<results>/{experiment}/figures/grid_{run}.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/{experiment}/figures/grid_{run}.png", non_empty=True),
+            caption="../report/grid.rst",
+            category="Samples",
+            labels=grid_labels,
+        ),
+    log:
+        "<logs>/figure/grid/{experiment}/{run}.log",
+    benchmark:
+        "<benchmarks>/figure/grid/{experiment}/{run}.tsv"
+    priority: 25
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure"),
+        runtime=minutes("figure"),
+        gpu=0,
+    params:
+        config=config_file,
+        depends={"name": CONFIG.name},
+    shell:
+        "adagen figure grid --config {params.config:q} --out {output.pdf:q} --png {output.png:q}"
+        " {input.samples:q} 2>&1 | tee {log:q}"
+
+
+PAPER += GRIDS

@@ -43,18 +43,8 @@ rule refinement_table:
         plain=[*dict.fromkeys([*of_runs(METRICS, *METHODS), *of_steps(METRICS)])],
         refined=of_refined_runs(METRICS),
     output:
-        csv=report(
-            ensure("<results>/tables/refinement.csv", non_empty=True),
-            caption="../report/refinement.rst",
-            category="Table",
-            labels={"table": "refinement", "format": "csv"},
-        ),
-        latex=report(
-            ensure("<results>/tables/refinement.tex", non_empty=True),
-            caption="../report/refinement.rst",
-            category="Table",
-            labels={"table": "refinement", "format": "tex"},
-        ),
+        csv=shown("<results>/tables/refinement.csv", "Refinement"),
+        latex=shown("<results>/tables/refinement.tex", "Refinement"),
     log:
         "<logs>/refinement.log",
     benchmark:
@@ -72,6 +62,9 @@ rule refinement_table:
     shell:
         "adagen refinement --config {params.config:q} --out {output.csv:q}"
         " --latex {output.latex:q} {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
+
+
+PAPER += rules.refinement_table.output
 
 
 rule refinement:

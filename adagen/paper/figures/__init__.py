@@ -10,7 +10,7 @@ from adagen.paper.figures.candidates import candidates_figure
 from adagen.paper.figures.comparisons import comparisons_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
-from adagen.paper.figures.samples import samples_figure
+from adagen.paper.figures.samples import grid_figure, samples_figure
 from adagen.paper.figures.schedule import schedule_figure
 from adagen.paper.figures.steps import steps_figure
 from adagen.paper.figures.style import save_figure
@@ -21,6 +21,7 @@ __all__ = ["FIGURES", "save_figure"]
 
 FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "samples": samples_figure,
+    "grid": grid_figure,
     "schedule": schedule_figure,
     "training": training_figure,
     "fid": fid_figure,

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.errors import AdagenError
 from adagen.paper.ablation import read_ablation
-from adagen.paper.figures.samples import of_classes, strip
+from adagen.paper.figures.samples import mosaic
 from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
 from adagen.paper.inputs import SampleRun, read_samples, row_order
 from adagen.paper.tables import half_width
@@ -127,7 +126,7 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
                 f"{run.samples.folder} and {shown[0].samples.folder} don't hold the same samples. "
                 "Sample both with the same config."
             )
-        axes.imshow(_mosaic(run), interpolation="nearest")
+        axes.imshow(mosaic(run, ROWS), interpolation="nearest")
         recall = "" if np.isnan(row["recall"]) else f", recall {row['recall']:.2f}"
         axes.set_title(f"{row['variant']}\nFD {row['fid']:.3f}{recall}")
         axes.set_axis_off()
@@ -145,12 +144,3 @@ def _run_of(row: pd.Series, runs: Sequence[SampleRun], table: Path) -> SampleRun
             f"{row['variant']!r} in {table}. Give it too."
         )
     return min(own, key=row_order)
-
-
-def _mosaic(run: SampleRun) -> np.ndarray:
-    """(H', W', 3) the first samples of each class, a class a column."""
-    labels = run.samples.labels
-    fewest = int(torch.unique(labels, return_counts=True)[1].min())
-    gap = max(1, run.samples.image_shape[2] // 16)
-    picks = [of_classes(labels, place)[1] for place in range(min(ROWS, fewest))]
-    return np.concatenate([strip(run.images(row), gap) for row in picks])

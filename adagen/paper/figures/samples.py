@@ -9,12 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.errors import AdagenError
-from adagen.paper.figures.style import WIDTH, new_figure, themed
-from adagen.paper.inputs import SampleRun, by_experiment, read_plain_samples, row_order
+from adagen.paper.figures.style import WIDTH, new_figure, panels, themed
+from adagen.paper.inputs import (
+    SampleRun,
+    by_experiment,
+    read_plain_samples,
+    read_samples,
+    row_order,
+)
 from adagen.paper.names import METHOD_NAMES
 
 CLASSES = 10
 BLOCKS_IN_A_ROW = 2
+ROWS = 6
+"""Samples of each class, where a figure is of one run."""
 
 
 @themed
@@ -46,6 +54,37 @@ def samples_figure(samples: Sequence[Path]) -> Figure:
         if place >= len(blocks) - columns:
             axes.set_xlabel("class (same noise in each column)")
     return figure
+
+
+@themed
+def grid_figure(samples: Sequence[Path]) -> Figure:
+    """One panel a run: columns are classes (at most ten, evenly chosen), rows the first samples.
+
+    Those of the first sampling seed: figures of two methods of an experiment show the same noise in
+    the same places. Nothing is picked by its looks.
+
+    Args:
+        samples: folders of samples.
+
+    Raises:
+        AdagenError: a folder doesn't hold samples.
+    """
+    runs = [read_samples(folder) for folder in samples]
+    figure = new_figure(len(runs) * (0.25 + WIDTH * ROWS / CLASSES))
+    for axes, run in zip(panels(figure, len(runs), 1), runs, strict=True):
+        axes.imshow(mosaic(run, ROWS), interpolation="nearest")
+        axes.set_title(f"{run.experiment}, {METHOD_NAMES[run.method]}")
+        axes.set_axis_off()
+    return figure
+
+
+def mosaic(run: SampleRun, rows: int) -> np.ndarray:
+    """(H', W', 3) the first `rows` samples of each class, a class a column."""
+    labels = run.samples.labels
+    fewest = int(torch.unique(labels, return_counts=True)[1].min())
+    gap = max(1, run.samples.image_shape[2] // 16)
+    picks = [of_classes(labels, place)[1] for place in range(min(rows, fewest))]
+    return np.concatenate([strip(run.images(row), gap) for row in picks])
 
 
 def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:

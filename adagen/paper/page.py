@@ -1,0 +1,69 @@
+"""One page of all tables and figures, each with its caption and the command that makes it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from adagen.errors import AdagenError
+from adagen.files import atomic_path
+
+
+def write_page(name: str, files: Sequence[Path], captions: Path, options: str, out: Path) -> None:
+    """Write the page, in Markdown.
+
+    Tables and figures of one name share a section, and what differs in its ending only, a line.
+
+    Args:
+        name: of the run.
+        files: `<folder>/tables/<name>.<ending>` and `<folder>/figures/<name>.<ending>`; sections
+            keep the order of their first file.
+        captions: folder of `<name>_table.rst` and `<name>.rst`; a table without one of its own has
+            the figure's, and `<name>_<run>` that of `<name>`.
+        options: what tells Snakemake of the run's configuration, on its command line.
+        out: file to write; links are relative to it.
+
+    Raises:
+        AdagenError: a file has no caption, or is neither a table nor a figure.
+    """
+    sections: dict[str, dict[str, list[Path]]] = {}
+    for path in files:
+        kind = path.parent.name
+        if kind not in ("tables", "figures"):
+            raise AdagenError(f"{path} is neither in a folder 'tables' nor in one 'figures'.")
+        within = os.path.relpath(path.parents[1], out.parent)
+        title = path.stem if within == "." else f"{within}: {path.stem}"
+        sections.setdefault(title, {}).setdefault(kind, []).append(path)
+    lines = [
+        f"# {name}: tables and figures",
+        "",
+        "Made by `snakemake paper`. The command under each makes it again, with whatever it needs",
+        "that is out of date.",
+    ]
+    told = ""  # stands once above all that share it
+    for title, kinds in sections.items():
+        lines += ["", f"## {title}"]
+        for kind, paths in kinds.items():
+            caption = _caption(paths[0], kind, captions)
+            lines += ["", *_shown(paths, out.parent)]
+            lines += ["", caption] if caption != told else []
+            lines += ["", f"    snakemake --cores all {paths[0]} {options}".rstrip()]
+            told = caption
+    with atomic_path(out) as temporary:
+        temporary.write_text("\n".join([*lines, ""]))
+
+
+def _caption(path: Path, kind: str, captions: Path) -> str:
+    """The caption as Markdown, whose code spans have one backtick on each side."""
+    names = [f"{path.stem}_table"] if kind == "tables" else []
+    names += [path.stem, path.stem.partition("_")[0]]
+    for name in names:
+        if (file := captions / f"{name}.rst").exists():
+            return file.read_text().strip().replace("``", "`")
+    raise AdagenError(f"{path} has no caption: write {captions / path.stem}.rst.")
+
+
+def _shown(paths: Sequence[Path], folder: Path) -> list[str]:
+    """The image, where there is one that a page can show, and links to all files."""
+    links = {path.suffix[1:]: os.path.relpath(path, folder) for path in paths}
+    image = [f"![{paths[0].stem}]({links['png']})", ""] if "png" in links else []
+    return [*image, ", ".join(f"[{ending}]({link})" for ending, link in links.items())]

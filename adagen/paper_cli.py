@@ -1,0 +1,35 @@
+"""Commands that gather what a paper shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adagen.config import load_config
+from adagen.options import Configs, LatexFile, MetricsFiles, Out
+
+
+def system(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics in the table of systems, beside what others published of them."""
+    settings = load_config(config)
+    from adagen.paper.latex import system_latex
+    from adagen.paper.system import system_table
+    from adagen.paper.tables import write_table
+
+    write_table(system_table(settings, metrics), out, latex, system_latex)
+
+
+def paper(
+    files: Annotated[list[Path], typer.Argument(help="Tables and figures.")],
+    config: Configs,
+    captions: Annotated[Path, typer.Option(help="Folder of their captions, .rst.")],
+    out: Out,
+    options: Annotated[
+        str, typer.Option(help="What tells Snakemake of the configuration, on its command line.")
+    ] = "",
+) -> None:
+    """Write one page that shows tables and figures, each with caption and the command for it."""
+    settings = load_config(config)
+    from adagen.paper.page import write_page
+
+    write_page(settings.name, files, captions, options, out)
