@@ -52,12 +52,32 @@ if of_refined_runs(METRICS):
     include: "workflow/rules/refinement.smk"
 
 
+if of_dial(METRICS) or of_guidance(METRICS):
+
+    include: "workflow/rules/dial.smk"
+
+
 if CONFIG.ablation:
 
     include: "workflow/rules/ablation.smk"
 
 
 report: "workflow/report/workflow.rst"
+
+
+# All that is kept in the folder of an experiment: what DVC asks for.
+for name in CONFIG.experiments:
+
+    rule:
+        name:
+            f"experiment_{name}"
+        input:
+            expand(
+                METRICS,
+                experiment=name,
+                run=[*runs_of(name, *METHODS), *refined_runs_of(name), *dial_of(name)],
+            ),
+        localrule: True
 
 
 rule all:
@@ -68,6 +88,9 @@ rule all:
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.refinement_table.output if of_refined_runs(METRICS) else [],
+        [rules.dial.input, expand("<results>/tables/{dial}.tex", dial=DIALS)]
+        if of_dial(METRICS) or of_guidance(METRICS)
+        else [],
         [
             expand(figure_file(figure, suffix), experiment=CONFIG.experiments)
             for figure in FIGURES

@@ -12,6 +12,7 @@ import typer
 
 from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
+from adagen.dial_cli import COMMANDS
 from adagen.errors import AdagenError
 from adagen.options import (
     Checkpoint,
@@ -297,13 +298,17 @@ def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFil
     write_table(refinement_table(metrics), out, latex, refinement_latex)
 
 
+for command in COMMANDS:
+    app.command()(command)
+
+
 @app.command()
 def figure(
     kind: Annotated[
         str,
         typer.Argument(
             help="`samples`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, `reward`, "
-            "`ablation` or `ablation_samples`."
+            "`ablation`, `ablation_samples`, `dial` or `dial_strip`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],

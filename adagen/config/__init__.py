@@ -20,6 +20,7 @@ from adagen.config.base import (
     PolicyInput,
     Precision,
 )
+from adagen.config.curves import Curves, FidelityCurve, GuidanceCurve, dial_run
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -98,6 +99,7 @@ __all__ = [
     "ClipPreference",
     "Config",
     "ConvolutionSettings",
+    "Curves",
     "Dataset",
     "Dial",
     "DinoFeatures",
@@ -105,11 +107,13 @@ __all__ = [
     "DitGenerator",
     "Evaluation",
     "Experiment",
+    "FidelityCurve",
     "Fit",
     "FrechetSettings",
     "GaussianSettings",
     "Generator",
     "GeneratorSettings",
+    "GuidanceCurve",
     "Handmade",
     "Inception",
     "InstalledGenerator",
@@ -142,6 +146,7 @@ __all__ = [
     "Variant",
     "VqganTokeniser",
     "Weights",
+    "dial_run",
     "load_config",
     "parse_config",
 ]

@@ -202,6 +202,61 @@ def refinement_latex(table: pd.DataFrame) -> str:
     return _tabular("refinement", REFINEMENT_HEADER, lines, note, table)
 
 
+DIAL_HEADER = (
+    r"FD $\downarrow$",
+    r"label-free FD $\downarrow$",
+    r"Prec.\ $\uparrow$",
+    r"Rec.\ $\uparrow$",
+    r"preference $\uparrow$",
+    r"reward $\uparrow$",
+)
+
+
+def fidelity_latex(table: pd.DataFrame) -> str:
+    """The points of the dial by experiment; in each, the lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.dial.fidelity_table` returned.
+    """
+    return _dial("fidelity", r"$\lambda$", table)
+
+
+def guidance_latex(table: pd.DataFrame) -> str:
+    """The guidance scales by experiment; in each, the lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.dial.guidance_table` returned.
+    """
+    return _dial("guidance", "$w$", table)
+
+
+def _dial(command: str, symbol: str, table: pd.DataFrame) -> str:
+    """A line a value of the column that is called like its command."""
+    header = (symbol, *DIAL_HEADER)
+    lines: list[str] = []
+    for experiment, group in table.groupby("experiment", sort=False):
+        first = group.iloc[0]
+        title = f"{_paradigm(first)}, $T = {first['steps']}$"
+        span = rf"\multicolumn{{{len(header)}}}{{l}}"
+        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        for _, row in group.iterrows():
+            cells = [
+                _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                _number(row["fid_label_free"], 3),
+                _number(row["precision"], 3),
+                _number(row["recall"], 3),
+                _number(row["preference"], 3),
+                _number(row["reward"], 2),
+            ]
+            lines.append(_line(f"{row[command]:g}", *cells))
+    note = (
+        r"$\pm$ is one standard error, over "
+        r"training seeds or, where there is one run, over sampling seeds. Preference: mean of the "
+        r"pre-trained reward. Reward: mean score by the reward of the training."
+    )
+    return _tabular(command, header, lines, note, table)
+
+
 def _tabular(
     command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
 ) -> str:

@@ -94,6 +94,10 @@ def refine_depends(wildcards):
     return {**sample_depends(wildcards), "refinement": part(refinement), "reward": part(reward)}
 
 
+def judge_depends(wildcards):
+    return {"reward": part(EXPERIMENTS[wildcards.experiment].training.reward)}
+
+
 def evaluate_depends(wildcards):
     evaluation = CONFIG.evaluation
     return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
