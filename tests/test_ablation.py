@@ -16,7 +16,8 @@ BASE = "digits_maskgit_t4"
 
 def ablated(**section):
     """The default configuration with another section `ablation`, "base" standing for `BASE`."""
-    content = {**read_config([DEFAULT]), "ablation": {"experiment": BASE, **section}}
+    default = {**read_config([DEFAULT]), "curves": {}}  # which derive experiments, too
+    content = {**default, "ablation": {"experiment": BASE, **section}}
     return parse_config(content, "F")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from adagen.config import Config
 from adagen.errors import AdagenError
@@ -34,23 +34,17 @@ Identity = tuple[str, str, int | None, float | None]
 """Experiment, method, training seed, fidelity of a blend."""
 
 
-class Opinion(Record):
-    """What was said of the samples of a seed; a reward that judges sets says nothing."""
-
-    seed: int
-    preference: Finite
-    reward: Finite | None
-
-
 class Judged(Record):
-    """A run and what was said of it."""
+    """A run, and what was said of the samples of one seed; nothing by a reward that judges sets."""
 
     experiment: str
     method: str
     training_seed: int | None
     fidelity: Finite | None
     samples: int
-    per_seed: tuple[Opinion, ...] = Field(min_length=1)
+    seed: int
+    preference: Finite
+    reward: Finite | None
 
 
 class Judgement(Record):
@@ -65,10 +59,10 @@ def fidelity_table(metrics: Sequence[Path], judged: Sequence[Path]) -> pd.DataFr
     - `fidelity` is lambda: at 0 stands the method `adagen`, at 1 `faithful`, between them blends.
     - Scores are means over sampling seeds, and over training seeds where there are several
       (`training_seeds`); `fid_se` is as in `adagen.paper.ablation.ablation_table`.
-    - `preference` is the mean of the pre-trained reward over all images. `reward` is that of the
-      score by the reward which trained the `adagen` of the same seed, as it was when the policy was
-      kept: a discriminator's logit. Both are empty (NaN) where nobody judged, and `reward` where
-      the reward judges sets.
+    - `preference` is the mean of the pre-trained reward over the images of the first sampling seed.
+      `reward` is that of the score by the reward which trained the `adagen` of the same training
+      seed, as it was when the policy was kept: a discriminator's logit. Both are empty (NaN) where
+      nobody judged, and `reward` where the reward judges sets.
 
     Args:
         metrics: metrics files of these runs; others of methods without a place on the dial, and of
@@ -152,23 +146,20 @@ def _opinions(
     runs: Sequence[Metrics], said: Mapping[Identity, Sequence[Judged]]
 ) -> dict[str, float]:
     """What the judges say on the average; NaN unless they have seen all runs."""
-    heard = []
+    means: dict[str, list[float]] = {"preference": [], "reward": []}
     for run in runs:
-        opinions = said.get((run.experiment, run.method, run.training_seed, run.fidelity), [])
-        for judged in opinions:
-            seen = sorted(opinion.seed for opinion in judged.per_seed), judged.samples
-            if seen != (sorted(run.seeds), run.samples):
+        judged = said.get((run.experiment, run.method, run.training_seed, run.fidelity), [])
+        for one in judged:
+            if one.seed not in run.seeds or one.samples != run.samples:
                 raise AdagenError(
-                    f"the samples of {run.experiment}, {run.method} that were judged are of other "
-                    "seeds, or another count, than those that were measured: judge them again."
+                    f"the samples of {run.experiment}, {run.method} that were judged are of "
+                    "another seed, or count, than those that were measured: judge them again."
                 )
-        heard.append([opinion for judged in opinions for opinion in judged.per_seed])
-    means = {}
-    for name in ("preference", "reward"):
-        values = [[getattr(opinion, name) for opinion in opinions] for opinions in heard]
-        known = all(of_run and None not in of_run for of_run in values)
-        means[name] = float(np.mean([np.mean(of_run) for of_run in values])) if known else np.nan
-    return means
+        for name, of_runs in means.items():
+            values = [getattr(one, name) for one in judged]
+            known = values and None not in values
+            of_runs.append(float(np.mean(values)) if known else np.nan)
+    return {name: float(np.mean(of_runs)) for name, of_runs in means.items()}
 
 
 def _read_judged(files: Sequence[Path]) -> dict[Identity, list[Judged]]:

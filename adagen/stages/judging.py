@@ -38,6 +38,9 @@ def judge(
 ) -> None:
     """Write what one training's reward, and the preference, say on the average of each run.
 
+    They are asked about the first sampling seed: thousands of images tell a mean well enough, and
+    looking at images takes longer than measuring them.
+
     Args:
         config: the configuration.
         experiment: key of `experiments`.
@@ -60,8 +63,8 @@ def judge(
     trained = Trained(experiment, settings, METHOD, seed, generator_file)
     judges = _open_judges(config, trained, features, reward_state, preference)
     runs = [_of_generator(Samples.open(folder), generator_file) for folder in folders]
-    batch, images = config.generators[settings.generator].batch, sum(map(_images, runs))
-    with progress(None, f"judging {experiment}", images) as bar:
+    batch = config.generators[settings.generator].batch
+    with progress(None, f"judging {experiment}", sum(run.count for run in runs)) as bar:
         judged = [_judged(run, judges, batch, device_of(config), bar.update) for run in runs]
     about = {"experiment": experiment, "method": METHOD, "training_seed": seed}
     files = {"features": features, "reward_state": reward_state, "preference": preference}
@@ -96,11 +99,6 @@ def _of_generator(run: Samples, generator_file: Path) -> Samples:
     return run
 
 
-def _images(run: Samples) -> int:
-    """How many it has, of all seeds."""
-    return len(run.seeds) * run.count
-
-
 def _judged(
     run: Samples,
     judges: dict[str, Judge],
@@ -108,22 +106,20 @@ def _judged(
     device: torch.device,
     done: Callable[[int], object],
 ) -> dict[str, Any]:
-    """Which run it is, and the means of a number a judge, at every sampling seed."""
-    per_seed = []
-    for seed in run.seeds:
-        scores: dict[str, list[torch.Tensor]] = {name: [] for name in judges}
-        # Whole companies at a time, where images are judged together.
-        images = (part for shard in run.batches(seed) for part in shard.split(batch))
-        for rows, part in _numbered(images):
-            shown = part.to(device), run.labels[rows.start : rows.stop].to(device)
-            noise = SampleNoise("report", seed, rows, device)
-            for name, judge_images in judges.items():
-                scores[name].append(judge_images(*shown, noise).double().cpu())
-            done(len(part))
-        means = {name: float(torch.cat(parts).mean()) for name, parts in scores.items()}
-        per_seed.append({"seed": seed, "reward": None, **means})
+    """Which run it is, and the mean of each judge's number over its first sampling seed."""
+    seed = run.seeds[0]
+    scores: dict[str, list[torch.Tensor]] = {name: [] for name in judges}
+    # Whole companies at a time, where images are judged together.
+    images = (part for shard in run.batches(seed) for part in shard.split(batch))
+    for rows, part in _numbered(images):
+        shown = part.to(device), run.labels[rows.start : rows.stop].to(device)
+        noise = SampleNoise("report", seed, rows, device)
+        for name, judge_images in judges.items():
+            scores[name].append(judge_images(*shown, noise).double().cpu())
+        done(len(part))
+    means = {name: float(torch.cat(parts).mean()) for name, parts in scores.items()}
     about = {key: run.about[key] for key in ("experiment", "method", "training_seed", "samples")}
-    return {**about, "fidelity": run.about.get("fidelity"), "per_seed": per_seed}
+    return {**about, "fidelity": run.about.get("fidelity"), "seed": seed, "reward": None, **means}
 
 
 def _numbered(batches: Iterable[torch.Tensor]) -> Iterator[tuple[range, torch.Tensor]]:

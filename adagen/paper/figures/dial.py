@@ -34,6 +34,7 @@ CURVES: dict[str, dict[str, Any]] = {
     "fidelity": {"color": COLOURS["adagen"], "label": r"AdaGen to faithful, by $\lambda$"},
     "guidance": {"color": "0.6", "linestyle": "--", "label": "hand-made, by guidance $w$"},
 }
+LABELS = {"fidelity": COLOURS["adagen"], "guidance": "0.45"}
 AGAINST_RECALL = {"precision": "precision (more is better)", "fid": "FD (less is better)"}
 HEIGHT = 2.7
 """Inches an experiment."""
@@ -113,14 +114,18 @@ def _is_of_methods(path: Path) -> bool:
 def _draw_curve(axes: Axes, points: pd.DataFrame, dial: str, score: str) -> None:
     """A line through the points of a dial, each with its value."""
     axes.plot(points.recall, points[score], marker=".", zorder=2, **CURVES[dial])
+    # Values stand on the side where the other curve is not.
+    side = 1 if (dial == "fidelity") == (score == "precision") else -1
     for _, point in points.iterrows():
         axes.annotate(
             f"{point[dial]:g}",
             (point["recall"], point[score]),
-            xytext=(3, 3),
+            xytext=(4 * side, 3 * side),
             textcoords="offset points",
-            fontsize="x-small",
-            color="0.35",
+            ha="left" if side > 0 else "right",
+            va="bottom" if side > 0 else "top",
+            fontsize="small",
+            color=LABELS[dial],
         )
 
 
