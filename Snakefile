@@ -55,6 +55,11 @@ if of_refined_runs(METRICS):
 include: "workflow/rules/curves.smk"
 
 
+if of_dial(METRICS) or of_guidance(METRICS):
+
+    include: "workflow/rules/dial.smk"
+
+
 if CONFIG.ablation:
 
     include: "workflow/rules/ablation.smk"
@@ -64,6 +69,21 @@ include: "workflow/rules/page.smk"
 
 
 report: "workflow/report/workflow.rst"
+
+
+# All that is kept in the folder of an experiment: what DVC asks for.
+for name in CONFIG.experiments:
+
+    rule:
+        name:
+            f"experiment_{name}"
+        input:
+            expand(
+                METRICS,
+                experiment=name,
+                run=[*runs_of(name, *METHODS), *refined_runs_of(name), *dial_of(name)],
+            ),
+        localrule: True
 
 
 rule all:
@@ -76,5 +96,6 @@ rule all:
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.candidates.input if "candidates" in CURVES else [],
         rules.steps.input if "steps" in CURVES else [],
+        rules.dial.input if of_dial(METRICS) or of_guidance(METRICS) else [],
         [figure_files(figure) for figure in FIGURES],
     localrule: True

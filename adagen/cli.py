@@ -12,6 +12,7 @@ import typer
 
 from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
+from adagen.dial_cli import COMMANDS
 from adagen.errors import AdagenError
 from adagen.options import (
     Checkpoint,
@@ -298,11 +299,15 @@ def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFil
     write_table(refinement_table(metrics), out, latex, refinement_latex)
 
 
+for command in COMMANDS:
+    app.command()(command)
+
+
 @app.command()
 def steps(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
     """Gather metrics in the table of the config's `curves.steps` (docs/sweeps.md)."""
     settings = load_config(config)
-    from adagen.paper.latex import steps_latex
+    from adagen.paper.curves_latex import steps_latex
     from adagen.paper.steps import steps_table
     from adagen.paper.tables import write_table
 
@@ -315,7 +320,8 @@ def figure(
         str,
         typer.Argument(
             help="`samples`, `grid`, `schedule`, `training`, `fid`, `comparisons`, `sweep`, "
-            "`reward`, `steps`, `candidates`, `ablation` or `ablation_samples`."
+            "`reward`, `steps`, `candidates`, `dial`, `dial_strip`, `ablation` or "
+            "`ablation_samples`."
         ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],

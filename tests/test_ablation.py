@@ -12,11 +12,13 @@ from adagen.errors import AdagenError
 
 DEFAULT = Path(__file__).parents[1] / "config" / "config.yaml"
 BASE = "digits_maskgit_t4"
+WITHOUT_CURVES = {**read_config([DEFAULT]), "curves": {}}
+"""Curves derive experiments, too."""
 
 
 def ablated(**section):
     """The default configuration with another section `ablation`, "base" standing for `BASE`."""
-    content = {**read_config([DEFAULT]), "ablation": {"experiment": BASE, **section}}
+    content = {**WITHOUT_CURVES, "ablation": {"experiment": BASE, **section}}
     return parse_config(content, "F")
 
 
@@ -59,7 +61,7 @@ def test_only_some_studies():
 
 
 def test_without_a_section_there_are_no_variants():
-    config = parse_config({**read_config([DEFAULT]), "ablation": None}, "F")
+    config = parse_config({**WITHOUT_CURVES, "ablation": None}, "F")
     assert config.cells == [] and config.every_experiment == config.experiments
 
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adagen.config import load_config, parse_config
+from adagen.config import dial_run, load_config, parse_config
 from adagen.config.overlay import DEFAULT_KINDS, overlay
 from adagen.errors import AdagenError
 
@@ -37,6 +37,11 @@ def with_value(key: str, value: object) -> dict[str, object]:
         inner = inner.setdefault(section, {})
     inner[last] = value
     return content
+
+
+def guidance(scales: list[float]) -> dict[str, object]:
+    """The section `curves` with these guidance scales."""
+    return {"guidance": {"experiments": ["toy_t4"], "scales": scales}}
 
 
 def complaint(content: object, source: str = "toy.yaml") -> str:
@@ -194,6 +199,44 @@ def test_the_dial_makes_the_method_faithful():
     studies = {"one": {"a": {"method": "faithful"}}}
     content = {**MINIMAL, "ablation": {"experiment": "toy_t4", "studies": studies}}
     assert "methods has 'faithful'" in complaint(content)
+
+
+def test_a_curve_of_guidance_derives_experiments_that_differ_in_nothing_else():
+    content = with_value("curves", guidance([0, 1, 2.5]))
+    config = parse_config(content, "toy.yaml")
+    own = config.experiments["toy_t4"]
+    assert own.handmade.guidance == 1
+    derived = config.guidance_of("toy_t4")
+    assert {scale: name for scale, (name, _) in derived.items()} == {
+        0: "toy_t4-guidance-0",
+        1: "toy_t4",
+        2.5: "toy_t4-guidance-2.5",
+    }
+    assert derived[1][1] == own
+    changed = own.handmade.model_copy(update={"guidance": 2.5})
+    assert derived[2.5][1] == own.model_copy(update={"handmade": changed})
+    assert config.every_experiment == {**dict(derived.values()), **config.experiments}
+    # Without the hand-made schedule among the methods there is nothing to turn.
+    methods = {**content, "methods": ["tuned"]}
+    assert parse_config(methods, "toy.yaml").every_experiment == config.experiments
+    # A name that is taken already, by other settings.
+    content["experiments"]["toy_t4-guidance-0"] = {"generator": "tokens"}
+    assert "becomes the experiment 'toy_t4-guidance-0', but another one" in complaint(content)
+
+
+def test_the_ends_of_the_dial_are_the_two_policies():
+    content = {**MINIMAL, "dial": {}, "curves": {"fidelity": {"experiments": ["toy_t4"]}}}
+    config = parse_config(content, "toy.yaml")
+    assert [dial_run(point, 3) for point in config.dial_of("toy_t4")] == [
+        "adagen_seed3",
+        "dial0.2_seed3",
+        "dial0.4_seed3",
+        "dial0.6_seed3",
+        "dial0.8_seed3",
+        "faithful_seed3",
+    ]
+    alone = parse_config({**content, "methods": ["handmade"]}, "toy.yaml")
+    assert alone.dial_of("toy_t4") == ()
 
 
 def test_the_default_kinds_are_those_of_the_models():

@@ -21,6 +21,7 @@ from adagen.config.base import (
     Precision,
 )
 from adagen.config.curves import Budget, Curves, StepsCurve
+from adagen.config.dials import FidelityCurve, GuidanceCurve, dial_run
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -109,11 +110,13 @@ __all__ = [
     "DitGenerator",
     "Evaluation",
     "Experiment",
+    "FidelityCurve",
     "Fit",
     "FrechetSettings",
     "GaussianSettings",
     "Generator",
     "GeneratorSettings",
+    "GuidanceCurve",
     "Handmade",
     "Inception",
     "InstalledGenerator",
@@ -148,6 +151,7 @@ __all__ = [
     "Variant",
     "VqganTokeniser",
     "Weights",
+    "dial_run",
     "load_config",
     "parse_config",
     "published_numbers",

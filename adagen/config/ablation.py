@@ -76,6 +76,11 @@ class Cell:
     training_seeds: tuple[int, ...]
 
     @property
+    def key(self) -> str:
+        """Where it stands in the configuration."""
+        return f"ablation.studies.{self.study}.{self.variant}"
+
+    @property
     def runs(self) -> list[str]:
         """Names of its runs."""
         return [f"{self.method}_seed{n}" for n in self.training_seeds] or [self.method]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from adagen.config.ablation import settings_of
 from adagen.config.base import Method, Model, Positive
+from adagen.config.dials import FidelityCurve, GuidanceCurve
 from adagen.config.experiments import Experiment, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
@@ -36,6 +37,10 @@ class Curves(Model):
 
     steps: dict[str, StepsCurve] = Field(default_factory=dict)
     """Numbers of steps, by experiment. VAR has none to choose: its steps are its scales."""
+    fidelity: FidelityCurve | None = None
+    """From diversity to fidelity, by the two policies of the dial."""
+    guidance: GuidanceCurve | None = None
+    """The same by the guidance of the hand-made schedule, as the curve to beat."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,12 @@ def check_curves(
     """Raise unless every curve can be made.
 
     Raises:
-        ValueError: of an experiment whose steps are fixed; or a number of steps stands there twice.
+        ValueError: of no experiment, or of one whose steps are fixed; or a number of steps stands
+            there twice.
     """
+    for key in ("fidelity", "guidance"):
+        if dial := getattr(curves, key):
+            require_known(f"curves.{key}.experiments", dial.experiments, experiments)
     for name, curve in curves.steps.items():
         generator = generators.get(experiments[name].generator)
         if isinstance(generator, VarGenerator):

@@ -12,6 +12,7 @@ from adagen.config.assets import Assets
 from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
 from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
+from adagen.config.dials import with_guidance
 from adagen.config.experiments import (
     COMPANY,
     AnyRewardFeatures,
@@ -124,12 +125,18 @@ class Config(Model):
 
     @property
     def every_experiment(self) -> dict[str, Experiment]:
-        """The experiments by name, and those that ablation and curves derive from one of them."""
-        return {
-            **{cell.name: cell.experiment for cell in self.cells},
-            **{budget.name: budget.experiment for budget in budgets(self.curves, self.experiments)},
-            **self.experiments,
-        }
+        """The experiments by name, and those that the ablation and the curves derive from them."""
+        return {**{name: made for _, name, made in self._derived}, **self.experiments}
+
+    @property
+    def _derived(self) -> list[tuple[str, str, Experiment]]:
+        """Key, name and settings of what the ablation and the curves make of experiments."""
+        made = [(cell.key, cell.name, cell.experiment) for cell in self.cells]
+        for budget in budgets(self.curves, self.experiments):
+            made.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
+        for base in self.experiments:
+            made += [("curves.guidance", *variant) for variant in self.guidance_of(base).values()]
+        return made
 
     def methods_of(self, name: str) -> tuple[Method, ...]:
         """The methods that make rows of an experiment, in the order of `methods`.
@@ -148,6 +155,19 @@ class Config(Model):
     def refinements_of(self, experiment: str) -> list[str]:
         """Names of the refinements that are made for an experiment."""
         return refinements_of(experiment, self.refinements, self.experiments, self.generators)
+
+    def dial_of(self, experiment: str) -> tuple[float, ...]:
+        """The points of the dial that an experiment is drawn at; none without a curve."""
+        curve = self.curves.fidelity
+        drawn = curve and experiment in curve.experiments and "adagen" in self.methods
+        return curve.points if curve and drawn else ()
+
+    def guidance_of(self, experiment: str) -> dict[float, tuple[str, Experiment]]:
+        """Name and settings by guidance scale of what makes up a curve; none without it."""
+        curve, settings = self.curves.guidance, self.experiments[experiment]
+        drawn = curve and experiment in curve.experiments and "handmade" in self.methods
+        scales = curve.scales if curve and drawn else ()
+        return {scale: with_guidance(experiment, settings, scale) for scale in scales}
 
     def _places(self) -> Iterator[tuple[str, Experiment]]:
         """Every section that is an experiment, with its key."""
@@ -187,19 +207,13 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _new_names(self) -> Self:
-        """Experiments that the ablation and curves derive have names of their own."""
+        """Experiments that the ablation and the curves derive have names of their own."""
         named = self.every_experiment
-        for cell in self.cells:
-            if named[cell.name] != cell.experiment:
+        for key, name, experiment in self._derived:
+            if named[name] != experiment:
                 raise ValueError(
-                    f"ablation.studies.{cell.study}.{cell.variant} becomes the experiment "
-                    f"{cell.name!r}, but another one has this name: call it differently"
-                )
-        for budget in budgets(self.curves, self.experiments):
-            if named[budget.name] != budget.experiment:
-                raise ValueError(
-                    f"curves.steps.{budget.base} makes the experiment {budget.name!r}, but another "
-                    "one has this name: call that one differently"
+                    f"{key} becomes the experiment {name!r}, but another one has this name: call "
+                    "it differently"
                 )
         return self
 
@@ -272,11 +286,12 @@ class Config(Model):
     @model_validator(mode="after")
     def _dial_of_the_faithful(self) -> Self:
         """What the method `faithful` is paid stands in the dial."""
-        methods = {*self.methods, *(cell.method for cell in self.cells)}
-        if "faithful" in methods and self.dial is None:
+        asked = "faithful" in {*self.methods, *(cell.method for cell in self.cells)}
+        if self.dial is None and (asked or self.curves.fidelity):
+            what = "methods has 'faithful'" if asked else "curves has `fidelity`"
             raise ValueError(
-                "methods has 'faithful', which is the second policy of the dial: add the section "
-                "`dial: {}`, or leave the method out"
+                f"{what}, which takes the second policy of the dial: add the section `dial: {{}}`, "
+                "or leave it out"
             )
         return self
 
@@ -323,12 +338,11 @@ class Config(Model):
                 f"{' and '.join(FAMILIES[lost[0]])} have, but no experiment has one: take it out"
             )
         for cell in self.cells:
-            place = f"ablation.studies.{cell.study}.{cell.variant}"
-            rows[place] = cell.experiment, (cell.method,)
+            rows[cell.key] = cell.experiment, (cell.method,)
             paradigm = self.generators[cell.experiment.generator].paradigm
             if paradigm not in (families := FAMILIES.get(cell.method, (paradigm,))):
                 raise ValueError(
-                    f"{place}.method is {cell.method!r}, which only generators of paradigm "
+                    f"{cell.key}.method is {cell.method!r}, which only generators of paradigm "
                     f"{' and '.join(families)} have, but its own is of {paradigm!r}"
                 )
         for place, (experiment, methods) in rows.items():

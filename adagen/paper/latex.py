@@ -59,13 +59,13 @@ def latex_table(table: pd.DataFrame) -> str:
             same = (table["experiment"] == experiment) & (table["method"] == row["method"])
             seeds = f" ({same.sum() - 1} seeds)" if row["training_seed"] == "mean" else ""
             method = METHOD_NAMES[row["method"]] + seeds
-            lines.append(_line(method, *_numbers(row, bold=row["fid"] == lowest)))
+            lines.append(line(method, *_numbers(row, bold=row["fid"] == lowest)))
     note = (
         r"$\pm$ is one standard error, over "
         r"sampling seeds or, where there are several, over training seeds. $\Delta$: paired "
         r"difference in FD, negative is better."
     )
-    return _tabular("table", header, lines, note, table)
+    return tabular("table", header, lines, note, table)
 
 
 def comparison_latex(table: pd.DataFrame) -> str:
@@ -78,7 +78,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        title = f"{_paradigm(first)}, $T = {first['steps']}$"
+        title = f"{paradigm(first)}, $T = {first['steps']}$"
         span = rf"\multicolumn{{{len(header)}}}{{l}}"
         lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
         for _, pair in group.groupby(["method", "against"], sort=False):
@@ -89,7 +89,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
         r"over sampling seeds; in brackets the share of the other's distance. Of distances, "
         r"negative is better."
     )
-    return _tabular("compare", header, lines, note, table)
+    return tabular("compare", header, lines, note, table)
 
 
 def _compared(pair: pd.DataFrame) -> str:
@@ -99,7 +99,7 @@ def _compared(pair: pd.DataFrame) -> str:
     seeds = f" ({first['training_seeds']} seeds)" if several else ""
     name = f"{METHOD_NAMES[first['method']]} $-$ {METHOD_NAMES[first['against']]}{seeds}"
     cells = {row["score"]: _with_interval(row) for _, row in pair.iterrows()}
-    return _line(name, *(cells.get(score, "--") for score in COMPARED))
+    return line(name, *(cells.get(score, "--") for score in COMPARED))
 
 
 def _with_interval(row: pd.Series) -> str:
@@ -137,19 +137,19 @@ def ablation_latex(table: pd.DataFrame) -> str:
         ]
         for _, row in group.iterrows():
             cells = [
-                _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
                 _within(row["diff"], row["diff_low"], row["diff_high"]),
-                _with_error(row["fid_label_free"], row["fid_label_free_se"]),
-                _number(row["precision"], 3),
-                _number(row["recall"], 3),
+                with_error(row["fid_label_free"], row["fid_label_free_se"]),
+                number(row["precision"], 3),
+                number(row["recall"], 3),
             ]
-            lines.append(_line(escape(row["variant"]), str(row["steps"]), *cells))
+            lines.append(line(escape(row["variant"]), str(row["steps"]), *cells))
     note = (
         r"$\pm$ is one standard error, over "
         r"training seeds or, where there is one run, over sampling seeds. $\Delta$: paired "
         r"difference in FD to the first variant of the study, negative is better."
     )
-    return _tabular("ablation", ABLATION_HEADER, lines, note, table)
+    return tabular("ablation", ABLATION_HEADER, lines, note, table)
 
 
 REFINEMENT_HEADER = (
@@ -175,78 +175,32 @@ def refinement_latex(table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        title = f"{_paradigm(first)}, $T = {first['steps']}$"
+        title = f"{paradigm(first)}, $T = {first['steps']}$"
         span = rf"\multicolumn{{{len(REFINEMENT_HEADER)}}}{{l}}"
         lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
         for _, row in group.iterrows():
             cells = [
                 str(row["n"]),
                 str(row["k"]),
-                _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
-                _number(row["fid_label_free"], 3),
-                _number(row["precision"], 3),
-                _number(row["recall"], 3),
+                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                number(row["fid_label_free"], 3),
+                number(row["precision"], 3),
+                number(row["recall"], 3),
                 f"{row['nfe']:g}",
                 f"{row['gflops_per_image']:.3g}",
                 escape(row["equal_compute"]),
             ]
-            lines.append(_line(_method(row["method"]), *cells))
+            lines.append(line(method(row["method"]), *cells))
     note = (
         r"$\pm$ is one standard error, over "
         r"training seeds or, where there is one run, over sampling seeds. NFE and GFLOPs are those "
         r"of an image that is kept, with all candidates; the last column names the experiment "
         r"whose plain rows take nearly as many evaluations."
     )
-    return _tabular("refinement", REFINEMENT_HEADER, lines, note, table)
+    return tabular("refinement", REFINEMENT_HEADER, lines, note, table)
 
 
-STEPS_HEADER = (
-    "Method",
-    "$T$",
-    r"FD $\downarrow$",
-    r"label-free FD $\downarrow$",
-    r"IS $\uparrow$",
-    r"Prec.\ $\uparrow$",
-    r"Rec.\ $\uparrow$",
-    "NFE",
-    "GFLOPs",
-    "seconds",
-)
-
-
-def steps_latex(table: pd.DataFrame) -> str:
-    """The steps curves by experiment, a block a number of steps; its lowest distance is bold.
-
-    Args:
-        table: what `adagen.paper.steps.steps_table` returned.
-    """
-    lines: list[str] = []
-    for experiment, curve in table.groupby("experiment", sort=False):
-        title = rf"\textit{{{escape(str(experiment))}}}: {_paradigm(curve.iloc[0])}"
-        lines += [r"\midrule", rf"\multicolumn{{{len(STEPS_HEADER)}}}{{l}}{{{title}}} \\"]
-        for _, group in curve.groupby("steps", sort=False):
-            for _, row in group.iterrows():
-                cells = [
-                    str(row["steps"]),
-                    _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
-                    _number(row["fid_label_free"], 3),
-                    _with_error(row["inception_score"], row["inception_score_se"]),
-                    _number(row["precision"], 3),
-                    _number(row["recall"], 3),
-                    f"{row['nfe']:g}",
-                    f"{row['gflops_per_image']:.3g}",
-                    f"{row['seconds_per_image']:.2g}",
-                ]
-                lines.append(_line(_method(row["method"]), *cells))
-    note = (
-        r"$\pm$ is one standard error, over "
-        r"training seeds or, where there is one run, over sampling seeds. NFE, GFLOPs and seconds "
-        r"are those of an image that is kept; seconds are measured while sampling."
-    )
-    return _tabular("steps", STEPS_HEADER, lines, note, table)
-
-
-def _method(name: str) -> str:
+def method(name: str) -> str:
     """What a method is called, with its refinement if it has one."""
     method, _, refinement = name.partition("+")
     return METHOD_NAMES[method] + (f" + {escape(refinement)}" if refinement else "")
@@ -276,11 +230,11 @@ def system_latex(table: pd.DataFrame) -> str:
             cells = [
                 str(row["steps"]),
                 f"{row[unit]:.3g}",
-                _with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
-                _number(row["inception_score"], 2),
+                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                number(row["inception_score"], 2),
                 *("--" if math.isnan(row[name]) else f"{row[name]:g}" for name in columns),
             ]
-            lines.append(_line(f"{escape(row['model'])}, {METHOD_NAMES[row['method']]}", *cells))
+            lines.append(line(f"{escape(row['model'])}, {METHOD_NAMES[row['method']]}", *cells))
     note = (
         r"$\pm$ is one standard error, over "
         rf"sampling seeds or, where there are several, over training seeds. {cost} are those of an "
@@ -291,10 +245,10 @@ def system_latex(table: pd.DataFrame) -> str:
             r" Columns \textit{published} are the numbers of others, under their own protocol and "
             rf"count of operations: {'; '.join(map(escape, sources))}."
         )
-    return _tabular("system", header, lines, note, table)
+    return tabular("system", header, lines, note, table)
 
 
-def _tabular(
+def tabular(
     command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
 ) -> str:
     """What `command` of adagen sets: `lines` below a header, and a note below that."""
@@ -304,7 +258,7 @@ def _tabular(
             f"% Made by `adagen {command}`. Needs the booktabs package.",
             rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
             r"\toprule",
-            _line(*header),
+            line(*header),
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
@@ -322,30 +276,30 @@ def escape(text: str) -> str:
 
 def _experiment(name: str, row: pd.Series) -> str:
     dataset = escape(row["dataset"])
-    return rf"\textit{{{escape(name)}}}: {_paradigm(row)}, {dataset}, $T = {row['steps']}$"
+    return rf"\textit{{{escape(name)}}}: {paradigm(row)}, {dataset}, $T = {row['steps']}$"
 
 
-def _paradigm(row: pd.Series) -> str:
+def paradigm(row: pd.Series) -> str:
     return escape(PARADIGM_NAMES.get(row["paradigm"], row["paradigm"]))
 
 
 def _numbers(row: pd.Series, bold: bool) -> list[str]:
     """The cells after the method's name."""
     return [
-        _with_error(row["fid"], row["fid_se"], bold),
-        _with_error(row["diff_handmade"], row["diff_handmade_se"]),
-        _with_error(row["diff_tuned"], row["diff_tuned_se"]),
-        _with_error(row["fid_label_free"], row["fid_label_free_se"]),
-        *([_number(row["sfid"], 2)] if "sfid" in row else []),
-        _number(row["inception_score"], 2),
-        _number(row["precision"], 3),
-        _number(row["recall"], 3),
+        with_error(row["fid"], row["fid_se"], bold),
+        with_error(row["diff_handmade"], row["diff_handmade_se"]),
+        with_error(row["diff_tuned"], row["diff_tuned_se"]),
+        with_error(row["fid_label_free"], row["fid_label_free_se"]),
+        *([number(row["sfid"], 2)] if "sfid" in row else []),
+        number(row["inception_score"], 2),
+        number(row["precision"], 3),
+        number(row["recall"], 3),
         f"{row['nfe']:g}",
         f"{row['gflops_per_image']:.3g}",
     ]
 
 
-def _with_error(value: float, error: float, bold: bool = False) -> str:
+def with_error(value: float, error: float, bold: bool = False) -> str:
     if math.isnan(value):
         return "--"
     number = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
@@ -358,9 +312,9 @@ def _within(value: float, low: float, high: float) -> str:
     return f"${value:+.3f}$" + ("" if math.isnan(low) else f" $[{low:+.3f}, {high:+.3f}]$")
 
 
-def _number(value: float, places: int) -> str:
+def number(value: float, places: int) -> str:
     return "--" if math.isnan(value) else f"{value:.{places}f}"
 
 
-def _line(*cells: str) -> str:
+def line(*cells: str) -> str:
     return " & ".join(cells) + r" \\"

@@ -102,15 +102,30 @@ def read_all_comparable(metrics: Sequence[Path]) -> list[Metrics]:
     Raises:
         AdagenError: as `fid_table`.
     """
-    runs = {path: read_metrics(path) for path in metrics}
+    runs = _read(metrics)
     for path, run in runs.items():
         if run.fidelity is not None:
             raise AdagenError(
                 f"{path} is of {run.method!r} blended with 'faithful' (fidelity {run.fidelity}), "
                 "and no method by itself: leave it out of this table."
             )
-    _refuse_mixture(runs)
     return list(runs.values())
+
+
+def read_along_dial(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read metrics files, of blended policies too, whose numbers may stand beside each other.
+
+    Raises:
+        AdagenError: as `fid_table`.
+    """
+    return list(_read(metrics).values())
+
+
+def _read(metrics: Sequence[Path]) -> dict[Path, Metrics]:
+    """Any metrics files whose numbers may stand beside each other."""
+    runs = {path: read_metrics(path) for path in metrics}
+    _refuse_mixture(runs)
+    return runs
 
 
 def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
@@ -127,7 +142,7 @@ def _refuse_mixture(runs: Mapping[Path, Metrics]) -> None:
                 )
     seen: dict[Hashable, Path] = {}
     for path, run in runs.items():
-        key = run.experiment, run.method, run.refined, run.training_seed
+        key = run.experiment, run.method, run.refined, run.fidelity, run.training_seed
         other = seen.setdefault(key, path)
         if other != path:
             raise AdagenError(
@@ -294,6 +309,7 @@ ROUNDING: dict[str, Callable[[float], str]] = {
     **{column: _decimals(4) for column in COLUMNS[COLUMNS.index("fid") : COLUMNS.index("nfe")]},
     **{name: _decimals(4) for name in (SPATIAL, "difference", "relative", "se", "low", "high")},
     **{name: _decimals(4) for name in ("diff", "diff_low", "diff_high", "inception_score_se")},
+    **{name: _decimals(4) for name in ("preference", "reward")},
     "nfe": _digits(6),
     "gflops_per_image": _digits(4),
     "tflops_per_image": _digits(4),

@@ -1,4 +1,4 @@
-"""Opening a refinement: the value network and the reward that it chooses by."""
+"""Opening a refinement, and what it chooses by: the value network, the reward of a training."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -96,12 +96,17 @@ def refine(
         generator = LookAhead(generator, value, how.k, how.choice, how.temperature)
     if how.kind == "lookahead":
         return generator, make
-    score = _open_reward(config, trained, files).score
+    score = open_reward(config, trained, files).score
     return generator, partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
 
 
-def _open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:
-    """The reward as it was when the policy was kept."""
+def open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:
+    """The reward as it was when the policy was kept.
+
+    Raises:
+        AdagenError: a file is missing or belongs to something else, or images would be judged
+            beside others in every batch.
+    """
     from adagen.rewards.build import load_reward
     from adagen.rewards.states import load_state
 

@@ -5,13 +5,19 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 
+from adagen.config import load_config
 from adagen.config.overlay import overlay
+from adagen.data.split import load_dataset
 from adagen.files import file_hash, load_tensors
+from adagen.noise import SampleNoise
+from adagen.rewards.build import load_pretrained
 from adagen.samples import Samples
+from adagen.stages.refining import RewardFiles, Trained, open_reward
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 0 {FILES} --features reward.safetensors"
@@ -76,6 +82,71 @@ def test_from_one_policy_to_the_other(trained):
     # It is no row of the methods' table.
     message = trained.mistake("table metrics/adagen.json metrics/dial0.3.json --out t --latex l")
     assert "dial0.3.json is of 'adagen' blended with 'faithful' (fidelity 0.3)" in message
+
+
+def test_both_dials_from_samples_to_figures(trained):
+    """Samples of all points, what the judges say of them, tables, figures."""
+    lay_over(
+        curves={
+            "fidelity": {"experiments": ["flow_t2"], "points": [0, 0.5, 1]},
+            "guidance": {"experiments": ["flow_t2"], "scales": [1, 3]},
+        }
+    )
+    trained(f"{TRAIN} --method adagen --out a --log l --reward-state adagen.reward.safetensors")
+    trained(f"{SAMPLE} --method adagen --policy adagen.safetensors --out samples/adagen_seed0")
+    trained(
+        f"{SAMPLE} --method faithful --policy faithful.safetensors --out samples/faithful_seed0"
+    )
+    trained(f"{BLEND} 0.5 --out samples/dial0.5_seed0")
+    for name in ("flow_t2", "flow_t2-guidance-3"):
+        handmade = SAMPLE.replace("flow_t2", name)
+        trained(f"{handmade} --method handmade --out samples/{name}")
+    folders = sorted(Path("samples").iterdir())
+    given = " ".join(map(str, folders))
+    trained(
+        "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir metrics "
+        + given
+    )
+    judge = (
+        "judge --experiment flow_t2 --seed 0 --generator flow.safetensors "
+        "--features reward.safetensors --preference preference.safetensors "
+        "--reward-state adagen.reward.safetensors --out judged.json"
+    )
+    trained(f"{judge} {given}")
+    metrics = " ".join(map(str, sorted(Path("metrics").iterdir())))
+    for dial in ("fidelity", "guidance"):
+        trained(f"{dial} {metrics} --judged judged.json --out {dial}.csv --latex {dial}.tex")
+    dial, classical = (pd.read_csv(f"{name}.csv") for name in ("fidelity", "guidance"))
+    assert list(dial.fidelity) == [0, 0.5, 1] and list(classical.guidance) == [1, 3]
+    assert list(classical.derived) == ["flow_t2", "flow_t2-guidance-3"]
+    assert dial[["preference", "reward"]].notna().all(axis=None)
+
+    # A number is the mean of what the judge says of an image of the first seed, in any batch.
+    config = load_config([Path("config.yaml")])
+    files = Path("reward.safetensors"), Path("adagen.reward.safetensors")
+    flow = Path("flow.safetensors")
+    belongs = Trained("flow_t2", config.experiments["flow_t2"], "adagen", 0, flow)
+    reward = open_reward(config, belongs, RewardFiles(*files))
+    split, cpu = load_dataset(config.dataset), torch.device("cpu")
+    preference = load_pretrained(config, Path("preference.safetensors"), split, cpu)
+    shown, labels = images("samples/dial0.5_seed0").chunk(2)[0], torch.arange(40) % 10
+    score = reward.score(shown, labels, SampleNoise("report", 0, range(40)))
+    said = [float(preference(shown, labels).mean()), float(score.mean())]
+    assert list(dial.loc[1, ["preference", "reward"]]) == pytest.approx(said, abs=1e-3)
+
+    trained("figure dial fidelity.csv guidance.csv --out dial.pdf --png dial.png")
+    trained(f"figure dial_strip fidelity.csv guidance.csv {given} --out s.pdf --png s.png")
+    # The judge is that of this training, and of this generator.
+    message = trained.mistake(f"{judge.replace('seed 0', 'seed 1')} {given}")
+    assert "adagen.reward.safetensors was made for something else: training_seed is 0" in message
+    lay_over(generators={"flow": {"pretrain": {"updates": 4}}})
+    trained("pretrain flow --out other.safetensors")
+    other = SAMPLE.replace("flow.safetensors", "other.safetensors")
+    trained(f"{other} --method handmade --out odd")
+    message = trained.mistake(f"{judge} odd")
+    assert "odd was sampled from another generator than flow.safetensors" in message
+    message = trained.mistake(f"{judge.replace('flow_t2', 'flow_t9')} {given}")
+    assert "no experiment 'flow_t9': choose one of flow_t2, flow_t4" in message
 
 
 def test_the_two_policies_are_paid_differently(trained):

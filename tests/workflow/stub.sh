@@ -10,7 +10,12 @@ while [ $# -gt 0 ]; do
                 mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"
             fi
             ;;
-        --png | --latex | --log | --reward-state) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
+        --png | --latex | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
+        --reward-state) # others read it
+            if [ "$stage" = train ]; then
+                mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"
+            fi
+            ;;
         --out-dir) folder=$2 && mkdir -p "$folder" ;;
         */samples/*)
             if [ "$stage" = evaluate ]; then

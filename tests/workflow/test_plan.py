@@ -35,12 +35,22 @@ FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference"
 # What a change of the flow alone touches.
 REFINED_FLOW = {"refine": 3, "evaluate_refined_best4_resampled4_best2": 1}
 FLOW = {**REFINED_FLOW, "evaluate": 1, "figure_training": 1}
+# Tables and figures of both dials, and what judges them.
+DIALS = {
+    "judge": 1,
+    "fidelity_table": 1,
+    "guidance_table": 1,
+    "figure_dial": 1,
+    "figure_dial_strip": 1,
+}
+WITHOUT_CURVES = "curves={fidelity: null, guidance: null}"
 
 
 def test_first_run_makes_everything(checkout) -> None:
-    everything = {**TRAINED, **SEARCHED, **EVALUATED, **FROZEN, "preference": 1}
-    # Faithful policies, baselines, and MaskGIT at another number of steps.
-    everything |= {"train": 12 + 1, "sweep": 8, "sample": 27 + 1, "evaluate_steps_adagen": 1}
+    everything = {**TRAINED, **SEARCHED, **EVALUATED, **FROZEN, **DIALS, "preference": 1}
+    # Faithful policies, baselines, MaskGIT at another number of steps, and two guidance scales.
+    everything |= {"train": 12 + 1, "sweep": 8, "sample": 27 + 1 + 2, "evaluate_steps_adagen": 1}
+    everything |= {"blend": 1, "evaluate_dial": 1, "evaluate_guidance": 2}
     # MaskGIT has one method of its own, DiT and SiT have another.
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     # One refinement is made for all, one looks ahead, which deterministic solvers don't, and one is
@@ -108,7 +118,29 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
     ],
 )
 def test_change_plans_only_what_depends_on_it(finished, change: str, planned: dict) -> None:
-    assert finished.planned("--config", change) == planned
+    assert finished.planned("--config", change, WITHOUT_CURVES) == planned
+
+
+@pytest.mark.parametrize(
+    ("change", "planned"),
+    [
+        ("dial={weight: 2.0}", {"train": 1, "sample": 1, "blend": 4, "evaluate_dial": 1}),
+        ("curves={fidelity: {points: [0, 0.2, 0.5, 1]}}", {"blend": 1, "evaluate_dial": 1}),
+        ("curves={guidance: {scales: [0, 1.5, 5]}}", {"sample": 1, "evaluate_guidance": 1}),
+    ],
+)
+def test_a_dial_that_is_turned_otherwise_plans_its_own(finished, change: str, planned) -> None:
+    assert finished.planned("--config", change) == {**DIALS, **planned, "all": 1}
+
+
+def test_a_dial_has_targets_of_its_own(checkout) -> None:
+    assert not {"blend", "judge"} & set(checkout.planned("results/tables/fid.csv", "pretrained"))
+    planned = checkout.planned("guidance", "--config", "curves={fidelity: null}")
+    assert not {"train", "blend", "judge", "preference"} & set(planned)
+    assert (planned["sample"], planned["guidance_table"]) == (6, 1)
+    # Whoever has no policy to turn has no such curve.
+    planned = checkout.planned("--config", "methods=[handmade, tuned]")
+    assert "fidelity_table" not in planned and planned["guidance_table"] == 1
 
 
 def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> None:
@@ -119,7 +151,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 28 and "ablation_table" not in everything
+    assert everything["sample"] == 30 and "ablation_table" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -216,17 +248,18 @@ def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
 
 def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
     one = "experiments={digits_sit_t4: {training: {reward: {kind: classifier}}}}"
-    planned = checkout.planned("--config", one)
+    planned = checkout.planned("--config", one, WITHOUT_CURVES)
     assert planned["preference"] == 1
-    checkout.snakemake("--config", one)
-    planned = checkout.planned("--config", one, "preference={fit: {updates: 7}}")
+    checkout.snakemake("--config", one, WITHOUT_CURVES)
+    change = "preference={fit: {updates: 7}}"
+    planned = checkout.planned("--config", one, WITHOUT_CURVES, change)
     assert (planned["preference"], planned["train"]) == (1, 2)
 
 
 def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
-    dial = ("methods=[handmade, adagen, faithful]", "dial={weight: 1.0}")
+    dial = ("methods=[handmade, adagen, faithful]", WITHOUT_CURVES, "dial={weight: 1.0}")
     checkout.snakemake("--config", *dial)
-    heavier = (dial[0], "dial={weight: 2.0}")
+    heavier = (*dial[:2], "dial={weight: 2.0}")
     planned = checkout.planned("--config", *heavier)
     assert (planned["train"], planned["sample"], planned["evaluate"]) == (4, 4, 4)
     commands = checkout.snakemake("--dry-run", "--printshellcmds", "--config", *heavier).stdout

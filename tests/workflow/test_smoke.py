@@ -79,19 +79,37 @@ def test_steps_curve_has_a_row_per_budget_and_refinement(smoke: Path) -> None:
     assert all(float(row["seconds_per_image"]) > 0 for row in rows)
 
 
+def test_the_dials_pass_through_the_methods(smoke: Path) -> None:
+    tables = {}
+    for name in ("fid", "fidelity", "guidance"):
+        with (smoke / f"results/smoke/tables/{name}.csv").open(newline="") as stream:
+            tables[name] = [r for r in csv.DictReader(stream) if r["paradigm"] == "sit"]
+    methods = {row["method"]: row for row in tables["fid"]}
+    dial = {row["fidelity"]: row for row in tables["fidelity"]}
+    classical = {row["guidance"]: row for row in tables["guidance"]}
+    assert (list(dial), list(classical)) == (["0.0", "0.5", "1.0"], ["0.0", "1.5", "3.0"])
+    same = [(dial["0.0"], "adagen"), (dial["1.0"], "faithful"), (classical["1.5"], "handmade")]
+    for row, method in same:
+        for score in ("fid", "fid_se", "precision", "recall"):
+            assert row[score] == methods[method][score]
+    rows = [*dial.values(), *classical.values()]
+    assert all(float(row["preference"]) <= 0 and row["reward"] for row in rows)
+    assert len({row["preference"] for row in rows}) == len(rows)
+
+
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
     logs = {path.relative_to(smoke / "logs/smoke") for path in smoke.glob("logs/smoke/**/*.log")}
     times = {
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 100
+    assert logs == times and len(logs) == 111
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
     figures = {path.name for path in (smoke / "results/smoke/figures").iterdir()}
     kinds = ["samples", "schedule", "training", "fid", "comparisons", "sweep", "ablation"]
-    kinds += ["steps", "candidates"]
+    kinds += ["steps", "candidates", "dial", "dial_strip"]
     assert figures == {f"{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png")}
 
 

@@ -20,6 +20,7 @@ from adagen.config import (
     METHODS,
     SEARCHED,
     WITHOUT_POLICY,
+    dial_run,
     parse_config,
     published_numbers,
 )
@@ -113,6 +114,7 @@ def runs_of_ablation(experiment):
     """Runs of an experiment, or of a derived one, that only the ablation has."""
     runs = [run for cell in CONFIG.cells if cell.name == experiment for run in cell.runs]
     own = runs_of(experiment, *METHODS) if experiment in CONFIG.experiments else []
+    own += runs_of_curves(experiment)
     return [run for run in dict.fromkeys(runs) if run not in own]
 
 
@@ -155,14 +157,18 @@ def of_runs(pattern, *methods):
     ]
 
 
-# With those that ablation and curves derive.
+include: "dial_runs.smk"
+
+
+# With those that the ablation and the curves derive.
 EXPERIMENTS = CONFIG.every_experiment
 RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
-RUNS = sorted({*RUNS, *(run for cell in CONFIG.cells for run in cell.runs)})
+RUNS |= {run for cell in CONFIG.cells for run in cell.runs}
+RUNS = sorted(RUNS | {run for run in of_dial("{run}") if not run.startswith("dial")})
 WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
 # Experiments that have the same runs, by the ending of the rule that evaluates them, the methods
-# that others don't have. Refined runs are evaluated apart, and so are numbers of steps that only a
-# curve has. So is what only the ablation has, and it is no part of `all`.
+# that others don't have. Refined runs are evaluated apart, and so are those that only curves have.
+# So is what only the ablation has, and it is no part of `all`.
 EVALUATED = {}
 for experiment in CONFIG.experiments:
     own = [m for m in CONFIG.methods_of(experiment) if m in FAMILIES or m == "released"]
@@ -177,6 +183,9 @@ for budget in CONFIG.budgets:
         suffix = "_".join(["_steps", *budget.methods])
         EVALUATED.setdefault(suffix, ([], runs_by(budget.methods)))[0].append(budget.name)
 for derived in EXPERIMENTS:
+    if runs := runs_of_curves(derived):
+        suffix = "_dial" if derived in CONFIG.experiments else "_guidance"
+        EVALUATED.setdefault(suffix, ([], runs))[0].append(derived)
     if runs := runs_of_ablation(derived):
         suffix = "_".join(["_ablation", *runs])
         EVALUATED.setdefault(suffix, ([], runs))[0].append(derived)
@@ -188,9 +197,10 @@ def method_of(run):
 
 
 def trained(runs):
-    """The runs that have a policy of their own: those that are refined share it."""
-    own = dict.fromkeys(run.partition("+")[0] for run in runs)
-    return [run for run in own if method_of(run) in WITH_POLICY]
+    """The runs whose policies these take: those that are refined share one, a blend takes two."""
+    own = [re.sub(r"^dial[^_]*", "adagen", run.partition("+")[0]) for run in runs]
+    own += [re.sub(r"^dial[^_]*", "faithful", run) for run in runs if run.startswith("dial")]
+    return [run for run in dict.fromkeys(own) if method_of(run) in WITH_POLICY]
 
 
 # Inputs

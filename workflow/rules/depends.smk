@@ -110,6 +110,10 @@ def system_depends(wildcards):
     }
 
 
+def judge_depends(wildcards):
+    return {"reward": part(EXPERIMENTS[wildcards.experiment].training.reward)}
+
+
 def evaluate_depends(wildcards):
     evaluation = CONFIG.evaluation
     return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}

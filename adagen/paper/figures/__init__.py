@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from adagen.paper.figures.ablation import ablation_figure, ablation_samples_figure
 from adagen.paper.figures.candidates import candidates_figure
 from adagen.paper.figures.comparisons import comparisons_figure
+from adagen.paper.figures.dial import dial_figure, dial_strip_figure
 from adagen.paper.figures.fid import fid_figure
 from adagen.paper.figures.reward import reward_figure
 from adagen.paper.figures.samples import grid_figure, samples_figure
@@ -32,4 +33,6 @@ FIGURES: Mapping[str, Callable[[Sequence[Path]], Figure]] = {
     "candidates": candidates_figure,
     "ablation": ablation_figure,
     "ablation_samples": ablation_samples_figure,
+    "dial": dial_figure,
+    "dial_strip": dial_strip_figure,
 }

@@ -1,0 +1,105 @@
+"""LaTeX of the tables behind curves: steps, and both dials."""
+
+import pandas as pd
+
+from adagen.paper.latex import escape, line, method, number, paradigm, tabular, with_error
+
+STEPS_HEADER = (
+    "Method",
+    "$T$",
+    r"FD $\downarrow$",
+    r"label-free FD $\downarrow$",
+    r"IS $\uparrow$",
+    r"Prec.\ $\uparrow$",
+    r"Rec.\ $\uparrow$",
+    "NFE",
+    "GFLOPs",
+    "seconds",
+)
+
+
+def steps_latex(table: pd.DataFrame) -> str:
+    """The steps curves by experiment, a block a number of steps; its lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.steps.steps_table` returned.
+    """
+    lines: list[str] = []
+    for experiment, curve in table.groupby("experiment", sort=False):
+        title = rf"\textit{{{escape(str(experiment))}}}: {paradigm(curve.iloc[0])}"
+        lines += [r"\midrule", rf"\multicolumn{{{len(STEPS_HEADER)}}}{{l}}{{{title}}} \\"]
+        for _, group in curve.groupby("steps", sort=False):
+            for _, row in group.iterrows():
+                cells = [
+                    str(row["steps"]),
+                    with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                    number(row["fid_label_free"], 3),
+                    with_error(row["inception_score"], row["inception_score_se"]),
+                    number(row["precision"], 3),
+                    number(row["recall"], 3),
+                    f"{row['nfe']:g}",
+                    f"{row['gflops_per_image']:.3g}",
+                    f"{row['seconds_per_image']:.2g}",
+                ]
+                lines.append(line(method(row["method"]), *cells))
+    note = (
+        r"$\pm$ is one standard error, over "
+        r"training seeds or, where there is one run, over sampling seeds. NFE, GFLOPs and seconds "
+        r"are those of an image that is kept; seconds are measured while sampling."
+    )
+    return tabular("steps", STEPS_HEADER, lines, note, table)
+
+
+DIAL_HEADER = (
+    r"FD $\downarrow$",
+    r"label-free FD $\downarrow$",
+    r"Prec.\ $\uparrow$",
+    r"Rec.\ $\uparrow$",
+    r"preference $\uparrow$",
+    r"reward $\uparrow$",
+)
+
+
+def fidelity_latex(table: pd.DataFrame) -> str:
+    """The points of the dial by experiment; in each, the lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.dial.fidelity_table` returned.
+    """
+    return _dial("fidelity", r"$\lambda$", table)
+
+
+def guidance_latex(table: pd.DataFrame) -> str:
+    """The guidance scales by experiment; in each, the lowest distance is bold.
+
+    Args:
+        table: what `adagen.paper.dial.guidance_table` returned.
+    """
+    return _dial("guidance", "$w$", table)
+
+
+def _dial(command: str, symbol: str, table: pd.DataFrame) -> str:
+    """A line a value of the column that is called like its command."""
+    header = (symbol, *DIAL_HEADER)
+    lines: list[str] = []
+    for experiment, group in table.groupby("experiment", sort=False):
+        first = group.iloc[0]
+        title = f"{paradigm(first)}, $T = {first['steps']}$"
+        span = rf"\multicolumn{{{len(header)}}}{{l}}"
+        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        for _, row in group.iterrows():
+            cells = [
+                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                number(row["fid_label_free"], 3),
+                number(row["precision"], 3),
+                number(row["recall"], 3),
+                number(row["preference"], 3),
+                number(row["reward"], 2),
+            ]
+            lines.append(line(f"{row[command]:g}", *cells))
+    note = (
+        r"$\pm$ is one standard error, over "
+        r"training seeds or, where there is one run, over sampling seeds. Preference: mean of the "
+        r"pre-trained reward. Reward: mean score by the reward of the training."
+    )
+    return tabular(command, header, lines, note, table)
