@@ -12,7 +12,7 @@ import typer
 
 from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
-from adagen.dial_cli import COMMANDS
+from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
 from adagen.options import (
     Checkpoint,
@@ -31,7 +31,7 @@ from adagen.options import (
     SearchedMethod,
     TrainedMethod,
 )
-from adagen.paper_cli import paper, system
+from adagen.paper_cli import COMMANDS as PAPER
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -277,41 +277,8 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
     write_table(comparison_table(metrics), out, latex, comparison_latex)
 
 
-@app.command()
-def ablation(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
-    """Gather metrics in the table of the config's `ablation` (docs/training.md)."""
-    settings = load_config(config)
-    from adagen.paper.ablation import ablation_table
-    from adagen.paper.latex import ablation_latex
-    from adagen.paper.tables import write_table
-
-    write_table(ablation_table(settings.cells, metrics), out, latex, ablation_latex)
-
-
-@app.command()
-def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
-    """Gather metrics of refined runs in a table, beside plain ones (docs/refinement.md)."""
-    load_config(config)
-    from adagen.paper.latex import refinement_latex
-    from adagen.paper.refinement import refinement_table
-    from adagen.paper.tables import write_table
-
-    write_table(refinement_table(metrics), out, latex, refinement_latex)
-
-
-for command in COMMANDS:
+for command in (*PAPER, *DIALS):
     app.command()(command)
-
-
-@app.command()
-def steps(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
-    """Gather metrics in the table of the config's `curves.steps` (docs/sweeps.md)."""
-    settings = load_config(config)
-    from adagen.paper.curves_latex import steps_latex
-    from adagen.paper.steps import steps_table
-    from adagen.paper.tables import write_table
-
-    write_table(steps_table(settings.budgets, metrics), out, latex, steps_latex)
 
 
 @app.command()
@@ -336,10 +303,6 @@ def figure(
     if kind not in FIGURES:
         raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(FIGURES)}.")
     save_figure(FIGURES[kind](inputs), out, png)
-
-
-app.command()(system)
-app.command()(paper)
 
 
 def main() -> None:

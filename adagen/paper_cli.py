@@ -9,6 +9,36 @@ from adagen.config import load_config
 from adagen.options import Configs, LatexFile, MetricsFiles, Out
 
 
+def ablation(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics in the table of the config's `ablation` (docs/training.md)."""
+    settings = load_config(config)
+    from adagen.paper.ablation import ablation_table
+    from adagen.paper.latex import ablation_latex
+    from adagen.paper.tables import write_table
+
+    write_table(ablation_table(settings.cells, metrics), out, latex, ablation_latex)
+
+
+def refinement(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics of refined runs in a table, beside plain ones (docs/refinement.md)."""
+    load_config(config)
+    from adagen.paper.latex import refinement_latex
+    from adagen.paper.refinement import refinement_table
+    from adagen.paper.tables import write_table
+
+    write_table(refinement_table(metrics), out, latex, refinement_latex)
+
+
+def steps(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
+    """Gather metrics in the table of the config's `curves.steps` (docs/sweeps.md)."""
+    settings = load_config(config)
+    from adagen.paper.curves_latex import steps_latex
+    from adagen.paper.steps import steps_table
+    from adagen.paper.tables import write_table
+
+    write_table(steps_table(settings.budgets, metrics), out, latex, steps_latex)
+
+
 def system(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) -> None:
     """Gather metrics in the table of systems, beside what others published of them."""
     settings = load_config(config)
@@ -33,3 +63,6 @@ def paper(
     from adagen.paper.page import write_page
 
     write_page(settings.name, files, captions, options, out)
+
+
+COMMANDS = (ablation, refinement, steps, system, paper)

@@ -33,16 +33,7 @@ class GuidanceCurve(Model):
 
     experiments: Names
     """Keys of `experiments`; those that have the method `handmade`."""
-    scales: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Several] = (
-        0,
-        0.5,
-        1,
-        1.5,
-        2,
-        3,
-        4,
-        6,
-    )
+    scales: Annotated[tuple[Scale, ...], Several] = (0, 0.5, 1, 1.5, 3, 6)
     """Values of `handmade.guidance`, rising. At the experiment's own stands its run."""
 
     @model_validator(mode="after")

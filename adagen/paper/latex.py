@@ -280,6 +280,7 @@ def _experiment(name: str, row: pd.Series) -> str:
 
 
 def paradigm(row: pd.Series) -> str:
+    """The family of a row, in print."""
     return escape(PARADIGM_NAMES.get(row["paradigm"], row["paradigm"]))
 
 
@@ -300,10 +301,11 @@ def _numbers(row: pd.Series, bold: bool) -> list[str]:
 
 
 def with_error(value: float, error: float, bold: bool = False) -> str:
+    """A cell of three decimals with its standard error, as far as they are known."""
     if math.isnan(value):
         return "--"
-    number = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
-    return f"${number}$" if math.isnan(error) else rf"${number} \pm {error:.3f}$"
+    shown = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
+    return f"${shown}$" if math.isnan(error) else rf"${shown} \pm {error:.3f}$"
 
 
 def _within(value: float, low: float, high: float) -> str:
@@ -313,8 +315,10 @@ def _within(value: float, low: float, high: float) -> str:
 
 
 def number(value: float, places: int) -> str:
+    """A cell with so many decimals."""
     return "--" if math.isnan(value) else f"{value:.{places}f}"
 
 
 def line(*cells: str) -> str:
+    """One line of a table."""
     return " & ".join(cells) + r" \\"

@@ -93,8 +93,9 @@ def paradigm_of(wildcards):
 def run_in_print(run):
     """`AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
     plain, _, refinement = run.partition("+")
-    _, _, seed = plain.partition("_seed")
-    parts = [METHOD_NAMES[method_of(plain)], *([f"seed {seed}"] if seed else [])]
+    method, _, seed = plain.partition("_seed")
+    name = METHOD_NAMES.get(method) or f"λ = {method.removeprefix('dial')}"
+    parts = [name, *([f"seed {seed}"] if seed else [])]
     return " + ".join([", ".join(parts), *([refinement] if refinement else [])])
 
 
