@@ -11,12 +11,15 @@ DEFAULT_KINDS = {
 }
 """Sections that are one of several models, and the kind that they are where they don't say."""
 
+GONE = (None, "null")
+"""What takes a section out: Snakemake's `--config` leaves it as text."""
+
 
 def overlay(below: Any, above: Any, section: str = "") -> Any:
     """`above` laid over `below`, key by key.
 
     A section that names another kind takes the place of what it lies over: the keys of one kind
-    mean nothing to another. A section or an entry that is None above is taken out.
+    mean nothing to another. A section that is None above is taken out.
 
     Args:
         below: a configuration, or part of one.
@@ -32,5 +35,5 @@ def overlay(below: Any, above: Any, section: str = "") -> Any:
     return {
         key: overlay(below[key], above[key], key) if key in below and key in above else value
         for key, value in keys.items()
-        if value is not None or not isinstance(below.get(key), Mapping)
+        if value not in GONE or not isinstance(below.get(key), Mapping)
     }

@@ -8,9 +8,10 @@ from matplotlib.colors import to_hex
 from adagen.config import Budget, Experiment
 from adagen.errors import AdagenError
 from adagen.paper.comparisons import comparison_table
+from adagen.paper.curves_latex import steps_latex
 from adagen.paper.figures import FIGURES, save_figure
 from adagen.paper.figures.style import COLOURS
-from adagen.paper.latex import refinement_latex, steps_latex
+from adagen.paper.latex import refinement_latex
 from adagen.paper.refinement import read_refinement, refinement_table
 from adagen.paper.steps import COLUMNS, read_steps, steps_table
 from adagen.paper.tables import fid_table, write_table

@@ -9,6 +9,7 @@ import torch
 
 from adagen.config import parse_config
 from adagen.errors import AdagenError
+from adagen.paper.curves_latex import fidelity_latex, guidance_latex
 from adagen.paper.dial import (
     FIDELITY_COLUMNS,
     GUIDANCE_COLUMNS,
@@ -17,7 +18,6 @@ from adagen.paper.dial import (
     read_dial,
 )
 from adagen.paper.figures import FIGURES
-from adagen.paper.latex import fidelity_latex, guidance_latex
 from adagen.paper.tables import fid_table, write_table
 
 SIT, OTHER = "digits_sit_t4", "digits_sit_t8"

@@ -266,7 +266,7 @@ def test_a_search_log_of_another_name(tmp_path):
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_missing_input_is_named(tmp_path, kind):
-    path = tmp_path / "adagen_seed0.jsonl"
+    path = tmp_path / ("fidelity.csv" if kind == "dial_strip" else "adagen_seed0.jsonl")
     with pytest.raises(AdagenError, match="does not exist"):
         FIGURES[kind]([path])
 

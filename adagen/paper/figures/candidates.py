@@ -111,5 +111,6 @@ def _draw_ways(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str)
         style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
         axes.plot(point["nfe"], point[score], **style)
     logarithmic(axes, "x")
-    least, most = rows["nfe"].min(), max(rows["nfe"].max(), *more["nfe"])
+    taken = pd.concat([rows["nfe"], more["nfe"]])
+    least, most = taken.min(), taken.max()
     axes.set_xticks(least * 2 ** np.arange(1 + int(np.log2(most / least))))
