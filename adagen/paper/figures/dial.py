@@ -76,7 +76,7 @@ def dial_figure(tables: Sequence[Path]) -> Figure:
         for m in METHODS
         if m in present
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
     return figure
 
 

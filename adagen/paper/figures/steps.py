@@ -23,8 +23,8 @@ from adagen.paper.figures.style import (
 from adagen.paper.steps import read_steps
 
 COSTS = {
-    "nfe": ("network evaluations an image", 1),
-    "seconds_per_image": ("milliseconds an image", 1000),
+    "nfe": ("evaluations an image", 1),
+    "seconds_per_image": ("ms an image", 1000),
 }
 """What they are called, and how many of the unit that is shown make one of the table's."""
 SCORES = {"fid": "Fréchet distance ↓", "inception_score": "Inception Score ↑"}

@@ -106,7 +106,9 @@ def logarithmic(axes: Axes, name: Literal["x", "y"] = "y") -> None:
     axis = axes.yaxis if name == "y" else axes.xaxis
     # In a narrow range no power of ten, nor twice or five times one, may be there to label.
     wide = high > 5 * low
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(4))
+    axis.set_major_locator(
+        LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(3 if name == "x" else 4)
+    )
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 
