@@ -40,7 +40,7 @@ def _run_smoke(folder: Path) -> None:
             env={**os.environ, "PATH": path},
             stdout=output,
             stderr=subprocess.STDOUT,
-            timeout=1200,
+            timeout=2400,
         )
     assert done.returncode == 0, (folder / "output.txt").read_text()[-8000:]
 
