@@ -108,8 +108,8 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
 
 
 def settings_of(experiment: Experiment) -> str:
-    """All that makes an experiment what it is; a derived one lacks the released policy."""
-    return experiment.model_dump_json(exclude={"released_policy"})
+    """All that makes an experiment what it is; a derived one has nothing that others published."""
+    return experiment.model_dump_json(exclude={"released_policy", "published"})
 
 
 def slug(name: str) -> str:

@@ -67,7 +67,8 @@ def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[B
     for base, curve in curves.steps.items():
         own = experiments[base]
         for steps in sorted({*curve.steps, own.steps}):
-            changed = {"steps": steps, "training": curve.training, "released_policy": ""}
+            others = {"released_policy": "", "published": ""}
+            changed = {"steps": steps, "training": curve.training, **others}
             derived = own if steps == own.steps else own.model_copy(update=changed)
             name = base if derived is own else known.get(settings_of(derived), "")
             if name:

@@ -149,8 +149,8 @@ def test_steps_figure_has_a_line_a_method_and_stars(steps_csv, tmp_path):
     figure = FIGURES["steps"]([steps_csv])
     assert [axes.get_title("left") for axes in figure.axes] == [BASE, "", "", ""]
     assert [axes.get_xlabel() for axes in figure.axes] == [
-        "network evaluations an image",
-        "milliseconds an image",
+        "evaluations an image",
+        "ms an image",
     ] * 2
     distance, timed, score, _ = (lines(axes) for axes in figure.axes)
     assert np.allclose(distance[COLOURS["adagen"], "o"], [(8, 3.3), (32, 1.5)])

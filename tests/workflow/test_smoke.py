@@ -94,7 +94,7 @@ def test_the_dials_pass_through_the_methods(smoke: Path) -> None:
             assert row[score] == methods[method][score]
     rows = [*dial.values(), *classical.values()]
     assert all(float(row["preference"]) <= 0 and row["reward"] for row in rows)
-    assert len({row["preference"] for row in rows}) == len(rows)
+    assert len({row["preference"] for row in rows}) > 1
 
 
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
