@@ -86,5 +86,7 @@ def test_parts_hold_no_more_than_asked_for_and_every_trajectory_once(gather, num
 def test_batches_change_nothing(gather, batch):
     whole, parts = gather(), gather(batch=batch)
     for name in ("features", "raw", "log_prob", "actions", "images"):
-        assert torch.allclose(getattr(whole, name), getattr(parts, name), 1e-4, 1e-3), name
+        one, other = getattr(whole, name), getattr(parts, name)
+        # Rounding grows with the numbers: features reach 30.
+        assert torch.allclose(one, other, atol=1e-5 * max(10, one.abs().max())), name
     assert torch.equal(whole.labels, parts.labels)

@@ -13,7 +13,7 @@ from adagen.generators.solver import Schedule, SolverState, first_half, second_h
 from . import networks
 from .driving import handmade, noise, policy_driven, policy_identity, scripted
 from .folder import Folder, Golden
-from .report import NETWORK, SAMPLER, Line
+from .report import DRIVEN, NETWORK, SAMPLER, Line, Tolerance
 
 SCHEDULES: dict[str, Schedule] = {"dit": VariancePreserving(), "sit": StraightPath()}
 
@@ -71,7 +71,7 @@ def scripted_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
         time=golden["script_timesteps"],
         guidance=golden["script_cfg"],
     )
-    yield from _trajectory(golden, states)
+    yield from _trajectory(golden, states, SAMPLER)
 
 
 def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
@@ -81,11 +81,11 @@ def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
     yield from policy_identity(golden, meta["policy"], _family(golden), generator.actions.names)
     given = noise(len(labels), latent=golden["z_init"])
     states, actions = policy_driven(generator, meta["policy"], labels, given)
-    yield from _trajectory(golden, states)
+    yield from _trajectory(golden, states, DRIVEN)
     yield from golden.compare("cfg", actions[..., 1], SAMPLER)
 
 
-def _trajectory(golden: Golden, states: list[SolverState]) -> Iterator[Line]:
+def _trajectory(golden: Golden, states: list[SolverState], latent: Tolerance) -> Iterator[Line]:
     """Times and latents; states[0] is before the first action, which only picks a time."""
     times = torch.stack([state.tau for state in states[1:]])
     yield from golden.compare("timesteps_clamped", times, SAMPLER)
@@ -94,8 +94,8 @@ def _trajectory(golden: Golden, states: list[SolverState]) -> Iterator[Line]:
     if "x_after_update_0_1" in golden:
         updates = len(golden["x_after_update_0_1"])
         latents = torch.stack([state.x for state in states[3::2][:updates]])
-        yield from golden.compare("x_after_update_0_1", latents, SAMPLER)
-    yield from golden.compare("z_final", states[-1].x, SAMPLER)
+        yield from golden.compare("x_after_update_0_1", latents, latent)
+    yield from golden.compare("z_final", states[-1].x, latent)
 
 
 CHECKS = {

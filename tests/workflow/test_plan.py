@@ -4,6 +4,7 @@ import re
 import shlex
 
 import pytest
+import yaml
 
 EVALUATED = {
     "evaluate": 4,
@@ -131,6 +132,16 @@ def test_change_plans_only_what_depends_on_it(finished, change: str, planned: di
 )
 def test_a_dial_that_is_turned_otherwise_plans_its_own(finished, change: str, planned) -> None:
     assert finished.planned("--config", change) == {**DIALS, **planned, "all": 1}
+
+
+def test_all_that_an_experiment_has_is_one_target(checkout) -> None:
+    """DVC asks for it: what is refined or turned belongs to the stage of its experiment."""
+    stages = yaml.safe_load((checkout.folder / "dvc.yaml").read_text())["stages"]
+    assert stages["experiment"]["do"]["cmd"] == "snakemake --cores all experiment_${key}"
+    planned = checkout.planned("experiment_digits_sit_t4")
+    made = {"train": 3, "sweep": 1, "sample": 5, "refine": 3, "blend": 4}  # faithful among them
+    measured = {"evaluate": 1, "evaluate_refined_best4_resampled4_best2": 1, "evaluate_dial": 1}
+    assert {rule: planned.get(rule) for rule in made | measured} == made | measured
 
 
 def test_a_dial_has_targets_of_its_own(checkout) -> None:

@@ -94,7 +94,12 @@ def test_the_dials_pass_through_the_methods(smoke: Path) -> None:
             assert row[score] == methods[method][score]
     rows = [*dial.values(), *classical.values()]
     assert all(float(row["preference"]) <= 0 and row["reward"] for row in rows)
-    assert len({row["preference"] for row in rows}) > 1
+    # Barely fitted judges tell images apart by less than a table shows.
+    judged = json.loads(
+        (smoke / "results/smoke/digits_sit_t4/judged/adagen_seed0.json").read_text()
+    )
+    for score in ("preference", "reward"):
+        assert len({run[score] for run in judged["runs"]}) == len(rows)
 
 
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
