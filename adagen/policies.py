@@ -5,7 +5,7 @@ What a raw number means is `actions.py`; where the loop stands is `rollout.py`.
 """
 
 import math
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
@@ -169,6 +169,15 @@ class TabledNetwork(nn.Module):
         """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
         raw: torch.Tensor = self.network(features, call) + self.table(features, call)
         return raw
+
+
+def learning_rates(actor: nn.Module, rate: float, table_rate: float) -> list[dict[str, Any]]:
+    """Parameter groups of an actor, each with its learning rate at the start as `scale`."""
+    if isinstance(actor, TabledNetwork):
+        parts: list[tuple[nn.Module, float]] = [(actor.network, rate), (actor.table, table_rate)]
+    else:
+        parts = [(actor, rate)]
+    return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]
 
 
 class Blend:

@@ -28,7 +28,7 @@ from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import torch_generator
-from adagen.policies import ConstantTable, Policy, TabledNetwork
+from adagen.policies import ConstantTable, Policy, learning_rates
 from adagen.progress import progress
 from adagen.records import (
     NOT_JUDGED,
@@ -93,7 +93,7 @@ class PolicyTraining:
         self.average = AveragedModel(
             actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
-        rates = _rates(actor, learning_rate, settings.table_learning_rate)
+        rates = learning_rates(actor, learning_rate, settings.table_learning_rate)
         rates.append({"params": list(critic.parameters()), "scale": settings.learning_rate})
         self.optimiser = torch.optim.Adam(rates)
         self.records: list[Record] = []
@@ -347,12 +347,3 @@ class PolicyTraining:
                 "training.sigma of this experiment; the last checkpoint holds the state before "
                 "this update."
             )
-
-
-def _rates(actor: nn.Module, rate: float, table_rate: float) -> list[dict[str, Any]]:
-    """Parameter groups of the actor, each with its learning rate at the start."""
-    if isinstance(actor, TabledNetwork):
-        parts: list[tuple[nn.Module, float]] = [(actor.network, rate), (actor.table, table_rate)]
-    else:
-        parts = [(actor, rate)]
-    return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]

@@ -1,17 +1,26 @@
 """Dials: fidelity against diversity, turned from end to end (docs/dial.md)."""
 
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from adagen.config.base import Fraction, Model
 from adagen.config.experiments import Experiment
 
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    """They become part of the names of files, with six digits."""
+    named = [float(f"{value:g}") for value in values]
+    if any(one >= other for one, other in pairwise(named)):
+        raise ValueError("it must rise from one value to the next")
+    return values
+
+
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-Scale = Annotated[float, Field(ge=0)]
-Several = Field(min_length=2)
+Rising = AfterValidator(_rising)
+Points = Annotated[tuple[Fraction, ...], Field(min_length=2), Rising]
+Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2), Rising]
 
 
 class FidelityCurve(Model):
@@ -19,13 +28,8 @@ class FidelityCurve(Model):
 
     experiments: Names
     """Keys of `experiments`; those that have the method `adagen`."""
-    points: Annotated[tuple[Fraction, ...], Several] = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    points: Points = (0, 0.2, 0.4, 0.6, 0.8, 1)
     """Lambda, rising. At 0 and 1 stand the two policies themselves."""
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        _require_rising("points", self.points)
-        return self
 
 
 class GuidanceCurve(Model):
@@ -33,20 +37,8 @@ class GuidanceCurve(Model):
 
     experiments: Names
     """Keys of `experiments`; those that have the method `handmade`."""
-    scales: Annotated[tuple[Scale, ...], Several] = (0, 0.5, 1, 1.5, 3, 6)
+    scales: Scales = (0, 0.5, 1, 1.5, 3, 6)
     """Values of `handmade.guidance`, rising. At the experiment's own stands its run."""
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        _require_rising("scales", self.scales)
-        return self
-
-
-def _require_rising(key: str, values: Sequence[float]) -> None:
-    """They become part of the names of files, with six digits."""
-    named = [float(f"{value:g}") for value in values]
-    if any(one >= other for one, other in pairwise(named)):
-        raise ValueError(f"{key} must rise from one to the next")
 
 
 def dial_run(fidelity: float, seed: int) -> str:

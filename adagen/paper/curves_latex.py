@@ -2,7 +2,18 @@
 
 import pandas as pd
 
-from adagen.paper.latex import escape, line, method, number, paradigm, tabular, with_error
+from adagen.paper.latex import (
+    ERRORS,
+    QUALITY_HEADER,
+    heading,
+    line,
+    method,
+    number,
+    paradigm,
+    quality,
+    tabular,
+    with_error,
+)
 
 STEPS_HEADER = (
     "Method",
@@ -26,8 +37,7 @@ def steps_latex(table: pd.DataFrame) -> str:
     """
     lines: list[str] = []
     for experiment, curve in table.groupby("experiment", sort=False):
-        title = rf"\textit{{{escape(str(experiment))}}}: {paradigm(curve.iloc[0])}"
-        lines += [r"\midrule", rf"\multicolumn{{{len(STEPS_HEADER)}}}{{l}}{{{title}}} \\"]
+        lines += heading(experiment, paradigm(curve.iloc[0]), STEPS_HEADER)
         for _, group in curve.groupby("steps", sort=False):
             for _, row in group.iterrows():
                 cells = [
@@ -43,21 +53,13 @@ def steps_latex(table: pd.DataFrame) -> str:
                 ]
                 lines.append(line(method(row["method"]), *cells))
     note = (
-        r"$\pm$ is one standard error, over "
-        r"training seeds or, where there is one run, over sampling seeds. NFE, GFLOPs and seconds "
+        rf"{ERRORS} NFE, GFLOPs and seconds "
         r"are those of an image that is kept; seconds are measured while sampling."
     )
     return tabular("steps", STEPS_HEADER, lines, note, table)
 
 
-DIAL_HEADER = (
-    r"FD $\downarrow$",
-    r"label-free FD $\downarrow$",
-    r"Prec.\ $\uparrow$",
-    r"Rec.\ $\uparrow$",
-    r"preference $\uparrow$",
-    r"reward $\uparrow$",
-)
+DIAL_HEADER = (*QUALITY_HEADER, r"preference $\uparrow$", r"reward $\uparrow$")
 
 
 def fidelity_latex(table: pd.DataFrame) -> str:
@@ -84,22 +86,16 @@ def _dial(command: str, symbol: str, table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        title = f"{paradigm(first)}, $T = {first['steps']}$"
-        span = rf"\multicolumn{{{len(header)}}}{{l}}"
-        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        lines += heading(experiment, f"{paradigm(first)}, $T = {first['steps']}$", header)
         for _, row in group.iterrows():
             cells = [
-                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
-                number(row["fid_label_free"], 3),
-                number(row["precision"], 3),
-                number(row["recall"], 3),
+                *quality(row, group["fid"].min()),
                 number(row["preference"], 3),
                 number(row["reward"], 2),
             ]
             lines.append(line(f"{row[command]:g}", *cells))
     note = (
-        r"$\pm$ is one standard error, over "
-        r"training seeds or, where there is one run, over sampling seeds. Preference: mean of the "
+        rf"{ERRORS} Preference: mean of the "
         r"pre-trained reward. Reward: mean score by the reward of the training."
     )
     return tabular(command, header, lines, note, table)

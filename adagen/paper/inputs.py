@@ -244,6 +244,17 @@ def _experiment(path: Path) -> str:
     return path.absolute().parents[1].name
 
 
+def only(paths: Sequence[Path], what: str) -> Path:
+    """The one file that a figure is drawn from.
+
+    Raises:
+        AdagenError: there are several.
+    """
+    if len(paths) > 1:
+        raise AdagenError(f"{paths[1]}: one table of {what} is drawn at a time.")
+    return paths[0]
+
+
 class Run(Protocol):
     """Anything that belongs to an experiment."""
 

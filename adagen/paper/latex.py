@@ -52,8 +52,9 @@ def latex_table(table: pd.DataFrame) -> str:
         header.insert(header.index(r"IS $\uparrow$"), SPATIAL)
     lines: list[str] = []
     for experiment, group in head.groupby("experiment", sort=False):
-        title = _experiment(str(experiment), group.iloc[0])
-        lines += [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{{title}}} \\"]
+        first = group.iloc[0]
+        what = f"{paradigm(first)}, {escape(first['dataset'])}, $T = {first['steps']}$"
+        lines += heading(experiment, what, header)
         lowest = group["fid"].min()
         for _, row in group.iterrows():
             same = (table["experiment"] == experiment) & (table["method"] == row["method"])
@@ -79,8 +80,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
         title = f"{paradigm(first)}, $T = {first['steps']}$"
-        span = rf"\multicolumn{{{len(header)}}}{{l}}"
-        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        lines += heading(experiment, title, header)
         for _, pair in group.groupby(["method", "against"], sort=False):
             lines.append(_compared(pair))
     note = (
@@ -111,6 +111,10 @@ def _with_interval(row: pd.Series) -> str:
     return f"${text}${share}"
 
 
+ERRORS = (
+    r"$\pm$ is one standard error, over "
+    r"training seeds or, where there is one run, over sampling seeds."
+)
 ABLATION_HEADER = (
     "Variant",
     "$T$",
@@ -130,11 +134,7 @@ def ablation_latex(table: pd.DataFrame) -> str:
     """
     lines: list[str] = []
     for study, group in table.groupby("study", sort=False):
-        title = escape(str(study))
-        lines += [
-            r"\midrule",
-            rf"\multicolumn{{{len(ABLATION_HEADER)}}}{{l}}{{\textit{{{title}}}}} \\",
-        ]
+        lines += heading(study, "", ABLATION_HEADER)
         for _, row in group.iterrows():
             cells = [
                 with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
@@ -145,21 +145,23 @@ def ablation_latex(table: pd.DataFrame) -> str:
             ]
             lines.append(line(escape(row["variant"]), str(row["steps"]), *cells))
     note = (
-        r"$\pm$ is one standard error, over "
-        r"training seeds or, where there is one run, over sampling seeds. $\Delta$: paired "
+        rf"{ERRORS} $\Delta$: paired "
         r"difference in FD to the first variant of the study, negative is better."
     )
     return tabular("ablation", ABLATION_HEADER, lines, note, table)
 
 
-REFINEMENT_HEADER = (
-    "Method",
-    "$N$",
-    "$K$",
+QUALITY_HEADER = (
     r"FD $\downarrow$",
     r"label-free FD $\downarrow$",
     r"Prec.\ $\uparrow$",
     r"Rec.\ $\uparrow$",
+)
+REFINEMENT_HEADER = (
+    "Method",
+    "$N$",
+    "$K$",
+    *QUALITY_HEADER,
     "NFE",
     "GFLOPs",
     "equal compute",
@@ -176,24 +178,19 @@ def refinement_latex(table: pd.DataFrame) -> str:
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
         title = f"{paradigm(first)}, $T = {first['steps']}$"
-        span = rf"\multicolumn{{{len(REFINEMENT_HEADER)}}}{{l}}"
-        lines += [r"\midrule", rf"{span}{{\textit{{{escape(str(experiment))}}}: {title}}} \\"]
+        lines += heading(experiment, title, REFINEMENT_HEADER)
         for _, row in group.iterrows():
             cells = [
                 str(row["n"]),
                 str(row["k"]),
-                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
-                number(row["fid_label_free"], 3),
-                number(row["precision"], 3),
-                number(row["recall"], 3),
+                *quality(row, group["fid"].min()),
                 f"{row['nfe']:g}",
                 f"{row['gflops_per_image']:.3g}",
                 escape(row["equal_compute"]),
             ]
             lines.append(line(method(row["method"]), *cells))
     note = (
-        r"$\pm$ is one standard error, over "
-        r"training seeds or, where there is one run, over sampling seeds. NFE and GFLOPs are those "
+        rf"{ERRORS} NFE and GFLOPs are those "
         r"of an image that is kept, with all candidates; the last column names the experiment "
         r"whose plain rows take nearly as many evaluations."
     )
@@ -248,6 +245,12 @@ def system_latex(table: pd.DataFrame) -> str:
     return tabular("system", header, lines, note, table)
 
 
+def heading(name: object, what: str, header: Sequence[str]) -> list[str]:
+    """The lines above a group of rows, which has a name and, after it, what it is."""
+    text = rf"\textit{{{escape(str(name))}}}" + (f": {what}" if what else "")
+    return [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{{text}}} \\"]
+
+
 def tabular(
     command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
 ) -> str:
@@ -272,11 +275,6 @@ def escape(text: str) -> str:
     """`text` with LaTeX's special characters made harmless."""
     text = re.sub(r"([_&%#${}])", r"\\\1", text)
     return text.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")
-
-
-def _experiment(name: str, row: pd.Series) -> str:
-    dataset = escape(row["dataset"])
-    return rf"\textit{{{escape(name)}}}: {paradigm(row)}, {dataset}, $T = {row['steps']}$"
 
 
 def paradigm(row: pd.Series) -> str:
@@ -306,6 +304,14 @@ def with_error(value: float, error: float, bold: bool = False) -> str:
         return "--"
     shown = rf"\mathbf{{{value:.3f}}}" if bold else f"{value:.3f}"
     return f"${shown}$" if math.isnan(error) else rf"${shown} \pm {error:.3f}$"
+
+
+def quality(row: pd.Series, best: float) -> list[str]:
+    """The cells of `QUALITY_HEADER`; the distance is bold where it is the best one."""
+    return [
+        with_error(row["fid"], row["fid_se"], row["fid"] == best),
+        *(number(row[name], 3) for name in ("fid_label_free", "precision", "recall")),
+    ]
 
 
 def _within(value: float, low: float, high: float) -> str:

@@ -13,7 +13,7 @@ from adagen.errors import AdagenError
 from adagen.paper.ablation import read_ablation
 from adagen.paper.figures.samples import mosaic
 from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
-from adagen.paper.inputs import SampleRun, read_samples, row_order
+from adagen.paper.inputs import SampleRun, only, read_samples, row_order
 from adagen.paper.tables import half_width
 
 SHOWN = {
@@ -47,9 +47,7 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
     Raises:
         AdagenError: it isn't one, or there are several.
     """
-    if len(inputs) > 1:
-        raise AdagenError(f"{inputs[1]}: one table of an ablation is drawn at a time.")
-    table = read_ablation(inputs[0])
+    table = read_ablation(only(inputs, "an ablation"))
     studies = dict(list(table.groupby("study", sort=False)))
     shown = {score: name for score, name in SHOWN.items() if table[score].notna().any()}
     heights = [0.33 + HEIGHT * len(variants) for variants in studies.values()]

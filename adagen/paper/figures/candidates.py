@@ -10,17 +10,18 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adagen.errors import AdagenError
-from adagen.paper.figures.steps import BAR, errors
 from adagen.paper.figures.style import (
+    BAR,
     COLOURS,
     MARKERS,
+    errors,
     key_line,
     logarithmic,
     method_legend,
     new_figure,
     themed,
 )
+from adagen.paper.inputs import only
 from adagen.paper.refinement import read_refinement
 
 SCORES = {
@@ -61,9 +62,7 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
     Raises:
         AdagenError: it isn't one, or there are several.
     """
-    if len(inputs) > 1:
-        raise AdagenError(f"{inputs[1]}: one table of refinements is drawn at a time.")
-    table = read_refinement(inputs[0])
+    table = read_refinement(only(inputs, "refinements"))
     refined = {
         name: rows for name, rows in table.groupby("experiment", sort=False) if any(rows["kind"])
     }

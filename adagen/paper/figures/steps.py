@@ -4,22 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.config import METHODS
-from adagen.errors import AdagenError
 from adagen.paper.figures.style import (
+    BAR,
     COLOURS,
     MARKERS,
+    errors,
     key_line,
     logarithmic,
     method_legend,
     new_figure,
     themed,
 )
+from adagen.paper.inputs import only
 from adagen.paper.steps import read_steps
 
 COSTS = {
@@ -36,7 +37,6 @@ REFINED: dict[str, Any] = {
     "markeredgecolor": "white",
     "markeredgewidth": 0.4,
 }
-BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.5}
 
 
 @themed
@@ -53,9 +53,7 @@ def steps_figure(inputs: Sequence[Path]) -> Figure:
     Raises:
         AdagenError: it isn't one, or there are several.
     """
-    if len(inputs) > 1:
-        raise AdagenError(f"{inputs[1]}: one table of steps curves is drawn at a time.")
-    table = read_steps(inputs[0])
+    table = read_steps(only(inputs, "steps curves"))
     curves = dict(list(table.groupby("experiment", sort=False)))
     figure = new_figure(0.5 + 1.75 * len(curves))
     grid = figure.add_gridspec(len(curves), len(SCORES) * len(COSTS))
@@ -91,9 +89,3 @@ def _draw_curve(axes: Axes, curve: pd.DataFrame, cost: str, score: str) -> None:
         axes.set_xticks(sorted(set(taken[curve["method"].isin(METHODS)])))
     if score == "fid":
         logarithmic(axes)
-
-
-def errors(rows: pd.DataFrame, score: str) -> np.ndarray | None:
-    """Standard errors of a score; None where there are none."""
-    column = f"{score}_se"
-    return rows[column].to_numpy() if column in rows and rows[column].notna().all() else None

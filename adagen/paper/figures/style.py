@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -45,6 +47,9 @@ MARKERS = {
     "adagen": "o",
     "faithful": "P",
 }
+
+# Of bars that show an error.
+BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.5}
 
 THEME = {
     **sns.axes_style("whitegrid"),
@@ -97,6 +102,12 @@ def method_legend(figure: Figure, methods: Iterable[str], *others: Artist, marke
     handles += others
     rows = -(-len(handles) // LEGEND)
     figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(handles) // rows))
+
+
+def errors(rows: pd.DataFrame, score: str) -> np.ndarray | None:
+    """Standard errors of a score; None where there are none."""
+    column = f"{score}_se"
+    return rows[column].to_numpy() if column in rows and rows[column].notna().all() else None
 
 
 def logarithmic(axes: Axes, name: Literal["x", "y"] = "y") -> None:
