@@ -119,7 +119,6 @@ Before anything runs:
   refines are not of kind `frechet` for kind `repeated`, nor `frechet` or `classifier` for kind
   `resampled`. Names of refinements have no `.`.
 - The method `faithful` comes with a section `dial`.
-- `training.gae` other than 1 goes with the baseline `value` only.
 - Keys of `curves.steps` are experiments, none of a VAR; their `steps` are all different, and other
   than the experiment's own. What is derived is checked as an experiment is, and has its own name.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none

@@ -45,23 +45,9 @@ def normalise(returns: torch.Tensor) -> torch.Tensor:
     return (returns - returns.mean()) / (returns.std() + 1e-7)
 
 
-def value_advantage(
-    returns: torch.Tensor, old_values: torch.Tensor, decay: float = 1.0
-) -> torch.Tensor:
-    """Generalised advantage: the sum over k of decay^k delta_{t+k}, (T, B).
-
-    delta_t = V_{t+1} - V_t, and after the last call R - V_T: nothing is paid before. With decay 1
-    that is R - V_t.
-
-    Args:
-        returns: (T, B), a trajectory's reward at every call.
-        old_values: (T, B), recorded in the rollout.
-        decay: lambda, in [0, 1].
-    """
-    advantage = torch.cat([old_values[1:], returns[-1:]]) - old_values
-    for call in reversed(range(len(advantage) - 1)):
-        advantage[call] += decay * advantage[call + 1]
-    return advantage
+def value_advantage(returns: torch.Tensor, old_values: torch.Tensor) -> torch.Tensor:
+    """A = R - V at every call, with the values of the rollout; all (T, B)."""
+    return returns - old_values
 
 
 def group_advantage(returns: torch.Tensor, group: int) -> torch.Tensor:

@@ -254,7 +254,7 @@ class PolicyTraining:
         if settings.baseline == "group":
             advantage = ppo.group_advantage(returns[0], settings.group)
         else:
-            advantage = ppo.value_advantage(returns, old_values, settings.gae)
+            advantage = ppo.value_advantage(returns, old_values)
         for group in self.optimiser.param_groups:
             group["lr"] = group["scale"] * (1 - 0.9 * n / settings.updates)
         for _ in range(settings.epochs):

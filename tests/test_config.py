@@ -100,7 +100,6 @@ def test_the_minimal_config_is_whole():
         # numbers that make no sense together
         ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
         ("training.group", 1, ["'training'", "group is 1"]),
-        ("training.gae", 0.9, ["'training'", "gae is 0.9", "baseline to 'value'"]),
         ("training.reward", {"kind": "gan"}, ["'training.reward.kind' is 'gan'", "'gaussian'"]),
         ("training.reward", {"hidden": 9}, ["unknown key 'training.reward.hidden'"]),
         ("training.reward.memory", 1, ["'training.reward.memory' is 1", "less than 1"]),

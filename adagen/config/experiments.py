@@ -51,9 +51,6 @@ class Training(Model):
     baseline: Literal["group", "value"] = "group"
     """What a reward is compared with: the mean of trajectories that share label and noise, or
     the value network (the paper's)."""
-    gae: Fraction = 1.0
-    """Lambda of generalised advantage estimation with the baseline "value": 1 compares the reward
-    itself with the value of every call, 0 the value of the next call."""
     group: Positive = 8
     """Consecutive trajectories that share label, initial noise and sampling noise. The paper's
     setting is 1 with baseline "value"."""
@@ -92,11 +89,6 @@ class Training(Model):
             raise ValueError(f"trajectories must be a multiple of group ({self.group})")
         if self.baseline == "group" and self.group < 2:
             raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
-        if self.baseline == "group" and self.gae != 1:
-            raise ValueError(
-                f"gae is {self.gae}, but baseline 'group' compares rewards alone: leave gae at 1, "
-                "or set baseline to 'value'"
-            )
         if min(self.sigma) <= 0:
             raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
         if len(set(self.trackers)) != len(self.trackers):
