@@ -258,6 +258,8 @@ def test_principal_components_are_of_a_masked_autoencoder():
     assert "training.reward.batch is 12" in complaint(content)
     content["training"]["reward"] = {"kind": "convolution", "batch": 12}
     parse_config(content, "toy.yaml")
+    content["refinements"] = {"best": {"kind": "repeated", "judge": "gaussian"}}
+    assert "refinements.best.judge is 'gaussian'" in complaint(content)
 
 
 def refining(name, settings, reward="gaussian", *paradigms):
@@ -306,6 +308,8 @@ def test_refinements_that_cannot_be(settings, reward, told):
 
 def test_the_classifier_may_choose_the_best_and_names_become_files():
     parse_config(refining("b", {"kind": "repeated"}, "classifier", "sit"), "toy.yaml")
+    fitted = {"kind": "resampled", "judge": "gaussian"}
+    parse_config(refining("b", fitted, "frechet", "sit"), "toy.yaml")
     message = complaint(refining("best.5", {"kind": "repeated"}, "gaussian", "sit"))
     assert "refinements has the name 'best.5'" in message
 

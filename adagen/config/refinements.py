@@ -51,8 +51,17 @@ class LookaheadRefinement(Refinement):
         return 1
 
 
-class RepeatedRefinement(Refinement):
-    """The best of N whole samples, by the reward that the policy was trained with."""
+class JudgedRefinement(Refinement):
+    """What the kinds have that choose among whole samples: a judge."""
+
+    judge: Literal["reward", "gaussian"] = "reward"
+    """Who judges them: the reward that paid the policy, as it was when the policy was kept; or two
+    Gaussians (as `training.reward` of kind "gaussian" has), fitted to real images and to samples of
+    the kept policy, which a reward that followed a whole training knows less well."""
+
+
+class RepeatedRefinement(JudgedRefinement):
+    """The best of N whole samples, by their judge."""
 
     kind: Literal["repeated"]
     """Which refinement it is."""
@@ -60,7 +69,7 @@ class RepeatedRefinement(Refinement):
     """Whole samples that are made of each, of which the best is kept."""
 
 
-class ResampledRefinement(Refinement):
+class ResampledRefinement(JudgedRefinement):
     """One of N whole samples, with probability proportional to D / (1 - D): protects diversity."""
 
     kind: Literal["resampled"]
@@ -121,9 +130,11 @@ def check_refinements(
             )
         for experiment in allowing:
             kind = experiments[experiment].training.reward.kind
+            if isinstance(refinement, JudgedRefinement) and refinement.judge == "gaussian":
+                continue
             if why := UNFIT.get(refinement.kind, {}).get(kind):
                 raise ValueError(
                     f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "
                     f"experiments.{experiment} is of kind {kind!r}, which {why}: choose "
-                    "another training.reward.kind, or another refinement"
+                    "judge 'gaussian', another training.reward.kind, or another refinement"
                 )

@@ -14,9 +14,7 @@ from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
 from adagen.config.dials import with_guidance
 from adagen.config.experiments import (
-    COMPANY,
     AnyRewardFeatures,
-    DinoFeatures,
     Evaluation,
     Experiment,
     PolicySettings,
@@ -28,14 +26,8 @@ from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
-from adagen.config.rewards import (
-    AnyPreference,
-    Dial,
-    FrechetSettings,
-    GaussianSettings,
-    Preference,
-    TokenSettings,
-)
+from adagen.config.rewards import AnyPreference, Dial, Preference
+from adagen.config.sight import check_sight
 
 
 class Config(Model):
@@ -252,35 +244,10 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
-    def _whole_companies(self) -> Self:
-        """The paper's discriminator normalises eight images together."""
-        if not isinstance(self.reward_features, DinoFeatures):
-            return self
-        for place, experiment in self._places():
-            training, reward = experiment.training, experiment.training.reward
-            if not isinstance(reward, TokenSettings):
-                continue
-            counts = {"trajectories": training.trajectories, "reward.batch": reward.batch}
-            for key, count in counts.items():
-                if count % COMPANY:
-                    raise ValueError(
-                        f"{place}.training.{key} is {count}, but reward_features 'dino' "
-                        f"judges images in companies of {COMPANY}: use a multiple of {COMPANY}"
-                    )
-        return self
-
-    @model_validator(mode="after")
     def _rewards_that_see(self) -> Self:
-        """Principal components are those of a masked autoencoder."""
-        if not isinstance(self.reward_features, DinoFeatures) or not set(self.methods) & {*LEARNED}:
-            return self
-        for place, experiment in self._places():
-            reward = experiment.training.reward
-            if isinstance(reward, GaussianSettings | FrechetSettings):
-                raise ValueError(
-                    f"{place}.training.reward.kind is {reward.kind!r}, which needs "
-                    "reward_features of kind 'masked_autoencoder': on 'dino' choose 'tokens'"
-                )
+        """Frozen features that serve all that look at images by them."""
+        trained = bool(set(self.methods) & {*LEARNED})
+        check_sight(self.reward_features, self._places(), trained, self.refinements)
         return self
 
     @model_validator(mode="after")

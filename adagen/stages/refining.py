@@ -5,16 +5,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adagen.config import LEARNED, Config, Experiment
-from adagen.data.split import load_dataset
+import torch
+
+from adagen.config import LEARNED, Config, Experiment, GaussianSettings
+from adagen.data.split import Images, load_dataset
 from adagen.errors import AdagenError
 from adagen.files import file_hash
 from adagen.generators.base import Generator
+from adagen.noise import torch_generator
+from adagen.policies import Policy
 from adagen.policy_files import binding, load_critic
-from adagen.refinement import LookAhead, repeated
+from adagen.refinement import LookAhead, Score, repeated
 from adagen.rewards.base import Reward
+from adagen.rewards.pools import VIEWS
 from adagen.rollout import Make, make
+from adagen.sampling import batches, class_labels
 from adagen.stages.common import device_of
+
+FITTED = 4096
+"""Samples of a kept policy that its judge is fitted to: 63 for each of its 64 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ def refine(
     config: Config,
     name: str,
     generator: Generator[Any],
+    policy: Policy,
     trained: Trained,
     policy_file: Path | None,
     files: RewardFiles,
@@ -89,15 +99,46 @@ def refine(
             f"method {trained.method!r} can't be refined: candidates are chosen by the reward and "
             f"the value network of a training. Refine one of {', '.join(LEARNED)}."
         )
-    how = config.refinements[name]
+    how, plain = config.refinements[name], generator
     if how.k > 1:
         critic = load_critic(policy_file, generator, trained.policy_binding)
         value = critic.to(generator.device)
         generator = LookAhead(generator, value, how.k, how.choice, how.temperature)
     if how.kind == "lookahead":
         return generator, make
-    score = open_reward(config, trained, files).score
+    if how.judge == "gaussian":
+        score = fitted_judge(config, plain, policy, trained, files)
+    else:
+        score = open_reward(config, trained, files).score
     return generator, partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
+
+
+def fitted_judge(
+    config: Config, generator: Generator[Any], policy: Policy, trained: Trained, files: RewardFiles
+) -> Score:
+    """Two Gaussians, of real images and of the kept policy's own: what its candidates differ in.
+
+    They are fitted once a run to `FITTED` samples, with noise that nothing else draws from.
+
+    Raises:
+        AdagenError: the features are missing, or were made with other settings.
+    """
+    from adagen.rewards.build import load_reward
+
+    if files.features is None:
+        raise AdagenError(
+            "candidates are judged by two Gaussians on the frozen features: give --features, as "
+            "`adagen pretrain reward` wrote them."
+        )
+    split, settings = load_dataset(config.dataset), GaussianSettings()
+    judge = load_reward(config, settings, files.features, None, split, generator.device)
+    batch = config.generators[trained.settings.generator].batch
+    made = batches(generator, policy, "fitted judge", trained.seed or 0, FITTED, batch)
+    fake = Images(torch.cat(list(made)), class_labels(FITTED, generator.num_classes))
+    real = judge.pool(split.train, "real", "judge", views=VIEWS)
+    source = torch_generator("judge", trained.seed)
+    judge.learn(real, judge.pool(fake, "fake", "judge"), 1, source)
+    return judge.score
 
 
 def open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:

@@ -126,7 +126,7 @@ def open_run(
     if not refinement:
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
-    generator, way = refine(config, refinement, generator, trained, policy_file, reward)
+    generator, way = refine(config, refinement, generator, policy, trained, policy_file, reward)
     # Which experiments a run makes it for changes no image.
     how = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(plain, generator=generator, way=way, refinement=refinement, how=how)

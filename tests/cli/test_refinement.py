@@ -11,10 +11,15 @@ import pytest
 import torch
 import yaml
 
+from adagen.config import load_config
 from adagen.config.overlay import overlay
+from adagen.data.split import load_dataset
 from adagen.noise import SampleNoise
 from adagen.samples import Samples
+from adagen.sampling import report_labels
 from adagen.stages import sampling
+from adagen.stages.refining import RewardFiles, Trained, fitted_judge
+from adagen.stages.sampling import open_run
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {
@@ -29,6 +34,7 @@ REFINED = {
     "experiments": {"digits_maskgit_t4": {"generator": "maskgit", "steps": 4}},
     "refinements": {
         "best": {"kind": "repeated", "n": 3},
+        "fitted": {"kind": "repeated", "n": 3, "judge": "gaussian"},
         "ahead": {"kind": "lookahead", "k": 2},
         "both": {"kind": "resampled", "n": 2, "k": 2, "choice": "softmax"},
     },
@@ -92,6 +98,7 @@ def test_from_a_policy_to_the_table(drawing):
     assert both.about["refinement"] == {
         "name": "both",
         "kind": "resampled",
+        "judge": "reward",
         "k": 2,
         "choice": "softmax",
         "temperature": 1.0,
@@ -152,6 +159,37 @@ def test_the_python_of_the_documentation_runs_as_written(drawing):
     assert run.nfe == reported.about["cost"]["nfe"]
 
 
+def test_a_judge_can_be_fitted_to_the_kept_policy(trained):
+    for name in ("", "best"):
+        trained(sample("flow", "flow_t2", name))
+    command = sample("flow", "flow_t2", "fitted", files=False)
+    assert "by two Gaussians on the frozen features: give --features" in trained.mistake(command)
+    trained(f"{command} --features reward.safetensors")  # the training's own reward has no say
+    names, folder = ("", "+best", "+fitted"), "flow_t2/samples/adagen_seed0"
+    plain, best, fitted = (Samples.open(Path(folder + name)) for name in names)
+    assert fitted.about["refinement"]["judge"] == "gaussian"
+    images = [next(s.batches(0)) for s in (plain, best, fitted)]
+    kept = [(images[0] == other).flatten(1).all(1) for other in images[1:]]
+    assert 0 < kept[1].sum() < len(kept[1]) and not kept[0].equal(kept[1])
+    # It prefers what it keeps, and real images to what it was fitted to.
+    config, files = (
+        load_config([Path("config.yaml")]),
+        (Path("flow.safetensors"), Path("flow0.policy")),
+    )
+    run = open_run(config, "flow_t2", "adagen", *files)
+    trained_as = Trained("flow_t2", run.settings, "adagen", 0, files[0])
+    score = fitted_judge(
+        config, run.generator, run.policy, trained_as, RewardFiles(Path("reward.safetensors"), None)
+    )
+    noise = SampleNoise("test", 0, range(len(images[0])))
+    labels = report_labels(config.evaluation, run.generator.num_classes)
+    means = [score(shown, labels, noise).mean() for shown in (images[0], images[2])]
+    heldout = load_dataset(config.dataset).heldout
+    rows = torch.arange(len(heldout))
+    real = score(heldout.images, heldout.labels, SampleNoise("test", 1, rows.tolist())).mean()
+    assert means[0] < means[1] and means[0] < real
+
+
 def test_batches_and_a_kill_change_nothing(trained):
     command = sample("flow", "flow_t2", "best")
     trained(command)
@@ -184,7 +222,7 @@ def test_batches_and_a_kill_change_nothing(trained):
 def test_what_cannot_be_refined(trained):
     command = sample("flow", "flow_t2", "best")
     message = trained.mistake(command.replace("--refinement best", "--refinement worst"))
-    assert "no refinement 'worst'; it has: ahead, best, both" in message
+    assert "no refinement 'worst'; it has: ahead, best, both, fitted" in message
     message = trained.mistake(sample("flow", "flow_t2", "ahead"))
     assert "deterministic solver: the next state follows from the action" in message
     message = trained.mistake(sample("flow", "flow_t2", "best", files=False))
