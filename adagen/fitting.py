@@ -33,7 +33,7 @@ class Batch:
     Attributes:
         images: (B, C, H, W) in [0, 1], or rows of whatever else the module is fitted to (tokens);
             where the module is.
-        labels: (B,) class indices, where the module is.
+        labels: (B,) class indices, or whatever else belongs to a row; where the module is.
         generator: the batch's own randomness, on the CPU wherever the module is, so that every
             device draws the same.
     """
@@ -64,7 +64,7 @@ def fit(
         module: trained in place; returned in eval mode, on `device`, parameters frozen.
         loss: maps (module, batch) to a scalar loss.
         images: (N, C, H, W) in [0, 1], or a source of such.
-        labels: (N,) class indices.
+        labels: (N,) class indices, or whatever else belongs to a row.
         settings: number of updates, batch size, learning rate, averaging.
         name: names the run in the progress bar, in errors, and in its randomness.
         checkpoint: where the resumable state is kept; None to keep none.

@@ -20,10 +20,14 @@ Several = Annotated[int, Field(ge=2)]
 
 
 class Refinement(Model):
-    """What all kinds have: looking ahead."""
+    """What all kinds have: a judge, and looking ahead."""
 
     kind: str
     """Which refinement it is."""
+    judge: Literal["reward", "gaussian"] = "reward"
+    """Who judges candidates: reward and value network of the training, as they were when the policy
+    was kept; or two Gaussians (as `training.reward` of kind "gaussian" has), fitted to real images
+    and to samples of the kept policy, and a value network fitted to what these say."""
     experiments: tuple[str, ...] = ()
     """Experiments that a run makes it for; empty for all whose generator allows it."""
     k: Positive = 1
@@ -33,7 +37,7 @@ class Refinement(Model):
     """Which of them is kept: that of the highest value, or one drawn with probability proportional
     to exp(value / temperature)."""
     temperature: float = Field(1.0, gt=0)
-    """Of `softmax`, in units of value: standard deviations of the reward in an update."""
+    """Of `softmax`, in units of value: standard deviations of the reward over samples."""
 
 
 class LookaheadRefinement(Refinement):
@@ -51,16 +55,7 @@ class LookaheadRefinement(Refinement):
         return 1
 
 
-class JudgedRefinement(Refinement):
-    """What the kinds have that choose among whole samples: a judge."""
-
-    judge: Literal["reward", "gaussian"] = "reward"
-    """Who judges them: the reward that paid the policy, as it was when the policy was kept; or two
-    Gaussians (as `training.reward` of kind "gaussian" has), fitted to real images and to samples of
-    the kept policy, which a reward that followed a whole training knows less well."""
-
-
-class RepeatedRefinement(JudgedRefinement):
+class RepeatedRefinement(Refinement):
     """The best of N whole samples, by their judge."""
 
     kind: Literal["repeated"]
@@ -69,7 +64,7 @@ class RepeatedRefinement(JudgedRefinement):
     """Whole samples that are made of each, of which the best is kept."""
 
 
-class ResampledRefinement(JudgedRefinement):
+class ResampledRefinement(Refinement):
     """One of N whole samples, with probability proportional to D / (1 - D): protects diversity."""
 
     kind: Literal["resampled"]
@@ -130,7 +125,7 @@ def check_refinements(
             )
         for experiment in allowing:
             kind = experiments[experiment].training.reward.kind
-            if isinstance(refinement, JudgedRefinement) and refinement.judge == "gaussian":
+            if refinement.judge == "gaussian":
                 continue
             if why := UNFIT.get(refinement.kind, {}).get(kind):
                 raise ValueError(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from adagen.config.experiments import COMPANY, DinoFeatures, Experiment
-from adagen.config.refinements import AnyRefinement, JudgedRefinement
+from adagen.config.refinements import AnyRefinement
 from adagen.config.rewards import FrechetSettings, GaussianSettings, TokenSettings
 
 Places = Iterable[tuple[str, Experiment]]
@@ -42,5 +42,5 @@ def check_sight(
                     f"judges images in companies of {COMPANY}: use a multiple of {COMPANY}"
                 )
     for name, refinement in refinements.items():
-        if isinstance(refinement, JudgedRefinement) and refinement.judge == "gaussian":
+        if refinement.judge == "gaussian":
             raise ValueError(f"refinements.{name}.judge is 'gaussian', {ELSE} 'reward'")

@@ -1,29 +1,22 @@
 """Opening a refinement, and what it chooses by: the value network, the reward of a training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adagen.config import LEARNED, Config, Experiment, GaussianSettings
-from adagen.data.split import Images, load_dataset
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.files import file_hash
 from adagen.generators.base import Generator
-from adagen.noise import torch_generator
-from adagen.policies import Policy
+from adagen.policies import Policy, PolicyNetwork
 from adagen.policy_files import binding, load_critic
 from adagen.refinement import LookAhead, Score, repeated
 from adagen.rewards.base import Reward
-from adagen.rewards.pools import VIEWS
 from adagen.rollout import Make, make
-from adagen.sampling import batches, class_labels
 from adagen.stages.common import device_of
-
-FITTED = 4096
-"""Samples of a kept policy that its judge is fitted to: 63 for each of its 64 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -99,30 +92,56 @@ def refine(
             f"method {trained.method!r} can't be refined: candidates are chosen by the reward and "
             f"the value network of a training. Refine one of {', '.join(LEARNED)}."
         )
-    how, plain = config.refinements[name], generator
+    how = config.refinements[name]
+    if how.judge == "gaussian":
+        judges = fitted_judges(config, generator, policy, trained, files)
+    else:
+        judges = trained_judges(config, generator, trained, policy_file, files)
     if how.k > 1:
-        critic = load_critic(policy_file, generator, trained.policy_binding)
-        value = critic.to(generator.device)
+        value = judges.value().to(generator.device)
         generator = LookAhead(generator, value, how.k, how.choice, how.temperature)
     if how.kind == "lookahead":
         return generator, make
-    if how.judge == "gaussian":
-        score = fitted_judge(config, plain, policy, trained, files)
-    else:
-        score = open_reward(config, trained, files).score
-    return generator, partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
+    choose = partial(repeated, n=how.n, score=judges.score(), resample=how.kind == "resampled")
+    return generator, choose
 
 
-def fitted_judge(
+@dataclass(frozen=True)
+class Judges:
+    """Who chooses among candidates; each is opened, or fitted, when it is asked for.
+
+    Attributes:
+        score: judges images.
+        value: judges states.
+    """
+
+    score: Callable[[], Score]
+    value: Callable[[], PolicyNetwork]
+
+
+def trained_judges(
+    config: Config,
+    generator: Generator[Any],
+    trained: Trained,
+    policy_file: Path,
+    files: RewardFiles,
+) -> Judges:
+    """Reward and value network as they were when the policy was kept; errors are of their files."""
+    return Judges(
+        lambda: open_reward(config, trained, files).score,
+        lambda: load_critic(policy_file, generator, trained.policy_binding),
+    )
+
+
+def fitted_judges(
     config: Config, generator: Generator[Any], policy: Policy, trained: Trained, files: RewardFiles
-) -> Score:
-    """Two Gaussians, of real images and of the kept policy's own: what its candidates differ in.
-
-    They are fitted once a run to `FITTED` samples, with noise that nothing else draws from.
+) -> Judges:
+    """Two Gaussians, and a value network under them, fitted to the kept policy (`adagen.judges`).
 
     Raises:
         AdagenError: the features are missing, or were made with other settings.
     """
+    from adagen.judges import draw_own, fit_score, fit_value
     from adagen.rewards.build import load_reward
 
     if files.features is None:
@@ -130,15 +149,13 @@ def fitted_judge(
             "candidates are judged by two Gaussians on the frozen features: give --features, as "
             "`adagen pretrain reward` wrote them."
         )
-    split, settings = load_dataset(config.dataset), GaussianSettings()
-    judge = load_reward(config, settings, files.features, None, split, generator.device)
-    batch = config.generators[trained.settings.generator].batch
-    made = batches(generator, policy, "fitted judge", trained.seed or 0, FITTED, batch)
-    fake = Images(torch.cat(list(made)), class_labels(FITTED, generator.num_classes))
-    real = judge.pool(split.train, "real", "judge", views=VIEWS)
-    source = torch_generator("judge", trained.seed)
-    judge.learn(real, judge.pool(fake, "fake", "judge"), 1, source)
-    return judge.score
+    settings = trained.settings
+    batch = config.generators[settings.generator].batch
+    own = draw_own(generator, policy, batch, trained.seed or 0)
+    split = load_dataset(config.dataset)
+    fresh = GaussianSettings(), files.features, None, split, generator.device
+    score = fit_score(load_reward(config, *fresh), own, split.train)
+    return Judges(lambda: score, lambda: fit_value(generator, own, score, settings.policy))
 
 
 def open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:
