@@ -1,0 +1,66 @@
+"""A stage that a workflow started ends when the workflow does, by whatever signal that died.
+
+Snakemake runs `bash -c "adagen ... | tee log"`, and neither bash nor its children notice that
+Snakemake was killed: a stage would go on for hours, beside the one that the repeated command starts.
+So the workflow names its process in the environment, and the stage watches that process and its own
+parent. With the stage, tee reads the end of its input, and the shell has nothing left to wait for.
+A stage that is started by hand has no such name in its environment, and lives on under nohup.
+"""
+
+import os
+import select
+import threading
+import time
+
+WORKFLOW = "ADAGEN_WORKFLOW"
+"""Environment variable: the process of the workflow, on the machine where the stage runs."""
+
+INIT = 1
+"""Who takes care of orphans."""
+
+
+def follow_workflow() -> None:
+    """From now on end with the workflow, or with the shell that it started; by hand, do nothing."""
+    if not os.environ.get(WORKFLOW):
+        return
+    workflow, parent = int(os.environ[WORKFLOW]), os.getppid()
+    if parent == INIT != workflow:  # the shell was killed before this line
+        _end(workflow)
+    for process in (workflow, parent):
+        threading.Thread(target=_follow, args=(process,), daemon=True).start()
+
+
+def _follow(process: int) -> None:
+    _wait_for_end(process)
+    _end(process)
+
+
+def _end(process: int) -> None:
+    """Leave as if killed: what was being written is incomplete, and has no name yet."""
+    os.write(2, f"adagen: process {process}, which started this stage, is gone.\n".encode())
+    os._exit(1)
+
+
+def _wait_for_end(process: int) -> None:
+    """Return when a process has ended, though its parent may not have noticed yet."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return
+    except (AttributeError, OSError):  # only Linux has it, and some containers forbid it
+        while _exists(process):
+            time.sleep(1)
+    else:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll()
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
