@@ -1,10 +1,10 @@
 """A stage that a workflow started ends when the workflow does, by whatever signal that died.
 
 Snakemake runs `bash -c "adagen ... | tee log"`, and neither bash nor its children notice that
-Snakemake was killed: a stage would go on for hours, beside the one that the repeated command starts.
-So the workflow names its process in the environment, and the stage watches that process and its own
-parent. With the stage, tee reads the end of its input, and the shell has nothing left to wait for.
-A stage that is started by hand has no such name in its environment, and lives on under nohup.
+Snakemake was killed: a stage would go on for hours, beside the one that a repeated command starts.
+So the workflow names its process in the environment, and the stage watches that and its own parent.
+With the stage, tee reads the end of its input, and the shell has nothing left to wait for. A stage
+that is started by hand has no such name in its environment, and lives on under nohup.
 """
 
 import os
