@@ -1,13 +1,15 @@
 """Files that appear whole or not at all, and tensors that are never unpickled."""
 
 import errno
+import fcntl
 import functools
+import glob
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path)
         prefix = f".{path.stem}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
-        os.close(handle)
         temporary = Path(name)
         try:
+            with suppress(OSError):  # without locks leftovers stay
+                _claim(handle)
             yield temporary
             # mkstemp makes private files; results are shared like any other file the user writes.
             mask = os.umask(0)
@@ -42,7 +46,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _flush(temporary)
             temporary.replace(path)
         finally:
+            os.close(handle)
             temporary.unlink(missing_ok=True)
+
+
+def _claim(handle: int) -> None:
+    """Lock a temporary file until it is closed, or its process ends; raise if another has it."""
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote `path`."""
+    for leftover in path.parent.glob(
+        f".{glob.escape(path.stem + '-')}????????{glob.escape(path.suffix)}"
+    ):
+        with suppress(OSError), leftover.open("rb+") as stream:
+            _claim(stream.fileno())
+            leftover.unlink()
 
 
 def _flush(path: Path) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -42,6 +44,28 @@ def test_a_failure_leaves_the_old_file_or_none(tmp_path, failure):
             raise failure
     assert old.read_text() == "old"
     assert list(tmp_path.iterdir()) == [old]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from adagen.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_left_is_removed_by_the_next_write(tmp_path):
+    path = tmp_path / "out[1].txt"
+    subprocess.run([sys.executable, "-c", KILLED, path], timeout=60)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out[1]-") and left.read_text() == "half"
+    with atomic_path(path) as first, atomic_path(path) as second:  # but no other write's file
+        first.write_text("first")
+        second.write_text("second")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "first"
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
