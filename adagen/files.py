@@ -57,9 +57,8 @@ def _claim(handle: int) -> None:
 
 def _tidy(path: Path) -> None:
     """Remove what processes left that were killed while they wrote `path`."""
-    for leftover in path.parent.glob(
-        f".{glob.escape(path.stem + '-')}????????{glob.escape(path.suffix)}"
-    ):
+    pattern = f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"
+    for leftover in path.parent.glob(pattern):
         with suppress(OSError), leftover.open("rb+") as stream:
             _claim(stream.fileno())
             leftover.unlink()

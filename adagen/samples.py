@@ -97,7 +97,7 @@ class Samples:
         return int(self.about["samples"])
 
     @property
-    def imageshape_of(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         channels, height, width = self.about["image_shape"]
         return channels, height, width
