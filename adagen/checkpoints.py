@@ -36,12 +36,13 @@ def save_checkpoint(path: Path, name: str, settings: BaseModel, state: dict[str,
     """
     content = io.BytesIO()
     torch.save({"name": name, "settings": settings.model_dump_json(), "state": state}, content)
-    with atomic_path(path) as temporary:
-        with temporary.open("wb") as stream:
-            stream.write(f"{hashlib.sha256(content.getbuffer()).hexdigest()}\n".encode())
-            stream.write(content.getbuffer())
-        if path.exists():
-            path.replace(previous_of(path))
+    new = path.with_suffix(f".new{path.suffix}")
+    with atomic_path(new) as temporary, temporary.open("wb") as stream:
+        stream.write(f"{hashlib.sha256(content.getbuffer()).hexdigest()}\n".encode())
+        stream.write(content.getbuffer())
+    if path.exists():
+        path.replace(previous_of(path))
+    new.replace(path)
 
 
 def load_checkpoint(path: Path, name: str, settings: BaseModel) -> dict[str, Any] | None:

@@ -9,25 +9,38 @@ that is started by hand has no such name in its environment, and lives on under 
 
 import os
 import select
+import socket
 import threading
 import time
 
 WORKFLOW = "ADAGEN_WORKFLOW"
-"""Environment variable: the process of the workflow, on the machine where the stage runs."""
+"""Environment variable: the process of the workflow, and the machine that it runs on."""
 
 INIT = 1
 """Who takes care of orphans."""
 
 
+def lead() -> None:
+    """Let all stages that are started from this process end with it."""
+    os.environ[WORKFLOW] = f"{os.getpid()}@{socket.gethostname()}"
+
+
 def follow_workflow() -> None:
-    """From now on end with the workflow, or with the shell that it started; by hand, do nothing."""
-    if not os.environ.get(WORKFLOW):
+    """From now on end with the workflow, and with the shell that it started; by hand, do nothing.
+
+    On a machine other than the workflow's, as that of a launch over several, the parent alone
+    is watched.
+    """
+    if not (named := os.environ.get(WORKFLOW)):
         return
-    workflow, parent = int(os.environ[WORKFLOW]), os.getppid()
+    process, _, machine = named.partition("@")
+    workflow, parent = int(process), os.getppid()
+    if machine != socket.gethostname():
+        workflow = parent
     if parent == INIT != workflow:  # the shell was killed before this line
         _end(workflow)
-    for process in (workflow, parent):
-        threading.Thread(target=_follow, args=(process,), daemon=True).start()
+    for watched in {workflow, parent}:
+        threading.Thread(target=_follow, args=(watched,), daemon=True).start()
 
 
 def _follow(process: int) -> None:

@@ -26,15 +26,14 @@ WATCHES = {"told by the kernel": "", "looks every second": "del os.pidfd_open"}
 class Chain:
     """What Snakemake starts: a shell with a stage and tee; and a process in Snakemake's place."""
 
-    def __init__(self, folder: Path, before: str, named: bool) -> None:
+    def __init__(self, folder: Path, before: str, leads: str) -> None:
         stage, self.log = folder / "stage.py", folder / "log"
         stage.write_text(STAGE.format(before=before))
         shell = f"set -o pipefail; {sys.executable} {stage} 2>&1 | tee {self.log}; true"
-        named_here = "os.environ[workflow] = str(os.getpid())" if named else ""
         code = f"""
 import os, subprocess
-workflow = {WORKFLOW!r}
-{named_here}
+from adagen.lifeline import WORKFLOW, lead
+{leads}
 child = subprocess.Popen(["bash", "-c", {shell!r}])
 print(child.pid, flush=True)
 child.wait()
@@ -78,8 +77,8 @@ def alive(process: int) -> bool:
 def chain(tmp_path, request):
     opened = []
 
-    def start(before: str = "", named: bool = True) -> Chain:
-        opened.append(Chain(tmp_path, before, named))
+    def start(before: str = "", leads: str = "lead()") -> Chain:
+        opened.append(Chain(tmp_path, before, leads))
         return opened[-1]
 
     yield start
@@ -103,7 +102,16 @@ def test_the_whole_chain_ends_with_any_part_above_the_stage(chain, watch, victim
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 def test_a_stage_by_hand_lives_on(chain):
-    started = chain(named=False)
+    started = chain(leads="")
     started.workflow.kill()
     os.kill(started.shell, signal.SIGKILL)
     assert not started.ends(1.5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_on_another_machine_the_parent_is_followed(chain):
+    """Process numbers of the workflow's machine say nothing there."""
+    started = chain(leads="os.environ[WORKFLOW] = '4194305@elsewhere'")
+    assert not started.ends(0.5)
+    os.kill(started.shell, signal.SIGKILL)
+    assert started.ends()

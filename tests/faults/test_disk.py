@@ -30,7 +30,7 @@ def test_full_while_a_checkpoint_is_written(ready, monkeypatch):
         patch.setattr(os, "fsync", full)
         assert ready.status(SEARCH) == 2
     message = ready.capsys.readouterr().err
-    assert "resume/search.ckpt cannot be written (No space left on device)" in message
+    assert "resume/search.new.ckpt cannot be written (No space left on device)" in message
     assert "Make room" in message and "what was there before is untouched" in message
     assert sorted(p.name for p in Path("resume").iterdir()) == ["belongs_to.json", "search.ckpt"]
     ready(SEARCH)
@@ -61,7 +61,7 @@ def test_a_limit_of_the_system(tmp_path):
     command = [sys.executable, "-c", WRITE, tmp_path / "run.ckpt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "run.ckpt cannot be written (File too large). Make room" in done.stdout
+    assert "run.new.ckpt cannot be written (File too large). Make room" in done.stdout
 
 
 def test_a_folder_of_results_that_cannot_be_written(console):
