@@ -148,8 +148,8 @@ class Harness:
     def __init__(self, folder: Path, seed: int, say: bool = False) -> None:
         self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
         self.victims: Counter[str] = Counter()
-        self.runs, self.orphans, self.losses = 0, 0, []  # type: ignore[var-annotated]
-        self.slowest = 0.0
+        self.runs, self.orphans, self.slowest = 0, 0, 0.0
+        self.losses: list[str] = []
         self.leftovers: set[str] = set()
         began = time.monotonic()
         undisturbed = Run(self.folder / "undisturbed")
@@ -185,8 +185,8 @@ class Harness:
         run = Run(self.folder / f"run{self.runs}")
         while True:
             process = run.start(*TARGETS, "--rerun-incomplete")
-            # Long enough to get somewhere on average, and at times so short that nothing happens.
-            delay = self.random.expovariate(4 / self.duration) if self.kills < kills else None
+            # Long enough to get somewhere on average, and at times so short that nothing does.
+            delay = self.random.expovariate(6 / self.duration) if self.kills < kills else None
             try:
                 status = process.wait(delay)
             except subprocess.TimeoutExpired:
@@ -210,23 +210,21 @@ class Harness:
             os.kill(victim, signal.SIGKILL)
         self.victims[there[victim]] += 1
         began = time.monotonic()
-        if there[victim] != "snakemake":
-            # It notices that the job failed, shows its log and ends.
-            snakemake.wait()
-        snakemake.wait()
-        while (left := run.processes()) and time.monotonic() - began < GRACE:
+        snakemake.wait()  # where it is alive, it notices that the job failed, says so and ends
+        until = time.monotonic() + GRACE
+        while (left := run.processes()) and time.monotonic() < until:
             time.sleep(0.05)
         took = time.monotonic() - began
-        if there[victim] == "snakemake":
-            self.slowest = max(self.slowest, took)
         self.orphans += len(left)
         for orphan in left:
             with suppress(ProcessLookupError):
                 os.kill(orphan, signal.SIGKILL)
         if self.say:
             print(f"{self.kills}: {there[victim]}, {took:.1f} s, {len(left)} left", file=sys.stderr)
-        if there[victim] == "snakemake" and run.start("--unlock").wait() != 0:
-            self.losses.append(f"{run.folder.name}: --unlock failed")
+        if there[victim] == "snakemake":
+            self.slowest = max(self.slowest, took)
+            if run.start("--unlock").wait() != 0:
+                self.losses.append(f"{run.folder.name}: --unlock failed")
 
     def _compare(self, run: Run) -> None:
         made = run.made()
