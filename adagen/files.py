@@ -131,8 +131,9 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping
         AdagenError: there is no room for it.
     """
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    description = {"about": json.dumps(about, allow_nan=False, sort_keys=True)}
-    description[CHECKSUM] = _checksum(whole, description["about"])
+    about = json.loads(_as_text(about))  # as it will be read
+    # One entry: safetensors writes several in any order, and equal content is to be equal bytes.
+    description = {"about": _as_text({**about, CHECKSUM: _checksum(whole, about)})}
     with atomic_path(path) as temporary:
         try:
             safetensors.torch.save_file(whole, temporary, description)
@@ -191,16 +192,16 @@ def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         SafetensorError, OSError: the file can't be read.
     """
     with safetensors.safe_open(path, "pt") as stream:
-        metadata = stream.metadata() or {}
+        about = json.loads((stream.metadata() or {}).get("about", "{}"))
         tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-    told = metadata.get("about", "{}")
-    if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, told):
+    checksum = about.pop(CHECKSUM, None)
+    if checksum not in (None, _checksum(tensors, about)):
         raise ValueError("its checksum is not that of its content")
-    return tensors, json.loads(told)
+    return tensors, about
 
 
 CHECKSUM = "sha256"
-"""In the header of a file of tensors: the hash of what it is and holds."""
+"""In the description of a file of tensors: the hash of what it is and holds."""
 
 MADE_BY = {
     "generator": "`adagen pretrain <generator>` (rule pretrain)",
@@ -215,9 +216,13 @@ MADE_BY = {
 """The command, and the rule, that makes a file of a kind."""
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor], about: str) -> str:
+def _as_text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, allow_nan=False, sort_keys=True)
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
     """Hash of the description, and of names, types, shapes and bytes of contiguous tensors."""
-    total = hashlib.sha256(about.encode())
+    total = hashlib.sha256(_as_text(about).encode())
     for key in sorted(tensors):
         tensor = tensors[key]
         total.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
