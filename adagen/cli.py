@@ -14,6 +14,8 @@ from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
 from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
+from adagen.lifeline import follow_workflow
+from adagen.locking import alone
 from adagen.options import (
     Checkpoint,
     Configs,
@@ -81,7 +83,8 @@ def pretrain(
     settings = load_config(config)
     from adagen.stages import pretraining
 
-    pretraining.pretrain(settings, target, out, checkpoint)
+    with alone(checkpoint):
+        pretraining.pretrain(settings, target, out, checkpoint)
 
 
 @app.command()
@@ -134,21 +137,11 @@ def train(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.train(
-        settings,
-        experiment,
-        method,
-        seed,
-        generator,
-        features,
-        preference,
-        networks,
-        reference,
-        out,
-        log,
-        checkpoint,
-        reward_state,
-    )
+    files = generator, features, preference, networks, reference
+    with alone(checkpoint):
+        training.train(
+            settings, experiment, method, seed, *files, out, log, checkpoint, reward_state
+        )
 
 
 @app.command()
@@ -167,9 +160,10 @@ def sweep(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(
-        settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    )
+    with alone(checkpoint):
+        training.sweep(
+            settings, experiment, method, generator, networks, reference, out, log, checkpoint
+        )
 
 
 @app.command()
@@ -200,7 +194,8 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    sampling.sample(*what, refinement, files)
+    with alone(checkpoint):
+        sampling.sample(*what, refinement, files)
 
 
 @app.command()
@@ -307,6 +302,7 @@ def figure(
 
 def main() -> None:
     """Entry point: errors meant for the user are one paragraph and exit status 2."""
+    follow_workflow()
     try:
         app()
     except (AdagenError, OSError) as error:

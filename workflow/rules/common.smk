@@ -27,6 +27,10 @@ from adagen.config import (
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.errors import AdagenError
+from adagen.lifeline import lead
+
+# A stage ends with the Snakemake that started it, which on a cluster is that of its job.
+lead()
 
 
 def check_config():
