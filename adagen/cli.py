@@ -14,6 +14,7 @@ from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
 from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
+from adagen.launch import processes_of
 from adagen.options import (
     Checkpoint,
     Configs,
@@ -134,21 +135,10 @@ def train(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.train(
-        settings,
-        experiment,
-        method,
-        seed,
-        generator,
-        features,
-        preference,
-        networks,
-        reference,
-        out,
-        log,
-        checkpoint,
-        reward_state,
-    )
+    made_with = generator, features, preference, networks, reference
+    made = out, log, checkpoint, reward_state
+    with processes_of(settings) as processes:
+        training.train(settings, experiment, method, seed, *made_with, *made, processes)
 
 
 @app.command()
@@ -167,9 +157,9 @@ def sweep(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(
-        settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    )
+    what = settings, experiment, method, generator, networks, reference, out, log, checkpoint
+    with processes_of(settings) as processes:
+        training.sweep(*what, processes)
 
 
 @app.command()
@@ -200,7 +190,8 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    sampling.sample(*what, refinement, files)
+    with processes_of(settings) as processes:
+        sampling.sample(*what, refinement, files, processes)
 
 
 @app.command()
@@ -236,7 +227,8 @@ def evaluate(
     settings = load_config(config)
     from adagen.stages import evaluation
 
-    evaluation.evaluate(settings, networks, reference, samples, out_dir)
+    with processes_of(settings) as processes:
+        evaluation.evaluate(settings, networks, reference, samples, out_dir, processes)
 
 
 @app.command()

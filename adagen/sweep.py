@@ -97,11 +97,13 @@ def search(
     settings: Sweep,
     name: str,
     checkpoint: Path | None = None,
+    keeps: bool = True,
 ) -> tuple[ConstantTable, list[Trial]]:
     """Find the static schedule of least distance within `settings.evaluations` trials.
 
     The hand-made schedule is the first trial, so the result is never worse than it by the
-    search's own samples. A killed search resumes: the trials it made are told to it again.
+    search's own samples. A killed search resumes: the trials it made are told to it again. Of
+    several processes that search together one `keeps` the checkpoint.
 
     Returns:
         The best schedule and all trials, in order.
@@ -121,7 +123,7 @@ def search(
         trials.append({"evaluation": len(trials) + 1, "fid": value, **space.told(x)})
         bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
         bar.update()
-        if checkpoint is not None:
+        if checkpoint is not None and keeps:
             save_checkpoint(checkpoint, name, settings, {"trials": trials})
         return value
 
