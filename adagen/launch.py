@@ -7,6 +7,8 @@ stops all when one dies, and prints whose fault it was. Started under `accelerat
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,7 +29,9 @@ def processes_of(config: Config) -> Iterator["Processes"]:
     Raises:
         AdagenError: there are fewer GPUs than processes on this machine.
     """
-    if config.processes > 1 and LAUNCHED not in os.environ:
+    if LAUNCHED in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    elif config.processes > 1:
         _start_over(config.processes)
     from adagen.processes import joined, leave
 
@@ -38,20 +42,20 @@ def processes_of(config: Config) -> Iterator["Processes"]:
     leave(processes)
 
 
-def command(count: int, arguments: list[str]) -> list[str]:
-    """What starts `adagen <arguments>` as several processes on this machine."""
+def _start_over(count: int) -> None:
+    """Become the launcher of this command; threads that were given to one are shared by all."""
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // count))
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     # `--multi_gpu` is what makes it start several processes, on GPUs or without; port 0 is any
     # free one. Everything is said, so that nobody's own accelerate settings play a part.
     how = ["--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
     how += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    return [*launch, *how, "--module", "adagen.cli", *arguments]
+    os.execv(sys.executable, [*launch, *how, "--module", "adagen.cli", *sys.argv[1:]])
 
 
-def _start_over(count: int) -> None:
-    """Become the launcher of this command; threads that were given to one are shared by all."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // count))
-    sys.stdout.flush()
-    start = command(count, sys.argv[1:])
-    os.execv(start[0], start)
+def _end_with(launcher: int) -> None:
+    """Leave as if killed when the launcher is gone, and with it whoever would stop this process."""
+    while os.getppid() == launcher:
+        time.sleep(1)
+    os._exit(1)

@@ -118,8 +118,10 @@ class PolicyTraining:
         Raises:
             AdagenError: a reward, loss or image is not finite, or a tracker can't be started.
         """
-        state = load_checkpoint(checkpoint, name, self.settings) if checkpoint else None
-        if state:
+        state = None
+        if checkpoint is not None and self.processes.first:
+            state = load_checkpoint(checkpoint, name, self.settings)
+        if state := self.processes.told(state):
             self.load_state_dict(state)
         with track(len(self.records)) as tell, advice(REMEDY):
             if not state:

@@ -157,15 +157,14 @@ def sweep(
         policy, (n, seed) = policy.to(device), (config.sweep.samples, config.sweep.seed)
         at_once = config.generators[settings.generator].batch
         images = batches(generator, policy, "search", seed, n, at_once, processes=processes)
-        # The search goes where one number leads it: not even rounding may lead them apart.
-        return processes.told(meter.distance(images)[0])
+        return meter.distance(images)[0]
 
     name, resume = f"{experiment} {method}", checkpoint and checkpoint / "search.ckpt"
     files = (generator_file, networks, reference_file)
     bind(checkpoint, name, config.dataset, settings, config.sweep, *files)
     space = space_of(method, generator.actions)
     with advice(f"Lower generators.{settings.generator}.batch; the result stays the same."):
-        policy, trials = search(space, distance, config.sweep, name, resume, processes.first)
+        policy, trials = search(space, distance, config.sweep, name, resume, processes)
     processes.wait()
     if not processes.first:
         return
