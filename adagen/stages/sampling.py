@@ -99,6 +99,7 @@ def open_run(
     fidelity: float | None = None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
+    processes: Processes = ALONE,
 ) -> Run:
     """All that images are made with.
 
@@ -112,6 +113,7 @@ def open_run(
         fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
         refinement: key of `refinements`; empty for none.
         reward: what candidates are judged by.
+        processes: make together what a judge is fitted to.
 
     Raises:
         AdagenError: the config has no such experiment or refinement, a file is missing or belongs
@@ -129,7 +131,8 @@ def open_run(
     if not refinement:
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
-    generator, way = refine(config, refinement, generator, policy, trained, policy_file, reward)
+    what = generator, policy, trained, policy_file, reward, processes
+    generator, way = refine(config, refinement, *what)
     # Which experiments a run makes it for changes no image.
     how = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(plain, generator=generator, way=way, refinement=refinement, how=how)
@@ -159,7 +162,7 @@ def sample(
     """
     blend = faithful_file, fidelity
     origin = config, experiment, method, generator_file, policy_file, *blend
-    run = open_run(*origin, refinement, reward)
+    run = open_run(*origin, refinement, reward, processes)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as made:
