@@ -163,5 +163,5 @@ def _tensors(state: Any) -> Iterator[torch.Tensor]:
     if isinstance(state, torch.Tensor):
         yield state
     elif isinstance(state, Mapping):
-        for part in cast(Mapping[Any, Any], state).values():
+        for part in state.values():
             yield from _tensors(part)

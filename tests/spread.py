@@ -1,8 +1,11 @@
 """What the tests let several processes do."""
 
+from pathlib import Path
+
 import torch
 from toy import no_validation, toy_training
 
+from adagen.config import load_config
 from adagen.processes import Processes
 
 
@@ -48,3 +51,26 @@ def trains(processes: Processes):
             "critic": run.critic.state_dict(),
         }
     return found
+
+
+def stages(processes: Processes):
+    """Every stage that processes share, in the folder of the tests of the command line."""
+    from adagen.stages import evaluation, sampling, training
+
+    config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
+    generator, reward, networks, real = (
+        Path(f"{name}.safetensors") for name in ("flow", "reward", "metrics", "real")
+    )
+    run, state = (config, "flow_t2"), made / "state"
+    what = *run, "handmade", generator, None, None, None
+    sampling.sample(*what, made / "samples", state, processes=processes)
+    processes.wait()
+    measured = config, networks, real, [made / "samples"], made / "metrics"
+    evaluation.evaluate(*measured, processes)
+    read = generator, reward, None, networks, real
+    training.train(
+        *run, "adagen", 0, *read, made / "policy", made / "log", state, processes=processes
+    )
+    processes.wait()
+    searched = generator, networks, real, made / "searched", made / "trials"
+    training.sweep(*run, "tuned", *searched, state, processes)

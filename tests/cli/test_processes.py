@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ranks import ranks
+from spread import stages
 
-from adagen.files import load_tensors, read_json
-from adagen.samples import Samples
+from adagen.files import load_tensors
+from adagen.processes import ALONE
+from adagen.samples import KIND, Samples
 
+SHARD = f"{KIND} shard"
 RUN = "--experiment flow_t2 --generator flow.safetensors --method handmade"
 """A run that has shards and batches which three processes can't share evenly."""
 
@@ -40,7 +44,7 @@ def start(console, count: int, command: str) -> subprocess.CompletedProcess:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -57,57 +61,45 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_images_and_numbers_are_the_same_for_one_two_and_three(ready):
-    shown = []
+def test_stages_make_the_same_in_one_two_and_three(ready, tmp_path):
+    """In new processes that run one stage after the other, as each costs seconds to start."""
     write(ready, 1)
-    ready(f"sample {RUN} --config config1.yaml --out samples1")
-    for count in (1, 2, 3):
-        if count > 1:
-            run = f"sample {RUN} --out samples{count} --checkpoint state{count}"
-            done = start(ready, count, run)
-            assert done.returncode == 0, done.stderr
-        assert not (ready.folder / f"state{count}").exists()
-        samples = Samples.open(ready.folder / f"samples{count}")
-        shown.append([batch for seed in samples.seeds for batch in samples.batches(seed)])
-        assert len(shown[-1]) == 10 and len(shown[-1][-1]) == 4
-        assert all(a.equal(b) for a, b in zip(shown[-1], shown[0], strict=True))
-        assert samples.actions.shape == (3, 40, 2)
-    given = "--networks metrics.safetensors --reference real.safetensors"
-    ready(f"evaluate {given} --config config1.yaml --out-dir out1 samples1")
-    done = start(ready, 2, f"evaluate {given} --out-dir out2 samples1")
-    assert done.returncode == 0, done.stderr
-    assert files(ready.folder / "out1") == files(ready.folder / "out2")
-    assert read_json(ready.folder / "out1" / "samples1.json")["mean"]["fid"] > 0
-
-
-def test_a_policy_and_a_search_of_two_processes_are_those_of_one(ready):
-    given = "--experiment flow_t2 --generator flow.safetensors --networks metrics.safetensors"
-    given += " --reference real.safetensors --checkpoint state"
-    learn = f"train {given} --features reward.safetensors --method adagen --seed 0"
-    logs = []
-    for count in (1, 2):
-        config, made = write(ready, count), f"--out train{count} --log log{count}"
-        if count == 1:
-            ready(f"{learn} {made} --config {config}")
-            ready(f"sweep {given} --out sweep1 --log trials1 --config {config}")
-        else:
-            for command in (f"{learn} {made}", f"sweep {given} --out sweep2 --log trials2"):
-                done = start(ready, 2, command)
-                assert done.returncode == 0, done.stderr
-        records = (ready.folder / f"log{count}").read_text().splitlines()
+    stages(ALONE)
+    for count in (2, 3):
+        ranks(count, stages, tmp_path)
+    images, logs, policies = [], [], []
+    for made in (ready.folder / f"made{count}" for count in (1, 2, 3)):
+        samples = Samples.open(made / "samples")
+        images.append([batch for seed in samples.seeds for batch in samples.batches(seed)])
+        assert len(images[-1]) == 10 and len(images[-1][-1]) == 4
+        records = (made / "log").read_text().splitlines()
         logs.append([json.loads(record) for record in records])
-    for one, two in zip(*logs, strict=True):
-        for key in ("reward", "loss_policy", "loss_value", "loss_discriminator", "loss_fake"):
-            assert two[key] == pytest.approx(one[key], abs=1e-4), key
-        assert two["validation_fid"] == pytest.approx(one["validation_fid"], rel=1e-4)
-    policies = [load_tensors(ready.folder / f"train{count}", "policy")[0] for count in (1, 2)]
-    for key, value in policies[0].items():
-        assert torch.allclose(policies[1][key], value, atol=1e-4), key
-    # Nothing is summed in a search: the same to the bit.
-    for name in ("sweep", "trials"):
-        ours, theirs = ((ready.folder / f"{name}{count}").read_bytes() for count in (1, 2))
-        assert ours == theirs
-    assert not (ready.folder / "state").exists()
+        policies.append(load_tensors(made / "policy", "policy")[0])
+    for count in (2, 3):
+        made = ready.folder / f"made{count}"
+        assert all(a.equal(b) for a, b in zip(images[count - 1], images[0], strict=True))
+        # Nothing is summed in evaluation and search: the same to the bit.
+        for name in ("metrics/samples.json", "searched", "trials"):
+            assert (made / name).read_bytes() == (ready.folder / "made1" / name).read_bytes()
+        for one, other in zip(logs[0], logs[count - 1], strict=True):
+            for key in ("reward", "loss_policy", "loss_value", "loss_discriminator", "loss_fake"):
+                assert other[key] == pytest.approx(one[key], abs=1e-4), key
+            assert other["validation_fid"] == pytest.approx(one["validation_fid"], rel=1e-4)
+        for key, value in policies[0].items():
+            assert torch.allclose(policies[count - 1][key], value, atol=1e-4), key
+        assert not (made / "state").exists()
+
+
+def test_the_config_starts_processes(ready):
+    config = write(ready, 1)
+    ready(f"sample {RUN} --config {config} --out samples1")
+    done = start(ready, 2, f"sample {RUN} --out samples2")
+    assert done.returncode == 0, done.stderr
+    for path in (ready.folder / "samples1").glob("seed*"):
+        one, two = (load_tensors(ready.folder / f"samples{n}" / path.name, SHARD) for n in (1, 2))
+        assert all(one[0][key].equal(two[0][key]) for key in ("images", "actions"))
+    assert len(files(ready.folder / "samples2")) == 10 + 2
+    assert files(ready.folder / "samples1").keys() == files(ready.folder / "samples2").keys()
 
 
 DIES = """
