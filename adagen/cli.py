@@ -14,6 +14,7 @@ from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
 from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
+from adagen.launch import processes_of
 from adagen.lifeline import follow_workflow
 from adagen.locking import alone
 from adagen.options import (
@@ -137,11 +138,10 @@ def train(
     settings = load_config(config)
     from adagen.stages import training
 
-    files = generator, features, preference, networks, reference
-    with alone(checkpoint):
-        training.train(
-            settings, experiment, method, seed, *files, out, log, checkpoint, reward_state
-        )
+    made_with = generator, features, preference, networks, reference
+    made = out, log, checkpoint, reward_state
+    with processes_of(settings) as processes, alone(checkpoint):
+        training.train(settings, experiment, method, seed, *made_with, *made, processes)
 
 
 @app.command()
@@ -160,10 +160,9 @@ def sweep(
     settings = load_config(config)
     from adagen.stages import training
 
-    with alone(checkpoint):
-        training.sweep(
-            settings, experiment, method, generator, networks, reference, out, log, checkpoint
-        )
+    what = settings, experiment, method, generator, networks, reference, out, log, checkpoint
+    with processes_of(settings) as processes, alone(checkpoint):
+        training.sweep(*what, processes)
 
 
 @app.command()
@@ -194,8 +193,8 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    with alone(checkpoint):
-        sampling.sample(*what, refinement, files)
+    with processes_of(settings) as processes, alone(checkpoint):
+        sampling.sample(*what, refinement, files, processes)
 
 
 @app.command()
@@ -231,7 +230,8 @@ def evaluate(
     settings = load_config(config)
     from adagen.stages import evaluation
 
-    evaluation.evaluate(settings, networks, reference, samples, out_dir)
+    with processes_of(settings) as processes:
+        evaluation.evaluate(settings, networks, reference, samples, out_dir, processes)
 
 
 @app.command()

@@ -155,7 +155,7 @@ class SamplesWriter:
         self.folder, self.seeds, self.count, self.shard = folder, tuple(seeds), count, shard
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*"):  # of a write that was killed
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # several processes may tidy up at once
         shards = [(seed, rows) for seed in seeds for rows in _rows_of_shards(count, shard)]
         self.missing = [(seed, rows) for seed, rows in shards if not self._is_there(seed, rows)]
         self.done = sum(len(rows) for _, rows in shards) - sum(len(r) for _, r in self.missing)

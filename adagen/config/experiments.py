@@ -48,6 +48,9 @@ class Training(Model):
     """Trajectories an update."""
     batch: Positive = 256
     """Trajectories generated at once; changes memory, never results."""
+    keep_features: Literal["float32", "bfloat16", "host"] = "float32"
+    """How what the policy saw is kept through an update: as it is; rounded, in half the memory, and
+    then the policy sees it rounded too; or as it is, in main memory (docs/training.md, Memory)."""
     baseline: Literal["group", "value"] = "group"
     """What a reward is compared with: the mean of trajectories that share label and noise, or
     the value network (the paper's)."""

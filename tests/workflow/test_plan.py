@@ -84,6 +84,8 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("training={batch: 64}", {}),
         ("evaluation={shard: 64}", {}),
         ("device=auto", {}),
+        ("processes=2", {}),
+        ("training={keep_features: host}", {}),
         ("generators={sit: {batch: 64, decode_batch: 8}}", {}),
         (
             "generators={sit: {precision: bfloat16}}",
