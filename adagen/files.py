@@ -226,5 +226,5 @@ def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> 
     for key in sorted(tensors):
         tensor = tensors[key]
         total.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

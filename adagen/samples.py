@@ -118,7 +118,7 @@ class Samples:
             AdagenError: there is no such seed, or a shard is damaged.
         """
         shards, size = self._shards(seed), self.about["shard"]
-        found = {}
+        found: dict[int, torch.Tensor] = {}
         for number in {row // size for row in rows}:  # one shard is held at a time
             images = read_shard(shards[number])["images"]
             found |= {row: images[row % size].clone() for row in rows if row // size == number}
