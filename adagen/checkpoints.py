@@ -8,13 +8,19 @@ from pydantic import BaseModel
 
 from adagen.errors import AdagenError
 from adagen.files import atomic_path
+from adagen.preemption import stop_if_asked
 
 
 def save_checkpoint(path: Path, name: str, settings: BaseModel, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at `path`; a kill at any moment leaves the old one or the new one."""
+    """Replace the checkpoint at `path`; a kill at any moment leaves the old one or the new one.
+
+    Raises:
+        Stopped: the run was asked to stop, which it can do now.
+    """
     whole = {"name": name, "settings": settings.model_dump_json(), "state": state}
     with atomic_path(path) as temporary:
         torch.save(whole, temporary)
+    stop_if_asked(name)
 
 
 def load_checkpoint(path: Path, name: str, settings: BaseModel) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ from adagen.options import (
     TrainedMethod,
 )
 from adagen.paper_cli import COMMANDS as PAPER
+from adagen.preemption import STATUS, Stopped, hear_requests, stoppable
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -81,7 +82,8 @@ def pretrain(
     settings = load_config(config)
     from adagen.stages import pretraining
 
-    pretraining.pretrain(settings, target, out, checkpoint)
+    with stoppable(checkpoint):
+        pretraining.pretrain(settings, target, out, checkpoint)
 
 
 @app.command()
@@ -134,21 +136,22 @@ def train(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.train(
-        settings,
-        experiment,
-        method,
-        seed,
-        generator,
-        features,
-        preference,
-        networks,
-        reference,
-        out,
-        log,
-        checkpoint,
-        reward_state,
-    )
+    with stoppable(checkpoint):
+        training.train(
+            settings,
+            experiment,
+            method,
+            seed,
+            generator,
+            features,
+            preference,
+            networks,
+            reference,
+            out,
+            log,
+            checkpoint,
+            reward_state,
+        )
 
 
 @app.command()
@@ -167,9 +170,10 @@ def sweep(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(
-        settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    )
+    with stoppable(checkpoint):
+        training.sweep(
+            settings, experiment, method, generator, networks, reference, out, log, checkpoint
+        )
 
 
 @app.command()
@@ -200,7 +204,8 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    sampling.sample(*what, refinement, files)
+    with stoppable(checkpoint):
+        sampling.sample(*what, refinement, files)
 
 
 @app.command()
@@ -307,8 +312,12 @@ def figure(
 
 def main() -> None:
     """Entry point: errors meant for the user are one paragraph and exit status 2."""
+    hear_requests()
     try:
         app()
+    except Stopped as stopped:
+        typer.echo(f"adagen: {stopped}", err=True)
+        sys.exit(STATUS)
     except (AdagenError, OSError) as error:
         typer.echo(f"adagen: {error}", err=True)
         sys.exit(2)

@@ -18,6 +18,7 @@ from adagen.generators.solver import SolverGenerator
 from adagen.noise import SampleNoise
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
+from adagen.preemption import stop_if_asked
 from adagen.progress import progress
 from adagen.rollout import Made, Make, make
 from adagen.samples import SamplesWriter, working_folder
@@ -218,6 +219,7 @@ def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: i
                 bar.update(len(batch_images))
             seconds = time.perf_counter() - began
             writer.add(seed, rows, torch.cat(images), torch.cat(actions, 1), seconds)
+            stop_if_asked(run.name)
 
 
 def _gflops(run: Run) -> float:
