@@ -197,6 +197,9 @@ def sample(
         Path | None, typer.Option(help="What that reward knew; written by `adagen train`.")
     ] = None,
     preference: PreferenceFile = None,
+    part: Annotated[
+        str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
+    ] = "",
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
     settings = load_config(config)
@@ -205,7 +208,18 @@ def sample(
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
     with stoppable(checkpoint):
-        sampling.sample(*what, refinement, files)
+        sampling.sample(*what, refinement, files, part)
+
+
+@app.command()
+def gather(
+    parts: Annotated[list[Path], typer.Argument(help="All that `adagen sample --part` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
+) -> None:
+    """Join the parts of a run's samples to what one job would have made."""
+    from adagen import parts as making
+
+    making.gather(parts, out)
 
 
 @app.command()

@@ -1,9 +1,11 @@
 """Files that appear whole or not at all, and tensors that are never unpickled."""
 
+import errno
 import functools
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +38,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_folder(folder: Path, out: Path) -> None:
+    """Put a folder in the place of `out`, which at every moment is whole or absent.
+
+    A kill leaves the folder where it was, or all of it in its place.
+    """
+    beside = out.with_name(f".{out.name}.moving")
+    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
+    try:
+        folder.rename(out)
+    except OSError as error:  # `out` exists, or lies in another file system
+        near = folder
+        beside.mkdir()
+        if error.errno == errno.EXDEV:
+            near = shutil.copytree(folder, beside / "new")
+        if os.path.lexists(out):
+            out.rename(beside / "old")
+        near.rename(out)
+        shutil.rmtree(beside)
+        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
 
 
 def write_json(path: Path, content: object) -> None:

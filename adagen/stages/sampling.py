@@ -16,6 +16,7 @@ from adagen.files import file_hash
 from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
 from adagen.noise import SampleNoise
+from adagen.parts import parse_part, publish_part
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
 from adagen.preemption import stop_if_asked
@@ -145,23 +146,29 @@ def sample(
     checkpoint: Path | None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
+    part: str = "",
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them.
 
-    Arguments are those of `open_run`, the folder to write, and that of resumable state.
+    Arguments are those of `open_run`, the folder to write, that of resumable state, and which part
+    of the images to make: "i/n", for `adagen.parts.gather` to join; empty for all.
 
     Raises:
-        AdagenError: as `open_run`; or the folder can't be written or holds something else.
+        AdagenError: as `open_run`; there is no such part; or the folder can't be written or holds
+            something else.
     """
     blend = faithful_file, fidelity
+    which = parse_part(part) if part else (1, 1)
     origin = config, experiment, method, generator_file, policy_file, *blend
     run = open_run(*origin, refinement, reward)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) as folder:
         files = [path for path in (generator_file, policy_file, *reward.given) if path]
-        bind(checkpoint, run.name, *_what_images_depend_on(run, evaluation), *files)
-        writer = SamplesWriter(folder, evaluation.seeds, evaluation.samples, evaluation.shard)
+        name = f"{run.name} {part}" if part else run.name
+        bind(checkpoint, name, *_what_images_depend_on(run, evaluation), *files)
+        how = evaluation.seeds, evaluation.samples, evaluation.shard
+        writer = SamplesWriter(folder, *how, which)
         batch = config.generators[settings.generator].batch
         _make_shards(writer, run, labels, batch)
         about = {
@@ -182,7 +189,10 @@ def sample(
                 "faithful": run.dial and run.dial.faithful,
             },
         }
-        writer.publish(out, about, labels, generator.actions.handmade)
+        if part:
+            publish_part(writer, out, about, labels, generator.actions.handmade)
+        else:
+            writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
 
 
@@ -207,7 +217,7 @@ def _what_images_depend_on(run: Run, evaluation: Evaluation) -> list[BaseModel]:
 def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: int) -> None:
     """Sample every shard that the writer misses."""
     generator, policy, way = run.generator, run.policy, run.way
-    with progress(None, run.name, len(writer.seeds) * writer.count, writer.done) as bar:
+    with progress(None, run.name, writer.total, writer.done) as bar:
         for seed, rows in writer.missing:
             images, actions, began = [], [], time.perf_counter()
             indices = torch.arange(rows.start, rows.stop)
