@@ -60,25 +60,23 @@ def missing() -> str | None:
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
     """A cluster with this machine as its node; its files and logs are in `folder`."""
-    host, clean = socket.gethostname().split(".")[0], []
+    host = socket.gethostname().split(".")[0]
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     memory = re.search(r"RealMemory=\d+", _output("/usr/sbin/slurmd", "-C"))
     assert memory
     settings = SETTINGS.format(ours=OURS, host=host, folder=folder, memory=memory[0])
     CONFIG.mkdir(exist_ok=True)
-    for name, text in (
-        ("slurm.conf", settings),
-        ("cgroup.conf", f"{OURS}\nCgroupPlugin=cgroup/v1\n"),
-    ):
-        (CONFIG / name).write_text(text)
-        clean.append(CONFIG / name)
+    files = {"slurm.conf": settings, "cgroup.conf": f"{OURS}\nCgroupPlugin=cgroup/v1\n"}
     with ExitStack() as stack:
-        for path in clean:
-            stack.callback(path.unlink, missing_ok=True)
+        for name, text in files.items():
+            stack.callback((CONFIG / name).unlink, missing_ok=True)
+            (CONFIG / name).write_text(text)
         _start_munge(stack)
         for daemon in ("slurmctld", "slurmd"):
             _start(stack, [f"/usr/sbin/{daemon}", "-D"], folder / f"{daemon}.out")
+        # Of a test that failed.
+        stack.callback(_done, "scancel", "--full", "--signal=KILL", "--user=root")
         _until("the node is idle", lambda: _output("sinfo", "-h", "-o", "%T").strip() == "idle")
         yield
 
