@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from adagen.errors import AdagenError
 from adagen.files import atomic_path, difference
+from adagen.preemption import stop_if_asked
 
 
 def previous_of(path: Path) -> Path:
@@ -33,6 +34,7 @@ def save_checkpoint(path: Path, name: str, settings: BaseModel, state: dict[str,
 
     Raises:
         AdagenError: there is no room for it, or the folder can't be written.
+        Stopped: the run was asked to stop, which it can do now.
     """
     content = io.BytesIO()
     torch.save({"name": name, "settings": settings.model_dump_json(), "state": state}, content)
@@ -43,6 +45,7 @@ def save_checkpoint(path: Path, name: str, settings: BaseModel, state: dict[str,
     if path.exists():
         path.replace(previous_of(path))
     new.replace(path)
+    stop_if_asked(name)
 
 
 def load_checkpoint(path: Path, name: str, settings: BaseModel) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ from adagen.options import (
     TrainedMethod,
 )
 from adagen.paper_cli import COMMANDS as PAPER
+from adagen.preemption import STATUS, Stopped, hear_requests, stoppable
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -84,7 +85,7 @@ def pretrain(
     settings = load_config(config)
     from adagen.stages import pretraining
 
-    with alone(checkpoint):
+    with alone(checkpoint), stoppable(checkpoint):
         pretraining.pretrain(settings, target, out, checkpoint)
 
 
@@ -140,7 +141,7 @@ def train(
 
     made_with = generator, features, preference, networks, reference
     made = out, log, checkpoint, reward_state
-    with processes_of(settings) as processes, alone(checkpoint):
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
         training.train(settings, experiment, method, seed, *made_with, *made, processes)
 
 
@@ -161,7 +162,7 @@ def sweep(
     from adagen.stages import training
 
     what = settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    with processes_of(settings) as processes, alone(checkpoint):
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
         training.sweep(*what, processes)
 
 
@@ -186,6 +187,9 @@ def sample(
         Path | None, typer.Option(help="What that reward knew; written by `adagen train`.")
     ] = None,
     preference: PreferenceFile = None,
+    part: Annotated[
+        str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
+    ] = "",
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
     settings = load_config(config)
@@ -193,8 +197,19 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    with processes_of(settings) as processes, alone(checkpoint):
-        sampling.sample(*what, refinement, files, processes)
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
+        sampling.sample(*what, refinement, files, processes, part)
+
+
+@app.command()
+def gather(
+    parts: Annotated[list[Path], typer.Argument(help="All that `adagen sample --part` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
+) -> None:
+    """Join the parts of a run's samples to what one job would have made."""
+    from adagen import parts as making
+
+    making.gather(parts, out)
 
 
 @app.command()
@@ -303,8 +318,12 @@ def figure(
 def main() -> None:
     """Entry point: errors meant for the user are one paragraph and exit status 2."""
     follow_workflow()
+    hear_requests()
     try:
         app()
+    except Stopped as stopped:
+        typer.echo(f"adagen: {stopped}", err=True)
+        sys.exit(STATUS)
     except (AdagenError, OSError) as error:
         typer.echo(f"adagen: {error}", err=True)
         sys.exit(2)

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -86,6 +87,27 @@ def _told(path: Path) -> Iterator[None]:
             f"{path} cannot be written ({error.strerror}). Make room on the disk or give "
             "permission, and repeat the command; what was there before is untouched."
         ) from None
+
+
+def move_folder(folder: Path, out: Path) -> None:
+    """Put a folder in the place of `out`, which at every moment is whole or absent.
+
+    A kill leaves the folder where it was, or all of it in its place.
+    """
+    beside = out.with_name(f".{out.name}.moving")
+    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
+    try:
+        folder.rename(out)
+    except OSError as error:  # `out` exists, or lies in another file system
+        near = folder
+        beside.mkdir()
+        if error.errno == errno.EXDEV:
+            near = shutil.copytree(folder, beside / "new")
+        if os.path.lexists(out):
+            out.rename(beside / "old")
+        near.rename(out)
+        shutil.rmtree(beside)
+        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
 
 
 def write_json(path: Path, content: object) -> None:

@@ -8,9 +8,6 @@ Shards are made one by one in a working folder, where a killed run finds them ag
 samples appears whole or not at all.
 """
 
-import errno
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,12 +18,14 @@ from typing import Any, Self
 import torch
 
 from adagen.errors import AdagenError
-from adagen.files import load_tensors, read_json, save_tensors, write_json
+from adagen.files import load_tensors, move_folder, read_json, save_tensors, write_json
 from adagen.shards import actions_of, read_shard, seconds_of, shape_of
 
 KIND = "samples"
 VERSION = 1
 ABOUT, STEERING = "about.json", "steering.safetensors"
+PART = "part.json"
+"""What a part of samples has instead of about.json (`adagen.parts`)."""
 KEYS = (
     "experiment",
     "paradigm",
@@ -145,20 +144,39 @@ class SamplesWriter:
         seeds: sampling seeds.
         count: images of a seed, N.
         shard: images in a file, at most.
+        part: i, n: only shard i and every n-th from there on.
 
     Attributes:
         missing: (seed, rows) of the shards that are still to be made, in order.
+        total: images that there will be.
         done: images that are there already.
+
+    Raises:
+        AdagenError: the part has no shard.
     """
 
-    def __init__(self, folder: Path, seeds: Sequence[int], count: int, shard: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seeds: Sequence[int],
+        count: int,
+        shard: int,
+        part: tuple[int, int] = (1, 1),
+    ) -> None:
         self.folder, self.seeds, self.count, self.shard = folder, tuple(seeds), count, shard
+        self.part, (first, step) = part, part
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*"):  # of a write that was killed
             leftover.unlink(missing_ok=True)  # several processes may tidy up at once
         shards = [(seed, rows) for seed in seeds for rows in _rows_of_shards(count, shard)]
+        if not (shards := shards[first - 1 :: step]):
+            raise AdagenError(
+                f"part {first} of {step} has nothing to make: lower evaluation.jobs or "
+                "evaluation.shard."
+            )
         self.missing = [(seed, rows) for seed, rows in shards if not self._is_there(seed, rows)]
-        self.done = sum(len(rows) for _, rows in shards) - sum(len(r) for _, r in self.missing)
+        self.total = sum(len(rows) for _, rows in shards)
+        self.done = self.total - sum(len(rows) for _, rows in self.missing)
 
     def add(
         self, seed: int, rows: range, images: torch.Tensor, actions: torch.Tensor, seconds: float
@@ -206,7 +224,7 @@ class SamplesWriter:
             "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
         }
         write_json(self.folder / ABOUT, whole)
-        _move(self.folder, out)
+        move_folder(self.folder, out)
 
     def _rows(self) -> list[range]:
         return _rows_of_shards(self.count, self.shard)
@@ -251,7 +269,7 @@ def _require_replaceable(out: Path) -> None:
     """A folder given by mistake must not be lost: only samples make way for samples."""
     if out.is_file():
         raise AdagenError(f"{out} is a file, but samples are a folder: give --out another name.")
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(out.iterdir()) and not (out / PART).is_file():
         try:
             _read_about(out)
         except AdagenError:
@@ -259,27 +277,6 @@ def _require_replaceable(out: Path) -> None:
                 f"{out} exists and is no folder of samples, so it is not replaced: delete it, or "
                 "give --out another name."
             ) from None
-
-
-def _move(folder: Path, out: Path) -> None:
-    """Put a folder in the place of `out`, which at every moment is whole or absent.
-
-    A kill leaves the folder where it was, or all of it in its place.
-    """
-    beside = out.with_name(f".{out.name}.moving")
-    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
-    try:
-        folder.rename(out)
-    except OSError as error:  # `out` exists, or lies in another file system
-        near = folder
-        beside.mkdir()
-        if error.errno == errno.EXDEV:
-            near = shutil.copytree(folder, beside / "new")
-        if os.path.lexists(out):
-            out.rename(beside / "old")
-        near.rename(out)
-        shutil.rmtree(beside)
-        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
 
 
 def _rows_of_shards(count: int, shard: int) -> list[range]:

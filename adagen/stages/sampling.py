@@ -18,8 +18,10 @@ from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
 from adagen.memory import advice
 from adagen.noise import SampleNoise
+from adagen.parts import parse_part, publish_part
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
+from adagen.preemption import stop_if_asked
 from adagen.processes import ALONE, Processes
 from adagen.progress import progress
 from adagen.rollout import Made, Make, make
@@ -151,16 +153,20 @@ def sample(
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
     processes: Processes = ALONE,
+    part: str = "",
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them.
 
-    Arguments are those of `open_run`, the folder to write, and that of resumable state. Several
+    Arguments are those of `open_run`, the folder to write, that of resumable state, and which part
+    of the images to make: "i/n", for `adagen.parts.gather` to join; empty for all. Several
     processes share the shards, and each writes its own.
 
     Raises:
-        AdagenError: as `open_run`; or the folder can't be written or holds something else.
+        AdagenError: as `open_run`; there is no such part; or the folder can't be written or holds
+            something else.
     """
     blend = faithful_file, fidelity
+    which = parse_part(part) if part else (1, 1)
     origin = config, experiment, method, generator_file, policy_file, *blend
     run = open_run(*origin, refinement, reward, processes)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
@@ -168,8 +174,10 @@ def sample(
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as made:
         folder = processes.told(made)
         files = [path for path in (generator_file, policy_file, *reward.given) if path]
-        bind(checkpoint, run.name, *_what_images_depend_on(run, evaluation), *files)
-        writer = SamplesWriter(folder, evaluation.seeds, evaluation.samples, evaluation.shard)
+        name = f"{run.name} {part}" if part else run.name
+        bind(checkpoint, name, *_what_images_depend_on(run, evaluation), *files)
+        how = evaluation.seeds, evaluation.samples, evaluation.shard
+        writer = SamplesWriter(folder, *how, which)
         batch = config.generators[settings.generator].batch
         _make_shards(writer, run, labels, batch, processes)
         if not processes.first:
@@ -192,7 +200,10 @@ def sample(
                 "faithful": run.dial and run.dial.faithful,
             },
         }
-        writer.publish(out, about, labels, generator.actions.handmade)
+        if part:
+            publish_part(writer, out, about, labels, generator.actions.handmade)
+        else:
+            writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
 
 
@@ -222,7 +233,7 @@ def _make_shards(
     processes.wait()
     mine = writer.missing[processes.rank :: processes.count]
     generator, policy, way = run.generator, run.policy, run.way
-    total, left = len(writer.seeds) * writer.count, sum(len(rows) for _, rows in mine)
+    total, left = writer.total, sum(len(rows) for _, rows in mine)
     remedy = f"Lower generators.{run.settings.generator}.batch ({batch} now); images stay the same."
     with advice(remedy), progress(None, run.name, total, total - left) as bar:
         for seed, rows in mine:
@@ -236,6 +247,7 @@ def _make_shards(
                 bar.update(len(batch_images))
             seconds = time.perf_counter() - began
             writer.add(seed, rows, torch.cat(images), torch.cat(actions, 1), seconds)
+            stop_if_asked(run.name)
     processes.wait()
 
 

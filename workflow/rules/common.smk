@@ -328,6 +328,11 @@ def policy_option(wildcards, input):
     return ["--policy", *input.policy] if input.policy else []
 
 
+def part_option(wildcards):
+    """Part 2 of 4, as `adagen sample` takes it, of "2-of-4"."""
+    return wildcards.scatteritem.replace("-of-", "/")
+
+
 def preference_option(wildcards, input):
     return ["--preference", *input.preference] if input.preference else []
 
