@@ -77,9 +77,9 @@ def rollout(
 
 def _require_labels(labels: torch.Tensor, num_classes: int) -> None:
     """The null class is the generator's own business: nobody asks for an image of it."""
-    known = (labels >= 0) & (labels < num_classes)
-    if not known.all():
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
         raise AdagenError(
-            f"label {int(labels[~known][0])} is out of range: the generator has {num_classes} "
+            f"label {int(labels[outside][0])} is out of range: the generator has {num_classes} "
             f"classes, 0 to {num_classes - 1}. Check that data set and generator belong together."
         )
