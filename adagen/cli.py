@@ -32,6 +32,7 @@ from adagen.options import (
     TrainedMethod,
 )
 from adagen.paper_cli import COMMANDS as PAPER
+from adagen.plan_cli import COMMANDS as PLANS
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -277,7 +278,7 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
     write_table(comparison_table(metrics), out, latex, comparison_latex)
 
 
-for command in (*PAPER, *DIALS):
+for command in (*PAPER, *DIALS, *PLANS):
     app.command()(command)
 
 

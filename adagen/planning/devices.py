@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 UTILISATION = 0.4
-"""Share of its peak that a device is assumed to reach. Large transformers reach 0.3 to 0.5; networks
-of a thousand times fewer weights a hundredth, as starting each operation takes longer than doing it."""
+"""Share of its peak that a device is assumed to reach. It is a guess for large transformers; small
+networks reach much less, as starting an operation takes longer than doing it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def assumed(name: str, precisions: Mapping[str, str]) -> Speed:
         for generator, precision in precisions.items()
     }
     told = (
-        f"{name}: {device.half / 1e12:g} TFLOP/s in half precision, {device.float32 / 1e12:g} in "
-        f"float32, of which {UTILISATION:.0%} are assumed to be reached"
+        f"hours are those of one {name}: {device.half / 1e12:g} TFLOP/s in half precision, "
+        f"{device.float32 / 1e12:g} in float32, of which {UTILISATION:.0%} are assumed to be reached"
     )
     return Speed(told, reached, UTILISATION * device.float32, device.memory)

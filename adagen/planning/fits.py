@@ -1,5 +1,7 @@
-"""What fitting the frozen networks takes: a few images are learnt from for real, as losses look at
-the values of tensors, and networks that are fitted here are small.
+"""What fitting the frozen networks takes.
+
+A few images are learnt from for real: losses look at the values of tensors, and networks that are
+fitted here are small.
 """
 
 from collections.abc import Callable, Iterator

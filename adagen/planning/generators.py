@@ -1,7 +1,7 @@
 """What the generators of a configuration take, counted on networks that were never filled.
 
-The blocks of a transformer are alike, and so are its steps: two small depths tell the operations and
-bytes of any, and two steps those of one evaluation.
+The blocks of a transformer are alike, and so are its steps: two small depths tell the operations
+and bytes of any, and two steps those of one evaluation.
 """
 
 from collections.abc import Callable
@@ -56,14 +56,8 @@ class Generators:
     def backbone(self, name: str) -> Backbone:
         """The networks of a generator, unfilled where torch can do that."""
         if name not in self._backbones:
-            settings = self.config.generators[name]
-            self._backbones[name] = self._built(settings)
+            self._backbones[name] = self._built(self.config.generators[name])
         return self._backbones[name]
-
-    def shape(self, name: str) -> tuple[int, int, int]:
-        """(C, H, W) of the images that a generator makes."""
-        weights = self.config.generators[name].weights
-        return (3, weights.image, weights.image) if weights else self.images.shape
 
     def of(self, experiment: Experiment) -> Generator[Any]:
         """The generator of an experiment: its evaluations, calls and shapes."""
@@ -95,7 +89,8 @@ class Generators:
         experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
         generator = build.build_generator(backbone, experiment)
         device = generator.device
-        n = settings.batch if device == META else 1
+        # As many as are decoded at once: the decoder's bytes are those of so many images.
+        n = min(settings.batch, getattr(backbone, "decode_batch", 1))
         labels = torch.zeros(n, dtype=torch.long, device=device)
         noise = SampleNoise("plan", 0, range(n), device)
         states: list[Any] = []
@@ -107,11 +102,8 @@ class Generators:
 
     def _built(self, settings: Settings) -> Backbone:
         """Untrained networks; those of a package are built for real, as it alone knows how."""
-        weights, images = settings.weights, self.images
-        shape = (3, weights.image, weights.image) if weights else images.shape
-        what = settings, shape, weights.classes if weights else images.classes
         with torch.device("cpu" if isinstance(settings, InstalledGenerator) else META):
-            backbone = build.build_backbone(*what)
+            backbone = build.build_backbone(settings, *self.images.of(settings))
         return backbone.eval().requires_grad_(False)
 
 

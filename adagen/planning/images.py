@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen.config import Config
+from adagen.config import Config, Generator
 from adagen.data.split import inventory
 from adagen.errors import AdagenError
 from adagen.files import read_json
@@ -30,6 +30,12 @@ class Images:
     shape: tuple[int, int, int]
     classes: int
     train: int
+
+    def of(self, generator: Generator) -> tuple[tuple[int, int, int], int]:
+        """Shape and classes of what a generator makes: those of its released weights, or these."""
+        if weights := generator.weights:
+            return (3, weights.image, weights.image), weights.classes
+        return self.shape, self.classes
 
 
 def images_of(config: Config) -> Images:

@@ -39,6 +39,9 @@ CLIP_FLOPS = 8.8e9
 """Operations of CLIP's image tower ViT-B/32 for an image, as open_clip's table of models has it."""
 
 
+NOTHING = Count()
+
+
 @dataclass(frozen=True)
 class Network:
     """A network that is asked, and perhaps taught.
@@ -49,8 +52,8 @@ class Network:
         weights: bytes.
     """
 
-    asked: Count = Count()
-    taught: Count = Count()
+    asked: Count = NOTHING
+    taught: Count = NOTHING
     weights: float = 0.0
 
 
@@ -215,7 +218,7 @@ class Networks:
         """The networks of a method, for one call."""
         tabled = experiment.training.table_learning_rate > 0
         size = experiment.policy.model_dump_json()
-        key = experiment.generator, experiment.steps, size, tabled, method
+        key = experiment.generator, size, tabled, method
         if key not in self._policies:
             generator = self.generators.of(experiment)
             self._policies[key] = policy_and_value(generator, experiment, method)

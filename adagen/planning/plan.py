@@ -36,8 +36,8 @@ class Plan:
         """
         self.config, self.images = config, images_of(config)
         self.networks = Networks(config, self.images)
-        self.runs = runs_of(config)
-        policies = policies_of(self.runs)
+        runs = runs_of(config)
+        policies = policies_of(runs)
         self._trained = [p for p in policies if p.method in LEARNED]
         assets, self.guessed = fetching(self.networks)
         self.jobs = [
@@ -47,9 +47,9 @@ class Plan:
             *(self._adopting(p) for p in policies if p.method == "released"),
             *map(self._training, self._trained),
             *(self._searching(p) for p in policies if p.method in SEARCHED),
-            *map(self._sampling, self.runs),
+            *map(self._sampling, runs),
             *self._judging(),
-            *map(self._evaluating, self.runs),
+            *map(self._evaluating, runs),
         ]
 
     def _pretraining(self) -> Iterator[Job]:
@@ -183,7 +183,8 @@ class Plan:
                 other += (FITTED + VIEWS * self.images.train) * reward.look
         count = networks.generators.count(experiment.generator)
         steered = 4 * calls * len(generator.actions.names)
-        numbers = 4 * math.prod(networks.generators.shape(experiment.generator)) + steered
+        shape, _ = self.images.of(config.generators[experiment.generator])
+        numbers = 4 * math.prod(shape) + steered
         return Job(
             "refine" if how else "sample",
             run.policy.experiment,

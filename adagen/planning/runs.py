@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from adagen.config import LEARNED, SEARCHED, Config, Experiment
+from adagen.config import LEARNED, SEARCHED, Config
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ def _of_curves(config: Config) -> Iterator[Run]:
         yield from _plain(config, budget.name, budget.methods)
     for name in config.experiments:
         for seed in config.training_seeds:
-            ends = {0.0: Run(Policy(name, "adagen", seed)), 1.0: Run(Policy(name, "faithful", seed))}
+            diverse, faithful = (Policy(name, method, seed) for method in ("adagen", "faithful"))
+            ends = {0.0: Run(diverse), 1.0: Run(faithful)}
             for point in config.dial_of(name):
-                yield ends.get(point, Run(Policy(name, "adagen", seed), point))
+                yield ends.get(point, Run(diverse, point))
         for other, _ in config.guidance_of(name).values():
             yield Run(Policy(other, "handmade"))
 
@@ -81,9 +82,3 @@ def _plain(config: Config, experiment: str, methods: Iterable[str]) -> Iterator[
     for method in methods:
         for seed in config.training_seeds if method in LEARNED else (None,):
             yield Run(Policy(experiment, method, seed))
-
-
-def experiment_of(config: Config, run: Run | Policy) -> Experiment:
-    """The settings of the experiment that it belongs to."""
-    policy = run.policy if isinstance(run, Run) else run
-    return config.every_experiment[policy.experiment]
