@@ -60,7 +60,7 @@ class _Footprint(TorchDispatchMode):
     """
 
     def __init__(self, networks: tuple[nn.Module, ...]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._known = {
             tensor.untyped_storage()._cdata

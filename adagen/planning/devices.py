@@ -2,10 +2,10 @@
 
 Sheets: NVIDIA's of "H100 Tensor Core GPU" and "H200 Tensor Core GPU" (SXM), "A100 Tensor Core GPU"
 (the rates of all its forms; 40 GB are the smaller one), "L40S GPU", "V100 Tensor Core GPU" (SXM2;
-it has no bfloat16, its rate is float16's), and "Ada GPU Architecture" for the RTX 4090. Rates are of
-dense matrices: some sheets print twice that, for sparse ones. Float32 is plain float32, as torch
-multiplies by default, without TensorFloat-32. The CPU is two cores with AVX2: 2 cores x 3e9 cycles x
-2 fused multiply-adds of 8 numbers; half precision is no faster there.
+it has no bfloat16, its rate is float16's), and "Ada GPU Architecture" for the RTX 4090. Rates are
+of dense matrices: some sheets print twice that, for sparse ones. Float32 is plain float32, as torch
+multiplies by default, without TensorFloat-32. The CPU is two cores with AVX2: 2 cores x 3e9 cycles
+x 2 fused multiply-adds of 8 numbers; half precision is no faster there.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def assumed(name: str, precisions: Mapping[str, str]) -> Speed:
         for generator, precision in precisions.items()
     }
     told = (
-        f"hours are those of one {name}: {device.half / 1e12:g} TFLOP/s in half precision, "
-        f"{device.float32 / 1e12:g} in float32, of which {UTILISATION:.0%} are assumed to be reached"
+        f"hours are those of one {name}, of whose {device.half / 1e12:g} TFLOP/s in half precision "
+        f"and {device.float32 / 1e12:g} in float32 {UTILISATION:.0%} are assumed to be reached"
     )
     return Speed(told, reached, UTILISATION * device.float32, device.memory)

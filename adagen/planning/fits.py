@@ -6,7 +6,6 @@ fitted here are small.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -61,7 +60,13 @@ def fits(config: Config, images: Images, targets: set[str]) -> Iterator[Fitting]
     pictures, labels = torch.rand(FEW, *images.shape), torch.zeros(FEW, dtype=torch.long)
     channels, classes = images.shape[0], images.classes
 
-    def fitted(target: str, module: Any, loss: Callable[..., Any], how: Fit, seen: Any = pictures):
+    def fitted(
+        target: str,
+        module: nn.Module,
+        loss: Callable[..., torch.Tensor],
+        how: Fit,
+        seen: torch.Tensor = pictures,
+    ) -> Fitting:
         batch = Batch(seen, labels, torch_generator("plan"))
         taken = count(lambda: loss(module, batch).backward(), FEW, module)
         shown = how.updates * how.batch

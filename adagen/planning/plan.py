@@ -61,13 +61,19 @@ class Plan:
             files["reward"] = networks.features
         if self._preferred():
             files["preference"] = networks.preferring.weights
-        for fit in fits(config, self.images, {*files}):
-            flops, shown = fit.flops, fit.images
-            yield Job("pretrain", fit.target, shown, other=flops, memory=fit.memory)
         for name in config.generators:
             files[name] = weight_bytes(networks.generators.backbone(name))
+        fitted = [*fits(config, self.images, {*files})]
         for name, size in files.items():
-            yield Job("pretrain", name, disk=size)
+            own = [fit for fit in fitted if fit.target == name]
+            yield Job(
+                "pretrain",
+                name,
+                sum(fit.images for fit in own),
+                other=sum(fit.flops for fit in own),
+                memory=max((fit.memory for fit in own), default=0),
+                disk=size,
+            )
 
     def _preferred(self) -> bool:
         """Whether anything asks what says how well an image shows its class."""

@@ -70,7 +70,8 @@ def as_csv(jobs: Iterable[Job], speed: Speed) -> str:
 
 def as_text(jobs: list[Job], speed: Speed) -> str:
     """The aligned table."""
-    rows, of_parts = [HEADINGS], parts(jobs, speed)
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    of_parts = parts(jobs, speed)
     for stage in STAGES:
         own = [job for job in jobs if job.stage == stage]
         below = {part: numbers for (of, part), numbers in of_parts.items() if of == stage and part}
