@@ -46,7 +46,7 @@ def test_samples_are_as_many_as_dear_and_as_large(smoke: Path, planned) -> None:
     for key, numbers in told.items():
         for what in ("jobs", "images", "evaluations"):
             assert planned[key][what] == numbers[what], (key, what)
-        # Judges of several kinds are summed up by a formula; VAR's candidates share the first scale.
+        # What judges candidates is summed up by a formula.
         assert planned[key]["flops"] == pytest.approx(numbers["flops"], rel=0.1), key
         assert planned[key]["disk_bytes"] == pytest.approx(numbers["disk_bytes"], rel=0.1), key
 
