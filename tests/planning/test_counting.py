@@ -11,7 +11,7 @@ def test_operations_and_bytes_of_a_layer_that_holds_nothing():
     rows = torch.empty(7, 300, device=META)
     taken = count(lambda: layer(rows), 7, layer)
     assert taken.flops == pytest.approx(2 * 300 * 200)
-    assert taken.peak == 4 * 200 and taken.held == 0  # the output, and nobody keeps it
+    assert taken.peak == taken.held == 4 * 200  # the output, which is kept
     assert weight_bytes(layer) == 4 * (300 * 200 + 200)
 
 
