@@ -35,6 +35,7 @@ from adagen.options import (
     TrainedMethod,
 )
 from adagen.paper_cli import COMMANDS as PAPER
+from adagen.plan_cli import COMMANDS as PLANS
 from adagen.preemption import STATUS, Stopped, hear_requests, stoppable
 
 app = typer.Typer(
@@ -287,7 +288,7 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
     write_table(comparison_table(metrics), out, latex, comparison_latex)
 
 
-for command in (*PAPER, *DIALS):
+for command in (*PAPER, *DIALS, *PLANS):
     app.command()(command)
 
 
