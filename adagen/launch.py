@@ -52,8 +52,8 @@ def _start_over(count: int) -> None:
     # free one. Everything is said, so that nobody's own accelerate settings play a part.
     how = ["--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
     how += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    # The launcher would die of a signal that asks its processes to stop (adagen/preemption.py); it has
-    # nothing to stop itself, and ends when they have.
+    # The launcher would die of a signal that asks its processes to stop (adagen/preemption.py): it
+    # has nothing to stop itself, and ends when they have.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     os.execv(sys.executable, [*launch, *how, "--module", "adagen.cli", *sys.argv[1:]])
 
