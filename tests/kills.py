@@ -106,11 +106,12 @@ class Run:
 
     def made(self) -> dict[str, Any]:
         """What there is at the end, by path, without measured times."""
-        paths = (
-            path for part in ("results", "resources") for path in (self.folder / part).rglob("*")
-        )
+        parts = (self.folder / "results", self.folder / "resources")
+        paths = (path for part in parts for path in part.rglob("*") if path.is_file())
         return {
-            str(path.relative_to(self.folder)): _timeless(path) for path in paths if path.is_file()
+            str(path.relative_to(self.folder)): _timeless(path)
+            for path in paths
+            if path.name != ".snakemake_timestamp"  # Snakemake's own, in folders that are outputs
         }
 
 
