@@ -15,7 +15,6 @@ from adagen.generators.base import Generator
 from adagen.noise import torch_generator
 from adagen.policies import Policy
 from adagen.policy_files import binding, load_critic
-from adagen.processes import ALONE, Processes
 from adagen.refinement import LookAhead, Score, repeated
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS
@@ -85,7 +84,6 @@ def refine(
     trained: Trained,
     policy_file: Path | None,
     files: RewardFiles,
-    processes: Processes = ALONE,
 ) -> tuple[Generator[Any], Make]:
     """The generator of a trained policy, looking ahead if need be, and how images are made with it.
 
@@ -109,24 +107,18 @@ def refine(
     if how.kind == "lookahead":
         return generator, make
     if how.judge == "gaussian":
-        score = fitted_judge(config, plain, policy, trained, files, processes)
+        score = fitted_judge(config, plain, policy, trained, files)
     else:
         score = open_reward(config, trained, files).score
     return generator, partial(repeated, n=how.n, score=score, resample=how.kind == "resampled")
 
 
 def fitted_judge(
-    config: Config,
-    generator: Generator[Any],
-    policy: Policy,
-    trained: Trained,
-    files: RewardFiles,
-    processes: Processes = ALONE,
+    config: Config, generator: Generator[Any], policy: Policy, trained: Trained, files: RewardFiles
 ) -> Score:
     """Two Gaussians, of real images and of the kept policy's own: what its candidates differ in.
 
-    They are fitted once a run to `FITTED` samples, with noise that nothing else draws from;
-    several processes make these together.
+    They are fitted once a run to `FITTED` samples, with noise that nothing else draws from.
 
     Raises:
         AdagenError: the features are missing, or were made with other settings.
@@ -141,8 +133,7 @@ def fitted_judge(
     split, settings = load_dataset(config.dataset), GaussianSettings()
     judge = load_reward(config, settings, files.features, None, split, generator.device)
     batch = config.generators[trained.settings.generator].batch
-    drawn = generator, policy, "fitted judge", trained.seed or 0, FITTED, batch
-    made = batches(*drawn, processes=processes)
+    made = batches(generator, policy, "fitted judge", trained.seed or 0, FITTED, batch)
     fake = Images(torch.cat(list(made)), class_labels(FITTED, generator.num_classes))
     real = judge.pool(split.train, "real", "judge", views=VIEWS)
     source = torch_generator("judge", trained.seed)
