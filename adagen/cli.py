@@ -14,6 +14,9 @@ from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
 from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
+from adagen.launch import processes_of
+from adagen.lifeline import follow_workflow
+from adagen.locking import alone
 from adagen.options import (
     Checkpoint,
     Configs,
@@ -32,6 +35,8 @@ from adagen.options import (
     TrainedMethod,
 )
 from adagen.paper_cli import COMMANDS as PAPER
+from adagen.plan_cli import COMMANDS as PLANS
+from adagen.preemption import STATUS, Stopped, hear_requests, stoppable
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -81,7 +86,8 @@ def pretrain(
     settings = load_config(config)
     from adagen.stages import pretraining
 
-    pretraining.pretrain(settings, target, out, checkpoint)
+    with alone(checkpoint), stoppable(checkpoint):
+        pretraining.pretrain(settings, target, out, checkpoint)
 
 
 @app.command()
@@ -134,21 +140,10 @@ def train(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.train(
-        settings,
-        experiment,
-        method,
-        seed,
-        generator,
-        features,
-        preference,
-        networks,
-        reference,
-        out,
-        log,
-        checkpoint,
-        reward_state,
-    )
+    made_with = generator, features, preference, networks, reference
+    made = out, log, checkpoint, reward_state
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
+        training.train(settings, experiment, method, seed, *made_with, *made, processes)
 
 
 @app.command()
@@ -167,9 +162,9 @@ def sweep(
     settings = load_config(config)
     from adagen.stages import training
 
-    training.sweep(
-        settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    )
+    what = settings, experiment, method, generator, networks, reference, out, log, checkpoint
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
+        training.sweep(*what, processes)
 
 
 @app.command()
@@ -193,6 +188,9 @@ def sample(
         Path | None, typer.Option(help="What that reward knew; written by `adagen train`.")
     ] = None,
     preference: PreferenceFile = None,
+    part: Annotated[
+        str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
+    ] = "",
 ) -> None:
     """Generate the images that are reported on, for every sampling seed."""
     settings = load_config(config)
@@ -200,7 +198,19 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    sampling.sample(*what, refinement, files)
+    with processes_of(settings) as processes, alone(checkpoint), stoppable(checkpoint):
+        sampling.sample(*what, refinement, files, processes, part)
+
+
+@app.command()
+def gather(
+    parts: Annotated[list[Path], typer.Argument(help="All that `adagen sample --part` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
+) -> None:
+    """Join the parts of a run's samples to what one job would have made."""
+    from adagen import parts as making
+
+    making.gather(parts, out)
 
 
 @app.command()
@@ -236,7 +246,8 @@ def evaluate(
     settings = load_config(config)
     from adagen.stages import evaluation
 
-    evaluation.evaluate(settings, networks, reference, samples, out_dir)
+    with processes_of(settings) as processes:
+        evaluation.evaluate(settings, networks, reference, samples, out_dir, processes)
 
 
 @app.command()
@@ -277,7 +288,7 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
     write_table(comparison_table(metrics), out, latex, comparison_latex)
 
 
-for command in (*PAPER, *DIALS):
+for command in (*PAPER, *DIALS, *PLANS):
     app.command()(command)
 
 
@@ -307,8 +318,13 @@ def figure(
 
 def main() -> None:
     """Entry point: errors meant for the user are one paragraph and exit status 2."""
+    follow_workflow()
+    hear_requests()
     try:
         app()
+    except Stopped as stopped:
+        typer.echo(f"adagen: {stopped}", err=True)
+        sys.exit(STATUS)
     except (AdagenError, OSError) as error:
         typer.echo(f"adagen: {error}", err=True)
         sys.exit(2)

@@ -20,6 +20,7 @@ from adagen.generators.base import Generator
 from adagen.noise import SampleNoise, seeded, torch_generator
 from adagen.policies import Policy, PolicyNetwork
 from adagen.policy_files import build_critic
+from adagen.processes import ALONE, Processes
 from adagen.refinement import Score
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS
@@ -54,22 +55,30 @@ class Own:
     seed: int
 
 
-def draw_own(generator: Generator[Any], policy: Policy, batch: int, seed: int) -> Own:
-    """`FITTED` samples, drawn plainly."""
-    labels, images, states = class_labels(FITTED, generator.num_classes), [], []
-    for rows in torch.arange(FITTED).split(batch):
+def draw_own(
+    generator: Generator[Any],
+    policy: Policy,
+    batch: int,
+    seed: int,
+    processes: Processes = ALONE,
+) -> Own:
+    """`FITTED` samples, drawn plainly; several processes make these together."""
+    labels = class_labels(FITTED, generator.num_classes)
+
+    def drawn(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         noise = SampleNoise(PURPOSE, seed, rows.tolist(), generator.device)
         seen: list[torch.Tensor] = []
 
-        def watch(
-            call: int, now: torch.Tensor, action: torch.Tensor, seen: list[torch.Tensor] = seen
-        ) -> None:
+        def watch(call: int, now: torch.Tensor, action: torch.Tensor) -> None:
             if generator.stochastic and call > 0:
                 seen.append(now.cpu())
 
-        drawn = rollout(generator, policy, labels[rows].to(noise.device), noise, watch)
-        images.append(drawn.cpu())
-        states.append(torch.stack(seen, dim=1) if seen else torch.empty(len(rows), 0))
+        images = rollout(generator, policy, labels[rows].to(noise.device), noise, watch)
+        states = torch.stack(seen, dim=1) if seen else torch.empty(len(rows), 0)
+        return images.cpu(), states
+
+    parts = processes.share(torch.arange(FITTED).split(batch), drawn)
+    images, states = zip(*parts, strict=True)
     return Own(torch.cat(images), labels, torch.cat(states), batch, seed)
 
 

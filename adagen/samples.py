@@ -8,10 +8,6 @@ Shards are made one by one in a working folder, where a killed run finds them ag
 samples appears whole or not at all.
 """
 
-import errno
-import json
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import safetensors
 import torch
 
 from adagen.errors import AdagenError
-from adagen.files import load_tensors, read_json, save_tensors, write_json
+from adagen.files import load_tensors, move_folder, read_json, save_tensors, write_json
+from adagen.shards import actions_of, read_shard, seconds_of, shape_of
 
 KIND = "samples"
 VERSION = 1
 ABOUT, STEERING = "about.json", "steering.safetensors"
+PART = "part.json"
+"""What a part of samples has instead of about.json (`adagen.parts`)."""
 KEYS = (
     "experiment",
     "paradigm",
@@ -79,7 +77,7 @@ class Samples:
         samples = cls(folder, about, tensors["labels"], tensors["actions"], tensors["handmade"])
         for seed in samples.seeds:
             for path, rows in zip(samples._shards(seed), samples._rows(), strict=True):
-                found, expected = _shape(path), (len(rows), *samples.image_shape)
+                found, expected = shape_of(path), (len(rows), *samples.image_shape)
                 if found != expected:
                     raise AdagenError(
                         f"{path} holds images of shape {found}, but {folder / ABOUT} says "
@@ -110,22 +108,20 @@ class Samples:
             AdagenError: there is no such seed, or a shard is damaged.
         """
         for path in self._shards(seed):
-            with _open_shard(path) as shard:
-                images = shard.get_tensor("images")
-            yield images
+            yield read_shard(path)["images"]
 
     def images(self, seed: int, rows: Sequence[int]) -> torch.Tensor:
-        """(len(rows), C, H, W) a few images of a seed; nothing else is read.
+        """(len(rows), C, H, W) a few images of a seed; no other shard than theirs is read.
 
         Raises:
             AdagenError: there is no such seed, or a shard is damaged.
         """
         shards, size = self._shards(seed), self.about["shard"]
-        found = []
-        for row in rows:
-            with _open_shard(shards[row // size]) as shard:
-                found.append(shard.get_slice("images")[row % size])
-        return torch.stack(found)
+        found: dict[int, torch.Tensor] = {}
+        for number in {row // size for row in rows}:  # one shard is held at a time
+            images = read_shard(shards[number])["images"]
+            found |= {row: images[row % size].clone() for row in rows if row // size == number}
+        return torch.stack([found[row] for row in rows])
 
     def _shards(self, seed: int) -> list[Path]:
         names = self.about["shards"].get(str(seed))
@@ -148,25 +144,54 @@ class SamplesWriter:
         seeds: sampling seeds.
         count: images of a seed, N.
         shard: images in a file, at most.
+        part: i, n: only shard i and every n-th from there on.
 
     Attributes:
         missing: (seed, rows) of the shards that are still to be made, in order.
+        total: images that there will be.
         done: images that are there already.
+
+    Raises:
+        AdagenError: the part has no shard.
     """
 
-    def __init__(self, folder: Path, seeds: Sequence[int], count: int, shard: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seeds: Sequence[int],
+        count: int,
+        shard: int,
+        part: tuple[int, int] = (1, 1),
+    ) -> None:
         self.folder, self.seeds, self.count, self.shard = folder, tuple(seeds), count, shard
+        self.part, (first, step) = part, part
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*"):  # of a write that was killed
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # several processes may tidy up at once
         shards = [(seed, rows) for seed in seeds for rows in _rows_of_shards(count, shard)]
+        if not (shards := shards[first - 1 :: step]):
+            raise AdagenError(
+                f"part {first} of {step} has nothing to make: lower evaluation.jobs or "
+                "evaluation.shard."
+            )
         self.missing = [(seed, rows) for seed, rows in shards if not self._is_there(seed, rows)]
-        self.done = sum(len(rows) for _, rows in shards) - sum(len(r) for _, r in self.missing)
+        self.total = sum(len(rows) for _, rows in shards)
+        self.done = self.total - sum(len(rows) for _, rows in self.missing)
 
     def add(
         self, seed: int, rows: range, images: torch.Tensor, actions: torch.Tensor, seconds: float
     ) -> None:
-        """Write a shard: images (n, C, H, W), actions (T, n, K), and how long they took."""
+        """Write a shard: images (n, C, H, W), actions (T, n, K), and how long they took.
+
+        Raises:
+            AdagenError: an image leaves the range [0, 1], or there is no room for the shard.
+        """
+        outside = ((images < 0) | (images > 1)).flatten(1).any(1)
+        if outside.any():
+            raise AdagenError(
+                f"sample {rows[int(outside.nonzero()[0])]} of seed {seed} leaves the range [0, 1] "
+                "of images: let `decode` of its generator return images in that range."
+            )
         about = {"kind": f"{KIND} shard", "seconds": seconds}
         save_tensors(self._path(seed, rows), {"images": images, "actions": actions}, about)
 
@@ -182,10 +207,10 @@ class SamplesWriter:
             handmade: (T, K) the hand-made schedule.
         """
         paths = {s: [self._path(s, rows) for rows in self._rows()] for s in self.seeds}
-        actions = [_actions(path) for path in paths[self.seeds[0]]]
+        actions = [actions_of(path) for path in paths[self.seeds[0]]]
         steering = {"labels": labels, "actions": torch.cat(actions, 1), "handmade": handmade}
         save_tensors(self.folder / STEERING, steering, {"kind": f"{KIND} steering"})
-        seconds = sum(_seconds(path) for group in paths.values() for path in group)
+        seconds = sum(seconds_of(path) for group in paths.values() for path in group)
         speed = {"images_per_second": len(self.seeds) * self.count / seconds}
         whole = {
             **about,
@@ -194,12 +219,12 @@ class SamplesWriter:
             "seeds": list(self.seeds),
             "samples": self.count,
             "shard": self.shard,
-            "image_shape": list(_shape(paths[self.seeds[0]][0])[1:]),
+            "image_shape": list(shape_of(paths[self.seeds[0]][0])[1:]),
             "cost": {**about["cost"], **speed},
             "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
         }
         write_json(self.folder / ABOUT, whole)
-        _move(self.folder, out)
+        move_folder(self.folder, out)
 
     def _rows(self) -> list[range]:
         return _rows_of_shards(self.count, self.shard)
@@ -210,7 +235,7 @@ class SamplesWriter:
     def _is_there(self, seed: int, rows: range) -> bool:
         path = self._path(seed, rows)
         try:
-            return path.exists() and _shape(path)[0] == len(rows)
+            return path.exists() and len(read_shard(path)["images"]) == len(rows)
         except AdagenError:  # cut short by a full disk or a power cut: made again
             return False
 
@@ -244,7 +269,7 @@ def _require_replaceable(out: Path) -> None:
     """A folder given by mistake must not be lost: only samples make way for samples."""
     if out.is_file():
         raise AdagenError(f"{out} is a file, but samples are a folder: give --out another name.")
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(out.iterdir()) and not (out / PART).is_file():
         try:
             _read_about(out)
         except AdagenError:
@@ -252,27 +277,6 @@ def _require_replaceable(out: Path) -> None:
                 f"{out} exists and is no folder of samples, so it is not replaced: delete it, or "
                 "give --out another name."
             ) from None
-
-
-def _move(folder: Path, out: Path) -> None:
-    """Put a folder in the place of `out`, which at every moment is whole or absent.
-
-    A kill leaves the folder where it was, or all of it in its place.
-    """
-    beside = out.with_name(f".{out.name}.moving")
-    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
-    try:
-        folder.rename(out)
-    except OSError as error:  # `out` exists, or lies in another file system
-        near = folder
-        beside.mkdir()
-        if error.errno == errno.EXDEV:
-            near = shutil.copytree(folder, beside / "new")
-        if os.path.lexists(out):
-            out.rename(beside / "old")
-        near.rename(out)
-        shutil.rmtree(beside)
-        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
 
 
 def _rows_of_shards(count: int, shard: int) -> list[range]:
@@ -306,35 +310,3 @@ def _read_about(folder: Path) -> dict[str, Any]:
             "`adagen sample` again."
         )
     return dict(about)
-
-
-@contextmanager
-def _open_shard(path: Path) -> Iterator[Any]:
-    """An open shard; damage that is met while it is read is an error for the user."""
-    again = f"Delete {path.parent} and run `adagen sample` again."
-    try:
-        with safetensors.safe_open(path, "pt") as stream:
-            yield stream
-    except FileNotFoundError:
-        raise AdagenError(f"{path} is missing from the samples. {again}") from None
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise AdagenError(
-            f"{path} cannot be read as a shard of samples ({error}): it is truncated, damaged or "
-            f"something else. {again}"
-        ) from None
-
-
-def _shape(path: Path) -> tuple[int, ...]:
-    with _open_shard(path) as shard:
-        return tuple(shard.get_slice("images").get_shape())
-
-
-def _actions(path: Path) -> torch.Tensor:
-    with _open_shard(path) as shard:
-        actions: torch.Tensor = shard.get_tensor("actions")
-    return actions
-
-
-def _seconds(path: Path) -> float:
-    with _open_shard(path) as shard:
-        return float(json.loads(shard.metadata()["about"])["seconds"])

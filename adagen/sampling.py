@@ -9,6 +9,7 @@ from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise
 from adagen.policies import Policy
+from adagen.processes import ALONE, Processes
 from adagen.rollout import Made, Make, make
 
 
@@ -47,6 +48,7 @@ def sample(
     labels: torch.Tensor,
     batch: int,
     way: Make = make,
+    processes: Processes = ALONE,
 ) -> Iterator[Made]:
     """Yield batches of images and of the actions that made them.
 
@@ -59,6 +61,7 @@ def sample(
         labels: (n,) int64 their classes.
         batch: images at once.
         way: how a batch is made; plainly, or refined (`adagen.refinement`).
+        processes: make the batches in turn, and all see all of them.
 
     Yields:
         Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order, on the CPU.
@@ -66,7 +69,9 @@ def sample(
     Raises:
         AdagenError: a label is none of the generator's classes, or an image is not finite.
     """
-    for rows, classes in zip(indices.split(batch), labels.split(batch), strict=True):
+
+    def made(part: tuple[torch.Tensor, torch.Tensor]) -> Made:
+        rows, classes = part
         noise = SampleNoise(purpose, seed, rows.tolist(), generator.device)
         images, actions = (t.cpu() for t in way(generator, policy, classes.to(noise.device), noise))
         if not torch.isfinite(images).all():
@@ -75,7 +80,10 @@ def sample(
                 f"sample {int(bad[0])} of seed {seed} ({purpose}) is not finite: the generator or "
                 "the policy returned NaN or infinity. Check both files; train again if need be."
             )
-        yield images, actions
+        return images, actions
+
+    parts = zip(indices.split(batch), labels.split(batch), strict=True)
+    return processes.share(parts, made)
 
 
 def batches(
@@ -86,6 +94,7 @@ def batches(
     samples: int,
     batch: int,
     way: Make = make,
+    processes: Processes = ALONE,
 ) -> Iterator[torch.Tensor]:
     """Yield the images of samples 0 .. n-1, going round the classes: (b, C, H, W) in [0, 1].
 
@@ -94,5 +103,6 @@ def batches(
     """
     labels = class_labels(samples, generator.num_classes)
     indices = torch.arange(samples)
-    for images, _ in sample(generator, policy, purpose, seed, indices, labels, batch, way):
+    run = generator, policy, purpose, seed
+    for images, _ in sample(*run, indices, labels, batch, way, processes):
         yield images

@@ -24,6 +24,7 @@ from adagen.baselines import guidance_interval
 from adagen.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Sweep
 from adagen.policies import ConstantTable
+from adagen.processes import ALONE, Processes
 from adagen.progress import progress
 
 Trial = dict[str, float]
@@ -97,19 +98,22 @@ def search(
     settings: Sweep,
     name: str,
     checkpoint: Path | None = None,
+    processes: Processes = ALONE,
 ) -> tuple[ConstantTable, list[Trial]]:
     """Find the static schedule of least distance within `settings.evaluations` trials.
 
     The hand-made schedule is the first trial, so the result is never worse than it by the
     search's own samples. A killed search resumes: the trials it made are told to it again.
+    Several processes make each trial together, and the first keeps the checkpoint.
 
     Returns:
         The best schedule and all trials, in order.
     """
     tried: list[Parameters] = []
     trials: list[Trial] = []
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, name, settings)):
-        trials = state["trials"]
+    if checkpoint is not None and processes.first:
+        trials = (load_checkpoint(checkpoint, name, settings) or {}).get("trials", [])
+    trials = processes.told(trials)
     done = iter(list(trials))
     bar = progress(None, name, settings.evaluations, len(trials))
 
@@ -117,11 +121,12 @@ def search(
         tried.append(x)
         if (known := next(done, None)) is not None:
             return known["fid"]
-        value = float(distance(space.schedule(x)))
+        # The search goes where its numbers lead: not even rounding may lead processes apart.
+        value = processes.told(float(distance(space.schedule(x))))
         trials.append({"evaluation": len(trials) + 1, "fid": value, **space.told(x)})
         bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
         bar.update()
-        if checkpoint is not None:
+        if checkpoint is not None and processes.first:
             save_checkpoint(checkpoint, name, settings, {"trials": trials})
         return value
 

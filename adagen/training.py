@@ -3,9 +3,8 @@
 Every random draw is a function of (seed, update, sample), so the random state of a run is its
 update counter, and a run resumed from a checkpoint ends with the weights of one never interrupted.
 
-Memory. Features that the policy saw are kept through an update: T x B x N x F x 4 bytes, 10 GB for
-DiT-XL at 16 steps and 512 trajectories (17 x 512 x 256 x 1152). An epoch gathers its gradients over
-parts of `PART` numbers, as the policy keeps several times its input for the backward pass.
+Several processes make the trajectories of an update together, and gather the gradient of all. The
+reward is taught and asked by each of them, the same: beside generating that costs little.
 """
 
 import copy
@@ -27,8 +26,11 @@ from adagen.config import Training
 from adagen.data.split import Images
 from adagen.errors import AdagenError
 from adagen.generators.base import Generator, State
+from adagen.improvement import Improvement, require_finite
+from adagen.memory import advice
 from adagen.noise import torch_generator
-from adagen.policies import ConstantTable, Policy, learning_rates
+from adagen.policies import ConstantTable, Policy
+from adagen.processes import ALONE, Processes
 from adagen.progress import progress
 from adagen.records import (
     NOT_JUDGED,
@@ -46,8 +48,11 @@ from adagen.trajectories import Trajectories, collect
 
 Validate = Callable[[Policy], Validation]
 
-PART = 2**28
-"""Numbers of features that policy and value network see at once in training: 1 GiB."""
+REMEDY = (
+    "Lower training.batch, which changes no result; set training.keep_features to 'host' or, if "
+    "main memory is short too, to 'bfloat16'; or take more GPUs by `processes`, as each keeps its "
+    "part of the features. Numbers are in docs/training.md, Memory."
+)
 
 
 class PolicyTraining:
@@ -65,6 +70,7 @@ class PolicyTraining:
         learning_rate: float,
         seed: int,
         weighed: Weighed | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """A run that has not begun.
 
@@ -80,6 +86,7 @@ class PolicyTraining:
                 so has the critic.
             seed: of this run.
             weighed: a pre-trained reward on top, as for the method `faithful`.
+            processes: train together.
 
         Raises:
             AdagenError: the reward cannot judge that many trajectories.
@@ -87,15 +94,14 @@ class PolicyTraining:
         reward.require_companies(settings.trajectories, "training.trajectories")
         self.generator, self.actor, self.critic, self.reward = generator, actor, critic, reward
         self.settings, self.seed, self.weighed = settings, seed, weighed
+        self.processes = processes
         self.image_shape = train.images.shape[1:]
         self.real = reward.pool(train, "real", seed, views=VIEWS)
         self.heldout = reward.pool(heldout, "heldout", seed)
         self.average = AveragedModel(
             actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
-        rates = learning_rates(actor, learning_rate, settings.table_learning_rate)
-        rates.append({"params": list(critic.parameters()), "scale": settings.learning_rate})
-        self.optimiser = torch.optim.Adam(rates)
+        self.improvement = Improvement(actor, critic, settings, learning_rate, processes)
         self.records: list[Record] = []
         self.kept: dict[str, Any] = {"distance": math.inf}
 
@@ -112,10 +118,12 @@ class PolicyTraining:
         Raises:
             AdagenError: a reward, loss or image is not finite, or a tracker can't be started.
         """
-        state = load_checkpoint(checkpoint, name, self.settings) if checkpoint else None
-        if state:
+        state = None
+        if checkpoint is not None and self.processes.first:
+            state = load_checkpoint(checkpoint, name, self.settings)
+        if state := self.processes.told(state):
             self.load_state_dict(state)
-        with track(len(self.records)) as tell:
+        with track(len(self.records)) as tell, advice(REMEDY):
             if not state:
                 self.warm_up()
             self._updates(name, validate, checkpoint, tell)
@@ -135,10 +143,11 @@ class PolicyTraining:
                 self._keep(record["validation_fid"])
             self.records.append(record)
             for sentence in self._warn():
-                bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
+                if self.processes.first:
+                    bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
             tell(record)
-            if checkpoint is not None:
+            if checkpoint is not None and self.processes.first:
                 save_checkpoint(checkpoint, name, self.settings, self.state_dict())
 
     def _warn(self) -> list[str]:
@@ -170,8 +179,8 @@ class PolicyTraining:
         rewards = self.reward.pay(scores)
         if self.weighed:
             rewards = self.weighed.added(rewards, trajectories.images, trajectories.labels)
-        self._finite(rewards, "the reward", n)
-        diagnostics = self._improve_policy(trajectories, rewards, n)
+        require_finite(rewards, "the reward", self._when(n))
+        diagnostics = self.improvement.step(trajectories, rewards, n, self.sigma(n))
         self.average.update_parameters(self.actor)
         judgements = self._judgements(scores, n)
         record: Record = {
@@ -200,7 +209,7 @@ class PolicyTraining:
             "actor": self.actor.state_dict(),
             "critic": self.critic.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.improvement.optimiser.state_dict(),
             "reward": self.reward.state_dict(),
             "kept": self.kept,
             "records": self.records,
@@ -211,7 +220,7 @@ class PolicyTraining:
         self.actor.load_state_dict(state["actor"])
         self.critic.load_state_dict(state["critic"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.improvement.optimiser.load_state_dict(state["optimiser"])
         self.reward.load_state_dict(state["reward"])
         self.kept, self.records = state["kept"], state["records"]
 
@@ -229,8 +238,9 @@ class PolicyTraining:
             self.kept = copy.deepcopy({"distance": distance, **parts})
 
     def _explore(self, n: int, sigma: float) -> Trajectories:
-        trajectories = collect(self.generator, self.actor, sigma, self.settings, self.seed, n)
-        self._finite(trajectories.images, "an image", n)
+        run = self.generator, self.actor, sigma, self.settings, self.seed
+        trajectories = collect(*run, n, self.processes)
+        require_finite(trajectories.images, "an image", self._when(n))
         return trajectories
 
     def _pool(self, trajectories: Trajectories, n: int) -> Pool:
@@ -245,71 +255,6 @@ class PolicyTraining:
         images = Images(trajectories.images, trajectories.labels)
         return self.reward.pool(images, "fake", self.seed, n)
 
-    def _improve_policy(self, trajectories: Trajectories, rewards: torch.Tensor, n: int) -> Record:
-        settings, sigma = self.settings, self.sigma(n)
-        shape, parts = trajectories.log_prob.shape, trajectories.parts(PART)
-        returns = ppo.normalise(rewards.expand(shape))
-        with torch.no_grad():
-            old_values = torch.cat([self._values(trajectories, part) for part in parts], dim=1)
-        if settings.baseline == "group":
-            advantage = ppo.group_advantage(returns[0], settings.group)
-        else:
-            advantage = ppo.value_advantage(returns, old_values)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["scale"] * (1 - 0.9 * n / settings.updates)
-        for _ in range(settings.epochs):
-            self.optimiser.zero_grad()
-            told = torch.zeros(4, device=rewards.device)
-            for part in parts:
-                share = len(trajectories.labels[part]) / len(trajectories.labels)
-                loss = self._ppo_loss(trajectories, part, advantage, returns, sigma)
-                self._finite(loss.total, "the PPO loss", n)
-                (share * loss.total).backward()
-                told += share * torch.stack(
-                    [loss.kl, loss.clip_fraction, loss.policy.detach(), loss.value.detach()]
-                )
-            self.optimiser.step()
-        kl, clip_fraction, policy, value = told.tolist()
-        return {
-            "kl": kl,
-            "clip_fraction": clip_fraction,
-            "explained_variance": ppo.explained_variance(old_values, returns),
-            "entropy": ppo.gaussian_entropy(trajectories.raw.shape[2], sigma),
-            "sigma": sigma,
-            "loss_policy": policy,
-            "loss_value": value,
-        }
-
-    def _values(self, trajectories: Trajectories, part: slice) -> torch.Tensor:
-        """(T, b) what the value network says of a part of the trajectories."""
-        features, calls = trajectories.features[:, part], trajectories.calls[:, part]
-        values: torch.Tensor = self.critic(features.flatten(0, 1), calls.flatten())
-        return values.view(calls.shape)
-
-    def _ppo_loss(
-        self,
-        trajectories: Trajectories,
-        part: slice,
-        advantage: torch.Tensor,
-        returns: torch.Tensor,
-        sigma: float,
-    ) -> ppo.PpoLoss:
-        """The loss of a part of the trajectories under the policy as it is now."""
-        features, calls = trajectories.features[:, part], trajectories.calls[:, part]
-        raw = trajectories.raw[:, part]
-        mean = self.actor(features.flatten(0, 1), calls.flatten()).view_as(raw)
-        return ppo.ppo_loss(
-            ppo.gaussian_log_prob(raw, mean, sigma),
-            trajectories.log_prob[:, part],
-            advantage[..., part],
-            self._values(trajectories, part),
-            returns[:, part],
-            ppo.gaussian_entropy(raw.shape[2], sigma),
-            self.settings.clip,
-            self.settings.value_coefficient,
-            self.settings.entropy_coefficient,
-        )
-
     def _learn_reward(self, fake: Pool, steps: int, n: int) -> float | None:
         """Teach the reward generated images."""
         source = torch_generator("reward", self.seed, n)
@@ -318,6 +263,8 @@ class PolicyTraining:
             raise AdagenError(
                 f"the discriminator's loss is NaN {self._when(n)}: lower its learning_rate."
             )
+        # Equal but for what a GPU may sum up in any order; kept from drifting apart.
+        self.processes.agree(self.reward.state_dict())
         return loss
 
     def _judgements(self, scores: torch.Tensor, n: int) -> Record:
@@ -339,11 +286,3 @@ class PolicyTraining:
     def _when(self, n: int) -> str:
         """Update n in words, counted as in the training log."""
         return f"at update {n + 1}" if n < self.settings.updates else "in the warm-up"
-
-    def _finite(self, value: torch.Tensor, what: str, n: int) -> None:
-        if not torch.isfinite(value).all():
-            raise AdagenError(
-                f"{what} is not finite {self._when(n)}. Lower training.learning_rate or "
-                "training.sigma of this experiment; the last checkpoint holds the state before "
-                "this update."
-            )

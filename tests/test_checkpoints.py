@@ -1,14 +1,19 @@
 """Checkpoints: whole or an error, bound to their run, and never a way to run code."""
 
+import contextlib
+import hashlib
+import io
 import os
 import pickle
-import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from adagen.checkpoints import load_checkpoint, save_checkpoint
+from adagen.checkpoints import load_checkpoint, previous_of, save_checkpoint
 from adagen.config import Fit
 from adagen.errors import AdagenError
 
@@ -35,36 +40,88 @@ def test_there_and_back(path):
 
 
 def test_of_another_run_or_other_settings(path):
-    for name, settings in (("other", SETTINGS), ("run", Fit(updates=6))):
+    for name, current, told in (
+        ("other", SETTINGS, "run is 'run' there and 'other' here"),
+        ("run", Fit(updates=6), "settings.updates is 5 there and 6 here"),
+    ):
         with pytest.raises(AdagenError, match=r"run\.ckpt was written by another run") as caught:
-            load_checkpoint(path, name, settings)
-        assert "Delete it" in str(caught.value) and name in str(caught.value)
+            load_checkpoint(path, name, current)
+        assert "Delete" in str(caught.value) and told in str(caught.value)
 
 
-def test_truncated_at_any_length(path):
-    whole = path.read_bytes()
-    for length in (0, 1, 2, 10, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        with pytest.raises(AdagenError, match=r"run\.ckpt is not a whole checkpoint.*Delete it"):
+def test_the_one_before_is_kept(path):
+    first = path.read_bytes()
+    save_checkpoint(path, "run", SETTINGS, {"update": 4})
+    assert previous_of(path).read_bytes() == first
+    assert load_checkpoint(path, "run", SETTINGS) == {"update": 4}
+    path.unlink()  # killed between the two renames
+    assert load_checkpoint(path, "run", SETTINGS)["update"] == 3
+
+
+def cut(path: Path, where: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(where * len(content))])
+
+
+def flip(path: Path, where: float) -> None:
+    content = bytearray(path.read_bytes())
+    bit = int(where * 8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    where=st.floats(0, 1, exclude_max=True),
+    damage=st.sampled_from([cut, flip]),
+    both=st.booleans(),
+)
+def test_a_damaged_one_gives_way_to_the_one_before(tmp_path_factory, where, damage, both):
+    path = tmp_path_factory.mktemp("damaged") / "run.ckpt"
+    for update in (3, 4):
+        save_checkpoint(path, "run", SETTINGS, {"update": update, "weights": torch.ones(9)})
+    damage(path, where)
+    if both:
+        damage(previous_of(path), where)
+        told = r"run\.ckpt .* and .*run\.previous\.ckpt .*Delete .*run\.ckpt and .*previous\.ckpt"
+        with pytest.raises(AdagenError, match=told):
             load_checkpoint(path, "run", SETTINGS)
+        assert path.exists() and previous_of(path).exists()
+        return
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output):
+        state = load_checkpoint(path, "run", SETTINGS)
+    assert state["update"] == 3
+    assert "run.ckpt is damaged" in output.getvalue() and "goes on" in output.getvalue()
+    save_checkpoint(path, "run", SETTINGS, {"update": 4})  # the damaged one doesn't come back
+    assert load_checkpoint(path, "run", SETTINGS)["update"] == 4
+    path.unlink()
+    assert load_checkpoint(path, "run", SETTINGS)["update"] == 3
+
+
+def seal(path: Path, content: bytes) -> None:
+    """Write a file that looks whole."""
+    path.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
 
 @pytest.mark.parametrize("content", [[1], torch.ones(3), "text", None, {"name": "run"}])
 def test_something_else(path, content):
-    torch.save(content, path)
-    with pytest.raises(AdagenError, match="is not a whole checkpoint"):
-        load_checkpoint(path, "run", SETTINGS)
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    for written in (path.write_bytes, partial(seal, path)):
+        written(stream.getvalue())
+        with pytest.raises(AdagenError, match="no whole checkpoint of run is left"):
+            load_checkpoint(path, "run", SETTINGS)
 
 
 def test_a_failed_save_leaves_the_old_one(path, monkeypatch):
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError("disk broken")
 
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk broken"):
         save_checkpoint(path, "run", SETTINGS, {"update": 4})
     assert load_checkpoint(path, "run", SETTINGS)["update"] == 3
-    assert list(path.parent.iterdir()) == [path]
 
 
 class Bomb:
@@ -89,16 +146,11 @@ def test_a_planted_pickle_is_not_executed(path, tmp_path):
     pickle.loads(pickle.dumps(Bomb(crater)))
     crater.rmdir()
 
-    torch.save(planted, path)  # in the format of today
-    assert zipfile.is_zipfile(path)
-    with pytest.raises(AdagenError, match="is not a whole checkpoint"):
-        load_checkpoint(path, "run", SETTINGS)
-
-    torch.save(planted, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(AdagenError):
-        load_checkpoint(path, "run", SETTINGS)
-
-    path.write_bytes(pickle.dumps(planted))  # a bare pickle
-    with pytest.raises(AdagenError):
-        load_checkpoint(path, "run", SETTINGS)
+    new, old = io.BytesIO(), io.BytesIO()
+    torch.save(planted, new)
+    torch.save(planted, old, _use_new_zipfile_serialization=False)
+    for content in (new.getvalue(), old.getvalue(), pickle.dumps(planted)):
+        seal(path, content)
+        with pytest.raises(AdagenError, match="no checkpoint"):
+            load_checkpoint(path, "run", SETTINGS)
     assert not crater.exists()

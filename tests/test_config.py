@@ -106,6 +106,7 @@ def test_the_minimal_config_is_whole():
         ("training.sigma", [0.5, 0], ["'training'", "sigma must be positive"]),
         ("evaluation.seeds", [1, 1], ["'evaluation'", "all different"]),
         ("evaluation.seeds", [], ["'evaluation'", "at least one number"]),
+        ("evaluation.jobs", 999, ["'evaluation'", "jobs is 999", "files of samples to make"]),
         ("training_seeds", [], ["training_seeds", "at least one"]),
         ("training_seeds", [0, 0], ["training_seeds", "all different"]),
         ("evaluation.samples", 64, ["evaluation.samples is 64", "at least 65"]),

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -42,6 +44,28 @@ def test_a_failure_leaves_the_old_file_or_none(tmp_path, failure):
             raise failure
     assert old.read_text() == "old"
     assert list(tmp_path.iterdir()) == [old]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from adagen.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_left_is_removed_by_the_next_write(tmp_path):
+    path = tmp_path / "out[1].txt"
+    subprocess.run([sys.executable, "-c", KILLED, path], timeout=60)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out[1]-") and left.read_text() == "half"
+    with atomic_path(path) as first, atomic_path(path) as second:  # but no other write's file
+        first.write_text("first")
+        second.write_text("second")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "first"
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -88,9 +112,10 @@ def test_tensors_there_and_back(tmp_path):
 
 def test_equal_content_is_equal_bytes(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    for path, about in ((first, {"kind": "toy", "n": 1}), (second, {"n": 1, "kind": "toy"})):
-        save_tensors(path, {"a": torch.ones(3)}, about)
-    assert first.read_bytes() == second.read_bytes()
+    for _ in range(8):  # an order that is left to chance would differ in one of them
+        for path, about in ((first, {"kind": "toy", "n": 1}), (second, {"n": 1, "kind": "toy"})):
+            save_tensors(path, {"a": torch.ones(3), "b": torch.ones(2)}, about)
+        assert first.read_bytes() == second.read_bytes()
 
 
 def test_another_kind_is_refused(tmp_path):

@@ -266,7 +266,7 @@ def test_gradients_gathered_in_parts_are_those_of_the_whole(monkeypatch, method,
     whole = toy_training(method, updates=3, baseline=baseline)
     expected = whole.run("toy", no_validation, None)
     # Features of 2 calls x 128 trajectories x 4 x 4: parts of 50, 50 and 28 trajectories.
-    monkeypatch.setattr("adagen.training.PART", 50 * 2 * 4 * 4)
+    monkeypatch.setattr("adagen.improvement.PART", 50 * 2 * 4 * 4)
     parts = toy_training(method, updates=3, baseline=baseline)
     records = parts.run("toy", no_validation, None)
     for key, value in whole.actor.state_dict().items():
@@ -322,3 +322,12 @@ def test_nan_in_the_policy():
     run.actor.table.data.fill_(math.nan)
     with pytest.raises(AdagenError, match="level is not finite at call 0"):
         run.run("toy", no_validation, None)
+
+
+def test_out_of_memory_names_the_keys_to_change(monkeypatch):
+    def collect(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.83 GiB. GPU 0 has")
+
+    monkeypatch.setattr("adagen.training.collect", collect)
+    with pytest.raises(AdagenError, match=r"CUDA out of memory.*training\.batch.*keep_features"):
+        toy_training("static").run("toy", no_validation, None)

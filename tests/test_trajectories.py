@@ -90,3 +90,41 @@ def test_batches_change_nothing(gather, batch):
         # Rounding grows with the numbers: features reach 30.
         assert torch.allclose(one, other, atol=1e-5 * max(10, one.abs().max())), name
     assert torch.equal(whole.labels, parts.labels)
+
+
+def test_features_are_kept_as_asked_for(gather):
+    plain = gather()
+    assert plain.features.dtype == torch.float32
+    everything = slice(0, 24)
+    assert plain.seen(everything).equal(plain.features)
+    host = gather(keep_features="host")
+    assert host.features.device.type == "cpu" and host.seen(everything).equal(plain.features)
+    rounded = gather(keep_features="bfloat16")
+    assert rounded.features.dtype == torch.bfloat16
+    seen = rounded.seen(slice(3, 9))
+    assert seen.dtype == torch.float32 and seen.shape == (*plain.features.shape[:1], 6, 16, 16)
+    assert torch.allclose(seen, plain.features[:, 3:9], rtol=2**-7, atol=1e-3)
+
+
+def test_the_policy_sees_what_is_kept(tiny_generator):
+    """Or the first epoch would begin with densities that aren't those of the rollout."""
+    generator, saw = tiny_generator("maskgit"), []
+
+    def policy(features, call):
+        saw.append(features)
+        return features.mean((1, 2)).unsqueeze(1).expand(-1, len(generator.actions.names))
+
+    settings = SETTINGS.model_copy(update={"keep_features": "bfloat16"})
+    got = collect(generator, policy, SIGMA, settings, 0, 0)
+    assert torch.stack(saw).equal(got.seen(slice(0, 24)))
+    assert not torch.stack(saw).equal(collect(generator, policy, SIGMA, SETTINGS, 0, 0).features)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_what_is_learnt_from_is_float32_whatever_the_precision(family, tiny_generator, precision):
+    generator = tiny_generator(family)
+    generator.backbone.precision = precision
+    policy = ConstantTable(generator.actions.calls, len(generator.actions.names))
+    got = collect(generator, policy, SIGMA, SETTINGS.model_copy(update={"trajectories": 4}), 0, 0)
+    for name in ("features", "raw", "log_prob", "actions", "images"):
+        assert getattr(got, name).dtype == torch.float32, name

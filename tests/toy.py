@@ -12,6 +12,7 @@ from adagen.data.split import Images
 from adagen.generators.base import Generator, State
 from adagen.noise import SampleNoise, seeded
 from adagen.policy_files import build_actor, build_critic
+from adagen.processes import ALONE
 from adagen.records import Validation
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import KeptPool
@@ -114,15 +115,17 @@ class ToyReward(Reward):
 ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
 
 
-def toy_training(method: str, reward=None, weighed=None, **changes) -> PolicyTraining:
+def toy_training(
+    method: str, reward=None, weighed=None, processes=ALONE, **changes
+) -> PolicyTraining:
     settings, generator = SETTINGS.model_copy(update=changes), Toy()
     with seeded("toy", method):
         actor = build_actor(method, generator, SIZE, settings.table_learning_rate > 0)
         critic = build_critic(generator, SIZE)
     rate = settings.static_learning_rate if method == "static" else settings.learning_rate
     reward = reward or ToyReward()
-    images = ONE, ONE
-    return PolicyTraining(generator, actor, critic, reward, *images, settings, rate, 0, weighed)
+    parts = generator, actor, critic, reward, ONE, ONE
+    return PolicyTraining(*parts, settings, rate, 0, weighed, processes)
 
 
 def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:

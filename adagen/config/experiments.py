@@ -1,5 +1,6 @@
 """Experiments: how a generator is scheduled, trained, searched and measured."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
@@ -48,6 +49,9 @@ class Training(Model):
     """Trajectories an update."""
     batch: Positive = 256
     """Trajectories generated at once; changes memory, never results."""
+    keep_features: Literal["float32", "bfloat16", "host"] = "float32"
+    """How what the policy saw is kept through an update: as it is; rounded, in half the memory, and
+    then the policy sees it rounded too; or as it is, in main memory (docs/training.md, Memory)."""
     baseline: Literal["group", "value"] = "group"
     """What a reward is compared with: the mean of trajectories that share label and noise, or
     the value network (the paper's)."""
@@ -253,6 +257,9 @@ class Evaluation(Model):
     """Sampling seeds; the standard error is taken over them. With one there is none."""
     shard: Positive = 1000
     """Images in a file of samples, and at most this many are lost to a kill; changes no result."""
+    jobs: Positive = 1
+    """Jobs that a run's samples are made by, where the workflow runs on a cluster; changes no
+    result. At most as many as there are files."""
     neighbours: Positive = 3
     """k of the k-nearest-neighbour precision and recall."""
     networks: MetricNetworks = MetricNetworks()
@@ -270,6 +277,16 @@ class Evaluation(Model):
     def _different_seeds(self) -> Self:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must be at least one number, and all different")
+        return self
+
+    @model_validator(mode="after")
+    def _a_file_for_every_job(self) -> Self:
+        files = len(self.seeds) * math.ceil(self.samples / self.shard)
+        if self.jobs > files:
+            raise ValueError(
+                f"jobs is {self.jobs}, but there are only {files} files of samples to make: lower "
+                "jobs or shard"
+            )
         return self
 
     @model_validator(mode="after")

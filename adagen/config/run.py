@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited
 from adagen.config.assets import Assets
-from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
+from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model, Positive
 from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
 from adagen.config.dials import with_guidance
@@ -42,6 +42,9 @@ class Config(Model):
     device: Device = "cpu"
     """Where networks run: `auto` takes a GPU where there is one. Numbers of two devices differ in
     their last digits."""
+    processes: Positive = 1
+    """Processes of a training, a search, of sampling and of evaluation, on one machine: as many as
+    it has GPUs, one each. Images are the same however many."""
     assets: Assets = Assets()
     """Released files: where they are kept, and more of them than the catalogue has."""
     dataset: Dataset = Dataset()

@@ -12,6 +12,7 @@ from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
 from adagen.evaluation.networks import BATCH, LABEL_FREE, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.reference import Reference, protocol
+from adagen.processes import ALONE, Processes
 
 
 class EmbeddedMeter(Meter):
@@ -21,9 +22,16 @@ class EmbeddedMeter(Meter):
         AdagenError: the reference follows another protocol, or was computed by other networks.
     """
 
-    def __init__(self, networks: MetricNetworks, reference: Reference, neighbours: int):
+    def __init__(
+        self,
+        networks: MetricNetworks,
+        reference: Reference,
+        neighbours: int,
+        processes: Processes = ALONE,
+    ):
         _require_a_pair(networks, reference)
         self.networks, self.reference, self.neighbours = networks, reference, neighbours
+        self.processes = processes
         self.protocol = reference.protocol
         self.count = reference.train[PRIMARY].count
         self.hashes = {"networks": str(networks.hash), "reference": str(reference.hash)}
@@ -59,7 +67,7 @@ class EmbeddedMeter(Meter):
 
     def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Of all images: some dozens of numbers each, so they all fit."""
-        return self.networks.features(rebatch(batches, BATCH))
+        return self.networks.features(rebatch(batches, BATCH), self.processes)
 
 
 def _require_a_pair(networks: MetricNetworks, reference: Reference) -> None:

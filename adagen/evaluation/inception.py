@@ -18,6 +18,7 @@ from adagen.evaluation.statistics import SPATIAL, InceptionReference
 from adagen.files import file_hash, load_tensors, save_tensors
 from adagen.networks.inception import Inception, InceptionOutput
 from adagen.networks.loading import load_released
+from adagen.processes import ALONE, Processes
 
 BATCH = 64
 """Images measured at once."""
@@ -97,19 +98,26 @@ class InceptionNetwork:
             ) from None
         return cls(network.to(device), settings, weights_hash, file_hash(path))
 
-    def outputs(self, batches: Iterable[torch.Tensor]) -> Iterator[InceptionOutput]:
+    def outputs(
+        self, batches: Iterable[torch.Tensor], processes: Processes = ALONE
+    ) -> Iterator[InceptionOutput]:
         """What the network sees in batches of images (b, C, H, W) in [0, 1], BATCH at a time.
 
-        Grey images are shown in three equal channels.
+        Grey images are shown in three equal channels. Several processes look at the batches in
+        turn, and all get all outputs.
 
         Raises:
             AdagenError: images hold NaN, leave [0, 1] or differ in shape; or there are none.
         """
-        for images in rebatch(batches, BATCH):
-            colour = images.to(self.device).expand(-1, 3, -1, -1)
-            with torch.no_grad():
-                output: InceptionOutput = self.network(RESIZINGS[self.protocol](colour))
-            yield output
+        for output in processes.share(rebatch(batches, BATCH), self._output):
+            yield InceptionOutput(*output)
+
+    @torch.no_grad()
+    def _output(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The fields of what the network sees in a batch."""
+        colour = images.to(self.device).expand(-1, 3, -1, -1)
+        output: InceptionOutput = self.network(RESIZINGS[self.protocol](colour))
+        return output.pool, output.logits, output.spatial
 
     def empty(self) -> tuple[Moments, Moments]:
         """Moments of no pooled and of no spatial features, to merge others into."""
@@ -123,8 +131,15 @@ class InceptionMeter(Meter):
         AdagenError: the reference was computed by another network or another protocol.
     """
 
-    def __init__(self, network: InceptionNetwork, reference: InceptionReference, neighbours: int):
+    def __init__(
+        self,
+        network: InceptionNetwork,
+        reference: InceptionReference,
+        neighbours: int,
+        processes: Processes = ALONE,
+    ):
         _require_a_pair(network, reference)
+        self.processes = processes
         self.network, self.reference, self.neighbours = network, reference, neighbours
         self.protocol, self.count = reference.protocol, reference.count
         self.hashes = {"networks": network.hash, "reference": str(reference.hash)}
@@ -132,7 +147,7 @@ class InceptionMeter(Meter):
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, None]:
         """The distance between pooled features; these protocols have no label-free one."""
         pool, _ = self.network.empty()
-        for output in self.network.outputs(batches):
+        for output in self.network.outputs(batches, self.processes):
             pool = pool.merge(Moments.of(output.pool))
         return frechet_distance(pool, self.reference.pool), None
 
@@ -141,7 +156,7 @@ class InceptionMeter(Meter):
         reference = self.reference
         pool, spatial = self.network.empty()
         features, logits = [], []
-        for output in self.network.outputs(batches):
+        for output in self.network.outputs(batches, self.processes):
             pool = pool.merge(Moments.of(output.pool))
             logits.append(output.logits.cpu())
             if reference.spatial:

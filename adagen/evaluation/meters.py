@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from adagen import config
+from adagen.processes import ALONE, Processes
 
 METRICS = (
     "fid",
@@ -68,6 +69,7 @@ def load_meter(
     networks: Path,
     reference: Path,
     device: torch.device,
+    processes: Processes = ALONE,
 ) -> Meter:
     """The meter of a configuration.
 
@@ -77,6 +79,7 @@ def load_meter(
         networks: file written by `adagen pretrain metrics`.
         reference: file written by `adagen reference`.
         device: where networks run and distances are computed.
+        processes: look at the images in turn, and all know all features.
 
     Raises:
         AdagenError: a file is missing or damaged, belongs to another protocol, data set or
@@ -91,6 +94,7 @@ def load_meter(
             open_networks(networks, evaluation, dataset).to(device),
             Reference.load(reference),
             evaluation.neighbours,
+            processes,
         )
     from adagen.evaluation.inception import InceptionMeter, InceptionNetwork
     from adagen.evaluation.statistics import InceptionReference
@@ -99,4 +103,5 @@ def load_meter(
         InceptionNetwork.load(networks, evaluation, device),
         InceptionReference.load(reference, dataset, device),
         evaluation.neighbours,
+        processes,
     )

@@ -18,6 +18,7 @@ from adagen.errors import AdagenError
 from adagen.files import file_hash, load_tensors, save_tensors
 from adagen.fitting import CPU, Batch, fit
 from adagen.noise import seeded, torch_generator
+from adagen.processes import ALONE, Processes
 
 PRIMARY = "primary"
 LABEL_FREE = "label_free"
@@ -144,8 +145,12 @@ class MetricNetworks:
         return self
 
     @torch.no_grad()
-    def features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def features(
+        self, batches: Iterable[torch.Tensor], processes: Processes = ALONE
+    ) -> dict[str, torch.Tensor]:
         """What the networks see in batches of images, (b, C, H, W) in [0, 1].
+
+        Several processes look at the batches in turn, and all know all features.
 
         Returns:
             "primary" and "label_free", (N, 2 * width), and "logits", (N, classes): float32, on
@@ -154,21 +159,21 @@ class MetricNetworks:
         Raises:
             AdagenError: images of another number of channels than they were fitted to.
         """
-        seen = [self._features(batch.to(self.device)) for batch in batches]
-        return {key: torch.cat([batch[key].cpu() for batch in seen]) for key in seen[0]}
+        seen = processes.share(batches, self._features)
+        whole = [torch.cat(parts) for parts in zip(*seen, strict=True)]
+        return dict(zip((PRIMARY, LABEL_FREE, "logits"), whole, strict=True))
 
-    def _features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Primary and label-free features and logits of a batch, on the CPU."""
         if images.shape[1] != self.channels:
             raise AdagenError(
                 f"images have {images.shape[1]} channels, but the metric networks were fitted to "
                 f"images of {self.channels}."
             )
+        images = images.to(self.device)
         primary = self.classifier.pooled(images)
-        return {
-            PRIMARY: primary,
-            LABEL_FREE: self.autoencoder.pooled(images),
-            "logits": self.classifier.head(primary),
-        }
+        label_free, logits = self.autoencoder.pooled(images), self.classifier.head(primary)
+        return primary.cpu(), label_free.cpu(), logits.cpu()
 
     def save(self, path: Path) -> None:
         """Write the networks; to bind a reference to them, `load` them again."""

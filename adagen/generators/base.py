@@ -124,7 +124,10 @@ class Backbone(nn.Module):
     def mixed(self) -> torch.autocast:
         """Context in which the networks run: autocast to `precision`."""
         dtype: torch.dtype = getattr(torch, self.precision)
-        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+        kind = self.device.type
+        # There is no autocast for `meta`, where nothing is computed; the CPU's leaves it alone.
+        kind = "cpu" if kind == "meta" else kind
+        return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
 
 class FittedBackbone(Backbone, ABC):

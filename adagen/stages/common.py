@@ -80,8 +80,6 @@ def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
     """
     if checkpoint is None:
         return
-    if checkpoint.is_file():
-        raise AdagenError(f"{checkpoint} is a file, but --checkpoint takes a folder.")
     belongs = {"run": run} | {
         (o.stem if isinstance(o, Path) else type(o).__name__): (
             file_hash(o) if isinstance(o, Path) else o.model_dump(mode="json")
@@ -99,10 +97,7 @@ def bind(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
 
 
 def forget(checkpoint: Path | None) -> None:
-    """Remove the resumable state of a finished stage, and its folder if nothing else is there."""
-    if checkpoint is None or not checkpoint.exists():
-        return
-    for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
-        path.unlink(missing_ok=True)
-    if not any(checkpoint.iterdir()):
-        checkpoint.rmdir()
+    """Remove the resumable state of a finished stage."""
+    if checkpoint is not None:
+        for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
+            path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from adagen.evaluation.evaluate import evaluate as measure_samples
 from adagen.evaluation.evaluate import measure as measure_images
 from adagen.evaluation.meters import load_meter
 from adagen.files import write_json
+from adagen.processes import ALONE, Processes
 from adagen.stages.common import device_of
 
 
@@ -42,9 +43,16 @@ def reference(config: Config, networks: Path, out: Path) -> None:
 
 
 def evaluate(
-    config: Config, networks: Path, reference_file: Path, samples: list[Path], out_dir: Path
+    config: Config,
+    networks: Path,
+    reference_file: Path,
+    samples: list[Path],
+    out_dir: Path,
+    processes: Processes = ALONE,
 ) -> None:
     """One metrics file per folder of samples, named after it.
+
+    Several processes share the images of each set.
 
     Raises:
         AdagenError: two folders have the same name, or one doesn't belong here.
@@ -55,11 +63,12 @@ def evaluate(
             f"{len(twice)} folders of samples are called {twice[0]!r}, which would be measured "
             f"into one {out_dir / twice[0]}.json: evaluate them in separate calls."
         )
-    settings = config.evaluation
-    meter = load_meter(settings, config.dataset, networks, reference_file, device_of(config))
+    settings, files = config.evaluation, (networks, reference_file)
+    meter = load_meter(settings, config.dataset, *files, device_of(config), processes)
     for path in samples:
         content = measure_samples(path, meter, config.dataset, settings)
-        write_json(out_dir / f"{path.name}.json", content)
+        if processes.first:
+            write_json(out_dir / f"{path.name}.json", content)
 
 
 def measure(config: Config, networks: Path, reference_file: Path, source: Path, out: Path) -> None:

@@ -13,6 +13,7 @@ from adagen.files import file_hash
 from adagen.generators.base import Generator
 from adagen.policies import Policy, PolicyNetwork
 from adagen.policy_files import binding, load_critic
+from adagen.processes import ALONE, Processes
 from adagen.refinement import LookAhead, Score, repeated
 from adagen.rewards.base import Reward
 from adagen.rollout import Make, make
@@ -77,6 +78,7 @@ def refine(
     trained: Trained,
     policy_file: Path | None,
     files: RewardFiles,
+    processes: Processes = ALONE,
 ) -> tuple[Generator[Any], Make]:
     """The generator of a trained policy, looking ahead if need be, and how images are made with it.
 
@@ -94,7 +96,7 @@ def refine(
         )
     how = config.refinements[name]
     if how.judge == "gaussian":
-        judges = fitted_judges(config, generator, policy, trained, files)
+        judges = fitted_judges(config, generator, policy, trained, files, processes)
     else:
         judges = trained_judges(config, generator, trained, policy_file, files)
     if how.k > 1:
@@ -134,7 +136,12 @@ def trained_judges(
 
 
 def fitted_judges(
-    config: Config, generator: Generator[Any], policy: Policy, trained: Trained, files: RewardFiles
+    config: Config,
+    generator: Generator[Any],
+    policy: Policy,
+    trained: Trained,
+    files: RewardFiles,
+    processes: Processes,
 ) -> Judges:
     """Two Gaussians, and a value network under them, fitted to the kept policy (`adagen.judges`).
 
@@ -151,7 +158,7 @@ def fitted_judges(
         )
     settings = trained.settings
     batch = config.generators[settings.generator].batch
-    own = draw_own(generator, policy, batch, trained.seed or 0)
+    own = draw_own(generator, policy, batch, trained.seed or 0, processes)
     split = load_dataset(config.dataset)
     fresh = GaussianSettings(), files.features, None, split, generator.device
     score = fit_score(load_reward(config, *fresh), own, split.train)

@@ -1,6 +1,7 @@
 """Sampling: the images that are reported on."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from adagen.evaluation.cost import gflops_per_image
 from adagen.files import file_hash
 from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
+from adagen.memory import advice
 from adagen.noise import SampleNoise
+from adagen.parts import parse_part, publish_part
 from adagen.policies import Blend, HandMade, Policy
 from adagen.policy_files import binding, load_policy
+from adagen.preemption import stop_if_asked
+from adagen.processes import ALONE, Processes
 from adagen.progress import progress
 from adagen.rollout import Made, Make, make
 from adagen.samples import SamplesWriter, working_folder
@@ -96,6 +101,7 @@ def open_run(
     fidelity: float | None = None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
+    processes: Processes = ALONE,
 ) -> Run:
     """All that images are made with.
 
@@ -109,6 +115,7 @@ def open_run(
         fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
         refinement: key of `refinements`; empty for none.
         reward: what candidates are judged by.
+        processes: make together what a judge is fitted to.
 
     Raises:
         AdagenError: the config has no such experiment or refinement, a file is missing or belongs
@@ -126,7 +133,8 @@ def open_run(
     if not refinement:
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
-    generator, way = refine(config, refinement, generator, policy, trained, policy_file, reward)
+    what = generator, policy, trained, policy_file, reward, processes
+    generator, way = refine(config, refinement, *what)
     # Which experiments a run makes it for changes no image.
     how = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(plain, generator=generator, way=way, refinement=refinement, how=how)
@@ -144,25 +152,36 @@ def sample(
     checkpoint: Path | None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
+    processes: Processes = ALONE,
+    part: str = "",
 ) -> None:
     """Images of every sampling seed, with what they cost and the actions that made them.
 
-    Arguments are those of `open_run`, the folder to write, and that of resumable state.
+    Arguments are those of `open_run`, the folder to write, that of resumable state, and which part
+    of the images to make: "i/n", for `adagen.parts.gather` to join; empty for all. Several
+    processes share the shards, and each writes its own.
 
     Raises:
-        AdagenError: as `open_run`; or the folder can't be written or holds something else.
+        AdagenError: as `open_run`; there is no such part; or the folder can't be written or holds
+            something else.
     """
     blend = faithful_file, fidelity
+    which = parse_part(part) if part else (1, 1)
     origin = config, experiment, method, generator_file, policy_file, *blend
-    run = open_run(*origin, refinement, reward)
+    run = open_run(*origin, refinement, reward, processes)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
     labels = report_labels(evaluation, generator.num_classes)
-    with working_folder(out, checkpoint) as folder:
+    with working_folder(out, checkpoint) if processes.first else nullcontext(out) as made:
+        folder = processes.told(made)
         files = [path for path in (generator_file, policy_file, *reward.given) if path]
-        bind(checkpoint, run.name, *_what_images_depend_on(run, evaluation), *files)
-        writer = SamplesWriter(folder, evaluation.seeds, evaluation.samples, evaluation.shard)
+        name = f"{run.name} {part}" if part else run.name
+        bind(checkpoint, name, *_what_images_depend_on(run, evaluation), *files)
+        how = evaluation.seeds, evaluation.samples, evaluation.shard
+        writer = SamplesWriter(folder, *how, which)
         batch = config.generators[settings.generator].batch
-        _make_shards(writer, run, labels, batch)
+        _make_shards(writer, run, labels, batch, processes)
+        if not processes.first:
+            return
         about = {
             "experiment": experiment,
             "paradigm": config.generators[settings.generator].paradigm,
@@ -181,7 +200,10 @@ def sample(
                 "faithful": run.dial and run.dial.faithful,
             },
         }
-        writer.publish(out, about, labels, generator.actions.handmade)
+        if part:
+            publish_part(writer, out, about, labels, generator.actions.handmade)
+        else:
+            writer.publish(out, about, labels, generator.actions.handmade)
     forget(checkpoint)
 
 
@@ -203,11 +225,18 @@ def _what_images_depend_on(run: Run, evaluation: Evaluation) -> list[BaseModel]:
     return [settings, Evaluation(**same), *(part for part in (run.dial, run.how) if part)]
 
 
-def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: int) -> None:
+def _make_shards(
+    writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: int, processes: Processes
+) -> None:
     """Sample every shard that the writer misses."""
+    # Before anyone writes one, all have seen which are missing.
+    processes.wait()
+    mine = writer.missing[processes.rank :: processes.count]
     generator, policy, way = run.generator, run.policy, run.way
-    with progress(None, run.name, len(writer.seeds) * writer.count, writer.done) as bar:
-        for seed, rows in writer.missing:
+    total, left = writer.total, sum(len(rows) for _, rows in mine)
+    remedy = f"Lower generators.{run.settings.generator}.batch ({batch} now); images stay the same."
+    with advice(remedy), progress(None, run.name, total, total - left) as bar:
+        for seed, rows in mine:
             images, actions, began = [], [], time.perf_counter()
             indices = torch.arange(rows.start, rows.stop)
             for batch_images, chosen in draw(
@@ -218,6 +247,8 @@ def _make_shards(writer: SamplesWriter, run: Run, labels: torch.Tensor, batch: i
                 bar.update(len(batch_images))
             seconds = time.perf_counter() - began
             writer.add(seed, rows, torch.cat(images), torch.cat(actions, 1), seconds)
+            stop_if_asked(run.name)
+    processes.wait()
 
 
 def _gflops(run: Run) -> float:

@@ -14,14 +14,16 @@ from adagen.errors import AdagenError
 from adagen.evaluation.meters import Meter, load_meter
 from adagen.files import atomic_path, file_hash
 from adagen.generators.base import Generator, State
+from adagen.memory import advice
 from adagen.noise import seeded
 from adagen.policies import ConstantTable, Policy
 from adagen.policy_files import binding, build_actor, build_critic, save_policy
+from adagen.processes import ALONE, Processes
 from adagen.records import Validation, spread
 from adagen.sampling import batches, class_labels, sample
 from adagen.stages.common import bind, device_of, forget, open_experiment, require_its_classes
 from adagen.stages.refining import Trained
-from adagen.tracking import require_installed, tracked
+from adagen.tracking import require_installed, tracked, untracked
 
 
 def train(
@@ -38,6 +40,7 @@ def train(
     log: Path,
     checkpoint: Path | None,
     reward_state: Path | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train a policy and write it with its training log, and with what judged it if asked to."""
     from adagen.rewards.build import load_reward, load_weighed
@@ -53,7 +56,8 @@ def train(
     training = settings.training.model_copy(update={"trackers": ()})
     settings = settings.model_copy(update={"training": training})
     device = device_of(config)
-    meter = load_meter(config.evaluation, config.dataset, networks, reference_file, device)
+    measured = config.evaluation, config.dataset, networks, reference_file
+    meter = load_meter(*measured, device, processes)
     split = load_dataset(config.dataset)
     require_its_classes(generator, split)
     with seeded("train", experiment, method, seed):
@@ -64,18 +68,24 @@ def train(
     weighed = load_weighed(config, preference, split, device) if method == "faithful" else None
     rate = training.static_learning_rate if method == "static" else training.learning_rate
     images = split.train, split.heldout
-    run = PolicyTraining(generator, actor, critic, reward, *images, training, rate, seed, weighed)
+    parts = generator, actor, critic, reward, *images
+    run = PolicyTraining(*parts, training, rate, seed, weighed, processes)
 
     def validate(policy: Policy) -> Validation:
-        return _validation(generator, policy, meter, training.validate_samples, training.batch)
+        how = training.validate_samples, training.batch, processes
+        return _validation(generator, policy, meter, *how)
 
     name = f"{experiment} {method} seed {seed}"
-    track = partial(tracked, trackers, log, name, config.name, settings.model_dump(mode="json"))
+    shown = log, name, config.name, settings.model_dump(mode="json")
+    track = partial(tracked, trackers, *shown) if processes.first else untracked
     chosen = [preference] if preference else []
     files = (generator_file, features, *chosen, networks, reference_file)
     dial = [config.dial] if config.dial and weighed else []
     bind(checkpoint, name, config.dataset, settings, *dial, *files)
     records = run.run(name, validate, checkpoint and checkpoint / "training.ckpt", track)
+    processes.wait()
+    if not processes.first:
+        return
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": seed}
     with atomic_path(log) as temporary:
         temporary.write_text(
@@ -90,11 +100,17 @@ def train(
 
 
 def _validation(
-    generator: Generator[State], policy: Policy, meter: Meter, samples: int, batch: int
+    generator: Generator[State],
+    policy: Policy,
+    meter: Meter,
+    samples: int,
+    batch: int,
+    processes: Processes,
 ) -> Validation:
     """Distances and recall of a policy's samples, and how differently it treats them."""
     labels = class_labels(samples, generator.num_classes)
-    drawn = sample(generator, policy, "validate", 0, torch.arange(samples), labels, batch)
+    run = generator, policy, "validate", 0, torch.arange(samples), labels, batch
+    drawn = sample(*run, processes=processes)
     actions: list[torch.Tensor] = []
 
     def images() -> Iterator[torch.Tensor]:
@@ -122,6 +138,7 @@ def sweep(
     out: Path,
     log: Path,
     checkpoint: Path | None,
+    processes: Processes = ALONE,
 ) -> None:
     """Search for the best schedule of a method and write it with all trials."""
     import pandas as pd
@@ -133,19 +150,24 @@ def sweep(
         raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
     settings, generator = open_experiment(config, experiment, generator_file)
     device, evaluation = device_of(config), config.evaluation
-    meter = load_meter(evaluation, config.dataset, networks, reference_file, device)
+    measured = evaluation, config.dataset, networks, reference_file
+    meter = load_meter(*measured, device, processes)
 
     def distance(policy: ConstantTable) -> float:
         policy, (n, seed) = policy.to(device), (config.sweep.samples, config.sweep.seed)
         at_once = config.generators[settings.generator].batch
-        images = batches(generator, policy, "search", seed, n, at_once)
+        images = batches(generator, policy, "search", seed, n, at_once, processes=processes)
         return meter.distance(images)[0]
 
     name, resume = f"{experiment} {method}", checkpoint and checkpoint / "search.ckpt"
     files = (generator_file, networks, reference_file)
     bind(checkpoint, name, config.dataset, settings, config.sweep, *files)
     space = space_of(method, generator.actions)
-    policy, trials = search(space, distance, config.sweep, name, resume)
+    with advice(f"Lower generators.{settings.generator}.batch; the result stays the same."):
+        policy, trials = search(space, distance, config.sweep, name, resume, processes)
+    processes.wait()
+    if not processes.first:
+        return
     with atomic_path(log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
     about = binding(experiment, settings, file_hash(generator_file)) | {"training_seed": None}

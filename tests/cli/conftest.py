@@ -56,7 +56,8 @@ class Console:
 
     def status(self, command: str) -> int:
         words = command.split()
-        config = [] if "--config" in words else ["--config", "config.yaml"]
+        given = "--config" in words or words[0] == "gather"  # which takes none
+        config = [] if given else ["--config", "config.yaml"]
         self.monkeypatch.setattr(sys, "argv", ["adagen", words[0], *config, *words[1:]])
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -156,7 +156,8 @@ def test_a_truncated_checkpoint(ready):
     path = Path("resume/training.ckpt")
     path.write_bytes(path.read_bytes()[:-20])
     message = ready.mistake(f"{TRAIN} --method static --out o --log l --checkpoint resume")
-    assert "training.ckpt is not a whole checkpoint" in message and "Delete it" in message
+    assert "training.ckpt (its checksum is not that of its content)" in message
+    assert "no whole checkpoint" in message and "Delete resume/training.ckpt to start" in message
 
 
 def test_nan_stops_the_stage_and_says_where(ready, monkeypatch):

@@ -4,7 +4,7 @@ stage=$1
 while [ $# -gt 0 ]; do
     case $1 in
         --out)
-            if [ "$stage" = sample ]; then
+            if [ "$stage" = sample ] || [ "$stage" = gather ]; then
                 mkdir -p "$2" && echo "$stage" > "$2/about.json"
             else
                 mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"

@@ -84,6 +84,8 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("training={batch: 64}", {}),
         ("evaluation={shard: 64}", {}),
         ("device=auto", {}),
+        ("processes=2", {}),
+        ("training={keep_features: host}", {}),
         ("generators={sit: {batch: 64, decode_batch: 8}}", {}),
         (
             "generators={sit: {precision: bfloat16}}",
@@ -293,3 +295,13 @@ def test_results_without_their_networks_are_out_of_date(checkout, commit) -> Non
     policies = {"train": 8, "sweep": 4}
     expected = {**FROZEN, **policies, "sample": 16, "evaluate": 4, "table": 1, "pretrained": 1}
     assert checkout.planned("results/tables/fid.csv", "pretrained") == expected
+
+
+def test_samples_are_made_by_as_many_jobs_as_asked_for(checkout) -> None:
+    samples, jobs = "results/digits_sit_t4/samples/handmade", "evaluation={jobs: 3}"
+    checkout.snakemake(samples, "--config", jobs)
+    assert (checkout.folder / samples / "about.json").exists()
+    assert not [path for path in checkout.files() if "parts" in path.parts]  # joined, and gone
+    assert checkout.planned(samples, "--config", jobs) == {}
+    planned = checkout.planned(samples, "--config", "evaluation={jobs: 3, samples: 4000}")
+    assert planned == {"sample_part": 3, "sample": 1}

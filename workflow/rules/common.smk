@@ -27,6 +27,10 @@ from adagen.config import (
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.errors import AdagenError
+from adagen.lifeline import lead
+
+# A stage ends with the Snakemake that started it, which on a cluster is that of its job.
+lead()
 
 
 def check_config():
@@ -322,6 +326,11 @@ def asset_name(wildcards):
 
 def policy_option(wildcards, input):
     return ["--policy", *input.policy] if input.policy else []
+
+
+def part_option(wildcards):
+    """Part 2 of 4, as `adagen sample` takes it, of "2-of-4"."""
+    return wildcards.scatteritem.replace("-of-", "/")
 
 
 def preference_option(wildcards, input):

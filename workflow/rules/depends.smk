@@ -60,7 +60,8 @@ def train_depends(wildcards):
     return {
         "dataset": part(CONFIG.dataset),
         **schedule_of(wildcards),
-        "training": part(experiment.training, "batch", "trackers"),
+        "training": part(experiment.training, "batch", "trackers", "keep_features"),
+        **({"rounded": True} if experiment.training.keep_features == "bfloat16" else {}),
         "policy": part(experiment.policy),
         **({"dial": part(CONFIG.dial)} if CONFIG.dial and wildcards.method == "faithful" else {}),
     }

@@ -22,11 +22,11 @@ if of_dial(METRICS):
         priority: 20
         conda:
             "../../environment.yml"
-        threads: CORES
+        threads: CORES * PROCESSES
         resources:
-            mem_mb=memory("sample"),
+            mem_mb=memory("sample") * PROCESSES,
             runtime=minutes("sample"),
-            gpu=GPU,
+            gpu=GPU * PROCESSES,
         params:
             config=config_file,
             depends=sample_depends,

@@ -37,11 +37,11 @@ for suffix, (experiments, runs) in EVALUATED.items():
         priority: 25
         conda:
             "../../environment.yml"
-        threads: CORES
+        threads: CORES * PROCESSES
         resources:
-            mem_mb=memory("evaluate"),
+            mem_mb=memory("evaluate") * PROCESSES,
             runtime=minutes("evaluate"),
-            gpu=GPU,
+            gpu=GPU * PROCESSES,
         params:
             config=config_file,
             depends=evaluate_depends,

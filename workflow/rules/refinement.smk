@@ -18,11 +18,11 @@ rule refine:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: CORES
+    threads: CORES * PROCESSES
     resources:
-        mem_mb=memory("refine"),
+        mem_mb=memory("refine") * PROCESSES,
         runtime=minutes("refine"),
-        gpu=GPU,
+        gpu=GPU * PROCESSES,
     params:
         config=config_file,
         depends=refine_depends,

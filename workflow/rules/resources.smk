@@ -60,3 +60,11 @@ def kept_if_small(samples):
 # Beside a GPU: reading images, decompositions of large matrices. Without one, more threads in a job
 # would only change the last digits of numbers; jobs run side by side instead.
 CORES = 1 if CONFIG.device == "cpu" else 4
+
+# Training, search, sampling and evaluation start themselves this many times over (adagen/launch.py):
+# their jobs ask for as many times the cores, the memory and the GPUs.
+PROCESSES = CONFIG.processes
+
+# A cluster asks all processes of a job to stop, its shells and `tee` too: these go on, as the stage
+# between them has to write its checkpoint and say so (adagen/preemption.py).
+shell.prefix("trap '' TERM USR1; ")

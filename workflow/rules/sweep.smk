@@ -18,11 +18,11 @@ rule sweep:
     priority: 30
     conda:
         "../../environment.yml"
-    threads: CORES
+    threads: CORES * PROCESSES
     resources:
-        mem_mb=memory("sweep"),
+        mem_mb=memory("sweep") * PROCESSES,
         runtime=minutes("sweep"),
-        gpu=GPU,
+        gpu=GPU * PROCESSES,
     params:
         config=config_file,
         depends=sweep_depends,

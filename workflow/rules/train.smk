@@ -26,11 +26,11 @@ rule train:
     priority: 40
     conda:
         "../../environment.yml"
-    threads: CORES
+    threads: CORES * PROCESSES
     resources:
-        mem_mb=memory("train"),
+        mem_mb=memory("train") * PROCESSES,
         runtime=minutes("train"),
-        gpu=GPU,
+        gpu=GPU * PROCESSES,
     params:
         config=config_file,
         depends=train_depends,

@@ -1,0 +1,91 @@
+"""Counting what a computation takes without doing it: operations, and bytes that live at once.
+
+On torch's `meta` device tensors have a shape and nothing else: a network of billions of weights
+takes no memory there, and no time but that of naming its operations.
+"""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from adagen.evaluation.cost import gflops_per_image
+
+META = torch.device("meta")
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a computation takes for one image.
+
+    Attributes:
+        flops: floating-point operations: matrix products and convolutions.
+        peak: bytes of the tensors that live at once at most, the networks' own aside.
+        held: bytes of what is left when it ends.
+    """
+
+    flops: float = 0.0
+    peak: float = 0.0
+    held: float = 0.0
+
+
+def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> Count:
+    """Count a computation while it runs, on any device.
+
+    Args:
+        compute: makes, measures or learns from a batch of images; what it returns is held.
+        images: in the batch.
+        networks: what it is done with.
+    """
+    kept: list[object] = []
+    with _Footprint(networks) as footprint:
+        gflops = gflops_per_image(lambda: kept.append(compute()), images)
+        return Count(gflops * 1e9, footprint.peak / images, footprint.live / images)
+
+
+def weight_bytes(*networks: nn.Module) -> int:
+    """Bytes of all parameters and buffers that a file of these networks holds."""
+    return sum(tensor.nbytes for network in networks for tensor in network.state_dict().values())
+
+
+class _Footprint(TorchDispatchMode):
+    """Follows how many bytes of tensors live at once, those of the networks aside.
+
+    A `meta` tensor has no value that a check could look at: there every check passes.
+    """
+
+    def __init__(self, networks: tuple[nn.Module, ...]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self._known = {
+            tensor.untyped_storage()._cdata
+            for network in networks
+            for tensor in (*network.parameters(), *network.buffers())
+        }
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            return True
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor):
+                self._see(value.untyped_storage())
+        return result
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage once, from now on until nothing holds it any more."""
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size

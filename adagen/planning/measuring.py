@@ -1,0 +1,89 @@
+"""How fast the device that is here works: on a batch of each generator, with weights at random."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from adagen.config import Config, Experiment
+from adagen.evaluation.networks import Classifier
+from adagen.generators import build
+from adagen.networks.inception import Inception
+from adagen.noise import SampleNoise, seeded
+from adagen.planning.counting import count
+from adagen.planning.devices import Speed
+from adagen.planning.images import Images, images_of
+from adagen.policies import HandMade
+from adagen.rollout import make
+
+MEASURED = 64
+"""Images shown to a network that measures."""
+
+
+def measured(config: Config, device: torch.device) -> Speed:
+    """What every generator reaches here, and, for everything else, a network that measures."""
+    images, rates = images_of(config), {}
+    every = config.every_experiment.values()
+    for name in config.generators:
+        if experiment := next((e for e in every if e.generator == name), None):
+            rates[name] = _generating(config, experiment, images, device)
+    other = _measuring(config, images, device)
+    cuda = device.type == "cuda"
+    memory = torch.cuda.get_device_properties(device).total_memory if cuda else 0
+    what = torch.cuda.get_device_name(device) if cuda else "this CPU"
+    reached = ", ".join(f"{name} {rate / 1e12:.3g}" for name, rate in rates.items())
+    told = (
+        f"hours are those of {what}, which reached, in TFLOP/s: {reached}; {other / 1e12:.3g} in "
+        "everything else"
+    )
+    return Speed(told, rates, other, memory)
+
+
+def _generating(
+    config: Config, experiment: Experiment, images: Images, device: torch.device
+) -> float:
+    """Operations a second of a generator, at its batch and at the experiment's number of steps."""
+    settings = config.generators[experiment.generator]
+    shape, classes = images.of(settings)
+    with seeded("plan"), device:
+        backbone = build.build_backbone(settings, shape, classes).to(device)
+    backbone.eval().requires_grad_(False)
+    generator = build.build_generator(backbone, experiment)
+    labels = torch.zeros(settings.batch, dtype=torch.long, device=device)
+    noise = SampleNoise("plan", 0, range(settings.batch), device)
+    policy = HandMade(len(generator.actions.names))
+    return _rate(lambda: make(generator, policy, labels, noise), settings.batch, device, backbone)
+
+
+def _measuring(config: Config, images: Images, device: torch.device) -> float:
+    """Operations a second of the network of the primary distance."""
+    evaluation, embedded = config.evaluation, config.evaluation.protocol == "embedded"
+    shape = images.shape if embedded else (3, 299, 299)
+    with seeded("plan"):
+        network: nn.Module = (
+            Classifier(shape[0], evaluation.networks.width, images.classes)
+            if embedded
+            else Inception(evaluation.inception.shrink)
+        )
+    network.to(device).eval().requires_grad_(False)
+    pictures = torch.rand(MEASURED, *shape, device=device)
+    return _rate(lambda: network(pictures), MEASURED, device, network)
+
+
+def _rate(
+    compute: Callable[[], object], images: int, device: torch.device, *networks: nn.Module
+) -> float:
+    """Operations a second: counted once, then warmed up, then timed."""
+    flops = images * count(compute, images, *networks).flops
+    compute()
+    _wait(device)
+    began = time.perf_counter()
+    compute()
+    _wait(device)
+    return flops / (time.perf_counter() - began)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

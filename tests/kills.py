@@ -1,0 +1,254 @@
+"""Kill a run at random moments, recover as documented, and compare with one left in peace.
+
+    python tests/kills.py --kills 100 --seed 0
+
+runs a small DAG with real stages, sends SIGKILL to a random process of it (Snakemake, a stage, its
+shell, tee), again and again, each time followed by the commands of docs/workflow.md, "After a
+kill". Whatever a run ends with has to be, byte by byte, what an undisturbed run ends with, but for
+measured times. Prints statistics as JSON; exit status 1 if anything was lost. Needs Linux.
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TIMED = {"seconds", "images_per_second"}
+"""Fields that hold measured times."""
+GRACE = 10.0
+"""Seconds after which a process is an orphan if what started it was killed."""
+FIT = {"updates": 3, "batch": 16}
+CONFIG = {
+    "name": "kills",
+    "results": "results",
+    "resources": "resources",
+    "generators": {
+        "flow": {
+            "paradigm": "sit",
+            "network": {"width": 16, "depth": 1, "heads": 2},
+            "pretrain": FIT,
+        }
+    },
+    "experiments": {"flow_t2": {"generator": "flow", "steps": 2}},
+    "methods": ["handmade", "tuned", "adagen"],
+    "policy": {"hidden": 8, "pointwise": 4, "first": 8, "second": 8},
+    "reward_features": {"network": {"width": 8, "depth": 1, "heads": 2}, "fit": FIT},
+    "training": {
+        "updates": 12,
+        "trajectories": 64,
+        "validate_every": 2,
+        "validate_samples": 100,
+        "reward": {"components": 4},
+    },
+    "sweep": {"evaluations": 12, "samples": 100},
+    "evaluation": {
+        "samples": 100,
+        "seeds": [0, 1],
+        "shard": 20,
+        "networks": {"width": 8, "classifier": FIT, "autoencoder": FIT},
+    },
+}
+SNAKEMAKE = ("snakemake", "--cores", "1", "--configfile", "config/kills.yaml")
+TARGETS = ("results/tables/fid.csv", "results/tables/comparisons.csv")
+
+
+class Run:
+    """A folder with the workflow, and Snakemake in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "config").mkdir(parents=True)
+        for name in ("profiles", "workflow"):
+            shutil.copytree(ROOT / name, folder / name)
+        for name in ("Snakefile", "environment.yml"):
+            shutil.copy(ROOT / name, folder)
+        (folder / "config" / "kills.yaml").write_text(yaml.safe_dump(CONFIG))
+        self.output = folder / "output.txt"
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        # Targets come first: --configfile takes whatever follows it.
+        command = [SNAKEMAKE[0], *options, *SNAKEMAKE[1:]]
+        with self.output.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, "PATH": path},
+                stdout=output,
+                stderr=output,
+            )
+
+    def processes(self) -> dict[int, str]:
+        """Everything that runs in the folder, by process id: Snakemake, a stage, bash, tee."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and (entry / "cwd").readlink() == self.folder:
+                    words = (entry / "cmdline").read_bytes().decode().split("\0")
+                    found[int(entry.name)] = _called(words)
+        return found
+
+    def made(self) -> dict[str, Any]:
+        """What there is at the end, by path, without measured times."""
+        parts = (self.folder / "results", self.folder / "resources")
+        paths = (path for part in parts for path in part.rglob("*") if path.is_file())
+        return {
+            str(path.relative_to(self.folder)): _timeless(path)
+            for path in paths
+            if path.name != ".snakemake_timestamp"  # Snakemake's own, in folders that are outputs
+        }
+
+
+def _called(words: list[str]) -> str:
+    names = [Path(word).name for word in words]
+    if "adagen" in names:
+        return f"adagen {names[names.index('adagen') + 1]}"
+    return "snakemake" if "snakemake" in names else names[0]
+
+
+def _timeless(path: Path) -> Any:
+    """A file's content, less the time that something took."""
+    if path.suffix == ".safetensors" and path.name.startswith("seed"):  # a shard knows its own
+        return {k: v.numpy().tobytes() for k, v in safetensors.torch.load_file(path).items()}
+    if path.suffix == ".json":
+        return _without_times(json.loads(path.read_text()))
+    if path.suffix == ".jsonl":
+        return [_without_times(json.loads(line)) for line in path.read_text().splitlines()]
+    if path.suffix == ".csv":
+        return [_without_times(row) for row in csv.DictReader(io.StringIO(path.read_text()))]
+    return path.read_bytes()
+
+
+def _without_times(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_without_times(part) for part in tree]
+    if isinstance(tree, dict):
+        return {key: _without_times(part) for key, part in tree.items() if key not in TIMED}
+    return tree
+
+
+class Harness:
+    """Runs, kills and recoveries, and their statistics."""
+
+    def __init__(self, folder: Path, seed: int, say: bool = False) -> None:
+        self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
+        self.victims: Counter[str] = Counter()
+        self.runs, self.orphans, self.slowest = 0, 0, 0.0
+        self.losses: list[str] = []
+        self.leftovers: set[str] = set()
+        began = time.monotonic()
+        undisturbed = Run(self.folder / "undisturbed")
+        if undisturbed.start(*TARGETS).wait() != 0:
+            raise RuntimeError(undisturbed.output.read_text()[-5000:])
+        self.duration = time.monotonic() - began
+        self.expected = undisturbed.made()
+
+    @property
+    def kills(self) -> int:
+        return self.victims.total()
+
+    def run(self, kills: int) -> dict[str, Any]:
+        """Run until that many kills are done and the last run has ended; the statistics."""
+        while self.kills < kills:
+            self._one(kills)
+        return self.statistics()
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "kills": self.kills,
+            "victims": dict(self.victims.most_common()),
+            "runs": self.runs,
+            "losses": self.losses,
+            "orphans": self.orphans,
+            "slowest_end_seconds": round(self.slowest, 2),
+            "leftovers": sorted(self.leftovers),
+            "undisturbed_seconds": round(self.duration),
+        }
+
+    def _one(self, kills: int) -> None:
+        """One run, from nothing to its end, with kills on the way."""
+        run = Run(self.folder / f"run{self.runs}")
+        while True:
+            process = run.start(*TARGETS, "--rerun-incomplete")
+            # Long enough to get somewhere on average, and at times so short that nothing does.
+            delay = self.random.expovariate(6 / self.duration) if self.kills < kills else None
+            try:
+                status = process.wait(delay)
+            except subprocess.TimeoutExpired:
+                self._kill(run, process)
+            else:
+                break
+        self.runs += 1
+        if status != 0:
+            self.losses.append(f"{run.folder.name}: {run.output.read_text()[-3000:]}")
+            return
+        self._compare(run)
+        shutil.rmtree(run.folder)
+
+    def _kill(self, run: Run, snakemake: subprocess.Popen[bytes]) -> None:
+        """Kill one process, wait for the others to end, and unlock if it was Snakemake."""
+        there = run.processes()
+        if not there:  # it has just ended
+            return
+        victim = self.random.choice(sorted(there))
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        self.victims[there[victim]] += 1
+        began = time.monotonic()
+        snakemake.wait()  # where it is alive, it notices that the job failed, says so and ends
+        until = time.monotonic() + GRACE
+        while (left := run.processes()) and time.monotonic() < until:
+            time.sleep(0.05)
+        took = time.monotonic() - began
+        self.orphans += len(left)
+        for orphan in left:
+            with suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        if self.say:
+            print(f"{self.kills}: {there[victim]}, {took:.1f} s, {len(left)} left", file=sys.stderr)
+        if there[victim] == "snakemake":
+            self.slowest = max(self.slowest, took)
+            if run.start("--unlock").wait() != 0:
+                self.losses.append(f"{run.folder.name}: --unlock failed")
+
+    def _compare(self, run: Run) -> None:
+        made = run.made()
+        hidden = {path for path in made if Path(path).name.startswith(".") or "/resume/" in path}
+        self.leftovers |= hidden
+        for path in sorted((made.keys() | self.expected.keys()) - hidden):
+            if made.get(path) != self.expected.get(path):
+                self.losses.append(f"{run.folder.name}: {path} differs")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--kills", type=int, default=100)
+    options.add_argument("--seed", type=int, default=0)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        harness = Harness(Path(folder), chosen.seed, say=True)
+        try:
+            harness.run(chosen.kills)
+        finally:  # after Ctrl-C too
+            print(json.dumps(harness.statistics(), indent=2))
+    sys.exit(bool(harness.losses or harness.orphans))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What a plan says of the miniature run is what that run took."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from adagen.config import load_config
+from adagen.planning.devices import assumed
+from adagen.planning.plan import Plan
+from adagen.planning.table import as_csv
+
+CONFIG = load_config([Path(__file__).parents[2] / "config" / "smoke.yaml"])
+ABLATION = {cell.name for cell in CONFIG.cells} - {*CONFIG.experiments}
+"""Experiments of the miniature run that the target `all`, and so the plan, leaves out."""
+
+
+@pytest.fixture(scope="module")
+def planned() -> dict[tuple[str, str], dict[str, float]]:
+    """The rows of the CSV file, by stage and part."""
+    speed = assumed("cpu", dict.fromkeys(CONFIG.generators, "float32"))
+    rows = csv.DictReader(io.StringIO(as_csv(Plan(CONFIG).jobs, speed)))
+    return {
+        (row.pop("stage"), row.pop("part")): {key: float(value) for key, value in row.items()}
+        for row in rows
+    }
+
+
+def size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def test_samples_are_as_many_as_dear_and_as_large(smoke: Path, planned) -> None:
+    told: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for path in (smoke / "results/smoke").glob("*/samples/*/about.json"):
+        about = json.loads(path.read_text())
+        if about["experiment"] in ABLATION:
+            continue
+        images, cost = about["samples"] * len(about["seeds"]), about["cost"]
+        own = told["refine" if "refinement" in about else "sample", about["experiment"]]
+        own["jobs"] += 1
+        own["images"] += images
+        own["evaluations"] += images * cost["nfe"]
+        own["flops"] += images * cost["gflops_per_image"] * 1e9
+        own["disk_bytes"] += size(path.parent)
+    assert told.keys() == {key for key in planned if key[0] in ("sample", "refine")}
+    for key, numbers in told.items():
+        for what in ("jobs", "images", "evaluations"):
+            assert planned[key][what] == numbers[what], (key, what)
+        # What judges candidates is summed up by a formula.
+        assert planned[key]["flops"] == pytest.approx(numbers["flops"], rel=0.1), key
+        assert planned[key]["disk_bytes"] == pytest.approx(numbers["disk_bytes"], rel=0.1), key
+
+
+def test_trainings_take_what_their_logs_say(smoke: Path, planned) -> None:
+    for name in CONFIG.every_experiment.keys() - ABLATION:
+        experiment = CONFIG.every_experiment[name]
+        logs = [*(smoke / f"results/smoke/{name}/policy").glob("*.jsonl")]
+        training, images = experiment.training, 0
+        for log in logs:
+            records = [json.loads(line) for line in log.read_text().splitlines()]
+            validated = sum(record["validation_fid"] is not None for record in records)
+            images += training.trajectories * (len(records) + 1)  # and those of the warm-up
+            images += training.validate_samples * validated
+        assert planned.get(("train", name), {"images": 0})["images"] == images, name
+
+
+def test_files_are_as_large(smoke: Path, planned) -> None:
+    resources = smoke / "resources/smoke"
+    for part in (*CONFIG.generators, "metrics", "reward", "preference"):
+        folder = "generators/" if part in CONFIG.generators else ""
+        written = (resources / f"{folder}{part}.safetensors").stat().st_size
+        assert planned["pretrain", part]["disk_bytes"] == pytest.approx(written, rel=0.1), part
+    for (stage, name), numbers in planned.items():
+        if stage == "train":
+            folder = smoke / f"results/smoke/{name}/policy"
+            written = sum(path.stat().st_size for path in folder.glob("*_seed*.safetensors"))
+            assert numbers["disk_bytes"] == pytest.approx(written, rel=0.1), name

@@ -1,0 +1,76 @@
+"""What the tests let several processes do."""
+
+from pathlib import Path
+
+import torch
+from toy import no_validation, toy_training
+
+from adagen.config import load_config
+from adagen.processes import Processes
+
+
+def exchanges(processes: Processes):
+    """Every way to exchange tensors, once."""
+    rank = processes.rank
+    made = []
+
+    def make(part):
+        made.append(part)
+        return torch.full((part, 2), float(part)).T, torch.tensor(part)
+
+    shared = list(processes.share(iter(range(7)), make))
+    own = torch.tensor(processes.own(8, "things"))
+    total = torch.tensor([1.0 + rank, 1e-9 * rank], dtype=torch.float64)
+    processes.add([total])
+    state = {"a": torch.full((2,), float(rank)), "b": {"c": torch.tensor(rank)}, "d": "kept"}
+    processes.agree(state)
+    processes.wait()
+    return {
+        "made": made,
+        "shared": shared,
+        "joined": processes.join(own.expand(2, -1), 1),
+        "total": total,
+        "agreed": [state["a"], state["b"]["c"]],
+        "told": processes.told(f"said by {rank}"),
+    }
+
+
+LOSSES = ("loss_policy", "loss_value", "kl", "clip_fraction", "explained_variance", "reward")
+CHANGES = {"updates": 10, "trajectories": 72, "batch": 32, "learning_rate": 1e-3}
+
+
+def trains(processes: Processes):
+    """Ten updates of either baseline: losses, and what is kept at the end."""
+    found = {}
+    for baseline in ("group", "value"):
+        run = toy_training("adagen", processes=processes, baseline=baseline, **CHANGES)
+        records = run.run("toy", no_validation, None)
+        found[baseline] = {
+            "losses": torch.tensor([[record[key] for key in LOSSES] for record in records]),
+            "actor": run.average.module.state_dict(),
+            "critic": run.critic.state_dict(),
+        }
+    return found
+
+
+def stages(processes: Processes):
+    """Every stage that processes share, in the folder of the tests of the command line."""
+    from adagen.stages import evaluation, sampling, training
+
+    config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
+    generator, reward, networks, real = (
+        Path(f"{name}.safetensors") for name in ("flow", "reward", "metrics", "real")
+    )
+    run, state = (config, "flow_t2"), made / "state"
+    what = *run, "handmade", generator, None, None, None
+    sampling.sample(*what, made / "samples", state, processes=processes)
+    processes.wait()
+    measured = config, networks, real, [made / "samples"], made / "metrics"
+    evaluation.evaluate(*measured, processes)
+    read = generator, reward, None, networks, real
+    training.train(
+        *run, "adagen", 0, *read, made / "policy", made / "log", state, processes=processes
+    )
+    processes.wait()
+    searched = generator, networks, real, made / "searched", made / "trials"
+    training.sweep(*run, "tuned", *searched, state, processes)
