@@ -44,7 +44,9 @@ def test_fitting_resumes(tmp_path, measuring, monkeypatch):
     fits = [Fit(updates=20, batch=32), Fit(updates=5, batch=32, seed=1)]
     settings = MetricNetworks(width=8, classifier=fits[0], autoencoder=fits[1])
     fitted = fit_metric_networks(settings, measuring.split, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"classifier.ckpt", "autoencoder.ckpt"}
+    # Of the longer one the checkpoint before is there, too.
+    kept = {"classifier.ckpt", "classifier.previous.ckpt", "autoencoder.ckpt"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
     # Both runs stood at their last checkpoint, as after a kill: they go on from there.
     resumed = fit_metric_networks(settings, measuring.split, tmp_path)
     images = measuring.split.heldout.images
