@@ -70,6 +70,9 @@ class Pretrain(Fit):
 
     label_dropout: Fraction = 0.1
     """Share of labels replaced by the null class, which makes guidance possible."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's matrix products while it is fitted (autocast). Weights, losses and the
+    tokeniser stay in float32."""
 
 
 class Weights(Model):

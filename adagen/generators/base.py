@@ -110,7 +110,7 @@ class Backbone(nn.Module):
 
     Attributes:
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
-        precision: of the networks' matrix products while generating.
+        precision: of the networks' matrix products, while it is fitted or generates.
     """
 
     num_classes: int

@@ -217,6 +217,7 @@ def pretrain(
         return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
         backbone = _build_fitted(settings, shape, split.num_classes)
+    backbone.precision = settings.pretrain.precision
     if isinstance(backbone, MaskgitBackbone):
         assert isinstance(backbone.tokeniser, PatchCodebook)
         backbone.tokeniser.learn(train.images)

@@ -67,6 +67,7 @@ class DiffusionBackbone(SolverBackbone):
         alpha, sigma = self.schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
         x = alpha * x0 + sigma * noise
-        output, _ = self.network(x, self.schedule.network_time(tau), labels)
-        error: torch.Tensor = (output - noise).square().mean((1, 2, 3))
+        with self.mixed():
+            output, _ = self.network(x, self.schedule.network_time(tau), labels)
+        error: torch.Tensor = (output.float() - noise).square().mean((1, 2, 3))
         return (error * (1 / alpha.flatten() ** 2).clamp(max=20)).mean()

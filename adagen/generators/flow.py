@@ -51,5 +51,6 @@ class FlowBackbone(SolverBackbone):
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         wide = tau.view(-1, 1, 1, 1)
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
-        output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)
-        return F.mse_loss(output, x0 - noise)
+        with self.mixed():
+            output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)
+        return F.mse_loss(output.float(), x0 - noise)

@@ -86,8 +86,9 @@ class MaskgitBackbone(FittedBackbone):
         order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
         hidden = (order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()).to(ids.device)
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
-        logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
-        return F.cross_entropy(logits[hidden], ids[hidden])
+        with self.mixed():
+            logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
+        return F.cross_entropy(logits[hidden].float(), ids[hidden])
 
 
 @dataclass(frozen=True)

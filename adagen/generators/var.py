@@ -63,8 +63,9 @@ class VarBackbone(FittedBackbone):
         labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
         with torch.no_grad():
             inputs = self._teacher_inputs(batch.images)
-        logits = self.network(labels, inputs)
-        return F.cross_entropy(logits.flatten(0, 1), batch.images.flatten())
+        with self.mixed():
+            logits = self.network(labels, inputs)
+        return F.cross_entropy(logits.flatten(0, 1).float(), batch.images.flatten())
 
     def _teacher_inputs(self, tokens: torch.Tensor) -> torch.Tensor:
         """The input maps of scales 1.. that true tokens (B, L) lead to, (B, L - 1, C)."""
