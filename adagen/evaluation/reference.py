@@ -146,13 +146,12 @@ class Reference:
 def protocol(networks: MetricNetworks) -> str:
     """The name of the protocol these networks measure by, e.g. "digits-conv64-heldout360.0-v1".
 
-    Data set; primary space and its dimension; size and seed of the held-out part; version.
+    Data set; primary space and its dimension; size and seed of the held-out part, or that it is a
+    folder of its own; version.
     """
     dataset = networks.dataset
-    return (
-        f"{dataset.name}-conv{2 * networks.settings.width}"
-        f"-heldout{dataset.heldout}.{dataset.split_seed}-{VERSION}"
-    )
+    part = "-folder" if dataset.heldout_folder else f"{dataset.heldout}.{dataset.split_seed}"
+    return f"{dataset.name}-conv{2 * networks.settings.width}-heldout{part}-{VERSION}"
 
 
 def _moments(tensors: Mapping[str, torch.Tensor], name: str) -> Moments:

@@ -18,7 +18,10 @@ BINDING = "belongs_to.json"
 
 
 def device_of(config: Config) -> torch.device:
-    """The device that the config asks for.
+    """The device that the config asks for, computing in float32 where nothing else is said.
+
+    Torch rounds what convolutions multiply to ten bits on GPUs (TF32) unless it is told not to, and
+    metrics, rewards and tokenisers are convolutions.
 
     Raises:
         AdagenError: it asks for a GPU, and there is none.
@@ -29,6 +32,7 @@ def device_of(config: Config) -> torch.device:
             "key 'device' is 'cuda', but torch sees no GPU: install a build of torch for it, or "
             "say `device: cpu` (or `auto`)."
         )
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if available and config.device != "cpu" else "cpu")
 
 

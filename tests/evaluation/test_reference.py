@@ -8,7 +8,7 @@ from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Moments
 from adagen.evaluation.networks import PRIMARY, SPACES
-from adagen.evaluation.reference import Reference
+from adagen.evaluation.reference import Reference, protocol
 from adagen.files import file_hash, save_tensors
 
 
@@ -29,6 +29,12 @@ def test_the_file_says_what_it_is(measuring):
     assert measuring.reference.protocol == "digits-conv16-heldout360.0-v1"
     assert measuring.reference.networks_hash == file_hash(measuring.networks_file)
     assert measuring.reference.hash == file_hash(measuring.reference_file)
+
+
+def test_a_held_out_folder_is_said_to_be_one(measuring):
+    dataset = measuring.networks.dataset.model_copy(update={"heldout_folder": "elsewhere"})
+    networks = replace(measuring.networks, dataset=dataset)
+    assert protocol(networks) == "digits-conv16-heldout-folder-v1"
 
 
 def test_gap_is_positive_for_a_copy_of_train_images_and_negative_for_heldout_ones(measuring):

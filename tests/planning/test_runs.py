@@ -23,7 +23,7 @@ def jobs(name: str) -> Counter:
 def test_at_paper_scale():
     assert jobs("imagenet256") == {"train": 10, "released": 5, "sample": 25, "refine": 3}
     assert jobs("imagenet512") == {"train": 3, "sample": 6}
-    assert jobs("cifar10") == {"train": 8, "sweep": 4, "sample": 16}
+    assert jobs("cifar10") == {"train": 24, "sweep": 4, "sample": 32}
 
 
 def test_with_every_curve_and_method():

@@ -62,10 +62,10 @@ CURVES = {"steps_table": 1, "figure_steps": 1}
         (
             "cifar10",
             {
-                "pretrain": 4,
-                "train": 8,
+                "pretrain": 2,
+                "train": 24,
                 "sweep": 4,
-                "sample": 16,
+                "sample": 32,
                 "evaluate": 4,
                 "figure_samples": 1,
                 "figure_schedule": 1,
