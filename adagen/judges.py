@@ -2,7 +2,7 @@
 
 A reward that learnt alongside a policy was shaped by all that the policy did on its way, and so was
 the value network. Here both are of the kept policy alone: two Gaussians of real images and of the
-policy's, and a value network that tells from a state what they will say of its image,
+policy's, and a regression that tells from a state what they will say of its image,
 
     V(s_t, t) = E[(r - mean r) / std r | s_t],   r = log D / (1 - D) of the image that s_t leads to.
 """
@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch import nn
 
-from adagen.config import Fit, PolicyNetworkSize
 from adagen.data.split import Images
-from adagen.fitting import Batch, fit
 from adagen.generators.base import Generator
 from adagen.noise import SampleNoise, seeded, torch_generator
-from adagen.policies import Policy, PolicyNetwork
-from adagen.policy_files import build_critic
+from adagen.policies import Policy
 from adagen.processes import ALONE, Processes
 from adagen.refinement import Score
 from adagen.rewards.base import Reward
@@ -29,8 +26,10 @@ from adagen.sampling import class_labels
 
 FITTED = 8192
 """Samples of a kept policy that its judges are fitted to: 128 for each of their 64 dimensions."""
-FIT = Fit(updates=600, batch=256)
-"""Of the value network."""
+COMPONENTS, PRODUCTS = 200, 40
+"""Principal components of what is seen of a state, and the first of them, whose products count."""
+RIDGE = 0.5
+"""Penalty of the regression, a sample: 840 products would else fit the noise of 8,192 scores."""
 PURPOSE = "fitted judge"
 """Noise that nothing else draws from."""
 
@@ -96,20 +95,16 @@ def fit_score(reward: Reward, own: Own, real: Images) -> Score:
     return reward.score
 
 
-def fit_value(
-    generator: Generator[Any], own: Own, score: Score, size: PolicyNetworkSize
-) -> PolicyNetwork:
-    """A value network of the kept policy, under a score of its images.
+def fit_value(generator: Generator[Any], own: Own, score: Score) -> "FittedValue":
+    """A value of the kept policy's states, under a score of its images.
 
     Args:
         generator: a stochastic one, not looking ahead.
         own: samples of the policy, and the states on their way.
         score: what states are valued by.
-        size: of the network.
 
     Returns:
-        The network, frozen, on the generator's device; its values are in standard deviations of the
-        score over the policy's samples.
+        The value, on the CPU, in standard deviations of the score over the policy's samples.
     """
     scores = []
     for rows in torch.arange(len(own.labels)).split(own.batch):
@@ -118,16 +113,63 @@ def fit_value(
         scores.append(score(*drawn, noise).cpu())
     found = torch.cat(scores)
     returns = (found - found.mean()) / found.std()
+    # Principal components are approximated from random directions.
     with seeded("fitted value", own.seed):
-        critic = build_critic(generator, size)
-    return fit(
-        critic, value_loss, own.states, returns, FIT, "value network", device=generator.device
-    )
+        return FittedValue([Quadratic(seen.flatten(1), returns) for seen in own.states.unbind(1)])
 
 
-def value_loss(critic: PolicyNetwork, batch: Batch) -> torch.Tensor:
-    """Mean squared error of all values (B, T - 1) on the way to returns (B,)."""
-    b, steps = batch.images.shape[:2]
-    calls = torch.arange(1, steps + 1, device=batch.images.device).repeat(b)
-    values = critic(batch.images.flatten(0, 1), calls).view(b, steps)
-    return F.mse_loss(values, batch.labels.unsqueeze(1).expand(b, steps))
+class Quadratic(nn.Module):
+    """Ridge regression on principal components, and on the products of the first of them.
+
+    Two Gaussians say of an image what is quadratic in its features, so that an image half made is
+    best judged by what is quadratic in its own: of VAR's states before the last step this explains
+    a quarter of what the score varies by, a network fitted to as many a twentieth.
+    """
+
+    centre: torch.Tensor
+    axes: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    weights: torch.Tensor
+
+    def __init__(self, rows: torch.Tensor, targets: torch.Tensor) -> None:
+        """Fitted to rows (N, D) and targets (N,), drawing from torch's global generator."""
+        super().__init__()
+        centre, scale = rows.mean(0), rows.std(0) + 1e-6
+        standard = (rows - centre) / scale
+        _, _, directions = torch.svd_lowrank(standard, min(COMPONENTS, *rows.shape))
+        spread = (standard @ directions).std(0) + 1e-6
+        self.register_buffer("centre", centre)
+        self.register_buffer("axes", directions / spread / scale.unsqueeze(1))
+        terms = self._terms(rows)
+        self.register_buffer("mean", terms.mean(0))
+        self.register_buffer("deviation", terms.std(0) + 1e-6)
+        x, y = self._standard(terms).double(), targets.double()
+        penalty = RIDGE * len(rows) * torch.eye(x.shape[1], dtype=x.dtype)
+        self.register_buffer("weights", torch.linalg.solve(x.T @ x + penalty, x.T @ y).float())
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B,) values of rows (B, D); those of the rows it was fitted to have mean zero."""
+        return self._standard(self._terms(rows)) @ self.weights
+
+    def _terms(self, rows: torch.Tensor) -> torch.Tensor:
+        components = (rows - self.centre) @ self.axes
+        first = components[:, :PRODUCTS]
+        one, other = torch.triu_indices(first.shape[1], first.shape[1], device=rows.device)
+        return torch.cat([components, first[:, one] * first[:, other]], dim=1)
+
+    def _standard(self, terms: torch.Tensor) -> torch.Tensor:
+        return (terms - self.mean) / self.deviation
+
+
+class FittedValue(nn.Module):
+    """A regression for every call but the first."""
+
+    def __init__(self, of_call: list[Quadratic]) -> None:
+        super().__init__()
+        self.of_call = nn.ModuleList(of_call)
+
+    def forward(self, seen: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Values (B, 1) of what is seen (B, n, F) of states at a call (B,), the same for all."""
+        value: torch.Tensor = self.of_call[int(call[0]) - 1](seen.flatten(1))
+        return value.unsqueeze(1)

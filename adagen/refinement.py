@@ -27,7 +27,7 @@ from adagen.policies import Policy
 from adagen.rollout import Made, make
 
 Value = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""What is seen of states (B, N, F) and calls (B,) to values (B, 1): the value network."""
+"""What is seen of states (B, N, F) and calls (B,) to values (B, 1), as a value network has them."""
 Score = Callable[[torch.Tensor, torch.Tensor, SampleNoise], torch.Tensor]
 """Images (B, C, H, W), their labels (B,) and noise to scores (B,): `Reward.score`."""
 Choice = Literal["best", "softmax"]
@@ -41,7 +41,7 @@ class LookAhead(Generator[S]):
     The last step draws a single one: nobody looks at a state after it, so none has a value.
 
     Network evaluations are those of the generator, and `candidate_nfe` for every further candidate:
-    what candidates share is evaluated once. The value network isn't counted among them.
+    what candidates share is evaluated once. The value isn't counted among them.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LookAhead(Generator[S]):
 
         Args:
             generator: a stochastic one.
-            value: the value network, on the generator's device.
+            value: of states; a value network, say, on the generator's device.
             k: candidates at every step.
             choice: "best" keeps the highest value; "softmax" draws one with probability
                 proportional to exp(value / temperature).

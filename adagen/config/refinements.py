@@ -27,7 +27,7 @@ class Refinement(Model):
     judge: Literal["reward", "gaussian"] = "reward"
     """Who judges candidates: reward and value network of the training, as they were when the policy
     was kept; or two Gaussians (as `training.reward` of kind "gaussian" has), fitted to real images
-    and to samples of the kept policy, and a value network fitted to what these say."""
+    and to samples of the kept policy, and values fitted to what these say."""
     experiments: tuple[str, ...] = ()
     """Experiments that a run makes it for; empty for all whose generator allows it."""
     k: Positive = 1
@@ -41,7 +41,7 @@ class Refinement(Model):
 
 
 class LookaheadRefinement(Refinement):
-    """One of K next states at every step, by the value network."""
+    """One of K next states at every step, by its value."""
 
     kind: Literal["lookahead"]
     """Which refinement it is."""

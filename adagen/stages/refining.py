@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from adagen.config import LEARNED, Config, Experiment, GaussianSettings
 from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.files import file_hash
 from adagen.generators.base import Generator
-from adagen.policies import Policy, PolicyNetwork
+from adagen.policies import Policy
 from adagen.policy_files import binding, load_critic
 from adagen.processes import ALONE, Processes
 from adagen.refinement import LookAhead, Score, repeated
@@ -118,7 +120,7 @@ class Judges:
     """
 
     score: Callable[[], Score]
-    value: Callable[[], PolicyNetwork]
+    value: Callable[[], nn.Module]
 
 
 def trained_judges(
@@ -143,7 +145,7 @@ def fitted_judges(
     files: RewardFiles,
     processes: Processes,
 ) -> Judges:
-    """Two Gaussians, and a value network under them, fitted to the kept policy (`adagen.judges`).
+    """Two Gaussians, and values under them, fitted to the kept policy (`adagen.judges`).
 
     Raises:
         AdagenError: the features are missing, or were made with other settings.
@@ -162,7 +164,7 @@ def fitted_judges(
     split = load_dataset(config.dataset)
     fresh = GaussianSettings(), files.features, None, split, generator.device
     score = fit_score(load_reward(config, *fresh), own, split.train)
-    return Judges(lambda: score, lambda: fit_value(generator, own, score, settings.policy))
+    return Judges(lambda: score, lambda: fit_value(generator, own, score))
 
 
 def open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:

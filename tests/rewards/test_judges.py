@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from toy import SIZE, Toy
+from toy import Toy
 
 from adagen import judges
 from adagen.data.split import Images
-from adagen.judges import Own, draw_own, fit_score, fit_value
+from adagen.judges import Own, Quadratic, draw_own, fit_score, fit_value
 from adagen.noise import SampleNoise, torch_generator
 from adagen.policies import HandMade
 from adagen.rollout import make
@@ -20,7 +20,6 @@ class StochasticToy(Toy):
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     monkeypatch.setattr(judges, "FITTED", 200)
-    monkeypatch.setattr(judges, "FIT", judges.FIT.model_copy(update={"updates": 120, "batch": 64}))
 
 
 def test_own_samples_are_plain_ones_whatever_the_batch():
@@ -39,12 +38,28 @@ def test_a_value_is_what_the_score_will_be():
     generator = StochasticToy()
     own = draw_own(generator, HandMade(1), 64, seed=0)
     sign = own.images[:, 0, 0, 0]
-    critic = fit_value(generator, own, lambda images, labels, noise: 5 * images[:, 0, 0, 0], SIZE)
-    assert not any(parameter.requires_grad for parameter in critic.parameters())
+    value = fit_value(generator, own, lambda images, labels, noise: 5 * images[:, 0, 0, 0])
     fresh = draw_own(generator, HandMade(1), 64, seed=1)
-    values = critic(fresh.states[:, 0], torch.ones(200, dtype=torch.int64)).squeeze(1)
-    expected = (5 * fresh.images[:, 0, 0, 0] - 5 * sign.mean()) / (5 * sign.std())
-    assert (values - expected).abs().mean() < 0.1
+    values = value(fresh.states[:, 0], torch.ones(200, dtype=torch.int64)).squeeze(1)
+    expected = (fresh.images[:, 0, 0, 0] - sign.mean()) / sign.std()
+    assert torch.corrcoef(torch.stack([values, expected]))[0, 1] > 0.99
+    again = fit_value(generator, own, lambda images, labels, noise: 5 * images[:, 0, 0, 0])
+    assert again(fresh.states[:, 0], torch.ones(200)).squeeze(1).equal(values)
+
+
+def test_a_product_is_found_that_no_line_shows():
+    """y = a b + noise, of which a line explains nothing, in rows with many other directions."""
+    draw = torch_generator("quadratic")
+    rows = torch.randn(3000, 12, generator=draw) * torch.linspace(3, 0.1, 12) + 5
+    product = (rows[:, 0] - 5) * (rows[:, 1] - 5)
+    targets = product / product.std() + 0.5 * torch.randn(3000, generator=draw)
+    found = Quadratic(rows[:2000], targets[:2000])(rows[2000:])
+    linear = torch.linalg.lstsq(rows[:2000] - 5, targets[:2000, None]).solution
+    told = [
+        torch.corrcoef(torch.stack([y, product[2000:]]))[0, 1]
+        for y in (found, ((rows[2000:] - 5) @ linear).squeeze(1))
+    ]
+    assert told[0] > 0.95 and told[1].abs() < 0.2
 
 
 def test_the_score_tells_real_images_from_the_policys_own(gaussian):

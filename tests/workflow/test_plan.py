@@ -23,18 +23,19 @@ EVALUATED = {
 }
 # Beside the methods of the four experiments: refined runs, and numbers of steps that a curve has.
 REFINED = {
-    "refine": 5 + 3 + 3 + 3,
-    "evaluate_refined_best4_resampled4_ahead4_best2_ahead2": 1,
-    "evaluate_refined_best4_resampled4_ahead4": 1,
-    "evaluate_refined_best4_resampled4_best2": 2,
+    "refine": 6 + 4 + 2 + 3,
+    "evaluate_refined_best2_best4_resampled2_ahead2_ahead4_both2": 1,
+    "evaluate_refined_best4_resampled2_ahead2_ahead4": 1,
+    "evaluate_refined_best4_resampled2": 1,
+    "evaluate_refined_best2_best4_resampled2": 1,
 }
-STEPS = {"evaluate_steps_handmade_adagen": 4}
-TRAINED = {"train": 8 + 4, "sample": 8 + 4, "figure_training": 1}
+STEPS = {"evaluate_steps_handmade_adagen": 2, "evaluate_steps_handmade_tuned_static_adagen": 2}
+TRAINED = {"train": 8 + 6, "sample": 8 + 6, "figure_training": 1}
 LEARNED = {**TRAINED, **REFINED, **STEPS}
-SEARCHED = {"sweep": 4, "sample": 4, "figure_sweep": 1}
+SEARCHED = {"sweep": 4 + 2, "sample": 4 + 2, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
 # What a change of the flow alone touches.
-REFINED_FLOW = {"refine": 3, "evaluate_refined_best4_resampled4_best2": 1}
+REFINED_FLOW = {"refine": 3, "evaluate_refined_best2_best4_resampled2": 1}
 FLOW = {**REFINED_FLOW, "evaluate": 1, "figure_training": 1}
 # Tables and figures of both dials, and what judges them.
 DIALS = {
@@ -142,7 +143,7 @@ def test_all_that_an_experiment_has_is_one_target(checkout) -> None:
     assert stages["experiment"]["do"]["cmd"] == "snakemake --cores all experiment_${key}"
     planned = checkout.planned("experiment_digits_sit_t4")
     made = {"train": 3, "sweep": 1, "sample": 5, "refine": 3, "blend": 4}  # faithful among them
-    measured = {"evaluate": 1, "evaluate_refined_best4_resampled4_best2": 1, "evaluate_dial": 1}
+    measured = {"evaluate": 1, "evaluate_refined_best2_best4_resampled2": 1, "evaluate_dial": 1}
     assert {rule: planned.get(rule) for rule in made | measured} == made | measured
 
 
