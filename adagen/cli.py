@@ -114,7 +114,8 @@ def reference(config: Configs, networks: NetworksFile, out: Out) -> None:
     settings = load_config(config)
     from adagen.stages import evaluation
 
-    evaluation.reference(settings, networks, out)
+    with processes_of(settings) as processes:
+        evaluation.reference(settings, networks, out, processes)
 
 
 @app.command()

@@ -62,6 +62,7 @@ def stages(processes: Processes):
         Path(f"{name}.safetensors") for name in ("flow", "reward", "metrics", "real")
     )
     run, state = (config, "flow_t2"), made / "state"
+    evaluation.reference(config, networks, made / "reference", processes)
     what = *run, "handmade", generator, None, None, None
     sampling.sample(*what, made / "samples", state, processes=processes)
     processes.wait()

@@ -16,6 +16,7 @@ from adagen.evaluation.inception import BATCH, InceptionNetwork
 from adagen.evaluation.npz import IMAGES, NpzImages, array_names, read_gaussian
 from adagen.evaluation.statistics import SPATIAL, InceptionReference, protocol_name
 from adagen.files import file_hash
+from adagen.processes import ALONE, Processes
 from adagen.progress import progress
 
 FEATURES = 10_000
@@ -23,13 +24,16 @@ FEATURES = 10_000
 
 
 def released_reference(
-    network: InceptionNetwork, dataset: config.Dataset, asset: Path
+    network: InceptionNetwork,
+    dataset: config.Dataset,
+    asset: Path,
+    processes: Processes = ALONE,
 ) -> InceptionReference:
     """The reference that a released file holds.
 
     Of `authors`, that is a statistics file ("mu", "sigma"). Of `adm`, a reference batch: images
     ("arr_0"), from which features are taken, beside statistics of the whole data set ("mu",
-    "sigma", "mu_s", "sigma_s"), or one of both only.
+    "sigma", "mu_s", "sigma_s"), or one of both only. Several processes look at images in turn.
 
     Raises:
         AdagenError: the file is missing, damaged, pickled or holds something else; or there are
@@ -39,7 +43,8 @@ def released_reference(
     source = {"kind": "statistics file", "name": asset.name, "sha256": file_hash(asset)}
     if adm and IMAGES in names:
         source["kind"], images = "reference batch", NpzImages.open(asset)
-        seen = _measure(network, images.batches(BATCH), len(images), np.arange(len(images)))
+        every = np.arange(len(images))
+        seen = _measure(network, images.batches(BATCH), len(images), every, processes)
         if "mu" not in names:
             return _computed(network, {"name": dataset.name}, source, seen)
         features = seen[2]
@@ -54,8 +59,12 @@ def released_reference(
     )
 
 
-def computed_reference(network: InceptionNetwork, split: Split) -> InceptionReference:
+def computed_reference(
+    network: InceptionNetwork, split: Split, processes: Processes = ALONE
+) -> InceptionReference:
     """The statistics of the train images of a data set, as they are, never mirrored.
+
+    Several processes look at the images in turn.
 
     Raises:
         AdagenError: an image cannot be read, or there are too few for the dimension of the
@@ -72,7 +81,8 @@ def computed_reference(network: InceptionNetwork, split: Split) -> InceptionRefe
     }
     # RandomState: numpy guarantees its stream for ever, unlike that of its newer generators.
     chosen = np.random.RandomState(0).permutation(len(split.train))[:FEATURES]
-    seen = _measure(network, split.train.batches(BATCH), len(split.train), chosen)
+    images = split.train.batches(BATCH)
+    seen = _measure(network, images, len(split.train), chosen, processes)
     return _computed(network, settings, source, seen)
 
 
@@ -81,7 +91,11 @@ Seen = tuple[Moments, Moments | None, torch.Tensor]
 
 
 def _measure(
-    network: InceptionNetwork, batches: Iterable[torch.Tensor], count: int, chosen: np.ndarray
+    network: InceptionNetwork,
+    batches: Iterable[torch.Tensor],
+    count: int,
+    chosen: np.ndarray,
+    processes: Processes,
 ) -> Seen:
     """What is seen in `count` images; the features are those of the `chosen`."""
     (pool, spatial), features = network.empty(), []
@@ -89,7 +103,7 @@ def _measure(
     wanted = torch.zeros(count, dtype=torch.bool)
     wanted[torch.from_numpy(chosen)] = True
     with progress(None, "reference", count) as bar:
-        for output in network.outputs(batches):
+        for output in network.outputs(batches, processes):
             pool = pool.merge(Moments.of(output.pool))
             if adm:
                 spatial = spatial.merge(Moments.of(output.spatial.flatten(1)))

@@ -13,6 +13,7 @@ from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.files import file_hash, load_tensors, save_tensors
+from adagen.processes import ALONE, Processes
 
 SUBSETS = 8
 """Train subsets behind the memorisation gap."""
@@ -45,8 +46,8 @@ class Reference:
     hash: str | None = None
 
     @classmethod
-    def compute(cls, networks: MetricNetworks, split: Split) -> Self:
-        """The statistics of a data set.
+    def compute(cls, networks: MetricNetworks, split: Split, processes: Processes = ALONE) -> Self:
+        """The statistics of a data set; several processes look at its images in turn.
 
         Raises:
             AdagenError: the networks come from no file or from another split, or a part has too
@@ -63,8 +64,8 @@ class Reference:
                 f"config says {_keys(split.dataset)}: they may have seen held-out images. "
                 "Run `adagen pretrain metrics` again with this config."
             )
-        train = networks.features(split.train.batches(BATCH))
-        heldout = networks.features(split.heldout.batches(BATCH))
+        train = networks.features(split.train.batches(BATCH), processes)
+        heldout = networks.features(split.heldout.batches(BATCH), processes)
         subsets = [
             stratified_indices(split.train.labels, len(split.heldout), seed)
             for seed in range(SUBSETS)

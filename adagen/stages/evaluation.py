@@ -9,37 +9,40 @@ from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.evaluate import evaluate as measure_samples
 from adagen.evaluation.evaluate import measure as measure_images
+from adagen.evaluation.inception import InceptionNetwork
+from adagen.evaluation.making import computed_reference, released_reference
 from adagen.evaluation.meters import load_meter
+from adagen.evaluation.networks import open_networks
+from adagen.evaluation.reference import Reference
+from adagen.evaluation.statistics import InceptionReference
 from adagen.files import write_json
 from adagen.processes import ALONE, Processes
 from adagen.stages.common import device_of
 
 
-def reference(config: Config, networks: Path, out: Path) -> None:
+def reference(config: Config, networks: Path, out: Path, processes: Processes = ALONE) -> None:
     """Statistics of the real images, by the protocol of the configuration.
+
+    Several processes share the images.
 
     Raises:
         AdagenError: the networks are of another configuration, or the released file or the images
             are missing, damaged or too few.
     """
     evaluation, device = config.evaluation, device_of(config)
+    made: Reference | InceptionReference
     if evaluation.protocol == "embedded":
-        from adagen.evaluation.networks import open_networks
-        from adagen.evaluation.reference import Reference
-
         fitted = open_networks(networks, evaluation, config.dataset).to(device)
-        Reference.compute(fitted, load_dataset(config.dataset)).save(out)
-        return
-    from adagen.evaluation.inception import InceptionNetwork
-    from adagen.evaluation.making import computed_reference, released_reference
-
-    network = InceptionNetwork.load(networks, evaluation, device)
-    if evaluation.reference:
-        asset = asset_path(config.assets, evaluation.reference)
-        made = released_reference(network, config.dataset, asset)
+        made = Reference.compute(fitted, load_dataset(config.dataset), processes)
     else:
-        made = computed_reference(network, load_dataset(config.dataset))
-    made.save(out)
+        network = InceptionNetwork.load(networks, evaluation, device)
+        if evaluation.reference:
+            asset = asset_path(config.assets, evaluation.reference)
+            made = released_reference(network, config.dataset, asset, processes)
+        else:
+            made = computed_reference(network, load_dataset(config.dataset), processes)
+    if processes.first:
+        made.save(out)
 
 
 def evaluate(

@@ -72,11 +72,12 @@ def test_three_processes_make_what_one_makes(ready, tmp_path):
         batches = list(zip(ours.batches(seed), theirs.batches(seed), strict=True))
         assert [len(a) for a, _ in batches] == [9, 9, 9, 9, 4]
         assert all(a.equal(b) for a, b in batches)
-    # Nothing is summed in evaluation and search: the same to the bit, but how long samples took.
+    # Nothing is summed in evaluation, reference and search: the same to the bit, but how long
+    # samples took.
     ours, theirs = (read_json(made / "metrics" / "samples.json") for made in (one, three))
     del ours["cost"]["images_per_second"], theirs["cost"]["images_per_second"]
     assert ours == theirs
-    for name in ("searched", "trials"):
+    for name in ("reference", "searched", "trials"):
         assert (three / name).read_bytes() == (one / name).read_bytes()
     ours, theirs = ((made / "log").read_text().splitlines() for made in (one, three))
     for a, b in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):

@@ -14,11 +14,11 @@ rule reference:
     priority: 50
     conda:
         "../../environment.yml"
-    threads: CORES
+    threads: CORES * PROCESSES
     resources:
-        mem_mb=memory("reference"),
+        mem_mb=memory("reference") * PROCESSES,
         runtime=minutes("reference"),
-        gpu=GPU,
+        gpu=GPU * PROCESSES,
     params:
         config=config_file,
         depends=reference_depends,

@@ -61,7 +61,7 @@ def kept_if_small(samples):
 # would only change the last digits of numbers; jobs run side by side instead.
 CORES = 1 if CONFIG.device == "cpu" else 4
 
-# Training, search, sampling and evaluation start themselves this many times over (adagen/launch.py):
+# Training, search, sampling, evaluation and the reference start themselves this many times over (adagen/launch.py):
 # their jobs ask for as many times the cores, the memory and the GPUs.
 PROCESSES = CONFIG.processes
 
