@@ -162,6 +162,16 @@ class Quadratic(nn.Module):
         return (terms - self.mean) / self.deviation
 
 
+def operations(features: int) -> tuple[float, float]:
+    """Of a `Quadratic` of as many features: to fit it to `FITTED` states, and to ask it once."""
+    components = min(COMPONENTS, features)
+    first = min(PRODUCTS, components)
+    terms = components + first * (first + 1) // 2
+    projected = 2 * features * components
+    # `svd_lowrank` goes from features to components and back six times; its result is taken twice.
+    return FITTED * (8 * projected + 2 * terms**2), projected + 2 * terms
+
+
 class FittedValue(nn.Module):
     """A regression for every call but the first."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from adagen.config import LEARNED, SEARCHED, ClassifierSettings, Config
 from adagen.improvement import PART
-from adagen.judges import FIT, FITTED
+from adagen.judges import FITTED, operations
 from adagen.planning.assets import MOMENTS, fetching
 from adagen.planning.counting import weight_bytes
 from adagen.planning.fits import fits
@@ -178,9 +178,11 @@ class Plan:
         images = evaluation.samples * len(evaluation.seeds)
         nfe, made = generator.nfe + (k - 1) * generator.candidate_nfe, n * images
         evaluations, other, weights = made * nfe, 0.0, 0.0
+        fitting, asking = operations(math.prod(generator.grid) * generator.seen_width)
         for policy in run.policies:
             actor, critic = networks.policy_and_value(experiment, policy.method)
-            looks = k * (calls - 1) * critic.asked.flops if k > 1 else 0
+            valuing = asking if how and how.judge == "gaussian" else critic.asked.flops
+            looks = k * (calls - 1) * valuing if k > 1 else 0
             other += made * (calls * actor.asked.flops + looks)
             weights += actor.weights
         reward = networks.rewarding(experiment)
@@ -191,9 +193,7 @@ class Plan:
             evaluations, made = evaluations + FITTED * generator.nfe, made + FITTED
             other += (FITTED + VIEWS * self.images.train) * reward.look
             if k > 1:
-                _, critic = networks.policy_and_value(experiment, "adagen")
-                other += FITTED * judging
-                other += FIT.updates * FIT.batch * (calls - 1) * critic.taught.flops
+                other += FITTED * judging + (calls - 1) * fitting
         count = networks.generators.count(experiment.generator)
         steered = 4 * calls * len(generator.actions.names)
         shape, _ = self.images.of(config.generators[experiment.generator])
