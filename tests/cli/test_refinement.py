@@ -106,7 +106,8 @@ def test_from_a_policy_to_the_table(drawing):
     by_training, by_fit = (Samples.open(Path(f"{folder}+{n}")) for n in ("ahead", "fitted_ahead"))
     costs = [run.about["cost"] for run in (by_training, by_fit)]
     assert costs[0]["nfe"] == costs[1]["nfe"]
-    assert costs[0]["gflops_per_image"] == costs[1]["gflops_per_image"]
+    # Values of both kinds are counted, each as it is.
+    assert min(cost["gflops_per_image"] for cost in costs) > plain.about["cost"]["gflops_per_image"]
     assert not next(by_training.batches(0)).equal(next(by_fit.batches(0)))
     # Of some the plain sample was the best of three; it keeps the actions that made it.
     one, other = (next(s.batches(0)) for s in (plain, best))
