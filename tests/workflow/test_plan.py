@@ -29,7 +29,8 @@ REFINED = {
     "evaluate_refined_best4_resampled2": 1,
     "evaluate_refined_best2_best4_resampled2": 1,
 }
-STEPS = {"evaluate_steps_handmade_adagen": 2, "evaluate_steps_handmade_tuned_static_adagen": 2}
+STEPS_FLOW = {"evaluate_steps_handmade_tuned_static_adagen": 2}
+STEPS = {"evaluate_steps_handmade_adagen": 2, **STEPS_FLOW}
 TRAINED = {"train": 8 + 6, "sample": 8 + 6, "figure_training": 1}
 LEARNED = {**TRAINED, **REFINED, **STEPS}
 SEARCHED = {"sweep": 4 + 2, "sample": 4 + 2, "figure_sweep": 1}
@@ -71,9 +72,9 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
     [
         ("training={clip: 0.1}", {**LEARNED, **EVALUATED}),
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
-        ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED}),
+        ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED, **STEPS_FLOW}),
         ("preference={width: 8}", {}),
-        ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 8}),
+        ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 12}),
         (
             "evaluation={neighbours: 4}",
             {
@@ -93,10 +94,10 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
             {
                 **EVALUATED,
                 **FLOW,
-                "train": 2 + 1,
-                "sweep": 1,
-                "sample": 4 + 2,
-                "evaluate_steps_handmade_adagen": 1,
+                **STEPS_FLOW,
+                "train": 2 + 4,
+                "sweep": 1 + 2,
+                "sample": 4 + 8,
                 "figure_sweep": 1,
             },
         ),
@@ -110,11 +111,11 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
             {
                 **EVALUATED,
                 **FLOW,
+                **STEPS_FLOW,
                 "pretrain": 1,
-                "train": 2 + 1,
-                "sweep": 1,
-                "sample": 4 + 2,
-                "evaluate_steps_handmade_adagen": 1,
+                "train": 2 + 4,
+                "sweep": 1 + 2,
+                "sample": 4 + 8,
                 "figure_sweep": 1,
             },
         ),
