@@ -19,6 +19,7 @@ import torch
 
 from adagen.errors import AdagenError
 from adagen.files import load_tensors, move_folder, read_json, save_tensors, write_json
+from adagen.shards import KIND as SHARD
 from adagen.shards import actions_of, read_shard, seconds_of, shape_of
 
 KIND = "samples"
@@ -192,7 +193,7 @@ class SamplesWriter:
                 f"sample {rows[int(outside.nonzero()[0])]} of seed {seed} leaves the range [0, 1] "
                 "of images: let `decode` of its generator return images in that range."
             )
-        about = {"kind": f"{KIND} shard", "seconds": seconds}
+        about = {"kind": SHARD, "seconds": seconds}
         save_tensors(self._path(seed, rows), {"images": images, "actions": actions}, about)
 
     def publish(

@@ -11,6 +11,8 @@ import torch
 from adagen.errors import AdagenError
 from adagen.files import read_whole
 
+KIND = "samples shard"
+
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
@@ -30,7 +32,10 @@ def _reading(path: Path) -> Iterator[None]:
 def read_shard(path: Path) -> dict[str, torch.Tensor]:
     """Images and actions, compared with their checksum."""
     with _reading(path):
-        tensors, _ = read_whole(path)
+        tensors, about = read_whole(path)
+        # A description that is damaged so that it isn't found takes its checksum along.
+        if about.get("kind") != KIND:
+            raise ValueError("it doesn't say that it is one")
         return {key: tensors[key] for key in ("images", "actions")}
 
 

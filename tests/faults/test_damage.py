@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from adagen.checkpoints import load_checkpoint, previous_of, save_checkpoint
@@ -67,6 +67,7 @@ def test_files_of_before_the_checksum_are_read(tmp_path):
 
 @settings(deadline=None, max_examples=30)
 @given(where=ANYWHERE, damage=st.sampled_from([cut, flip]))
+@example(where=0.0859375, damage=flip)  # of a description that is no longer found
 def test_a_shard(tmp_path_factory, where, damage):
     """While samples are made, it is made again; later, whoever reads it refuses it."""
     folder = tmp_path_factory.mktemp("samples")
