@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import cut, flip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,18 +57,6 @@ def test_the_one_before_is_kept(path):
     assert load_checkpoint(path, "run", SETTINGS) == {"update": 4}
     path.unlink()  # killed between the two renames
     assert load_checkpoint(path, "run", SETTINGS)["update"] == 3
-
-
-def cut(path: Path, where: float) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: int(where * len(content))])
-
-
-def flip(path: Path, where: float) -> None:
-    content = bytearray(path.read_bytes())
-    bit = int(where * 8 * len(content))
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
 
 
 @settings(deadline=None, max_examples=40)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from damage import cut, flip
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -17,18 +18,6 @@ from adagen.samples import Samples, SamplesWriter
 
 ANYWHERE = st.floats(0, 1, exclude_max=True)
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o"
-
-
-def cut(path: Path, where: float) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: int(where * len(content))])
-
-
-def flip(path: Path, where: float) -> None:
-    content = bytearray(path.read_bytes())
-    bit = int(where * 8 * len(content))
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
 
 
 def named(path: Path) -> bool:

@@ -5,11 +5,13 @@ import torch
 
 from adagen import config
 from adagen.config import parse_config
+from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.generators.build import (
     build_backbone,
     build_generator,
     load_backbone,
+    pretrain,
     released_backbone,
     save_backbone,
 )
@@ -112,6 +114,33 @@ def test_precision_is_that_of_the_network_only(family, precision):
     if family in ("dit", "sit"):
         exact = images_of(scrambled(settings_of(family)[0]), experiment)
         assert 0 < (images - exact).abs().max() < 0.05
+
+
+FITTED = {
+    "maskgit": {"tokeniser": {"vocabulary": 16}},
+    "var": {"scales": [1, 8], "tokeniser": {"fit": {"updates": 2, "batch": 8}}},
+    "dit": {},
+    "sit": {},
+}
+
+
+def test_a_network_may_be_fitted_in_half_precision(family):
+    """Its weights come out in float32, near those of a fit in float32; the tokeniser as there."""
+    split, states = load_dataset(config.Dataset(name="digits", heldout=360)), []
+    for precision in ("float32", "bfloat16"):
+        fit = {"updates": 3, "batch": 16, "precision": precision}
+        size = {"network": {"width": 16, "depth": 1, "heads": 2}, "weights": None}
+        unreleased = {"latent": None} if family in ("dit", "sit") else {}
+        changes = size | unreleased | FITTED[family] | {"pretrain": fit}
+        settings, _ = settings_of(family, **changes)
+        states.append(pretrain(family, settings, split, None).state_dict())
+    whole, half = states
+    network = [key for key in whole if key.startswith("network")]
+    assert any(not half[key].equal(whole[key]) for key in network)
+    for key, value in whole.items():
+        assert half[key].dtype == value.dtype
+        near = {"atol": 0.01, "rtol": 0.0} if key in network else {"atol": 0.0, "rtol": 0.0}
+        torch.testing.assert_close(half[key], value, **near)
 
 
 def test_sizes_that_do_not_fit_are_told():
