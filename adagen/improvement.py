@@ -59,6 +59,7 @@ class Improvement:
         """
         settings, parts = self.settings, trajectories.parts(PART)
         returns = ppo.normalise(rewards.expand(trajectories.log_prob.shape))
+        valued = settings.value_coefficient > 0
         with torch.no_grad():
             own = torch.cat([self._values(trajectories, part) for part in parts], dim=1)
         old_values = self.processes.join(own, 1)
@@ -85,11 +86,11 @@ class Improvement:
         return {
             "kl": kl,
             "clip_fraction": clip_fraction,
-            "explained_variance": ppo.explained_variance(old_values, returns),
+            "explained_variance": ppo.explained_variance(old_values, returns) if valued else None,
             "entropy": ppo.gaussian_entropy(trajectories.raw.shape[2], sigma),
             "sigma": sigma,
             "loss_policy": policy,
-            "loss_value": value,
+            "loss_value": value if valued else None,
         }
 
     def _gradients(self) -> list[torch.Tensor]:
@@ -98,8 +99,10 @@ class Improvement:
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _values(self, trajectories: Trajectories, part: slice) -> torch.Tensor:
-        """(T, b) what the value network says of a part of the trajectories."""
+        """(T, b) what the value network says of a part of the trajectories; 0 if there is none."""
         features, calls = trajectories.seen(part), trajectories.calls[:, part]
+        if not self.settings.value_coefficient:
+            return features.new_zeros(calls.shape)
         values: torch.Tensor = self.critic(features.flatten(0, 1), calls.flatten())
         return values.view(calls.shape)
 

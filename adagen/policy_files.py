@@ -111,7 +111,7 @@ def load_critic(path: Path, generator: Generator[State], expected: dict[str, Any
     if not (own := _part(tensors, "critic.")):
         raise AdagenError(
             f"{path} holds no value network, which look-ahead chooses by: give a policy that "
-            "`adagen train` made."
+            "`adagen train` made with training.value_coefficient above 0."
         )
     critic = build_critic(generator, made)
     critic.load_state_dict(own)

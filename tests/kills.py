@@ -3,9 +3,10 @@
     python tests/kills.py --kills 100 --seed 0
 
 runs a small DAG with real stages, sends SIGKILL to a random process of it (Snakemake, a stage, its
-shell, tee), again and again, each time followed by the commands of docs/workflow.md, "After a
-kill". Whatever a run ends with has to be, byte by byte, what an undisturbed run ends with, but for
-measured times. Prints statistics as JSON; exit status 1 if anything was lost. Needs Linux.
+shell, tee; with `--processes 2` a rank or what launched it, too), again and again, each time
+followed by the commands of docs/workflow.md, "After a kill". Whatever a run ends with has to be,
+byte by byte, what an undisturbed run ends with, but for measured times. Prints statistics as JSON;
+exit status 1 if anything was lost. Needs Linux.
 """
 
 import argparse
@@ -71,14 +72,16 @@ TARGETS = ("results/tables/fid.csv", "results/tables/comparisons.csv")
 class Run:
     """A folder with the workflow, and Snakemake in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, processes: int) -> None:
         self.folder = folder
         (folder / "config").mkdir(parents=True)
         for name in ("profiles", "workflow"):
             shutil.copytree(ROOT / name, folder / name)
         for name in ("Snakefile", "environment.yml"):
             shutil.copy(ROOT / name, folder)
-        (folder / "config" / "kills.yaml").write_text(yaml.safe_dump(CONFIG))
+        (folder / "config" / "kills.yaml").write_text(
+            yaml.safe_dump({**CONFIG, "processes": processes})
+        )
         self.output = folder / "output.txt"
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
@@ -119,6 +122,9 @@ def _called(words: list[str]) -> str:
     names = [Path(word).name for word in words]
     if "adagen" in names:
         return f"adagen {names[names.index('adagen') + 1]}"
+    if "adagen.cli" in names:
+        part = "launcher" if "accelerate.commands.accelerate_cli" in names else "rank"
+        return f"{part} of {names[names.index('adagen.cli') + 1]}"
     return "snakemake" if "snakemake" in names else names[0]
 
 
@@ -146,14 +152,15 @@ def _without_times(tree: Any) -> Any:
 class Harness:
     """Runs, kills and recoveries, and their statistics."""
 
-    def __init__(self, folder: Path, seed: int, say: bool = False) -> None:
+    def __init__(self, folder: Path, seed: int, processes: int = 1, say: bool = False) -> None:
         self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
+        self.processes = processes
         self.victims: Counter[str] = Counter()
         self.runs, self.orphans, self.slowest = 0, 0, 0.0
         self.losses: list[str] = []
         self.leftovers: set[str] = set()
         began = time.monotonic()
-        undisturbed = Run(self.folder / "undisturbed")
+        undisturbed = Run(self.folder / "undisturbed", processes)
         if undisturbed.start(*TARGETS).wait() != 0:
             raise RuntimeError(undisturbed.output.read_text()[-5000:])
         self.duration = time.monotonic() - began
@@ -183,7 +190,7 @@ class Harness:
 
     def _one(self, kills: int) -> None:
         """One run, from nothing to its end, with kills on the way."""
-        run = Run(self.folder / f"run{self.runs}")
+        run = Run(self.folder / f"run{self.runs}", self.processes)
         while True:
             process = run.start(*TARGETS, "--rerun-incomplete")
             # Long enough to get somewhere on average, and at times so short that nothing does.
@@ -240,9 +247,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=int, default=100)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--processes", type=int, default=1, help="of every stage that shares")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        harness = Harness(Path(folder), chosen.seed, say=True)
+        harness = Harness(Path(folder), chosen.seed, chosen.processes, say=True)
         try:
             harness.run(chosen.kills)
         finally:  # after Ctrl-C too

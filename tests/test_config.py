@@ -100,6 +100,11 @@ def test_the_minimal_config_is_whole():
         # numbers that make no sense together
         ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
         ("training.group", 1, ["'training'", "group is 1"]),
+        (
+            "training",
+            {"baseline": "value", "group": 1, "value_coefficient": 0},
+            ["'training'", "value_coefficient is 0"],
+        ),
         ("training.reward", {"kind": "gan"}, ["'training.reward.kind' is 'gan'", "'gaussian'"]),
         ("training.reward", {"hidden": 9}, ["unknown key 'training.reward.hidden'"]),
         ("training.reward.memory", 1, ["'training.reward.memory' is 1", "less than 1"]),
@@ -305,6 +310,15 @@ def test_refinements_go_to_the_experiments_that_allow_them():
 def test_refinements_that_cannot_be(settings, reward, told):
     message = complaint(refining("mine", settings, reward, "sit"))
     assert told in message and "\n" not in message
+
+
+def test_looking_ahead_by_a_value_network_takes_one_that_learns():
+    content = refining("ahead", {"kind": "lookahead"}, "gaussian", "maskgit")
+    content["training"] = {"value_coefficient": 0}
+    message = complaint(content)
+    assert "refinements.ahead.k is 4" in message and "training.value_coefficient 0" in message
+    content["refinements"]["ahead"]["judge"] = "gaussian"
+    parse_config(content, "toy.yaml")
 
 
 def test_the_classifier_may_choose_the_best_and_names_become_files():

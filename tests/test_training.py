@@ -276,6 +276,22 @@ def test_gradients_gathered_in_parts_are_those_of_the_whole(monkeypatch, method,
         assert found == pytest.approx([record[key] for record in expected], abs=1e-3), key
 
 
+def test_without_a_value_loss_the_policy_is_the_same_and_no_value_network_learns():
+    both, alone = (
+        toy_training("adagen", updates=3),
+        toy_training("adagen", updates=3, value_coefficient=0),
+    )
+    start = copy.deepcopy(alone.critic.state_dict())
+    both.run("toy", no_validation, None)
+    records = alone.run("toy", no_validation, None)
+    for key, value in both.actor.state_dict().items():
+        assert torch.equal(alone.actor.state_dict()[key], value), key
+    for key, value in alone.critic.state_dict().items():
+        assert torch.equal(start[key], value), key
+    assert {record["loss_value"] for record in records} == {None}
+    assert {record["explained_variance"] for record in records} == {None}
+
+
 def test_generated_images_of_another_size_than_the_real_are_refused(monkeypatch):
     run = toy_training("static")
     decode = run.generator.decode

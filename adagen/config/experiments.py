@@ -63,7 +63,8 @@ class Training(Model):
     clip: float = Field(0.2, gt=0)
     """PPO clip range of the probability ratio."""
     value_coefficient: float = Field(0.5, ge=0)
-    """Weight of the value loss."""
+    """Weight of the value loss; 0 for no value network, which baseline "group" does without, and
+    look-ahead too where `refinements.*.judge` is "gaussian"."""
     entropy_coefficient: float = Field(0.01, ge=0)
     """Weight of the entropy bonus (no gradient while sigma is scheduled)."""
     learning_rate: float = Field(3e-4, gt=0)
@@ -93,6 +94,8 @@ class Training(Model):
             raise ValueError(f"trajectories must be a multiple of group ({self.group})")
         if self.baseline == "group" and self.group < 2:
             raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
+        if self.baseline == "value" and not self.value_coefficient:
+            raise ValueError("value_coefficient is 0, but baseline 'value' is what it learns")
         if min(self.sigma) <= 0:
             raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
         if len(set(self.trackers)) != len(self.trackers):

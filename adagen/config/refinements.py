@@ -124,9 +124,16 @@ def check_refinements(
                 f"'resampled'{', or take the experiment out' if lost else ''}"
             )
         for experiment in allowing:
-            kind = experiments[experiment].training.reward.kind
+            training = experiments[experiment].training
+            kind = training.reward.kind
             if refinement.judge == "gaussian":
                 continue
+            if refinement.k > 1 and not training.value_coefficient:
+                raise ValueError(
+                    f"refinements.{name}.k is {refinement.k}, but experiments.{experiment} has "
+                    "training.value_coefficient 0, so no value network to choose by: raise it, or "
+                    "take judge 'gaussian'"
+                )
             if why := UNFIT.get(refinement.kind, {}).get(kind):
                 raise ValueError(
                     f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "

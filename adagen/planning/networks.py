@@ -84,7 +84,7 @@ def policy_and_value(
         )
     if method in ("adagen", "faithful", "released"):
         actor = _network(networks[0], rows, seen, call)
-    if method in ("static", "adagen", "faithful"):
+    if method in ("static", "adagen", "faithful") and experiment.training.value_coefficient:
         critic = _network(networks[1], rows, seen, call)
     return actor, critic
 

@@ -9,8 +9,6 @@ from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.evaluation.evaluate import evaluate as measure_samples
 from adagen.evaluation.evaluate import measure as measure_images
-from adagen.evaluation.inception import InceptionNetwork
-from adagen.evaluation.making import computed_reference, released_reference
 from adagen.evaluation.meters import load_meter
 from adagen.evaluation.networks import open_networks
 from adagen.evaluation.reference import Reference
@@ -35,6 +33,10 @@ def reference(config: Config, networks: Path, out: Path, processes: Processes = 
         fitted = open_networks(networks, evaluation, config.dataset).to(device)
         made = Reference.compute(fitted, load_dataset(config.dataset), processes)
     else:
+        # torchvision, behind both, takes longer to import than an embedded measurement takes.
+        from adagen.evaluation.inception import InceptionNetwork
+        from adagen.evaluation.making import computed_reference, released_reference
+
         network = InceptionNetwork.load(networks, evaluation, device)
         if evaluation.reference:
             asset = asset_path(config.assets, evaluation.reference)

@@ -95,7 +95,8 @@ def train(
         trained = Trained(experiment, settings, method, seed, generator_file)
         bound = trained.reward_binding(features, preference)
         save_state(reward_state, run.kept["reward"], bound)
-    save_policy(out, method, run.average.module, critic, settings.policy, about)
+    learnt = critic if training.value_coefficient else None
+    save_policy(out, method, run.average.module, learnt, settings.policy, about)
     forget(checkpoint)
 
 
