@@ -28,42 +28,28 @@ from typing import Any
 
 import safetensors.torch
 import yaml
+from tiny import NETWORKS, REWARD, TINY
 
 ROOT = Path(__file__).parents[1]
 TIMED = {"seconds", "images_per_second"}
 """Fields that hold measured times."""
 GRACE = 10.0
 """Seconds after which a process is an orphan if what started it was killed."""
-FIT = {"updates": 3, "batch": 16}
 CONFIG = {
+    **TINY,
     "name": "kills",
     "results": "results",
     "resources": "resources",
-    "generators": {
-        "flow": {
-            "paradigm": "sit",
-            "network": {"width": 16, "depth": 1, "heads": 2},
-            "pretrain": FIT,
-        }
-    },
-    "experiments": {"flow_t2": {"generator": "flow", "steps": 2}},
     "methods": ["handmade", "tuned", "adagen"],
-    "policy": {"hidden": 8, "pointwise": 4, "first": 8, "second": 8},
-    "reward_features": {"network": {"width": 8, "depth": 1, "heads": 2}, "fit": FIT},
     "training": {
         "updates": 12,
         "trajectories": 64,
         "validate_every": 2,
         "validate_samples": 100,
-        "reward": {"components": 4},
+        "reward": REWARD,
     },
     "sweep": {"evaluations": 12, "samples": 100},
-    "evaluation": {
-        "samples": 100,
-        "seeds": [0, 1],
-        "shard": 20,
-        "networks": {"width": 8, "classifier": FIT, "autoencoder": FIT},
-    },
+    "evaluation": {"samples": 100, "seeds": [0, 1], "shard": 20, "networks": NETWORKS},
 }
 SNAKEMAKE = ("snakemake", "--cores", "1", "--configfile", "config/kills.yaml")
 TARGETS = ("results/tables/fid.csv", "results/tables/comparisons.csv")

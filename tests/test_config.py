@@ -416,6 +416,8 @@ def test_an_error_names_every_file_it_may_stand_in(tmp_path):
     [
         ("name: [unclosed", "cannot be read as YAML"),
         ("a: 1\n b: 2", "cannot be read as YAML"),
+        ("name: a\nname: b", "key 'name' stands twice"),
+        ("sweep: {seed: 1, seed: 2}", "key 'seed' stands twice"),
         ("- a\n- list", "`key: value`"),
         ("just words", "`key: value`"),
         ("", "key 'name' is missing"),

@@ -65,9 +65,22 @@ def _read_extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     return dict(overlay(_read_extended(below, (*above, path.resolve())), content))
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data, in which no key stands twice: YAML takes the last one and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        known = set()
+        for key_node, _ in node.value:
+            if key_node.value in known:
+                twice = f"key {key_node.value!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, twice, key_node.start_mark)
+            known.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.load(path.read_text(), _Loader) or {}
     except FileNotFoundError:
         raise AdagenError(
             f"{path} does not exist: give a config file, e.g. config/config.yaml"

@@ -5,40 +5,28 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import FIT, NETWORKS, REWARD, TINY
 
 from adagen import cli
 
-FIT = {"updates": 3, "batch": 16}
 CONFIG = {
+    **TINY,
     "name": "tiny",
     "results": "results",
     "resources": "resources",
-    "generators": {
-        "flow": {
-            "paradigm": "sit",
-            "network": {"width": 16, "depth": 1, "heads": 2},
-            "pretrain": FIT,
-        }
-    },
     "experiments": {
         "flow_t2": {"generator": "flow", "steps": 2},
         "flow_t4": {"generator": "flow", "steps": 4},
     },
-    "policy": {"hidden": 8, "pointwise": 4, "first": 8, "second": 8},
-    "reward_features": {"network": {"width": 8, "depth": 1, "heads": 2}, "fit": FIT},
     "training": {
         "updates": 2,
         "trajectories": 16,
         "validate_samples": 40,
-        "reward": {"components": 4},
+        "reward": REWARD,
     },
     "preference": {"width": 8, "fit": FIT},
     "sweep": {"evaluations": 3, "samples": 40},
-    "evaluation": {
-        "samples": 40,
-        "seeds": [0, 1],
-        "networks": {"width": 8, "classifier": FIT, "autoencoder": FIT},
-    },
+    "evaluation": {"samples": 40, "seeds": [0, 1], "networks": NETWORKS},
 }
 
 

@@ -9,41 +9,27 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import NETWORKS, REWARD, TINY
 
 from tests.workflow import slurm_cluster
 from tests.workflow.conftest import Checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
-FIT = {"updates": 3, "batch": 16}
 CONFIG = {
+    **TINY,
     "name": "tiny",
     "results": "results/tiny",
     "resources": "resources/tiny",
     "methods": ["handmade", "adagen"],
-    "generators": {
-        "flow": {
-            "paradigm": "sit",
-            "network": {"width": 16, "depth": 1, "heads": 2},
-            "pretrain": FIT,
-        }
-    },
-    "experiments": {"flow_t2": {"generator": "flow", "steps": 2}},
-    "policy": {"hidden": 8, "pointwise": 4, "first": 8, "second": 8},
-    "reward_features": {"network": {"width": 8, "depth": 1, "heads": 2}, "fit": FIT},
     "training": {
         "updates": 20,
         "validate_every": 20,
         "trajectories": 16,
         "validate_samples": 40,
-        "reward": {"components": 4},
+        "reward": REWARD,
     },
-    "evaluation": {
-        "samples": 40,
-        "shard": 20,
-        "seeds": [0, 1],
-        "networks": {"width": 8, "classifier": FIT, "autoencoder": FIT},
-    },
+    "evaluation": {"samples": 40, "shard": 20, "seeds": [0, 1], "networks": NETWORKS},
 }
 TABLES = [f"results/tiny/tables/{name}.csv" for name in ("fid", "comparisons")]
 POLICY = "results/tiny/flow_t2/policy/adagen_seed0.safetensors"
