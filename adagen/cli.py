@@ -14,6 +14,7 @@ from adagen.config import load_config
 from adagen.diagnose_cli import diagnoses
 from adagen.dial_cli import COMMANDS as DIALS
 from adagen.errors import AdagenError
+from adagen.judges_cli import COMMANDS as JUDGES
 from adagen.launch import processes_of
 from adagen.lifeline import follow_workflow
 from adagen.locking import alone
@@ -186,7 +187,10 @@ def sample(
         Path | None, typer.Option(help="Frozen features of the reward that judges candidates.")
     ] = None,
     reward_state: Annotated[
-        Path | None, typer.Option(help="What that reward knew; written by `adagen train`.")
+        Path | None,
+        typer.Option(
+            help="What that reward knew, written by `adagen train`; or by `adagen fit-judges`."
+        ),
     ] = None,
     preference: PreferenceFile = None,
     part: Annotated[
@@ -289,7 +293,7 @@ def compare(metrics: MetricsFiles, config: Configs, out: Out, latex: LatexFile) 
     write_table(comparison_table(metrics), out, latex, comparison_latex)
 
 
-for command in (*PAPER, *DIALS, *PLANS):
+for command in (*PAPER, *JUDGES, *DIALS, *PLANS):
     app.command()(command)
 
 

@@ -7,8 +7,9 @@ policy's, and a regression that tells from a state what they will say of its ima
     V(s_t, t) = E[(r - mean r) / std r | s_t],   r = log D / (1 - D) of the image that s_t leads to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from adagen.generators.base import Generator
 from adagen.noise import SampleNoise, seeded, torch_generator
 from adagen.policies import Policy
 from adagen.processes import ALONE, Processes
+from adagen.progress import progress
 from adagen.refinement import Score
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS
@@ -32,6 +34,8 @@ RIDGE = 0.5
 """Penalty of the regression, a sample: 840 products would else fit the noise of 8,192 scores."""
 PURPOSE = "fitted judge"
 """Noise that nothing else draws from."""
+KIND = "fitted judges"
+"""Of the file that holds them."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ def draw_own(
         states = torch.stack(seen, dim=1) if seen else torch.empty(len(rows), 0)
         return images.cpu(), states
 
-    parts = processes.share(torch.arange(FITTED).split(batch), drawn)
-    images, states = zip(*parts, strict=True)
+    turns = torch.arange(FITTED).split(batch)
+    made = progress(processes.share(turns, drawn), "own samples, batches", len(turns))
+    images, states = zip(*made, strict=True)
     return Own(torch.cat(images), labels, torch.cat(states), batch, seed)
 
 
@@ -115,7 +120,9 @@ def fit_value(generator: Generator[Any], own: Own, score: Score) -> "FittedValue
     returns = (found - found.mean()) / found.std()
     # Principal components are approximated from random directions.
     with seeded("fitted value", own.seed):
-        return FittedValue([Quadratic(seen.flatten(1), returns) for seen in own.states.unbind(1)])
+        return FittedValue(
+            [Quadratic.fitted(seen.flatten(1), returns) for seen in own.states.unbind(1)]
+        )
 
 
 class Quadratic(nn.Module):
@@ -132,34 +139,48 @@ class Quadratic(nn.Module):
     deviation: torch.Tensor
     weights: torch.Tensor
 
-    def __init__(self, rows: torch.Tensor, targets: torch.Tensor) -> None:
-        """Fitted to rows (N, D) and targets (N,), drawing from torch's global generator."""
+    def __init__(
+        self,
+        centre: torch.Tensor,
+        axes: torch.Tensor,
+        mean: torch.Tensor,
+        deviation: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> None:
+        """Of the rows: centre (D,), axes (D, C). Of the M terms: mean, deviation, weights (M,)."""
         super().__init__()
+        self.register_buffer("centre", centre)
+        self.register_buffer("axes", axes)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self.register_buffer("weights", weights)
+
+    @classmethod
+    def fitted(cls, rows: torch.Tensor, targets: torch.Tensor) -> Self:
+        """To rows (N, D) and targets (N,), drawing from torch's global generator."""
         centre, scale = rows.mean(0), rows.std(0) + 1e-6
         standard = (rows - centre) / scale
         _, _, directions = torch.svd_lowrank(standard, min(COMPONENTS, *rows.shape))
         spread = (standard @ directions).std(0) + 1e-6
-        self.register_buffer("centre", centre)
-        self.register_buffer("axes", directions / spread / scale.unsqueeze(1))
-        terms = self._terms(rows)
-        self.register_buffer("mean", terms.mean(0))
-        self.register_buffer("deviation", terms.std(0) + 1e-6)
-        x, y = self._standard(terms).double(), targets.double()
+        axes = directions / spread / scale.unsqueeze(1)
+        terms = _terms((rows - centre) @ axes)
+        mean, deviation = terms.mean(0), terms.std(0) + 1e-6
+        x, y = ((terms - mean) / deviation).double(), targets.double()
         penalty = RIDGE * len(rows) * torch.eye(x.shape[1], dtype=x.dtype)
-        self.register_buffer("weights", torch.linalg.solve(x.T @ x + penalty, x.T @ y).float())
+        weights = torch.linalg.solve(x.T @ x + penalty, x.T @ y).float()
+        return cls(centre, axes, mean, deviation, weights)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """(B,) values of rows (B, D); those of the rows it was fitted to have mean zero."""
-        return self._standard(self._terms(rows)) @ self.weights
+        terms = _terms((rows - self.centre) @ self.axes)
+        return ((terms - self.mean) / self.deviation) @ self.weights
 
-    def _terms(self, rows: torch.Tensor) -> torch.Tensor:
-        components = (rows - self.centre) @ self.axes
-        first = components[:, :PRODUCTS]
-        one, other = torch.triu_indices(first.shape[1], first.shape[1], device=rows.device)
-        return torch.cat([components, first[:, one] * first[:, other]], dim=1)
 
-    def _standard(self, terms: torch.Tensor) -> torch.Tensor:
-        return (terms - self.mean) / self.deviation
+def _terms(components: torch.Tensor) -> torch.Tensor:
+    """(N, M) components (N, C), and the products of the first of them."""
+    first = components[:, :PRODUCTS]
+    one, other = torch.triu_indices(first.shape[1], first.shape[1], device=components.device)
+    return torch.cat([components, first[:, one] * first[:, other]], dim=1)
 
 
 def operations(features: int) -> tuple[float, float]:
@@ -178,6 +199,15 @@ class FittedValue(nn.Module):
     def __init__(self, of_call: list[Quadratic]) -> None:
         super().__init__()
         self.of_call = nn.ModuleList(of_call)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Mapping[str, torch.Tensor]]) -> Self:
+        """From what `state` gave."""
+        return cls([Quadratic(**state[str(call)]) for call in range(1, 1 + len(state))])
+
+    def state(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Every regression's tensors, by its call."""
+        return {str(call): own.state_dict() for call, own in enumerate(self.of_call, 1)}
 
     def forward(self, seen: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """Values (B, 1) of what is seen (B, n, F) of states at a call (B,), the same for all."""

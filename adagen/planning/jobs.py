@@ -44,6 +44,7 @@ STAGES = (
     "adopt",
     "train",
     "search",
+    "fit-judges",
     "sample",
     "refine",
     "judge",

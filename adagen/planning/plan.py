@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from adagen.config import LEARNED, SEARCHED, ClassifierSettings, Config
 from adagen.improvement import PART
-from adagen.judges import FITTED, operations
+from adagen.judges import COMPONENTS, FITTED, operations
 from adagen.planning.assets import MOMENTS, fetching
 from adagen.planning.counting import weight_bytes
 from adagen.planning.fits import fits
@@ -48,6 +48,7 @@ class Plan:
             *(self._adopting(p) for p in policies if p.method == "released"),
             *map(self._training, self._trained),
             *(self._searching(p) for p in policies if p.method in SEARCHED),
+            *self._fitting(runs),
             *map(self._sampling, runs),
             *self._judging(),
             *map(self._evaluating, runs),
@@ -167,6 +168,38 @@ class Plan:
             count.memory(self.config.generators[experiment.generator].batch),
         )
 
+    def _fitting(self, runs: list[Run]) -> Iterator[Job]:
+        """Judges that are fitted to kept policies, from samples of their own."""
+        config, networks = self.config, self.networks
+        refined = [
+            (run.policy, config.refinements[run.refinement]) for run in runs if run.refinement
+        ]
+        for policy in dict.fromkeys(policy for policy, how in refined if how.judge == "gaussian"):
+            experiment = config.every_experiment[policy.experiment]
+            generator, reward = networks.generators.of(experiment), networks.rewarding(experiment)
+            count = networks.generators.count(experiment.generator)
+            actor, _ = networks.policy_and_value(experiment, policy.method)
+            calls, evaluations = generator.actions.calls, FITTED * generator.nfe
+            other = (FITTED + VIEWS * self.images.train) * reward.look
+            other += FITTED * calls * actor.asked.flops
+            disk = float(reward.state)
+            if generator.stochastic:
+                seen = math.prod(generator.grid) * generator.seen_width
+                fitting, _ = operations(seen)
+                other += FITTED * (reward.look + reward.judge.asked.flops) + (calls - 1) * fitting
+                disk += 4 * (calls - 1) * seen * min(COMPONENTS, seen)
+            yield Job(
+                "fit-judges",
+                policy.experiment,
+                FITTED,
+                evaluations,
+                experiment.generator,
+                evaluations * count.evaluation + FITTED * count.decoding,
+                other,
+                actor.weights + count.memory(config.generators[experiment.generator].batch),
+                disk,
+            )
+
     def _sampling(self, run: Run) -> Job:
         """Images that are reported on, with all their candidates."""
         config, networks = self.config, self.networks
@@ -178,7 +211,7 @@ class Plan:
         images = evaluation.samples * len(evaluation.seeds)
         nfe, made = generator.nfe + (k - 1) * generator.candidate_nfe, n * images
         evaluations, other, weights = made * nfe, 0.0, 0.0
-        fitting, asking = operations(math.prod(generator.grid) * generator.seen_width)
+        _, asking = operations(math.prod(generator.grid) * generator.seen_width)
         for policy in run.policies:
             actor, critic = networks.policy_and_value(experiment, policy.method)
             valuing = asking if how and how.judge == "gaussian" else critic.asked.flops
@@ -189,11 +222,6 @@ class Plan:
         judging = reward.look + reward.judge.asked.flops
         if n > 1:
             other += made * judging
-        if how and how.judge == "gaussian":
-            evaluations, made = evaluations + FITTED * generator.nfe, made + FITTED
-            other += (FITTED + VIEWS * self.images.train) * reward.look
-            if k > 1:
-                other += FITTED * judging + (calls - 1) * fitting
         count = networks.generators.count(experiment.generator)
         steered = 4 * calls * len(generator.actions.names)
         shape, _ = self.images.of(config.generators[experiment.generator])

@@ -19,25 +19,33 @@ SEPARATOR = "/"
 """Between the keys of nested parts; names of parameters have dots of their own."""
 
 
-def save_state(path: Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write a `judging_state`, with what it belongs to."""
-    save_tensors(path, dict(_flat(state)), {**about, "kind": KIND})
+def save_state(
+    path: Path, state: Mapping[str, Any], about: Mapping[str, Any], kind: str = KIND
+) -> None:
+    """Write a `judging_state`, or nested tensors of another kind, with what they belong to."""
+    save_tensors(path, dict(_flat(state)), {**about, "kind": kind})
 
 
-def load_state(path: Path, reward: Reward, expected: Mapping[str, Any]) -> None:
-    """Give a reward what `save_state` wrote.
+def read_state(path: Path, expected: Mapping[str, Any], kind: str = KIND) -> dict[str, Any]:
+    """What `save_state` wrote.
 
     Raises:
-        AdagenError: the file is damaged, or belongs to another policy, generator or features.
+        AdagenError: the file is damaged or of another kind, or belongs to another policy, generator
+            or features.
     """
-    tensors, about = load_tensors(path, KIND)
+    tensors, about = load_tensors(path, kind)
     found = {key: about.get(key) for key in expected}
     if told := difference(found, expected):
         raise AdagenError(
-            f"{path} was made for something else: {told}. Give the reward state that was written "
-            "with this policy, or train it again."
+            f"{path} was made for something else: {told}. Give the {kind} that was written for "
+            "this policy, or make it again."
         )
-    reward.load_state_dict(_nested(tensors))
+    return _nested(tensors)
+
+
+def load_state(path: Path, reward: Reward, expected: Mapping[str, Any]) -> None:
+    """Give a reward what `save_state` wrote; errors are those of `read_state`."""
+    reward.load_state_dict(read_state(path, expected))
 
 
 def _flat(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:

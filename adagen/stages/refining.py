@@ -13,9 +13,7 @@ from adagen.data.split import load_dataset
 from adagen.errors import AdagenError
 from adagen.files import file_hash
 from adagen.generators.base import Generator
-from adagen.policies import Policy
 from adagen.policy_files import binding, load_critic
-from adagen.processes import ALONE, Processes
 from adagen.refinement import LookAhead, Score, repeated
 from adagen.rewards.base import Reward
 from adagen.rollout import Make, make
@@ -48,6 +46,11 @@ class Trained:
             "preference": preference and file_hash(preference),
         }
 
+    def judges_binding(self, policy_file: Path, features: Path) -> dict[str, Any]:
+        """What the file of judges that are fitted to the policy says."""
+        files = {"policy_file": policy_file, "features": features}
+        return {**self.policy_binding, **{name: file_hash(path) for name, path in files.items()}}
+
 
 @dataclass(frozen=True)
 class RewardFiles:
@@ -55,7 +58,8 @@ class RewardFiles:
 
     Attributes:
         features: frozen features, as `adagen pretrain reward` writes them.
-        state: as `adagen train` writes it beside the policy.
+        state: as `adagen train` writes it beside the policy; for the judge "gaussian", as
+            `adagen fit-judges` writes it.
         preference: the classifier, for the reward of that kind only.
     """
 
@@ -76,11 +80,9 @@ def refine(
     config: Config,
     name: str,
     generator: Generator[Any],
-    policy: Policy,
     trained: Trained,
     policy_file: Path | None,
     files: RewardFiles,
-    processes: Processes = ALONE,
 ) -> tuple[Generator[Any], Make]:
     """The generator of a trained policy, looking ahead if need be, and how images are made with it.
 
@@ -98,7 +100,7 @@ def refine(
         )
     how = config.refinements[name]
     if how.judge == "gaussian":
-        judges = fitted_judges(config, generator, policy, trained, files, processes)
+        judges = fitted_judges(config, trained, policy_file, files)
     else:
         judges = trained_judges(config, generator, trained, policy_file, files)
     if how.k > 1:
@@ -112,7 +114,7 @@ def refine(
 
 @dataclass(frozen=True)
 class Judges:
-    """Who chooses among candidates; each is opened, or fitted, when it is asked for.
+    """Who chooses among candidates; each is opened when it is asked for.
 
     Attributes:
         score: judges images.
@@ -138,33 +140,38 @@ def trained_judges(
 
 
 def fitted_judges(
-    config: Config,
-    generator: Generator[Any],
-    policy: Policy,
-    trained: Trained,
-    files: RewardFiles,
-    processes: Processes,
+    config: Config, trained: Trained, policy_file: Path, files: RewardFiles
 ) -> Judges:
-    """Two Gaussians, and values under them, fitted to the kept policy (`adagen.judges`).
+    """Two Gaussians, and values under them, that were fitted to the kept policy.
 
     Raises:
-        AdagenError: the features are missing, or were made with other settings.
+        AdagenError: a file is missing or belongs to something else.
     """
-    from adagen.judges import draw_own, fit_score, fit_value
+    from adagen.judges import KIND, FittedValue
+    from adagen.rewards.states import read_state
+
+    if files.features is None or files.state is None:
+        raise AdagenError(
+            "candidates are judged by two Gaussians that are fitted to the policy: give "
+            "--features, and as --reward-state the file that `adagen fit-judges` wrote."
+        )
+    features = files.features
+    parts = read_state(files.state, trained.judges_binding(policy_file, features), KIND)
+
+    def score() -> Score:
+        reward = fresh_gaussians(config, features)
+        reward.load_state_dict(parts["score"])
+        return reward.score
+
+    return Judges(score, lambda: FittedValue.of(parts["value"]))
+
+
+def fresh_gaussians(config: Config, features: Path) -> Reward:
+    """Two Gaussians that nothing is known of yet; errors are those of the file."""
     from adagen.rewards.build import load_reward
 
-    if files.features is None:
-        raise AdagenError(
-            "candidates are judged by two Gaussians on the frozen features: give --features, as "
-            "`adagen pretrain reward` wrote them."
-        )
-    settings = trained.settings
-    batch = config.generators[settings.generator].batch
-    own = draw_own(generator, policy, batch, trained.seed or 0, processes)
-    split = load_dataset(config.dataset)
-    fresh = GaussianSettings(), files.features, None, split, generator.device
-    score = fit_score(load_reward(config, *fresh), own, split.train)
-    return Judges(lambda: score, lambda: fit_value(generator, own, score))
+    split, device = load_dataset(config.dataset), device_of(config)
+    return load_reward(config, GaussianSettings(), features, None, split, device)
 
 
 def open_reward(config: Config, trained: Trained, files: RewardFiles) -> Reward:

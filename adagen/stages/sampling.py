@@ -101,7 +101,6 @@ def open_run(
     fidelity: float | None = None,
     refinement: str = "",
     reward: RewardFiles = NO_REWARD,
-    processes: Processes = ALONE,
 ) -> Run:
     """All that images are made with.
 
@@ -115,7 +114,6 @@ def open_run(
         fidelity: lambda of the blend: at 0 the policy alone decides, at 1 the faithful one.
         refinement: key of `refinements`; empty for none.
         reward: what candidates are judged by.
-        processes: make together what a judge is fitted to.
 
     Raises:
         AdagenError: the config has no such experiment or refinement, a file is missing or belongs
@@ -133,8 +131,7 @@ def open_run(
     if not refinement:
         return plain
     trained = Trained(experiment, settings, method, seed, generator_file)
-    what = generator, policy, trained, policy_file, reward, processes
-    generator, way = refine(config, refinement, *what)
+    generator, way = refine(config, refinement, generator, trained, policy_file, reward)
     # Which experiments a run makes it for changes no image.
     how = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(plain, generator=generator, way=way, refinement=refinement, how=how)
@@ -168,7 +165,7 @@ def sample(
     blend = faithful_file, fidelity
     which = parse_part(part) if part else (1, 1)
     origin = config, experiment, method, generator_file, policy_file, *blend
-    run = open_run(*origin, refinement, reward, processes)
+    run = open_run(*origin, refinement, reward)
     settings, generator, evaluation = run.settings, run.generator, config.evaluation
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as made:

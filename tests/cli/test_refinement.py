@@ -50,10 +50,19 @@ def train(generator: str, experiment: str, seed: int = 0) -> str:
     )
 
 
+def fit(generator: str, experiment: str) -> str:
+    return (
+        f"fit-judges --experiment {experiment} --method adagen --policy {generator}0.policy "
+        f"--generator {generator}.safetensors --features reward.safetensors "
+        f"--out {generator}0.judges"
+    )
+
+
 def sample(generator: str, experiment: str, name: str = "", files: bool = True) -> str:
     refinement = f"--refinement {name} " if name else ""
     if name and files:
-        refinement += f"--features reward.safetensors --reward-state {generator}0.reward "
+        state = f"{generator}0.{'judges' if name.startswith('fitted') else 'reward'}"
+        refinement += f"--features reward.safetensors --reward-state {state} "
     suffix = f"+{name}" if name else ""
     return (
         f"sample --experiment {experiment} --method adagen --generator {generator}.safetensors "
@@ -87,8 +96,8 @@ def test_from_a_policy_to_the_table(drawing):
     for name in ("", "best", "both"):
         trained(sample("maskgit", "digits_maskgit_t4", name))
     trained(sample("maskgit", "digits_maskgit_t4", "ahead", files=False))  # no reward judges there
-    fitted_ahead = sample("maskgit", "digits_maskgit_t4", "fitted_ahead", files=False)
-    trained(f"{fitted_ahead} --features reward.safetensors")
+    trained(fit("maskgit", "digits_maskgit_t4"))
+    trained(sample("maskgit", "digits_maskgit_t4", "fitted_ahead"))
 
     names, folder = ("", "+best", "+both"), "digits_maskgit_t4/samples/adagen_seed0"
     plain, best, both = (Samples.open(Path(folder + name)) for name in names)
@@ -167,9 +176,18 @@ def test_the_python_of_the_documentation_runs_as_written(drawing):
 def test_a_judge_can_be_fitted_to_the_kept_policy(trained):
     for name in ("", "best"):
         trained(sample("flow", "flow_t2", name))
-    command = sample("flow", "flow_t2", "fitted", files=False)
-    assert "by two Gaussians on the frozen features: give --features" in trained.mistake(command)
-    trained(f"{command} --features reward.safetensors")  # the training's own reward has no say
+    message = trained.mistake(sample("flow", "flow_t2", "fitted", files=False))
+    assert "as --reward-state the file that `adagen fit-judges` wrote" in message
+    trained(fit("flow", "flow_t2"))
+    command = sample("flow", "flow_t2", "fitted")
+    trained(command)
+    message = trained.mistake(command.replace("flow0.judges", "flow0.reward"))
+    assert "holds a reward state file where a fitted judges file was expected" in message
+    trained(train("flow", "flow_t2", seed=1))
+    message = trained.mistake(command.replace("flow0.policy", "flow1.policy"))
+    assert "flow0.judges was made for something else: policy_file is" in message
+    message = trained.mistake(fit("flow", "flow_t2").replace("adagen", "tuned"))
+    assert "method 'tuned' can't be refined" in message
     names, folder = ("", "+best", "+fitted"), "flow_t2/samples/adagen_seed0"
     plain, best, fitted = (Samples.open(Path(folder + name)) for name in names)
     assert fitted.about["refinement"]["judge"] == "gaussian"

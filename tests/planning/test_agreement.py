@@ -14,6 +14,8 @@ from adagen.planning.plan import Plan
 from adagen.planning.table import as_csv
 
 CONFIG = load_config([Path(__file__).parents[2] / "config" / "smoke.yaml"])
+JUDGES = ".judges."
+"""In the names of files of judges that are fitted to a policy."""
 ABLATION = {cell.name for cell in CONFIG.cells} - {*CONFIG.experiments}
 """Experiments of the miniature run that the target `all`, and so the plan, leaves out."""
 
@@ -77,5 +79,10 @@ def test_files_are_as_large(smoke: Path, planned) -> None:
     for (stage, name), numbers in planned.items():
         if stage == "train":
             folder = smoke / f"results/smoke/{name}/policy"
-            written = sum(path.stat().st_size for path in folder.glob("*_seed*.safetensors"))
+            files = [file for file in folder.glob("*_seed*.safetensors") if JUDGES not in file.name]
+            written = sum(file.stat().st_size for file in files)
             assert numbers["disk_bytes"] == pytest.approx(written, rel=0.1), name
+        if stage == "fit-judges":
+            (file,) = (smoke / f"results/smoke/{name}/policy").glob(f"*{JUDGES}*")
+            assert numbers["jobs"] == 1
+            assert numbers["disk_bytes"] == pytest.approx(file.stat().st_size, rel=0.1), name

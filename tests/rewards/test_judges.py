@@ -53,7 +53,7 @@ def test_a_product_is_found_that_no_line_shows():
     rows = torch.randn(3000, 12, generator=draw) * torch.linspace(3, 0.1, 12) + 5
     product = (rows[:, 0] - 5) * (rows[:, 1] - 5)
     targets = product / product.std() + 0.5 * torch.randn(3000, generator=draw)
-    found = Quadratic(rows[:2000], targets[:2000])(rows[2000:])
+    found = Quadratic.fitted(rows[:2000], targets[:2000])(rows[2000:])
     linear = torch.linalg.lstsq(rows[:2000] - 5, targets[:2000, None]).solution
     told = [
         torch.corrcoef(torch.stack([y, product[2000:]]))[0, 1]

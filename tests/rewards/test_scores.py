@@ -112,7 +112,7 @@ def test_the_state_is_all_it_takes_to_judge_as_before(kind, fresh, taught, tmp_p
         assert state["mean"].equal(expected["mean"])
     else:
         assert scores(again).equal(scores(reward))
-    with pytest.raises(AdagenError, match=r"training_seed is 3 there and 4 here.*with this policy"):
+    with pytest.raises(AdagenError, match=r"training_seed is 3 there and 4 here.*for this policy"):
         load_state(path, again, {"training_seed": 4})
 
 

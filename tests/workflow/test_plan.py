@@ -23,20 +23,19 @@ EVALUATED = {
 }
 # Beside the methods of the four experiments: refined runs, and numbers of steps that a curve has.
 REFINED = {
-    "refine": 6 + 4 + 2 + 3,
+    "refine": 6 + 3 + 2 + 2,
     "evaluate_refined_best2_best4_resampled2_ahead2_ahead4_both2": 1,
-    "evaluate_refined_best4_resampled2_ahead2_ahead4": 1,
-    "evaluate_refined_best4_resampled2": 1,
-    "evaluate_refined_best2_best4_resampled2": 1,
+    "evaluate_refined_best4_resampled2_ahead4": 1,
+    "evaluate_refined_best4_resampled2": 2,
 }
 STEPS_FLOW = {"evaluate_steps_handmade_tuned_static_adagen": 2}
 STEPS = {"evaluate_steps_handmade_adagen": 2, **STEPS_FLOW}
 TRAINED = {"train": 8 + 6, "sample": 8 + 6, "figure_training": 1}
-LEARNED = {**TRAINED, **REFINED, **STEPS}
+LEARNED = {**TRAINED, "fit_judges": 4, **REFINED, **STEPS}
 SEARCHED = {"sweep": 4 + 2, "sample": 4 + 2, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
 # What a change of the flow alone touches.
-REFINED_FLOW = {"refine": 3, "evaluate_refined_best2_best4_resampled2": 1}
+REFINED_FLOW = {"fit_judges": 1, "refine": 2, "evaluate_refined_best4_resampled2": 1}
 FLOW = {**REFINED_FLOW, "evaluate": 1, "figure_training": 1}
 # Tables and figures of both dials, and what judges them.
 DIALS = {
@@ -58,7 +57,7 @@ def test_first_run_makes_everything(checkout) -> None:
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
     # One refinement is made for all, one looks ahead, which deterministic solvers don't, and one is
     # asked for in one experiment alone.
-    everything |= {"refine": 4 + 2 + 1, "evaluate_refined_best2": 2}
+    everything |= {"fit_judges": 1, "refine": 4 + 2 + 1, "evaluate_refined_best2": 2}
     everything |= {"evaluate_refined_best2_ahead2": 1, "evaluate_refined_best2_ahead2_both2": 1}
     assert checkout.planned("--configfile", "config/smoke.yaml") == everything
 
@@ -143,8 +142,15 @@ def test_all_that_an_experiment_has_is_one_target(checkout) -> None:
     stages = yaml.safe_load((checkout.folder / "dvc.yaml").read_text())["stages"]
     assert stages["experiment"]["do"]["cmd"] == "snakemake --cores all experiment_${key}"
     planned = checkout.planned("experiment_digits_sit_t4")
-    made = {"train": 3, "sweep": 1, "sample": 5, "refine": 3, "blend": 4}  # faithful among them
-    measured = {"evaluate": 1, "evaluate_refined_best2_best4_resampled2": 1, "evaluate_dial": 1}
+    made = {
+        "train": 3,
+        "sweep": 1,
+        "sample": 5,
+        "fit_judges": 1,
+        "refine": 2,
+        "blend": 4,
+    }  # faithful among them
+    measured = {"evaluate": 1, "evaluate_refined_best4_resampled2": 1, "evaluate_dial": 1}
     assert {rule: planned.get(rule) for rule in made | measured} == made | measured
 
 

@@ -281,6 +281,7 @@ def generator_file(wildcards):
 
 POLICY = "<results>/{experiment}/policy/{run}.safetensors"
 REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
+JUDGES = "<results>/{experiment}/policy/{run}.judges.safetensors"
 SAMPLES = "<results>/{experiment}/samples/{run}"
 METRICS = "<results>/{experiment}/metrics/{run}.json"
 

@@ -89,13 +89,17 @@ def sample_depends(wildcards):
     }
 
 
+def fit_judges_depends(wildcards):
+    return {**schedule_of(wildcards), "dataset": part(CONFIG.dataset)}
+
+
 def refine_depends(wildcards):
     reward = EXPERIMENTS[wildcards.experiment].training.reward
     refinement = CONFIG.refinements[wildcards.refinement]
     return {
         **sample_depends(wildcards),
         "refinement": part(refinement, "experiments"),
-        "reward": part(reward),
+        **({"reward": part(reward)} if refinement.judge == "reward" else {}),
     }
 
 

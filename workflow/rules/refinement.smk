@@ -1,12 +1,48 @@
 # More compute for better images: samples chosen among candidates, and their table.
 
 
+def judging_state(wildcards):
+    """What candidates are judged by: what the reward of the training knew, or what was fitted."""
+    fitted = CONFIG.refinements[wildcards.refinement].judge == "gaussian"
+    return expand(JUDGES if fitted else REWARD_STATE, **wildcards)
+
+
+rule fit_judges:
+    input:
+        generator=generator_file,
+        policy=POLICY,
+        features=rules.reward_features.output.features,
+        sources=train_sources,
+    output:
+        judges=ensure(JUDGES, non_empty=True),
+    log:
+        "<logs>/fit_judges/{experiment}/{run}.log",
+    benchmark:
+        "<benchmarks>/fit_judges/{experiment}/{run}.tsv"
+    priority: 20
+    conda:
+        "../../environment.yml"
+    threads: CORES * PROCESSES
+    resources:
+        mem_mb=memory("refine") * PROCESSES,
+        runtime=minutes("refine"),
+        gpu=GPU * PROCESSES,
+    params:
+        config=config_file,
+        depends=fit_judges_depends,
+        method=method_name,
+    shell:
+        "adagen fit-judges --config {params.config:q} --experiment {wildcards.experiment:q}"
+        " --generator {input.generator:q} --policy {input.policy:q} --method {params.method:q}"
+        " --features {input.features:q} --out {output.judges:q} 2>&1 | tee {log:q}"
+
+
 rule refine:
     input:
         generator=generator_file,
         policy=POLICY,
         features=rules.reward_features.output.features,
-        reward=REWARD_STATE,
+        reward=judging_state,
         preference=preference_file,
         sources=train_sources,
     output:
