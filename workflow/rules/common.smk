@@ -291,6 +291,12 @@ def policy_file(wildcards):
     return expand(POLICY, **wildcards) if method_of(wildcards.run) in WITH_POLICY else []
 
 
+def judging_state(wildcards):
+    """What candidates are judged by: what the reward of the training knew, or what was fitted."""
+    fitted = CONFIG.refinements[wildcards.refinement].judge == "gaussian"
+    return expand(JUDGES if fitted else REWARD_STATE, **wildcards)
+
+
 def samples_of(wildcards):
     """All samples of an experiment."""
     name = wildcards.experiment

@@ -1,12 +1,6 @@
 # More compute for better images: samples chosen among candidates, and their table.
 
 
-def judging_state(wildcards):
-    """What candidates are judged by: what the reward of the training knew, or what was fitted."""
-    fitted = CONFIG.refinements[wildcards.refinement].judge == "gaussian"
-    return expand(JUDGES if fitted else REWARD_STATE, **wildcards)
-
-
 rule fit_judges:
     input:
         generator=generator_file,
