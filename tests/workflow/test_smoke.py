@@ -108,7 +108,7 @@ def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
         path.relative_to(smoke / "benchmarks/smoke").with_suffix(".log")
         for path in smoke.glob("benchmarks/smoke/**/*.tsv")
     }
-    assert logs == times and len(logs) == 111
+    assert logs == times and len(logs) == 112
 
 
 def test_figures_are_pdf_and_png(smoke: Path) -> None:
