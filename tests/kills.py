@@ -106,11 +106,11 @@ class Run:
 
 def _called(words: list[str]) -> str:
     names = [Path(word).name for word in words]
-    if "adagen" in names:
-        return f"adagen {names[names.index('adagen') + 1]}"
-    if "adagen.cli" in names:
+    if "adagen.cli" in names:  # before what may be called so among the arguments
         part = "launcher" if "accelerate.commands.accelerate_cli" in names else "rank"
         return f"{part} of {names[names.index('adagen.cli') + 1]}"
+    if "adagen" in names:
+        return f"adagen {names[names.index('adagen') + 1]}"
     return "snakemake" if "snakemake" in names else names[0]
 
 

@@ -80,7 +80,7 @@ class _Loader(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(path.read_text(), _Loader) or {}
+        content = _Loader(path.read_text()).get_single_data() or {}
     except FileNotFoundError:
         raise AdagenError(
             f"{path} does not exist: give a config file, e.g. config/config.yaml"
