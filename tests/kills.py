@@ -142,7 +142,7 @@ class Harness:
         self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
         self.processes = processes
         self.victims: Counter[str] = Counter()
-        self.runs, self.orphans, self.slowest = 0, 0, 0.0
+        self.runs, self.late, self.orphans, self.slowest = 0, 0, 0, 0.0
         self.losses: list[str] = []
         self.leftovers: set[str] = set()
         began = time.monotonic()
@@ -168,6 +168,7 @@ class Harness:
             "victims": dict(self.victims.most_common()),
             "runs": self.runs,
             "losses": self.losses,
+            "late": self.late,
             "orphans": self.orphans,
             "slowest_end_seconds": round(self.slowest, 2),
             "leftovers": sorted(self.leftovers),
@@ -204,7 +205,9 @@ class Harness:
             os.kill(victim, signal.SIGKILL)
         self.victims[there[victim]] += 1
         began = time.monotonic()
-        snakemake.wait()  # where it is alive, it notices that the job failed, says so and ends
+        # Where it is alive, it notices that the job failed, says so and ends; or goes on to the end
+        # of the run, if the victim had just done its part.
+        self.late += snakemake.wait() == 0
         until = time.monotonic() + GRACE
         while (left := run.processes()) and time.monotonic() < until:
             time.sleep(0.05)
