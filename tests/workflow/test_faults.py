@@ -1,4 +1,4 @@
-"""Faults around Snakemake: a second one, a clock that goes back, names that a shell would read."""
+"""Faults around Snakemake: a stage that fails, a second one, a clock that goes back, odd names."""
 
 import os
 import shlex
@@ -7,6 +7,15 @@ import time
 from pathlib import Path
 
 import yaml
+
+
+def test_a_stage_that_fails_fails_its_job(checkout):
+    """It says why and is told on; what it prints goes through `tee`, which never fails."""
+    Path(checkout.commands[0], "adagen").write_text("#!/bin/bash\necho 'adagen: no' >&2\nexit 2\n")
+    failed = checkout.snakemake("resources/digits/metrics.safetensors", check=False)
+    told = failed.stdout + failed.stderr
+    assert failed.returncode != 0 and "adagen: no" in told
+    assert "exit code" in told and "completed successfully" not in told
 
 
 def test_the_second_snakemake_is_refused_and_told_what_to_do(checkout):

@@ -68,9 +68,12 @@ PROCESSES = CONFIG.processes
 # A cluster asks all processes of a job to stop, its shells and `tee` too: these go on, as the stage
 # between them has to write its checkpoint and say so (adagen/preemption.py).
 #
+# A prefix replaces Snakemake's own, without which a stage that fails before `tee` would pass.
+#
 # The C library gives every large tensor back to the system, and gets the next one page by page,
 # each wiped: an eighth of what sampling takes on a CPU. It keeps them instead.
 shell.prefix(
+    "set -euo pipefail; "
     "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296; "
     "trap '' TERM USR1; "
 )
