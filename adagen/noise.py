@@ -60,13 +60,17 @@ class SampleNoise:
 
     def uniform(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
-        rows = [stream.random(shape, dtype=np.float32) for stream in self._streams(draw)]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
+        rows = np.empty((len(self), *shape), np.float32)
+        for stream, row in self._streams(draw, rows):
+            stream.random(dtype=np.float32, out=row)
+        return torch.from_numpy(rows).to(self.device)
 
     def normal(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard normal."""
-        rows = [stream.standard_normal(shape, dtype=np.float32) for stream in self._streams(draw)]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
+        rows = np.empty((len(self), *shape), np.float32)
+        for stream, row in self._streams(draw, rows):
+            stream.standard_normal(dtype=np.float32, out=row)
+        return torch.from_numpy(rows).to(self.device)
 
     def gumbel(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard Gumbel, -log(-log u)."""
@@ -74,12 +78,21 @@ class SampleNoise:
         u = self.uniform(draw, *shape).clamp(min=torch.finfo(torch.float32).tiny, max=1 - 2**-24)
         return -torch.log(-torch.log(u))
 
-    def _streams(self, draw: str) -> list[np.random.Generator]:
+    def _streams(
+        self, draw: str, rows: np.ndarray
+    ) -> Iterator[tuple[np.random.Generator, np.ndarray]]:
+        """Each sample's stream, at its beginning, with the sample's row, flat.
+
+        One stream is turned into the next by its key: making a new one asks the system for entropy
+        that the key then replaces, which takes longer than to draw.
+        """
         run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
-        return [
-            np.random.Generator(np.random.Philox(key=[run, index], counter=counter))
-            for index in self.indices
-        ]
+        philox = np.random.Philox(key=[run, 0], counter=counter)
+        stream, beginning = np.random.Generator(philox), philox.state
+        for index, row in zip(self.indices, rows.reshape(len(self), -1), strict=True):
+            beginning["state"]["key"][1] = index
+            philox.state = beginning
+            yield stream, row
 
 
 def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,15 @@ def test_without_noise_there_is_one_view_and_mirrored_images_have_several(gaussi
     assert ((views[0] - either).abs().amax(2).amin(0) < 1e-3).all()
 
 
+def test_some_of_many_kept_vectors_stand_for_all(monkeypatch, gaussian):
+    pool = gaussian(REAL, pixel_noise=0.1).pool(REAL, views=2)
+    assert torch.equal(pool.probe(9, draw("probe")), torch.arange(120))
+    monkeypatch.setattr("adagen.rewards.vector.PROBED", 100)
+    rows = pool.probe(9, draw("probe"))
+    assert rows.shape == (100,) and len(rows.unique()) > 50 and 60 <= rows.max() < 120
+    assert torch.equal(rows, pool.probe(9, draw("probe")))
+
+
 def test_what_does_not_fit_is_streamed(monkeypatch, gaussian):
     monkeypatch.setattr("adagen.rewards.vector.KEEP", 4 * 8 * 100)
     reward = gaussian(REAL, pixel_noise=0.1)
