@@ -206,6 +206,24 @@ def test_the_dial_makes_the_method_faithful():
     assert "methods has 'faithful'" in complaint(content)
 
 
+def test_other_numbers_of_steps_are_searched_for_as_briefly_as_the_curves_say():
+    content = with_value("sweep", {"evaluations": 30, "samples": 500, "seed": 3})
+    content["curves"] = {"steps": {"toy_t4": {"steps": [2, 8]}}, "sweep": {"samples": 200}}
+    content["experiments"]["toy_t8"] = {"generator": "tokens", "steps": 8}
+    config = parse_config(content, "toy.yaml")
+    brief = config.sweep_of("toy_t4-steps-2")
+    assert (brief.evaluations, brief.samples, brief.seed) == (30, 200, 3)
+    # The curve takes the latter, which stands in the tables of the run, too.
+    assert config.sweep_of("toy_t4") == config.sweep_of("toy_t8") == config.sweep
+    again = parse_config(config.model_dump(mode="json"), "toy.yaml")
+    assert again.sweep_of("toy_t4-steps-2") == brief
+    del content["curves"]["sweep"]
+    config = parse_config(content, "toy.yaml")
+    assert config.sweep_of("toy_t4-steps-2") == config.sweep
+    content["curves"]["sweep"] = {"samples": 64}
+    assert "curves.sweep.samples is 64" in complaint(content)
+
+
 def test_a_curve_of_guidance_derives_experiments_that_differ_in_nothing_else():
     content = with_value("curves", guidance([0, 1, 2.5]))
     config = parse_config(content, "toy.yaml")

@@ -9,7 +9,7 @@ from pydantic import Field
 from adagen.config.ablation import settings_of
 from adagen.config.base import Method, Model, Positive
 from adagen.config.dials import FidelityCurve, GuidanceCurve
-from adagen.config.experiments import Experiment, Training
+from adagen.config.experiments import Experiment, Sweep, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
 
@@ -37,6 +37,9 @@ class Curves(Model):
 
     steps: dict[str, StepsCurve] = Field(default_factory=dict)
     """Numbers of steps, by experiment. VAR has none to choose: its steps are its scales."""
+    sweep: Sweep | None = None
+    """Search for the method `tuned` at these numbers of steps, for one as brief as the trainings;
+    what is left out is that of the top-level `sweep`, not the default below."""
     fidelity: FidelityCurve | None = None
     """From diversity to fidelity, by the two policies of the dial."""
     guidance: GuidanceCurve | None = None
@@ -104,12 +107,16 @@ def check_curves(
             )
 
 
-def inherited(curves: Any, experiments: Mapping[str, Any]) -> Any:
-    """The section `curves` as it stands in a file, each training laid over its experiment's.
+def inherited(curves: Any, experiments: Mapping[str, Any], sweep: Any) -> Any:
+    """The section `curves` as it stands in a file, laid over what it overrides.
+
+    Each training is laid over its experiment's, the search over the run's, `sweep`.
 
     Raises:
         ValueError: a curve is that of no experiment.
     """
+    if isinstance(curves, Mapping) and isinstance(curves.get("sweep"), Mapping):
+        curves = {**curves, "sweep": overlay(sweep, curves["sweep"])}
     if not isinstance(curves, Mapping) or not isinstance(curves.get("steps"), Mapping):
         return curves
     require_known("curves.steps", curves["steps"], experiments)

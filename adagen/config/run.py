@@ -98,7 +98,7 @@ class Config(Model):
             for name, experiment in data["experiments"].items()
         }
         ablation = inherited(data.get("ablation"), experiments)
-        curves = inherited_curves(data.get("curves", {}), experiments)
+        curves = inherited_curves(data.get("curves", {}), experiments, data.get("sweep", {}))
         return {**data, "experiments": experiments, "ablation": ablation, "curves": curves}
 
     @property
@@ -150,6 +150,11 @@ class Config(Model):
     def refinements_of(self, experiment: str) -> list[str]:
         """Names of the refinements that are made for an experiment."""
         return refinements_of(experiment, self.refinements, self.experiments, self.generators)
+
+    def sweep_of(self, experiment: str) -> Sweep:
+        """The search of an experiment: another where only a steps curve has it."""
+        of_curve = experiment in {budget.name for budget in self.budgets} - {*self.experiments}
+        return self.curves.sweep if self.curves.sweep and of_curve else self.sweep
 
     def dial_of(self, experiment: str) -> tuple[float, ...]:
         """The points of the dial that an experiment is drawn at; none without a curve."""
@@ -220,6 +225,8 @@ class Config(Model):
             "sweep.samples": self.sweep.samples,
             "evaluation.samples": self.evaluation.samples,
         }
+        if self.curves.sweep:
+            counts["curves.sweep.samples"] = self.curves.sweep.samples
         if self.evaluation.protocol == "embedded" and not self.dataset.heldout_folder:
             counts["dataset.heldout"] = self.dataset.heldout
         for place, experiment in self._places():

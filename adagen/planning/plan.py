@@ -156,7 +156,8 @@ class Plan:
         networks, experiment = self.networks, self.config.every_experiment[policy.experiment]
         generator = networks.generators.of(experiment)
         count = networks.generators.count(experiment.generator)
-        images = self.config.sweep.evaluations * self.config.sweep.samples
+        budget = self.config.sweep_of(policy.experiment)
+        images = budget.evaluations * budget.samples
         return Job(
             "search",
             policy.experiment,

@@ -151,21 +151,22 @@ def sweep(
         raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
     settings, generator = open_experiment(config, experiment, generator_file)
     device, evaluation = device_of(config), config.evaluation
+    budget = config.sweep_of(experiment)
     measured = evaluation, config.dataset, networks, reference_file
     meter = load_meter(*measured, device, processes)
 
     def distance(policy: ConstantTable) -> float:
-        policy, (n, seed) = policy.to(device), (config.sweep.samples, config.sweep.seed)
+        policy, (n, seed) = policy.to(device), (budget.samples, budget.seed)
         at_once = config.generators[settings.generator].batch
         images = batches(generator, policy, "search", seed, n, at_once, processes=processes)
         return meter.distance(images)[0]
 
     name, resume = f"{experiment} {method}", checkpoint and checkpoint / "search.ckpt"
     files = (generator_file, networks, reference_file)
-    bind(checkpoint, name, config.dataset, settings, config.sweep, *files)
+    bind(checkpoint, name, config.dataset, settings, budget, *files)
     space = space_of(method, generator.actions)
     with advice(f"Lower generators.{settings.generator}.batch; the result stays the same."):
-        policy, trials = search(space, distance, config.sweep, name, resume, processes)
+        policy, trials = search(space, distance, budget, name, resume, processes)
     processes.wait()
     if not processes.first:
         return

@@ -74,7 +74,8 @@ def released_depends(wildcards):
 def sweep_depends(wildcards):
     # Its table sees nothing, but its file is bound to the experiment as others are.
     sight = EXPERIMENTS[wildcards.experiment].policy.sight
-    return {**schedule_of(wildcards), "sweep": part(CONFIG.sweep), "policy": sight}
+    budget = part(CONFIG.sweep_of(wildcards.experiment))
+    return {**schedule_of(wildcards), "sweep": budget, "policy": sight}
 
 
 def sample_depends(wildcards):
