@@ -23,17 +23,17 @@ EVALUATED = {
 }
 # Beside the methods of the four experiments: refined runs, and numbers of steps that a curve has.
 REFINED = {
-    "refine": 6 + 3 + 2 + 2,
-    "evaluate_refined_best2_best4_resampled2_ahead2_ahead4_both2": 1,
+    "refine": 5 + 3 + 2 + 2,
+    "evaluate_refined_best2_best4_resampled2_ahead4_both": 1,
     "evaluate_refined_best4_resampled2_ahead4": 1,
     "evaluate_refined_best4_resampled2": 2,
 }
-STEPS_FLOW = {"evaluate_steps_handmade_tuned_static_adagen": 1}
-STEPS_SEARCHED = {"evaluate_steps_handmade_tuned_static_adagen": 3}
-STEPS = {"evaluate_steps_handmade_adagen": 1, **STEPS_SEARCHED}
-TRAINED = {"train": 8 + 7, "sample": 8 + 7, "figure_training": 1}
+STEPS_FLOW = {"evaluate_steps_handmade_tuned_adagen": 2}
+STEPS_SEARCHED = {"evaluate_steps_handmade_tuned_static_adagen": 3, **STEPS_FLOW}
+STEPS = {"evaluate_steps_handmade_adagen": 2, **STEPS_SEARCHED}
+TRAINED = {"train": 8 + 10, "sample": 8 + 10, "figure_training": 1}
 LEARNED = {**TRAINED, "fit_judges": 4, **REFINED, **STEPS}
-SEARCHED = {"sweep": 4 + 3, "sample": 4 + 3, "figure_sweep": 1}
+SEARCHED = {"sweep": 4 + 5, "sample": 4 + 5, "figure_sweep": 1}
 FROZEN = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
 # What a change of the flow alone touches.
 REFINED_FLOW = {"fit_judges": 1, "refine": 2, "evaluate_refined_best4_resampled2": 1}
@@ -74,7 +74,7 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
         ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED, **STEPS_SEARCHED}),
         ("preference={width: 8}", {}),
-        ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 14}),
+        ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 22}),
         (
             "evaluation={neighbours: 4}",
             {
@@ -96,8 +96,8 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
                 **FLOW,
                 **STEPS_FLOW,
                 "train": 2 + 2,
-                "sweep": 1 + 1,
-                "sample": 4 + 4,
+                "sweep": 1 + 2,
+                "sample": 4 + 6,
                 "figure_sweep": 1,
             },
         ),
@@ -114,8 +114,8 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
                 **STEPS_FLOW,
                 "pretrain": 1,
                 "train": 2 + 2,
-                "sweep": 1 + 1,
-                "sample": 4 + 4,
+                "sweep": 1 + 2,
+                "sample": 4 + 6,
                 "figure_sweep": 1,
             },
         ),
@@ -124,6 +124,13 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
 )
 def test_change_plans_only_what_depends_on_it(finished, change: str, planned: dict) -> None:
     assert finished.planned("--config", change, WITHOUT_CURVES) == planned
+
+
+def test_a_briefer_search_of_the_curves_concerns_their_numbers_of_steps_alone(finished) -> None:
+    change = "curves={sweep: {samples: 351}, fidelity: null, guidance: null}"
+    shown = ("steps_table", "figure_steps", "refinement_table", "figure_candidates", "all")
+    expected = {"sweep": 5, "sample": 5, **STEPS_SEARCHED, **dict.fromkeys(shown, 1)}
+    assert finished.planned("--config", change) == expected
 
 
 @pytest.mark.parametrize(

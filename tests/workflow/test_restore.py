@@ -30,7 +30,7 @@ def edit_config(checkout, old: str, new: str) -> None:
 
 
 def test_repro_and_restore(checkout, commit, tmp_path: Path) -> None:
-    assert len(stages_run(checkout.run("dvc", "repro").stdout)) == 10
+    assert len(stages_run(checkout.run("dvc", "repro").stdout)) == 13
     commit()
     tracked = checkout.run("git", "ls-files", "results").stdout.splitlines()
     assert "results/tables/fid.csv" in tracked and "results/figures/fid.png" in tracked
