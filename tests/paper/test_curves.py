@@ -116,7 +116,8 @@ def refinement_csv(run, metrics, tmp_path):
     best = run.metrics(
         OTHER, "adagen", [7.0, 7.2], 1, refinement={"name": "b", "kind": "repeated", "n": 2, "k": 1}
     )
-    table = refinement_table([*metrics, other, best])
+    tuned = run.metrics(LONG, "tuned", [2.8, 3.0], **of_steps(16))
+    table = refinement_table([*metrics, other, best, tuned])
     write_table(table, path, tmp_path / "refinement.tex", refinement_latex)
     return path
 
@@ -177,14 +178,15 @@ def test_candidates_lie_on_lines_that_begin_at_the_plain_policy(refinement_csv, 
     assert np.allclose(own["#8c0800", "p"], [(8, 3.3), (16, 2.1), (32, 1.1)])
     assert np.allclose(own["#a23582", ">"], [(8, 3.3), (32, 1.2)])
     assert np.allclose(own["#3c3c3c", "*"], [(16, 1.6)])
-    # What the dashed line says comes from the experiment of equal compute.
+    # What the dashed lines say comes from the experiment of equal compute.
     assert np.allclose(
         [line.get_data() for line in figure.axes[0].lines if line.get_linestyle() == "--"],
-        [[(8, 32), (3.3, 1.5)]],
+        [[(8, 32), (3.3, 1.5)], [(8, 32), (4.1, 2.9)]],
     )
     assert not [line for line in figure.axes[4].lines if line.get_linestyle() == "--"]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert {"best of N", "resampled, one of N", "both", "AdaGen, more steps"} < {*texts}
+    assert {"best of N", "resampled, one of N", "both"} < {*texts}
+    assert texts[-2:] == ["AdaGen, more steps", "tuned static, more steps"]
     assert "look-ahead, K" not in texts
     save_figure(figure, tmp_path / "candidates.png")
 

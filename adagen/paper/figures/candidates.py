@@ -22,6 +22,7 @@ from adagen.paper.figures.style import (
     themed,
 )
 from adagen.paper.inputs import only
+from adagen.paper.names import METHOD_NAMES
 from adagen.paper.refinement import read_refinement
 
 SCORES = {
@@ -39,12 +40,16 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "both": ("both", {"color": "#3c3c3c", "marker": "*", "markersize": 5.5, "linestyle": ""}),
 }
 """Ways to choose among candidates: what they are called, and how they are drawn."""
-MORE_STEPS: dict[str, Any] = {
-    "color": COLOURS["adagen"],
-    "marker": MARKERS["adagen"],
-    "markerfacecolor": "white",
-    "linestyle": "--",
+MORE_STEPS: dict[str, dict[str, Any]] = {
+    method: {
+        "color": COLOURS[method],
+        "marker": MARKERS[method],
+        "markerfacecolor": "white",
+        "linestyle": "--",
+    }
+    for method in ("adagen", "tuned")
 }
+"""How methods with more steps instead are drawn: the one that is refined, and the tuned one."""
 
 
 @themed
@@ -52,9 +57,10 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
     """A row of panels an experiment: every score against network evaluations, of all refinements.
 
     Lines start at plain AdaGen, which is one candidate, and go on with more of them: of whole
-    samples (N), of next states (K), or of both. The dashed line is AdaGen with more steps instead,
-    as far as the table has experiments of equal compute. Other methods are points. Bars are one
-    standard error up and down; label-free distance, precision and recall have none.
+    samples (N), of next states (K), or of both. Dashed lines are AdaGen and the tuned schedule with
+    more steps instead, as far as the table has experiments of equal compute. Other methods are
+    points. Bars are one standard error up and down; label-free distance, precision and recall have
+    none.
 
     Args:
         inputs: one file, the CSV of `adagen refinement`.
@@ -83,8 +89,10 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
     keys: list[Artist] = [
         key_line(name, **how) for way, (name, how) in WAYS.items() if way in drawn
     ]
-    if any(table["equal_compute"]):
-        keys.append(key_line("AdaGen, more steps", **MORE_STEPS))
+    longer = table[table["experiment"].isin(table["equal_compute"])]
+    for method, how in MORE_STEPS.items():
+        if method in set(longer["method"]):
+            keys.append(key_line(f"{METHOD_NAMES[method]}, more steps", **how))
     method_legend(figure, set(table["method"]), *keys, marker=True)
     return figure
 
@@ -98,11 +106,12 @@ def _ways(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _draw_ways(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str) -> None:
     plain = rows[rows["kind"] == ""]
-    own = plain[plain["method"] == "adagen"]
-    more = longer[longer["method"] == "adagen"].sort_values("nfe")
-    lines = [(more, MORE_STEPS)] if not more.empty else []
-    lines += [(chosen, WAYS[way][1]) for way, chosen in _ways(rows)]
-    for line, style in lines:
+    lines = [("adagen", chosen, WAYS[way][1]) for way, chosen in _ways(rows)]
+    for method, how in MORE_STEPS.items():
+        more = longer[longer["method"] == method].sort_values("nfe")
+        lines += [(method, more, how)] if not more.empty else []
+    for method, line, style in lines:
+        own = plain[plain["method"] == method]
         begun = line if style.get("linestyle") == "" else pd.concat([own, line])
         axes.errorbar(begun["nfe"], begun[score], yerr=errors(begun, score), **style, **BAR)
     for _, point in plain.iterrows():
@@ -110,6 +119,6 @@ def _draw_ways(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str)
         style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
         axes.plot(point["nfe"], point[score], **style)
     logarithmic(axes, "x")
-    taken = pd.concat([rows["nfe"], more["nfe"]])
+    taken = pd.concat([rows["nfe"], longer["nfe"]])
     least, most = taken.min(), taken.max()
     axes.set_xticks(least * 2 ** np.arange(1 + int(np.log2(most / least))))
