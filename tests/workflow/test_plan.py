@@ -23,9 +23,9 @@ EVALUATED = {
 }
 # Beside the methods of the four experiments: refined runs, and numbers of steps that a curve has.
 REFINED = {
-    "refine": 5 + 3 + 2 + 2,
+    "refine": 5 + 4 + 2 + 2,
     "evaluate_refined_best2_best4_resampled2_ahead4_both": 1,
-    "evaluate_refined_best4_resampled2_ahead4": 1,
+    "evaluate_refined_best4_resampled2_ahead2_ahead4": 1,
     "evaluate_refined_best4_resampled2": 2,
 }
 STEPS_FLOW = {"evaluate_steps_handmade_tuned_adagen": 2}
