@@ -69,7 +69,7 @@ def alive(process: int) -> bool:
     """Is it there, and not only waiting to be noticed?"""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or read
         return False
 
 
