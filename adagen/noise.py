@@ -86,7 +86,7 @@ class SampleNoise:
         One stream is turned into the next by its key: making a new one asks the system for entropy
         that the key then replaces, which takes longer than to draw.
         """
-        # NumPy rounds a number from 2**63 on, beside a smaller one, to 53 bits. Images depend on it.
+        # Beside a smaller number NumPy rounds one from 2**63 on to 53 bits. Images depend on it.
         run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
         philox = np.random.Philox(key=[run, 0], counter=counter)
         stream, beginning = np.random.Generator(philox), philox.state
