@@ -30,8 +30,7 @@ FITTED = 2048
 FLOOR = 1e-3
 """Added to standard deviations: a feature that never varies stays finite."""
 PROBED = 8192
-"""Rows that stand for a set of more: to judge all 200,000 of CIFAR-10 at every update costs as much
-as the rest of it."""
+"""Rows that stand for a set of more: what share of them is known says as much of 200,000."""
 
 
 def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
