@@ -29,12 +29,12 @@ check: $(INSTALLED)
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	python workflow/scripts/config_schema.py | diff $(SCHEMA) -
-	python -m adagen.config_docs | diff config/README.md -
+	python workflow/scripts/config_docs.py | diff config/README.md -
 
 # After a change of adagen/config/: what is generated from it.
 schema: $(INSTALLED)
 	python workflow/scripts/config_schema.py > $(SCHEMA)
-	python -m adagen.config_docs > config/README.md
+	python workflow/scripts/config_docs.py > config/README.md
 
 # Newest versions in requirements.lock and environment.yml, after a change of pyproject.toml.
 lock:

@@ -47,7 +47,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 
 
-if of_refined_runs(METRICS):
+if expand_refined_runs(METRICS):
 
     include: "workflow/rules/refinement.smk"
 
@@ -55,7 +55,7 @@ if of_refined_runs(METRICS):
 include: "workflow/rules/curves.smk"
 
 
-if of_dial(METRICS) or of_guidance(METRICS):
+if expand_dial(METRICS) or expand_guidance(METRICS):
 
     include: "workflow/rules/dial.smk"
 
@@ -90,12 +90,12 @@ rule all:
     default_target: True
     input:
         rules.pretrained.input,
-        of_runs(POLICY, *WITH_POLICY),
+        expand_runs(POLICY, *WITH_POLICY),
         rules.system.output,
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.candidates.input if "candidates" in CURVES else [],
         rules.steps.input if "steps" in CURVES else [],
-        rules.dial.input if of_dial(METRICS) or of_guidance(METRICS) else [],
+        rules.dial.input if expand_dial(METRICS) or expand_guidance(METRICS) else [],
         [figure_files(figure) for figure in FIGURES],
     localrule: True

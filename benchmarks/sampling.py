@@ -16,9 +16,9 @@ import torch
 
 from adagen.config import load_config
 from adagen.generators.build import build_backbone, build_generator
-from adagen.noise import SampleNoise
-from adagen.policies import HandMade
-from adagen.rollout import rollout
+from adagen.policy.networks import HandMade
+from adagen.runtime.noise import SampleNoise
+from adagen.sampling.rollout import rollout
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -56,7 +56,7 @@ def main() -> None:
             if cuda:
                 torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
-            rollout(generator, policy, labels, noise).cpu()
+            rollout(generator, policy, labels=labels, noise=noise).cpu()
             if repeat:
                 seconds[precision].append(time.perf_counter() - began)
             if cuda:

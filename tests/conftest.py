@@ -17,7 +17,7 @@ from adagen.data.split import load_dataset
 from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.maskgit import MaskgitBackbone
-from adagen.noise import seeded
+from adagen.runtime.noise import seeded
 
 Golden = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
@@ -127,7 +127,7 @@ def tiny_backbone() -> Callable[[str], Backbone]:
             if family in weights:
                 backbone.load_state_dict(weights[family])
             elif family == "dit":
-                backbone = build.pretrain("tiny", settings, digits, None)
+                backbone = build.pretrain("tiny", settings, split=digits, checkpoints=None)
             else:
                 for name, parameter in backbone.named_parameters():
                     if parameter.ndim > 1 and not name.startswith("tokeniser"):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
-from adagen.processes import Processes, joined, leave
+from adagen.runtime.processes import Processes, joined, leave
 
 
 def ranks(count: int, function: Callable[[Processes], Any], folder: Path) -> list[Any]:

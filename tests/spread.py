@@ -6,7 +6,7 @@ import torch
 from toy import no_validation, toy_training
 
 from adagen.config import load_config
-from adagen.processes import Processes
+from adagen.runtime.processes import Processes
 
 
 def exchanges(processes: Processes):
@@ -18,20 +18,20 @@ def exchanges(processes: Processes):
         made.append(part)
         return torch.full((part, 2), float(part)).T, torch.tensor(part)
 
-    shared = list(processes.share(iter(range(7)), make))
-    own = torch.tensor(processes.own(8, "things"))
+    shared = list(processes.map_in_order(iter(range(7)), make))
+    own = torch.tensor(processes.own_range(8, "things"))
     total = torch.tensor([1.0 + rank, 1e-9 * rank], dtype=torch.float64)
-    processes.add([total])
+    processes.all_reduce([total])
     state = {"a": torch.full((2,), float(rank)), "b": {"c": torch.tensor(rank)}, "d": "kept"}
-    processes.agree(state)
+    processes.broadcast_state(state)
     processes.wait()
     return {
         "made": made,
         "shared": shared,
-        "joined": processes.join(own.expand(2, -1), 1),
+        "joined": processes.all_gather(own.expand(2, -1), 1),
         "total": total,
         "agreed": [state["a"], state["b"]["c"]],
-        "told": processes.told(f"said by {rank}"),
+        "told": processes.broadcast(f"said by {rank}"),
     }
 
 
@@ -44,7 +44,7 @@ def trains(processes: Processes):
     found = {}
     for baseline in ("group", "value"):
         run = toy_training("adagen", processes=processes, baseline=baseline, **CHANGES)
-        records = run.run("toy", no_validation, None)
+        records = run.run("toy", no_validation, checkpoint=None)
         found[baseline] = {
             "losses": torch.tensor([[record[key] for key in LOSSES] for record in records]),
             "actor": run.average.module.state_dict(),
@@ -55,14 +55,16 @@ def trains(processes: Processes):
 
 def stages(processes: Processes):
     """Every stage that processes share, in the folder of the tests of the command line."""
-    from adagen.stages import evaluation, sampling, training
+    from adagen.cli import evaluate as evaluation
+    from adagen.cli import sample as sampling
+    from adagen.cli import train as training
 
     config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
     generator, reward, networks, real = (
         Path(f"{name}.safetensors") for name in ("flow", "reward", "metrics", "real")
     )
     run, state = (config, "flow_t2"), made / "state"
-    evaluation.reference(config, networks, made / "reference", processes)
+    evaluation.reference(config, networks, out=made / "reference", processes=processes)
     what = *run, "handmade", generator, None, None, None
     sampling.sample(*what, made / "samples", state, processes=processes)
     processes.wait()

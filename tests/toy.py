@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from adagen.actions import SIGMOID, Actions
 from adagen.config import PolicySettings, Training
 from adagen.data.split import Images
+from adagen.generators.actions import SIGMOID, Actions
 from adagen.generators.base import Generator, State
-from adagen.noise import SampleNoise, seeded
-from adagen.policy_files import build_actor, build_critic
-from adagen.processes import ALONE
-from adagen.records import Validation
+from adagen.policy.files import build_actor, build_critic
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import KeptPool
-from adagen.rollout import rollout
-from adagen.training import PolicyTraining
+from adagen.runtime.noise import SampleNoise, seeded
+from adagen.runtime.processes import SINGLE_PROCESS
+from adagen.sampling.rollout import rollout
+from adagen.training.log import Validation
+from adagen.training.loop import PolicyTraining
 
 SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 SETTINGS = Training(
@@ -102,7 +102,7 @@ class ToyReward(Reward):
     def learn(self, real, fake, steps, generator):
         return 0.5
 
-    def require_companies(self, count, what):
+    def require_norm_groups(self, count, what):
         assert what == "training.trajectories"
 
     def state_dict(self):
@@ -116,11 +116,13 @@ ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
 
 
 def toy_training(
-    method: str, reward=None, weighed=None, processes=ALONE, **changes
+    method: str, reward=None, weighed=None, processes=SINGLE_PROCESS, **changes
 ) -> PolicyTraining:
     settings, generator = SETTINGS.model_copy(update=changes), Toy()
     with seeded("toy", method):
-        actor = build_actor(method, generator, SIZE, settings.table_learning_rate > 0)
+        actor = build_actor(
+            method, generator, settings=SIZE, tabled=settings.table_learning_rate > 0
+        )
         critic = build_critic(generator, SIZE)
     rate = settings.static_learning_rate if method == "static" else settings.learning_rate
     reward = reward or ToyReward()
@@ -139,5 +141,5 @@ def no_validation(policy: nn.Module) -> Validation:
 def pay(policy: nn.Module, reward: ToyReward) -> float:
     """Mean reward of the policy without exploration, on samples it has not been trained on."""
     labels = torch.zeros(200, dtype=torch.int64)
-    images = rollout(Toy(), policy, labels, SampleNoise("report", 0, range(200)))
+    images = rollout(Toy(), policy, labels=labels, noise=SampleNoise("report", 0, range(200)))
     return float(reward.logits(images.flatten(1)).sigmoid().mean())

@@ -23,7 +23,7 @@ from adagen.config.base import (
 from adagen.config.curves import Budget, Curves, StepsCurve
 from adagen.config.dials import FidelityCurve, GuidanceCurve, dial_run
 from adagen.config.experiments import (
-    COMPANY,
+    NORM_GROUP,
     AnyRewardFeatures,
     DinoFeatures,
     Evaluation,
@@ -81,11 +81,11 @@ from adagen.config.rewards import (
 from adagen.config.run import Config
 
 __all__ = [
-    "COMPANY",
     "DETERMINISTIC",
     "FAMILIES",
     "LEARNED",
     "METHODS",
+    "NORM_GROUP",
     "SEARCHED",
     "WITHOUT_POLICY",
     "Ablation",

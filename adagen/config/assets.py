@@ -41,4 +41,4 @@ class Assets(Model):
     folder: str = "resources/assets"
     """Where they are kept; several configurations may share it."""
     catalogue: dict[str, Asset] = Field(default_factory=dict)
-    """Files by name, beside and instead of those of adagen/assets.yaml."""
+    """Files by name, beside and instead of those of adagen/data/assets.yaml."""

@@ -81,7 +81,7 @@ def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[B
 
 
 def check_curves(
-    curves: Curves, experiments: Mapping[str, Experiment], generators: Mapping[str, Any]
+    curves: Curves, experiments: Mapping[str, Experiment], *, generators: Mapping[str, Any]
 ) -> None:
     """Raise unless every curve can be made.
 
@@ -91,7 +91,7 @@ def check_curves(
     """
     for key in ("fidelity", "guidance"):
         if dial := getattr(curves, key):
-            require_known(f"curves.{key}.experiments", dial.experiments, experiments)
+            require_known(f"curves.{key}.experiments", dial.experiments, experiments=experiments)
     for name, curve in curves.steps.items():
         generator = generators.get(experiments[name].generator)
         if isinstance(generator, VarGenerator):
@@ -119,12 +119,12 @@ def inherited(curves: Any, experiments: Mapping[str, Any], sweep: Any) -> Any:
         curves = {**curves, "sweep": overlay(sweep, curves["sweep"])}
     if not isinstance(curves, Mapping) or not isinstance(curves.get("steps"), Mapping):
         return curves
-    require_known("curves.steps", curves["steps"], experiments)
+    require_known("curves.steps", curves["steps"], experiments=experiments)
     steps = {name: _laid_over(experiments[name], curve) for name, curve in curves["steps"].items()}
     return {**curves, "steps": steps}
 
 
-def require_known(key: str, names: Iterable[str], experiments: Iterable[str]) -> None:
+def require_known(key: str, names: Iterable[str], *, experiments: Iterable[str]) -> None:
     """Raise unless all names that stand under a key are experiments.
 
     Raises:

@@ -47,7 +47,7 @@ def dial_run(fidelity: float, seed: int) -> str:
     return ends.get(fidelity, f"dial{fidelity:g}_seed{seed}")
 
 
-def with_guidance(name: str, experiment: Experiment, scale: float) -> tuple[str, Experiment]:
+def with_guidance(name: str, experiment: Experiment, *, scale: float) -> tuple[str, Experiment]:
     """An experiment with another guidance scale, and its name; at its own, that of the original.
 
     Released policies know nothing of it, so that one with another scale has none.

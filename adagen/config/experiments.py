@@ -35,7 +35,7 @@ class PolicySettings(PolicyNetworkSize):
     table a call stands beside it (`training.table_learning_rate`)."""
 
     @property
-    def sight(self) -> dict[str, str]:
+    def inputs(self) -> dict[str, str]:
         """What decides, beside its weights, what the network answers; policy files hold it."""
         return {"input": self.input, "step": self.step}
 
@@ -154,8 +154,8 @@ class Experiment(Model):
     """Asset that holds the authors' policy, which the method `released` samples with; an
     experiment without one has no such row."""
     published: str = ""
-    """Entry of adagen/published.yaml: numbers of others for the same system, which stand beside its
-    own in the system table. Empty for none."""
+    """Entry of adagen/config/published.yaml: numbers of others for the same system, which stand
+    beside its own in the system table. Empty for none."""
     training: Training = Training()
     """Overrides of the top-level `training`."""
     policy: PolicySettings = PolicySettings()
@@ -163,7 +163,7 @@ class Experiment(Model):
 
     @model_validator(mode="after")
     def _released_see_all(self) -> Self:
-        if self.released_policy and self.policy.sight != PolicySettings().sight:
+        if self.released_policy and self.policy.inputs != PolicySettings().inputs:
             raise ValueError(
                 f"released_policy is {self.released_policy!r}, but released policies see features "
                 "and step: leave it empty, or take policy.input and policy.step out"
@@ -198,7 +198,7 @@ class RewardFeatures(Model):
     """How it is fitted."""
 
 
-COMPANY = 8
+NORM_GROUP = 8
 """Images that the paper's discriminator normalises together (local batch norm)."""
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from adagen.config.base import Model
 from adagen.config.overlay import overlay
 from adagen.config.run import Config
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 CHOSEN = {
     ("tokeniser", "patches"),

@@ -15,7 +15,7 @@ GONE = (None, "null")
 """What takes a section out: Snakemake's `--config` leaves it as text."""
 
 
-def overlay(below: Any, above: Any, section: str = "") -> Any:
+def overlay(below: Any, above: Any, *, section: str = "") -> Any:
     """`above` laid over `below`, key by key.
 
     A section that names another kind takes the place of what it lies over: the keys of one kind
@@ -33,7 +33,9 @@ def overlay(below: Any, above: Any, section: str = "") -> Any:
         return above
     keys = {**below, **above}
     return {
-        key: overlay(below[key], above[key], key) if key in below and key in above else value
+        key: overlay(below[key], above[key], section=key)
+        if key in below and key in above
+        else value
         for key, value in keys.items()
         if value not in GONE or not isinstance(below.get(key), Mapping)
     }

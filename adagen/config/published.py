@@ -57,7 +57,7 @@ class Published(Model):
 @functools.cache
 def published_numbers() -> Mapping[str, Published]:
     """Everything in `FILE`, by the name that configurations use."""
-    text = importlib.resources.files("adagen").joinpath(FILE).read_text()
+    text = importlib.resources.files("adagen.config").joinpath(FILE).read_text()
     return read_published(yaml.safe_load(text) or {})
 
 
@@ -66,7 +66,7 @@ def read_published(content: Mapping[str, Any]) -> Mapping[str, Published]:
     return {name: Published.model_validate(entry) for name, entry in content.items()}
 
 
-def require(key: str, place: str, dataset: str, steps: int) -> Published:
+def require(key: str, place: str, *, dataset: str, steps: int) -> Published:
     """The entry that the experiment at `place` names, if it is of its data set and steps.
 
     Raises:

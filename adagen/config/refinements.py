@@ -96,6 +96,7 @@ def refinements_of(
 def check_refinements(
     refinements: Mapping[str, AnyRefinement],
     experiments: Mapping[str, Experiment],
+    *,
     generators: Mapping[str, Any],
 ) -> None:
     """Raise unless candidates differ, and rewards can judge them.
@@ -112,7 +113,9 @@ def check_refinements(
                 f"refinements has the name {name!r}, which becomes the end of a file's name: "
                 "use letters, digits, '_' and '-' only"
             )
-        require_known(f"refinements.{name}.experiments", refinement.experiments, experiments)
+        require_known(
+            f"refinements.{name}.experiments", refinement.experiments, experiments=experiments
+        )
         allowing = [experiment for experiment, allowed in refined.items() if name in allowed]
         lost = [experiment for experiment in refinement.experiments if experiment not in allowing]
         if lost or not allowing:

@@ -22,12 +22,12 @@ from adagen.config.experiments import (
     Sweep,
     Training,
 )
+from adagen.config.feature_checks import check_features
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
-from adagen.config.sight import check_sight
 
 
 class Config(Model):
@@ -167,7 +167,7 @@ class Config(Model):
         curve, settings = self.curves.guidance, self.experiments[experiment]
         drawn = curve and experiment in curve.experiments and "handmade" in self.methods
         scales = curve.scales if curve and drawn else ()
-        return {scale: with_guidance(experiment, settings, scale) for scale in scales}
+        return {scale: with_guidance(experiment, settings, scale=scale) for scale in scales}
 
     def _places(self) -> Iterator[tuple[str, Experiment]]:
         """Every section that is an experiment, with its key."""
@@ -202,7 +202,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _other_budgets(self) -> Self:
         """Steps that an experiment can take, and doesn't already."""
-        check_curves(self.curves, self.experiments, self.generators)
+        check_curves(self.curves, self.experiments, generators=self.generators)
         return self
 
     @model_validator(mode="after")
@@ -257,7 +257,9 @@ class Config(Model):
     def _rewards_that_see(self) -> Self:
         """Frozen features that serve all that look at images by them."""
         trained = bool(set(self.methods) & {*LEARNED})
-        check_sight(self.reward_features, self._places(), trained, self.refinements)
+        check_features(
+            self.reward_features, self._places(), trained=trained, refinements=self.refinements
+        )
         return self
 
     @model_validator(mode="after")
@@ -298,7 +300,9 @@ class Config(Model):
         """Numbers of others are of the data set and the steps that they stand beside."""
         for name, experiment in self.experiments.items():
             if key := experiment.published:
-                require(key, f"experiments.{name}", self.dataset.name, experiment.steps)
+                require(
+                    key, f"experiments.{name}", dataset=self.dataset.name, steps=experiment.steps
+                )
         return self
 
     @model_validator(mode="after")
@@ -333,5 +337,5 @@ class Config(Model):
     @model_validator(mode="after")
     def _refinements_that_choose(self) -> Self:
         """Candidates that differ, and rewards that can judge them."""
-        check_refinements(self.refinements, self.experiments, self.generators)
+        check_refinements(self.refinements, self.experiments, generators=self.generators)
         return self

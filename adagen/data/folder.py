@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from adagen.data.zips import Member, list_zip, read_member
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """What counts as an image: torchvision's list."""

@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 
@@ -60,7 +60,7 @@ class Form:
             )
 
 
-def read_pixels(data: bytes, where: str, form: Form) -> Pixels:
+def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
     """The (C, H, W) bytes of an image file.
 
     Args:

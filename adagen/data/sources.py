@@ -8,8 +8,8 @@ import torch
 
 from adagen.data.folder import ImageFiles
 from adagen.data.pixels import Form, read_head, read_pixels
-from adagen.errors import AdagenError
-from adagen.progress import progress
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.progress import progress
 
 IN_MEMORY = 2 * 2**30
 """Bytes of decoded images up to which they are kept in memory: CIFAR-10 takes 0.15 GB."""
@@ -18,7 +18,7 @@ CHUNK = 1024
 """Images decoded between two moves of the progress bar."""
 
 
-class Source(ABC):
+class ImageRows(ABC):
     """Images that are read by their rows.
 
     Attributes:
@@ -45,7 +45,7 @@ class Source(ABC):
         """The same as bytes, (b, C, H, W) uint8."""
 
 
-class StoredImages(Source):
+class StoredImages(ImageRows):
     """Images in memory, (N, C, H, W) uint8."""
 
     def __init__(self, stored: torch.Tensor) -> None:
@@ -56,7 +56,7 @@ class StoredImages(Source):
         return self.stored[rows]
 
 
-class FileImages(Source):
+class FileImages(ImageRows):
     """Images in their files, decoded at every reading by as many threads as torch may use."""
 
     def __init__(self, files: ImageFiles, form: Form) -> None:
@@ -72,7 +72,9 @@ class FileImages(Source):
         def decode(start: int) -> None:
             for place in range(start, len(wanted), threads):
                 row = wanted[place]
-                out[place] = read_pixels(self.files.read(row), self.files.location(row), self.form)
+                out[place] = read_pixels(
+                    self.files.read(row), self.files.location(row), form=self.form
+                )
 
         # Threads live no longer than this call, so there are none to lose in a forked process.
         with ThreadPoolExecutor(threads) as pool:
@@ -80,7 +82,7 @@ class FileImages(Source):
         return torch.from_numpy(out)
 
 
-def open_source(files: ImageFiles, form: Form) -> Source:
+def open_source(files: ImageFiles, form: Form) -> ImageRows:
     """The images of some files: in memory if they take no more than `IN_MEMORY` there.
 
     Args:
@@ -96,7 +98,7 @@ def open_source(files: ImageFiles, form: Form) -> Source:
         return source
     stored = torch.empty(source.shape, dtype=torch.uint8)
     chunks = torch.arange(len(source)).split(CHUNK)
-    for rows in progress(chunks, f"reading {files.place.name}", len(chunks)):
+    for rows in progress(chunks, f"reading {files.place.name}", total=len(chunks)):
         stored[rows] = source.pixels(rows)
     return StoredImages(stored)
 

@@ -14,8 +14,8 @@ from adagen.config import Dataset
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images
 from adagen.data.pixels import Form
-from adagen.data.sources import FileImages, Source, first_of_each, form_of, open_source
-from adagen.errors import AdagenError
+from adagen.data.sources import FileImages, ImageRows, first_of_each, form_of, open_source
+from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
 
@@ -34,7 +34,7 @@ class Images:
         flip: "random" mirrors images left to right in training, each with probability one half.
     """
 
-    images: torch.Tensor | Source
+    images: torch.Tensor | ImageRows
     labels: torch.Tensor
     flip: Flip = "never"
 
@@ -136,7 +136,7 @@ def inventory(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def stratified_indices(labels: torch.Tensor, size: int, seed: int) -> torch.Tensor:
+def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.Tensor:
     """A random subset that keeps the class shares, up to rounding.
 
     Args:
@@ -158,7 +158,7 @@ def stratified_indices(labels: torch.Tensor, size: int, seed: int) -> torch.Tens
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def _load(dataset: Dataset, opened: Callable[[ImageFiles, Form], Source]) -> Split:
+def _load(dataset: Dataset, opened: Callable[[ImageFiles, Form], ImageRows]) -> Split:
     if not dataset.folder:
         return _load_digits(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
@@ -204,7 +204,7 @@ def _split(labels: torch.Tensor, dataset: Dataset) -> tuple[torch.Tensor, torch.
             f"{dataset.name} between {num_classes} (one a class) and {len(labels) // 2} (half) can "
             "be held out."
         )
-    heldout = stratified_indices(labels, dataset.heldout, dataset.split_seed)
+    heldout = stratified_indices(labels, dataset.heldout, seed=dataset.split_seed)
     train = torch.ones(len(labels), dtype=torch.bool).index_fill(0, heldout, False)
     return train.nonzero().squeeze(1), heldout
 

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 class Member(NamedTuple):

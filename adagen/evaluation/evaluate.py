@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from adagen import config
-from adagen.errors import AdagenError
+from adagen.data.samples import Samples
+from adagen.evaluation.image_sets import ImageSets, open_source
 from adagen.evaluation.meters import METRICS, Measured, Meter
-from adagen.evaluation.sources import Source, open_source
-from adagen.progress import progress
-from adagen.samples import Samples
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.progress import progress
 
 DESCRIPTION = (
     "experiment",
@@ -91,12 +91,14 @@ def measure(path: Path, meter: Meter, settings: config.Evaluation) -> dict[str, 
     }
 
 
-def _measure_sets(source: Source, meter: Meter, protocol: str) -> list[Measured]:
+def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measured]:
     """The numbers of each set of a source."""
     if protocol == "authors" and source.labels is not None:
         _require_whole_classes(source.path, source.labels)
     measured = []
-    with progress(None, f"measuring {source.path.name}", source.count * len(source.sets)) as bar:
+    with progress(
+        None, f"measuring {source.path.name}", total=source.count * len(source.sets)
+    ) as bar:
 
         def watched(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
             for batch in batches:

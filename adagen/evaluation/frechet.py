@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,13 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """
     a.require_full_rank()
     b.require_full_rank()
-    return gaussian_distance(a.mean, a.covariance, b.mean, b.covariance)
+    return gaussian_distance(a.mean, a.covariance, mean_b=b.mean, covariance_b=b.covariance)
 
 
 def gaussian_distance(
     mean_a: torch.Tensor,
     covariance_a: torch.Tensor,
+    *,
     mean_b: torch.Tensor,
     covariance_b: torch.Tensor,
 ) -> float:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 SPLITS = 10
 

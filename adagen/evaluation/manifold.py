@@ -2,7 +2,7 @@
 
 import torch
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 ROWS = 1000
 COLUMNS = 10_000
@@ -12,6 +12,7 @@ COLUMNS = 10_000
 def precision_recall(
     real: torch.Tensor,
     generated: torch.Tensor,
+    *,
     neighbours: int,
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a device is immutable
 ) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from adagen import config
-from adagen.processes import ALONE, Processes
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 METRICS = (
     "fid",
@@ -69,7 +69,7 @@ def load_meter(
     networks: Path,
     reference: Path,
     device: torch.device,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Meter:
     """The meter of a configuration.
 
@@ -86,22 +86,22 @@ def load_meter(
             settings, or the two don't belong together.
     """
     if evaluation.protocol == "embedded":
-        from adagen.evaluation.embedded import EmbeddedMeter
-        from adagen.evaluation.networks import open_networks
-        from adagen.evaluation.reference import Reference
+        from adagen.evaluation.embedded.meter import EmbeddedMeter
+        from adagen.evaluation.embedded.networks import open_networks
+        from adagen.evaluation.embedded.reference import Reference
 
         return EmbeddedMeter(
-            open_networks(networks, evaluation, dataset).to(device),
+            open_networks(networks, evaluation, dataset=dataset).to(device),
             Reference.load(reference),
-            evaluation.neighbours,
-            processes,
+            neighbours=evaluation.neighbours,
+            processes=processes,
         )
-    from adagen.evaluation.inception import InceptionMeter, InceptionNetwork
-    from adagen.evaluation.statistics import InceptionReference
+    from adagen.evaluation.inception.meter import InceptionMeter, InceptionNetwork
+    from adagen.evaluation.inception.reference import InceptionReference
 
     return InceptionMeter(
-        InceptionNetwork.load(networks, evaluation, device),
-        InceptionReference.load(reference, dataset, device),
-        evaluation.neighbours,
-        processes,
+        InceptionNetwork.load(networks, evaluation, device=device),
+        InceptionReference.load(reference, dataset, device=device),
+        neighbours=evaluation.neighbours,
+        processes=processes,
     )

@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from adagen.actions import Actions
 from adagen.config import PolicyInput, Precision
-from adagen.fitting import Batch
-from adagen.noise import SampleNoise
+from adagen.generators.actions import Actions
+from adagen.networks.fitting import Batch
+from adagen.runtime.noise import SampleNoise
 
 
 @dataclass(frozen=True)
@@ -151,14 +151,16 @@ class FittedBackbone(Backbone, ABC):
 
 
 def drop_labels(
-    labels: torch.Tensor, share: float, null: int, generator: torch.Generator
+    labels: torch.Tensor, share: float, *, null: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Replace a random share of labels by the null class."""
     dropped = torch.rand(labels.shape, generator=generator) < share
     return labels.masked_fill(dropped.to(labels.device), null)
 
 
-def guide(conditional: torch.Tensor, unconditional: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+def guide(
+    conditional: torch.Tensor, unconditional: torch.Tensor, *, w: torch.Tensor
+) -> torch.Tensor:
     """g = c + w (c - u), with w (B,) broadcast over the trailing axes; w = 0 is the plain model."""
     w = w.view(-1, *[1] * (conditional.ndim - 1))
     return conditional + w * (conditional - unconditional)

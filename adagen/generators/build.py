@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from adagen import config
-from adagen.assets import asset_path
+from adagen.data.released import asset_path
 from adagen.data.split import Images, Split
-from adagen.errors import AdagenError
-from adagen.files import difference, load_tensors, save_tensors
-from adagen.fitting import fit
+from adagen.data.weights import load_released
 from adagen.generators.base import Backbone, FittedBackbone, Generator
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
@@ -22,12 +20,14 @@ from adagen.generators.solver import SolverBackbone, SolverGenerator
 from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
-from adagen.networks.loading import load_released
+from adagen.networks.fitting import fit
 from adagen.networks.uvit import UViT
 from adagen.networks.var import VAR
 from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
-from adagen.noise import seeded
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import difference, load_tensors, save_tensors
+from adagen.runtime.noise import seeded
 
 KIND = "generator"
 CPU = torch.device("cpu")
@@ -68,13 +68,26 @@ def _build_maskgit(
     if isinstance(codes, config.VqganTokeniser):
         grid = _reduced(side, codes.multipliers, "tokeniser")
         tokeniser = VQGAN(
-            codes.vocabulary, codes.channels, codes.width, codes.multipliers, channels
+            codes.vocabulary,
+            codes.channels,
+            width=codes.width,
+            multipliers=codes.multipliers,
+            image_channels=channels,
         )
     else:
         tokeniser = PatchCodebook(codes, image_shape)
         grid = side // codes.patch
-    uvit = UViT(grid**2, codes.vocabulary, num_classes, size.width, size.depth, size.heads)
-    return MaskgitBackbone(uvit, tokeniser, num_classes, settings.pretrain.label_dropout)
+    uvit = UViT(
+        grid**2,
+        codes.vocabulary,
+        classes=num_classes,
+        width=size.width,
+        depth=size.depth,
+        heads=size.heads,
+    )
+    return MaskgitBackbone(
+        uvit, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
+    )
 
 
 def _build_var(
@@ -88,18 +101,25 @@ def _build_var(
             f"tokeniser has side {finest} for images of {side}x{side}: end scales with {finest}."
         )
     tokeniser = MultiScaleVQVAE(
-        settings.scales, codes.vocabulary, codes.channels, codes.width, codes.multipliers, channels
+        settings.scales,
+        codes.vocabulary,
+        code_channels=codes.channels,
+        width=codes.width,
+        channel_multipliers=codes.multipliers,
+        image_channels=channels,
     )
     network = VAR(
         settings.scales,
         codes.vocabulary,
-        codes.channels,
-        num_classes,
-        size.width,
-        size.depth,
-        size.heads,
+        code_channels=codes.channels,
+        classes=num_classes,
+        width=size.width,
+        depth=size.depth,
+        heads=size.heads,
     )
-    return VarBackbone(network, tokeniser, num_classes, settings.pretrain.label_dropout)
+    return VarBackbone(
+        network, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
+    )
 
 
 def _build_solver(
@@ -109,7 +129,9 @@ def _build_solver(
     autoencoder = None
     if latent:
         side = _reduced(side, latent.multipliers, "latent")
-        autoencoder = AutoencoderKL(latent.channels, latent.width, latent.multipliers, channels)
+        autoencoder = AutoencoderKL(
+            latent.channels, latent.width, multipliers=latent.multipliers, image_channels=channels
+        )
         channels = latent.channels
     if side % settings.patch:
         raise AdagenError(
@@ -119,7 +141,14 @@ def _build_solver(
     # The released networks, DiT's and SiT's alike, have a second set of output channels.
     learn_sigma = settings.weights is not None
     dit = DiT(
-        side, settings.patch, channels, num_classes, size.width, size.depth, size.heads, learn_sigma
+        side,
+        settings.patch,
+        channels=channels,
+        classes=num_classes,
+        width=size.width,
+        depth=size.depth,
+        heads=size.heads,
+        learn_sigma=learn_sigma,
     )
     kind = FlowBackbone if isinstance(settings, config.SitGenerator) else DiffusionBackbone
     dropout = settings.pretrain.label_dropout
@@ -138,7 +167,7 @@ def _reduced(side: int, multipliers: Sequence[int], section: str) -> int:
 
 
 def build_generator(
-    backbone: Backbone, experiment: config.Experiment, method: str = "handmade"
+    backbone: Backbone, experiment: config.Experiment, *, method: str = "handmade"
 ) -> Generator[Any]:
     """A backbone at the step budget, hand-made schedule and policy input of an experiment.
 
@@ -153,13 +182,15 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     steps, handmade, smoothing = experiment.steps, experiment.handmade, experiment.smoothing
     if isinstance(backbone, MaskgitBackbone):
         order: Order = "halton" if method == "halton" else "confidence"
-        return MaskgitGenerator(backbone, steps, handmade, smoothing, order)
+        return MaskgitGenerator(
+            backbone, steps, handmade=handmade, smoothing=smoothing, order=order
+        )
     if isinstance(backbone, VarBackbone):
-        return VarGenerator(backbone, handmade, smoothing)
+        return VarGenerator(backbone, handmade, smoothing=smoothing)
     if isinstance(backbone, InstalledBackbone):
-        return backbone.generator(steps, handmade, smoothing)
+        return backbone.generator(steps, handmade, smoothing=smoothing)
     assert isinstance(backbone, SolverBackbone)
-    return SolverGenerator(backbone, steps, handmade, smoothing)
+    return SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
 
 
 def released_backbone(settings: config.Generator, assets: config.Assets) -> Backbone:
@@ -191,6 +222,7 @@ def _parts(backbone: Backbone) -> tuple[torch.nn.Module, torch.nn.Module]:
 def pretrain(
     name: str,
     settings: config.Generator,
+    *,
     split: Split,
     checkpoints: Path | None,
     device: torch.device = CPU,
@@ -213,7 +245,7 @@ def pretrain(
     if isinstance(settings, config.InstalledGenerator):
         with seeded("backbone", name):
             installed = installed_backbone(settings, shape, split.num_classes)
-        installed.learn(train, name, resume, device)
+        installed.learn(train, name, checkpoint=resume, device=device)
         return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
         backbone = _build_fitted(settings, shape, split.num_classes)
@@ -224,7 +256,9 @@ def pretrain(
     if isinstance(backbone, VarBackbone) and isinstance(settings, config.VarGenerator):
         own = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
         codes, label = settings.tokeniser.fit, f"{name} tokeniser"
-        fit_tokeniser(backbone.tokeniser, train, codes, label, own, device)
+        fit_tokeniser(
+            backbone.tokeniser, train, settings=codes, name=label, resume=own, device=device
+        )
         tokens = backbone.tokens
         train = train.encoded(lambda images: tokens(images.to(device)))
     fit(
@@ -244,6 +278,7 @@ def pretrain(
 def fit_tokeniser(
     tokeniser: MultiScaleVQVAE,
     train: Images,
+    *,
     settings: config.Fit,
     name: str,
     resume: Path | None,
@@ -263,6 +298,7 @@ def fit_tokeniser(
 def save_backbone(
     path: Path,
     name: str,
+    *,
     backbone: Backbone,
     settings: config.Generator,
     dataset: config.Dataset,
@@ -275,11 +311,11 @@ def save_backbone(
         "image_shape": list(image_shape),
         "num_classes": backbone.num_classes,
     }
-    save_tensors(path, backbone.state_dict(), about)
+    save_tensors(path, backbone.state_dict(), about=about)
 
 
 def load_backbone(
-    path: Path, name: str, settings: config.Generator, dataset: config.Dataset
+    path: Path, name: str, *, settings: config.Generator, dataset: config.Dataset
 ) -> Backbone:
     """Read a generator that was fitted here, or taken over from released weights.
 

@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.fitting import Batch
 from adagen.generators.base import drop_labels
 from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
+from adagen.networks.fitting import Batch
 
 
 class VariancePreserving(Schedule):
@@ -35,7 +35,7 @@ class VariancePreserving(Schedule):
         """Fractional index of a thousand training steps."""
         return 1000 * tau
 
-    def noise(self, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
         """The output is the noise."""
         return output
 
@@ -65,7 +65,9 @@ class DiffusionBackbone(SolverBackbone):
         tau = torch.rand(len(x0), generator=batch.generator).clamp(min=1e-3).to(x0.device)
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         alpha, sigma = self.schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
-        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        labels = drop_labels(
+            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
+        )
         x = alpha * x0 + sigma * noise
         with self.mixed():
             output, _ = self.network(x, self.schedule.network_time(tau), labels)

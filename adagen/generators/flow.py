@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.fitting import Batch
 from adagen.generators.base import drop_labels
 from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
+from adagen.networks.fitting import Batch
 
 
 class StraightPath(Schedule):
@@ -29,7 +29,7 @@ class StraightPath(Schedule):
         """tau itself."""
         return tau
 
-    def noise(self, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
         """v = data - noise, so noise = x - tau v."""
         return x - tau * output
 
@@ -50,7 +50,9 @@ class FlowBackbone(SolverBackbone):
         tau = torch.rand(len(x0), generator=batch.generator).to(x0.device)
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         wide = tau.view(-1, 1, 1, 1)
-        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        labels = drop_labels(
+            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
+        )
         with self.mixed():
             output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)
         return F.mse_loss(output.float(), x0 - noise)

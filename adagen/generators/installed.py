@@ -39,11 +39,12 @@ class InstalledBackbone(Backbone, ABC):
 
     @abstractmethod
     def learn(
-        self, train: Images, name: str, checkpoint: Path | None, device: torch.device
+        self, train: Images, name: str, *, checkpoint: Path | None, device: torch.device
     ) -> None:
         """Become the generator: be fitted to images, or read what somebody released.
 
-        A network does the former with `adagen.fitting.fit`, which takes the same arguments.
+        A network does the former with `adagen.networks.fitting.fit`, which takes the same
+        arguments.
 
         Args:
             train: images with labels; none that anything is measured with.
@@ -53,7 +54,7 @@ class InstalledBackbone(Backbone, ABC):
         """
 
     @abstractmethod
-    def generator(self, steps: int, handmade: Handmade, smoothing: float) -> Generator[Any]:
+    def generator(self, steps: int, handmade: Handmade, *, smoothing: float) -> Generator[Any]:
         """The generator of an experiment.
 
         Args:

@@ -9,18 +9,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.actions import maskgit_actions
 from adagen.config import Handmade
-from adagen.fitting import Batch
+from adagen.generators.actions import maskgit_actions
 from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
 from adagen.generators.halton import halton_ranks
+from adagen.networks.fitting import Batch
 from adagen.networks.uvit import UViT
-from adagen.noise import SampleNoise, draw_categorical
+from adagen.runtime.noise import SampleNoise, draw_categorical
 
 
 def remask(
     ids: torch.Tensor,
     drawn: torch.Tensor,
+    *,
     confidence: torch.Tensor,
     ratio: torch.Tensor,
     mask: int,
@@ -68,7 +69,7 @@ class Tokeniser(Protocol):
 class MaskgitBackbone(FittedBackbone):
     """U-ViT over the ids of a tokeniser."""
 
-    def __init__(self, network: UViT, tokeniser: nn.Module, num_classes: int, dropout: float):
+    def __init__(self, network: UViT, tokeniser: nn.Module, *, num_classes: int, dropout: float):
         super().__init__()
         self.network, self.tokeniser = network, tokeniser
         self.num_classes, self.label_dropout = num_classes, dropout
@@ -85,7 +86,9 @@ class MaskgitBackbone(FittedBackbone):
         u = torch.rand(len(ids), 1, generator=batch.generator)
         order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
         hidden = (order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()).to(ids.device)
-        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        labels = drop_labels(
+            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
+        )
         with self.mixed():
             logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
         return F.cross_entropy(logits[hidden].float(), ids[hidden])
@@ -116,12 +119,13 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self,
         backbone: MaskgitBackbone,
         steps: int,
+        *,
         handmade: Handmade,
         smoothing: float,
         order: Order = "confidence",
     ) -> None:
         self.backbone = backbone
-        self.actions = maskgit_actions(steps, handmade, smoothing)
+        self.actions = maskgit_actions(steps, handmade, smoothing=smoothing)
         self.positions = backbone.network.positions
         side = math.isqrt(self.positions)
         self.grid = (side, side)
@@ -153,7 +157,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         """The guided logits are computed once; every candidate takes a conditional pass."""
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = torch.full_like(state.labels, self.num_classes)
-        guided = guide(state.logits, self._network(state.ids, null)[0], w)
+        guided = guide(state.logits, self._network(state.ids, null)[0], w=w)
         tempered = guided / sampling_temperature.view(-1, 1, 1)
         t, n = state.call, self.positions
         log_probs = guided.log_softmax(-1)
@@ -166,7 +170,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
                 confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
             else:
                 confidence = -self.ranks.float().expand(drawn.shape)
-            ids, new = remask(state.ids, drawn, confidence, ratio, self.mask)
+            ids, new = remask(state.ids, drawn, confidence=confidence, ratio=ratio, mask=self.mask)
             logits, features = state.logits, state.features
             if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
                 logits, features = self._network(ids, state.labels)

@@ -5,9 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import PatchTokeniser
-from adagen.data.sources import Source
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
+from adagen.data.sources import ImageRows
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 MOST = 2**17
 """Patches that k-means looks at: 128 for each of 1024 prototypes. CIFAR-10 has 98 times as many."""
@@ -41,7 +41,7 @@ class PatchCodebook(nn.Module):
         dimension = channels * settings.patch**2
         self.register_buffer("prototypes", torch.zeros(settings.vocabulary, dimension))
 
-    def learn(self, images: torch.Tensor | Source) -> None:
+    def learn(self, images: torch.Tensor | ImageRows) -> None:
         """Place the prototypes by k-means over the patches of `images` (N, C, H, W)."""
         from sklearn.cluster import KMeans  # a second of start-up, for those who fit only
 
@@ -66,7 +66,7 @@ class PatchCodebook(nn.Module):
         """(vocabulary, C * patch * patch) the prototypes."""
         return self.prototypes
 
-    def _patches(self, images: torch.Tensor | Source) -> torch.Tensor:
+    def _patches(self, images: torch.Tensor | ImageRows) -> torch.Tensor:
         """All patches (n, C * patch * patch) of `images`; of too many, `MOST` drawn at random."""
         positions = self.grid[0] * self.grid[1]
         if len(images) * positions <= MOST:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from adagen.actions import Actions, solver_actions
 from adagen.config import Handmade
+from adagen.generators.actions import Actions, solver_actions
 from adagen.generators.base import FittedBackbone, Generator, State, guide
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
-from adagen.noise import SampleNoise
+from adagen.runtime.noise import SampleNoise
 
 GUIDED_CHANNELS = 3
 """The released networks guide channels 0..2; channel 3 takes the conditional output."""
@@ -54,7 +54,7 @@ class Schedule(ABC):
         """tau in the units the network was trained with."""
 
     @abstractmethod
-    def noise(self, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
         """The noise that the network's (guided) output implies at (x, tau)."""
 
     @abstractmethod
@@ -70,15 +70,15 @@ def _wide(tau: torch.Tensor) -> torch.Tensor:
 
 
 def predict_data(
-    schedule: Schedule, output: torch.Tensor, x: torch.Tensor, tau: torch.Tensor
+    schedule: Schedule, output: torch.Tensor, *, x: torch.Tensor, tau: torch.Tensor
 ) -> torch.Tensor:
     """x0 = (x - sigma eps) / alpha; x (B, C, H, W), tau (B,)."""
     alpha, sigma = schedule.alpha_sigma(_wide(tau))
-    return (x - sigma * schedule.noise(output, x, _wide(tau))) / alpha
+    return (x - sigma * schedule.noise(output, x, tau=_wide(tau))) / alpha
 
 
 def first_half(
-    schedule: Schedule, x: torch.Tensor, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
+    schedule: Schedule, x: torch.Tensor, *, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
 ) -> torch.Tensor:
     """x1 at time s1, a first-order step from (x, s)."""
     _, sigma_s = schedule.alpha_sigma(_wide(s))
@@ -90,6 +90,7 @@ def first_half(
 def second_half(
     schedule: Schedule,
     x: torch.Tensor,
+    *,
     x0: torch.Tensor,
     x0_middle: torch.Tensor,
     s: torch.Tensor,
@@ -150,11 +151,15 @@ class SolverGenerator(Generator[SolverState]):
     """DiT or SiT under the solver above."""
 
     def __init__(
-        self, backbone: SolverBackbone, steps: int, handmade: Handmade, smoothing: float
+        self, backbone: SolverBackbone, steps: int, *, handmade: Handmade, smoothing: float
     ) -> None:
         self.backbone, self.schedule = backbone, backbone.schedule
         self.actions: Actions = solver_actions(
-            steps, self.schedule.first, self.schedule.last, handmade, smoothing
+            steps,
+            self.schedule.first,
+            last=self.schedule.last,
+            handmade=handmade,
+            smoothing=smoothing,
         )
         side = backbone.network.grid
         self.grid = (side, side)
@@ -176,12 +181,14 @@ class SolverGenerator(Generator[SolverState]):
         chosen = self.schedule.bound(action[:, 0], state.tau)
         if state.tau is None or state.conditional is None:
             return self._evaluate(state, state.x, chosen, None)
-        x0 = predict_data(self.schedule, self._guided(state, action[:, 1]), state.x, state.tau)
+        x0 = predict_data(
+            self.schedule, self._guided(state, action[:, 1]), x=state.x, tau=state.tau
+        )
         if state.update is None:
-            x = first_half(self.schedule, state.x, x0, state.tau, chosen)
+            x = first_half(self.schedule, state.x, x0=x0, s=state.tau, s1=chosen)
             return self._evaluate(state, x, chosen, (state.x, state.tau, x0))
         before, s, x0_s = state.update
-        x = second_half(self.schedule, before, x0_s, x0, s, state.tau, chosen)
+        x = second_half(self.schedule, before, x0=x0_s, x0_middle=x0, s=s, s1=state.tau, t=chosen)
         return self._evaluate(state, x, chosen, None)
 
     def decode(self, state: SolverState) -> torch.Tensor:
@@ -210,7 +217,7 @@ class SolverGenerator(Generator[SolverState]):
         c = state.conditional
         null = torch.full_like(state.labels, self.num_classes)
         u, _ = self._network(state.x, state.tau, null)
-        head = guide(c[:, :GUIDED_CHANNELS], u[:, :GUIDED_CHANNELS], w)
+        head = guide(c[:, :GUIDED_CHANNELS], u[:, :GUIDED_CHANNELS], w=w)
         return torch.cat([head, c[:, GUIDED_CHANNELS:]], dim=1)
 
     def _network(

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from adagen.actions import var_actions
 from adagen.config import Handmade
-from adagen.fitting import Batch
+from adagen.generators.actions import var_actions
 from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
+from adagen.networks.fitting import Batch
 from adagen.networks.var import VAR, VARState
 from adagen.networks.vqvae import MultiScaleVQVAE
-from adagen.noise import SampleNoise, draw_categorical
+from adagen.runtime.noise import SampleNoise, draw_categorical
 
 
-def filter_logits(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+def filter_logits(
+    logits: torch.Tensor, top_k: torch.Tensor, *, top_p: torch.Tensor
+) -> torch.Tensor:
     """Exclude unlikely ids: first beyond the k-th largest logit, then outside the mass p.
 
     Args:
@@ -41,7 +43,7 @@ class VarBackbone(FittedBackbone):
     """The transformer and the tokeniser it speaks."""
 
     def __init__(
-        self, network: VAR, tokeniser: MultiScaleVQVAE, num_classes: int, dropout: float
+        self, network: VAR, tokeniser: MultiScaleVQVAE, *, num_classes: int, dropout: float
     ) -> None:
         super().__init__()
         self.network, self.tokeniser = network, tokeniser
@@ -60,7 +62,9 @@ class VarBackbone(FittedBackbone):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Cross-entropy of every token given the true coarser scales; `images` are token rows."""
-        labels = drop_labels(batch.labels, self.label_dropout, self.num_classes, batch.generator)
+        labels = drop_labels(
+            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
+        )
         with torch.no_grad():
             inputs = self._teacher_inputs(batch.images)
         with self.mixed():
@@ -72,7 +76,7 @@ class VarBackbone(FittedBackbone):
         scales = self.network.scales
         f_hat, inputs = self.blank(len(tokens)), []
         for i, ids in enumerate(tokens.split([side**2 for side in scales], dim=1)[:-1]):
-            f_hat = self.tokeniser.accumulate(f_hat, self.tokeniser.embed(ids), i)
+            f_hat = self.tokeniser.accumulate(f_hat, self.tokeniser.embed(ids), index=i)
             inputs.append(self.tokeniser.next_input(f_hat, i).flatten(2).transpose(1, 2))
         return torch.cat(inputs, dim=1)
 
@@ -91,11 +95,13 @@ class VarGenerator(Generator[VarState]):
 
     stochastic = True
 
-    def __init__(self, backbone: VarBackbone, handmade: Handmade, smoothing: float) -> None:
+    def __init__(self, backbone: VarBackbone, handmade: Handmade, *, smoothing: float) -> None:
         self.backbone = backbone
         self.scales = backbone.network.scales
         vocabulary = backbone.network.head.out_features
-        self.actions = var_actions(len(self.scales), vocabulary, handmade, smoothing)
+        self.actions = var_actions(
+            len(self.scales), vocabulary, handmade=handmade, smoothing=smoothing
+        )
         self.grid = (self.scales[-1], self.scales[-1])
         self.feature_width = backbone.network.head.in_features
         self.raw_width = backbone.network.word_embed.in_features
@@ -124,13 +130,13 @@ class VarGenerator(Generator[VarState]):
         with self.backbone.mixed():
             logits = self.backbone.network.logits(state.tokens, state.cache).float()
         conditional, unconditional = logits.chunk(2)
-        guided = guide(conditional, unconditional, w * i / last)
-        kept = filter_logits(guided, top_k, top_p) / temperature.view(-1, 1, 1)
+        guided = guide(conditional, unconditional, w=w * i / last)
+        kept = filter_logits(guided, top_k, top_p=top_p) / temperature.view(-1, 1, 1)
         tokeniser = self.backbone.tokeniser
 
         def draw(noise: SampleNoise) -> VarState:
             ids = draw_categorical(kept, noise.uniform(f"ids/{i}", self.scales[i] ** 2))
-            f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), i)
+            f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), index=i)
             if i == last:
                 return replace(state, call=i + 1, f_hat=f_hat)
             maps = tokeniser.next_input(f_hat, i).repeat(2, 1, 1, 1)

@@ -65,7 +65,14 @@ class Encoder(nn.Module):
         for i, (into, out) in enumerate(zip([width, *widths[:-1]], widths, strict=True)):
             last = i == len(widths) - 1
             attention, down = (parts.coarsest, nothing) if last else (nothing, parts.downsample)
-            level = _Level(into, out, residual_blocks, parts.residual, attention, downsample=down)
+            level = _Level(
+                into,
+                out,
+                blocks=residual_blocks,
+                residual=parts.residual,
+                attention=attention,
+                downsample=down,
+            )
             self.down.append(level)
         self.mid = _Middle(widths[-1], parts)
         self.norm_out = norm(widths[-1])
@@ -104,7 +111,14 @@ class Decoder(nn.Module):
         for i, (into, out) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True)):
             attention = parts.coarsest if i == len(widths) - 1 else nothing
             up = Upsample if i > 0 else nothing
-            level = _Level(into, out, residual_blocks, parts.residual, attention, upsample=up)
+            level = _Level(
+                into,
+                out,
+                blocks=residual_blocks,
+                residual=parts.residual,
+                attention=attention,
+                upsample=up,
+            )
             self.up.append(level)
         self.norm_out = norm(widths[0])
         self.conv_out = nn.Conv2d(widths[0], image_channels, 3, padding=1)
@@ -130,6 +144,7 @@ class _Level(nn.Module):
         self,
         into: int,
         out: int,
+        *,
         blocks: int,
         residual: TwoWidths,
         attention: OneWidth,
@@ -168,7 +183,7 @@ class _Middle(nn.Module):
 class Residual(nn.Module):
     """Two pre-normalised convolutions; a 1x1 shortcut where the channels change."""
 
-    def __init__(self, into: int, out: int, activation: Activation = F.silu) -> None:
+    def __init__(self, into: int, out: int, *, activation: Activation = F.silu) -> None:
         super().__init__()
         self.activation = activation
         self.norm1 = norm(into)

@@ -35,6 +35,7 @@ class AutoencoderKL(nn.Module):
         self,
         latent_channels: int,
         width: int,
+        *,
         multipliers: Sequence[int],
         image_channels: int = 3,
         residual_blocks: int = 2,

@@ -32,6 +32,7 @@ class DiT(nn.Module):
         self,
         input_size: int,
         patch: int,
+        *,
         channels: int,
         classes: int,
         width: int,
@@ -43,7 +44,7 @@ class DiT(nn.Module):
         self.width = width
         self.patch = patch
         self.grid = input_size // patch
-        self.x_embedder = _PatchEmbedding(channels, width, patch)
+        self.x_embedder = _PatchEmbedding(channels, width, patch=patch)
         self.t_embedder = _TimeEmbedding(width)
         self.y_embedder = _LabelEmbedding(classes, width)
         # Stored but never trained: released files hold it, although it can be derived.
@@ -54,7 +55,7 @@ class DiT(nn.Module):
         self._initialise()
 
     def forward(
-        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
+        self, x: torch.Tensor, time: torch.Tensor, *, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict noise (DiT) or velocity (SiT).
 
@@ -113,7 +114,7 @@ def grid_embedding(side: int, width: int) -> torch.Tensor:
 class _PatchEmbedding(nn.Module):
     """One token for each patch, row-major."""
 
-    def __init__(self, channels: int, width: int, patch: int) -> None:
+    def __init__(self, channels: int, width: int, *, patch: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(channels, width, patch, patch)
 
@@ -165,8 +166,8 @@ class _Block(nn.Module):
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """(B, N, width) and (B, width) -> (B, N, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(condition).chunk(6, 1)
-        x = gated(x, gate1, self.attn(adaptive_norm(x, shift1, scale1)))
-        return gated(x, gate2, self.mlp(adaptive_norm(x, shift2, scale2)))
+        x = gated(x, gate1, branch=self.attn(adaptive_norm(x, shift1, scale=scale1)))
+        return gated(x, gate2, branch=self.mlp(adaptive_norm(x, shift2, scale=scale2)))
 
 
 class _Output(nn.Module):
@@ -180,7 +181,7 @@ class _Output(nn.Module):
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """(B, N, width) and (B, width) -> (B, N, out)."""
         shift, scale = self.adaLN_modulation(condition).chunk(2, 1)
-        out: torch.Tensor = self.linear(adaptive_norm(x, shift, scale))
+        out: torch.Tensor = self.linear(adaptive_norm(x, shift, scale=scale))
         return out
 
 

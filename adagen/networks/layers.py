@@ -13,7 +13,7 @@ Gelu = Literal["none", "tanh"]
 class Attention(nn.Module):
     """Multi-head self-attention, queries, keys and values from one matrix."""
 
-    def __init__(self, width: int, heads: int, qkv_bias: bool) -> None:
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
@@ -29,7 +29,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU, Linear, at every token alone."""
 
-    def __init__(self, width: int, hidden: int, gelu: Gelu) -> None:
+    def __init__(self, width: int, hidden: int, *, gelu: Gelu) -> None:
         super().__init__()
         self.gelu = gelu
         self.fc1 = nn.Linear(width, hidden)
@@ -52,7 +52,7 @@ def join_heads(x: torch.Tensor) -> torch.Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, *, scale: torch.Tensor) -> torch.Tensor:
     """AdaLN: LN(x) (1 + scale) + shift, with LN free of weights of its own, eps 1e-6.
 
     Args:
@@ -64,6 +64,6 @@ def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> 
     return torch.addcmul(shift.unsqueeze(1), normed, 1 + scale.unsqueeze(1))
 
 
-def gated(x: torch.Tensor, gate: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+def gated(x: torch.Tensor, gate: torch.Tensor, *, branch: torch.Tensor) -> torch.Tensor:
     """Residual sum x + gate branch; x and branch (B, N, width), gate (B, width)."""
     return torch.addcmul(x, gate.unsqueeze(1), branch)

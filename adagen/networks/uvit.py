@@ -28,6 +28,7 @@ class ConditionalUViT(nn.Module):
         self,
         positions: int,
         vocabulary: int,
+        *,
         context: nn.Module,
         width: int,
         depth: int,
@@ -38,12 +39,14 @@ class ConditionalUViT(nn.Module):
         self.positions = positions
         self.vocabulary = vocabulary
         self.width = width
-        self.token_emb = Embedding(vocabulary + 1, positions, width)
+        self.token_emb = Embedding(vocabulary + 1, positions, width=width)
         self.context_embed = context
         half = range(depth // 2)
-        self.in_blocks = nn.ModuleList(_Block(width, heads, mlp_ratio) for _ in half)
-        self.mid_block = _Block(width, heads, mlp_ratio)
-        self.out_blocks = nn.ModuleList(_MergingBlock(width, heads, mlp_ratio) for _ in half)
+        self.in_blocks = nn.ModuleList(_Block(width, heads, mlp_ratio=mlp_ratio) for _ in half)
+        self.mid_block = _Block(width, heads, mlp_ratio=mlp_ratio)
+        self.out_blocks = nn.ModuleList(
+            _MergingBlock(width, heads, mlp_ratio=mlp_ratio) for _ in half
+        )
         self.norm = nn.LayerNorm(width)
         self.mlm_layer = _TokenHead(width, vocabulary + 1)
         self.apply(_initialise)
@@ -78,14 +81,23 @@ class UViT(ConditionalUViT):
         self,
         positions: int,
         vocabulary: int,
+        *,
         classes: int,
         width: int,
         depth: int,
         heads: int,
         mlp_ratio: int = 4,
     ) -> None:
-        context = Embedding(classes + 1, 1, width)
-        super().__init__(positions, vocabulary, context, width, depth, heads, mlp_ratio)
+        context = Embedding(classes + 1, 1, width=width)
+        super().__init__(
+            positions,
+            vocabulary,
+            context=context,
+            width=width,
+            depth=depth,
+            heads=heads,
+            mlp_ratio=mlp_ratio,
+        )
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict every token from the ones that are known.
@@ -104,7 +116,7 @@ class UViT(ConditionalUViT):
 class Embedding(nn.Module):
     """Word plus position, normalised."""
 
-    def __init__(self, words: int, positions: int, width: int) -> None:
+    def __init__(self, words: int, positions: int, *, width: int) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(words, width)
         self.position_embeddings = nn.Embedding(positions, width)
@@ -120,7 +132,7 @@ class Embedding(nn.Module):
 class _Block(nn.Module):
     """Pre-normalised transformer block."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+    def __init__(self, width: int, heads: int, *, mlp_ratio: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads, qkv_bias=False)
@@ -137,8 +149,8 @@ class _Block(nn.Module):
 class _MergingBlock(_Block):
     """A block of the second half, which first merges the skip of its mirror image."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
-        super().__init__(width, heads, mlp_ratio)
+    def __init__(self, width: int, heads: int, *, mlp_ratio: int) -> None:
+        super().__init__(width, heads, mlp_ratio=mlp_ratio)
         self.skip_linear = nn.Linear(2 * width, width)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:  # type: ignore[override]

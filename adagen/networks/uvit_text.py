@@ -18,6 +18,7 @@ class TextUViT(ConditionalUViT):
         self,
         positions: int,
         vocabulary: int,
+        *,
         text_width: int,
         width: int,
         depth: int,
@@ -25,7 +26,15 @@ class TextUViT(ConditionalUViT):
         mlp_ratio: int = 4,
     ) -> None:
         context = nn.Linear(text_width, width)
-        super().__init__(positions, vocabulary, context, width, depth, heads, mlp_ratio)
+        super().__init__(
+            positions,
+            vocabulary,
+            context=context,
+            width=width,
+            depth=depth,
+            heads=heads,
+            mlp_ratio=mlp_ratio,
+        )
 
     def forward(self, ids: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict every token from the ones that are known.

@@ -53,6 +53,7 @@ class VAR(nn.Module):
         self,
         scales: Sequence[int],
         vocabulary: int,
+        *,
         code_channels: int,
         classes: int,
         width: int,
@@ -197,14 +198,15 @@ class _Block(nn.Module):
         self,
         x: torch.Tensor,
         condition: torch.Tensor,
+        *,
         mask: torch.Tensor | None = None,
         past: Cache | None = None,
     ) -> tuple[torch.Tensor, Cache]:
         """(B, N, width) and class vectors (B, width) -> (B, N, width), and the longer cache."""
         gate1, gate2, scale1, scale2, shift1, shift2 = self.ada_lin(condition).chunk(6, 1)
-        mixed, cache = self.attn(adaptive_norm(x, shift1, scale1), mask, past)
-        x = gated(x, gate1, mixed)
-        return gated(x, gate2, self.ffn(adaptive_norm(x, shift2, scale2))), cache
+        mixed, cache = self.attn(adaptive_norm(x, shift1, scale=scale1), mask, past)
+        x = gated(x, gate1, branch=mixed)
+        return gated(x, gate2, branch=self.ffn(adaptive_norm(x, shift2, scale=scale2))), cache
 
 
 class _CachedAttention(nn.Module):
@@ -224,7 +226,7 @@ class _CachedAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None, past: Cache | None
+        self, x: torch.Tensor, mask: torch.Tensor | None, *, past: Cache | None
     ) -> tuple[torch.Tensor, Cache]:
         """(B, N, width) -> (B, N, width), attending to `past` and to what `mask` leaves of x."""
         bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])
@@ -248,4 +250,4 @@ class _HeadNorm(nn.Module):
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """(B, N, width) and class vectors (B, width) -> (B, N, width)."""
         scale, shift = self.ada_lin(condition).chunk(2, 1)
-        return adaptive_norm(x, shift, scale)
+        return adaptive_norm(x, shift, scale=scale)

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from adagen.networks.autoencoder import (
-    Decoder,
-    Encoder,
-    Parts,
-    Residual,
-    nearest_code,
-    nothing,
-)
+from adagen.networks.autoencoder import Decoder, Encoder, Parts, Residual, nearest_code, nothing
 
 
 class VQGAN(nn.Module):
@@ -34,6 +27,7 @@ class VQGAN(nn.Module):
         self,
         vocabulary: int,
         code_channels: int,
+        *,
         width: int,
         multipliers: Sequence[int],
         image_channels: int = 3,
@@ -84,7 +78,7 @@ class _Residual(Residual):
     """No biases, and where the channels change the shortcut is of the branch, not of the input."""
 
     def __init__(self, into: int, out: int) -> None:
-        super().__init__(into, out, _swish)
+        super().__init__(into, out, activation=_swish)
         self.conv1 = nn.Conv2d(into, out, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.changes = into != out

@@ -66,6 +66,7 @@ class MultiScaleVQVAE(nn.Module):
         self,
         scales: Sequence[int],
         vocabulary: int,
+        *,
         code_channels: int,
         width: int,
         channel_multipliers: Sequence[int],
@@ -78,7 +79,7 @@ class MultiScaleVQVAE(nn.Module):
         size = (image_channels, code_channels, width, channel_multipliers)
         self.encoder = Encoder(*size, residual_blocks, parts)
         self.decoder = Decoder(*size, residual_blocks + 1, parts)
-        self.quantize = _Quantiser(len(scales), vocabulary, code_channels)
+        self.quantize = _Quantiser(len(scales), vocabulary, channels=code_channels)
         self.quant_conv = nn.Conv2d(code_channels, code_channels, 3, padding=1)
         self.post_quant_conv = nn.Conv2d(code_channels, code_channels, 3, padding=1)
 
@@ -107,7 +108,7 @@ class MultiScaleVQVAE(nn.Module):
                 inputs.append(self.next_input(f_hat.detach(), index - 1).flatten(2).mT)
             rest = F.interpolate(target - f_hat.detach(), (side, side), mode="area")
             ids.append(nearest_code(rest.flatten(2).mT, self.quantize.embedding.weight))
-            f_hat = self.accumulate(f_hat, self.embed(ids[-1]), index)
+            f_hat = self.accumulate(f_hat, self.embed(ids[-1]), index=index)
             loss = loss + F.mse_loss(f_hat, target) + COMMITMENT * F.mse_loss(f_hat.detach(), f)
         straight = f + (f_hat.detach() - target)
         return Quantised(ids, torch.cat(inputs, 1), straight, loss / len(self.scales))
@@ -118,7 +119,7 @@ class MultiScaleVQVAE(nn.Module):
         codes: torch.Tensor = self.quantize.embedding(ids)
         return codes.mT.reshape(len(ids), -1, side, side)
 
-    def accumulate(self, f_hat: torch.Tensor, codes: torch.Tensor, index: int) -> torch.Tensor:
+    def accumulate(self, f_hat: torch.Tensor, codes: torch.Tensor, *, index: int) -> torch.Tensor:
         """Add a scale: f_hat + phi(codes enlarged).
 
         Args:
@@ -155,7 +156,7 @@ class MultiScaleVQVAE(nn.Module):
 class _Quantiser(nn.Module):
     """The codebook and the convolutions phi."""
 
-    def __init__(self, scales: int, vocabulary: int, channels: int) -> None:
+    def __init__(self, scales: int, vocabulary: int, *, channels: int) -> None:
         super().__init__()
         self.scales = scales
         self.embedding = nn.Embedding(vocabulary, channels)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from adagen.config import Cell
-from adagen.errors import AdagenError
 from adagen.paper.inputs import Metrics
 from adagen.paper.tables import (
     ABSENT,
@@ -19,8 +18,9 @@ from adagen.paper.tables import (
     read_comparable,
     read_table,
 )
+from adagen.runtime.errors import AdagenError
 
-Run = tuple[str, str, int | None]
+RunKey = tuple[str, str, int | None]
 """Experiment, method, training seed."""
 
 COLUMNS = (
@@ -71,7 +71,7 @@ def ablation_table(cells: Sequence[Cell], metrics: Sequence[Path]) -> pd.DataFra
     """
     if not cells:
         raise AdagenError("the config has no section 'ablation': say what is to be compared.")
-    runs: dict[Run, Metrics] = {
+    runs: dict[RunKey, Metrics] = {
         (run.experiment, run.method, run.training_seed): run for run in read_comparable(metrics)
     }
     own = [_runs(cell, runs) for cell in cells]
@@ -80,7 +80,7 @@ def ablation_table(cells: Sequence[Cell], metrics: Sequence[Path]) -> pd.DataFra
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _runs(cell: Cell, runs: Mapping[Run, Metrics]) -> tuple[Metrics, ...]:
+def _runs(cell: Cell, runs: Mapping[RunKey, Metrics]) -> tuple[Metrics, ...]:
     """The runs of a variant, by training seed."""
     found = []
     for seed in cell.training_seeds or (None,):
@@ -136,4 +136,4 @@ def read_ablation(path: Path) -> pd.DataFrame:
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    return read_table(path, COLUMNS, "adagen ablation", text=("study", "variant"))
+    return read_table(path, COLUMNS, command="adagen ablation", text=("study", "variant"))

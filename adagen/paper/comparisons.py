@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adagen.errors import AdagenError
 from adagen.paper.inputs import Metrics, by_experiment, row_order
 from adagen.paper.names import METHOD_NAMES, PAIRS
 from adagen.paper.tables import half_width, independent, mean_and_error, paired, read_comparable
+from adagen.runtime.errors import AdagenError
 
 DISTANCES = ("fid", "fid_label_free")
 SCORES = (*DISTANCES, "precision", "recall")
@@ -50,7 +50,7 @@ class Comparison:
     @property
     def differences(self) -> np.ndarray:
         """(R, S) differences at each training and sampling seed."""
-        return np.stack([paired(run, other, self.score) for run, other in self.pairs])
+        return np.stack([paired(run, other, score=self.score) for run, other in self.pairs])
 
     @property
     def level(self) -> float:

@@ -37,12 +37,12 @@ def steps_latex(table: pd.DataFrame) -> str:
     """
     lines: list[str] = []
     for experiment, curve in table.groupby("experiment", sort=False):
-        lines += heading(experiment, paradigm(curve.iloc[0]), STEPS_HEADER)
+        lines += heading(experiment, paradigm(curve.iloc[0]), header=STEPS_HEADER)
         for _, group in curve.groupby("steps", sort=False):
             for _, row in group.iterrows():
                 cells = [
                     str(row["steps"]),
-                    with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                    with_error(row["fid"], row["fid_se"], bold=row["fid"] == group["fid"].min()),
                     number(row["fid_label_free"], 3),
                     with_error(row["inception_score"], row["inception_score_se"]),
                     number(row["precision"], 3),
@@ -56,7 +56,7 @@ def steps_latex(table: pd.DataFrame) -> str:
         rf"{ERRORS} NFE, GFLOPs and seconds "
         r"are those of an image that is kept; seconds are measured while sampling."
     )
-    return tabular("steps", STEPS_HEADER, lines, note, table)
+    return tabular("steps", STEPS_HEADER, lines=lines, note=note, table=table)
 
 
 DIAL_HEADER = (*QUALITY_HEADER, r"preference $\uparrow$", r"reward $\uparrow$")
@@ -86,7 +86,7 @@ def _dial(command: str, symbol: str, table: pd.DataFrame) -> str:
     lines: list[str] = []
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
-        lines += heading(experiment, f"{paradigm(first)}, $T = {first['steps']}$", header)
+        lines += heading(experiment, f"{paradigm(first)}, $T = {first['steps']}$", header=header)
         for _, row in group.iterrows():
             cells = [
                 *quality(row, group["fid"].min()),
@@ -98,4 +98,4 @@ def _dial(command: str, symbol: str, table: pd.DataFrame) -> str:
         rf"{ERRORS} Preference: mean of the "
         r"pre-trained reward. Reward: mean score by the reward of the training."
     )
-    return tabular(command, header, lines, note, table)
+    return tabular(command, header, lines=lines, note=note, table=table)

@@ -9,10 +9,10 @@ import pandas as pd
 from pydantic import ValidationError
 
 from adagen.config import Config
-from adagen.errors import AdagenError
-from adagen.files import read_json
-from adagen.paper.inputs import Finite, Metrics, Record
+from adagen.paper.inputs import Finite, Metrics, MetricsModel
 from adagen.paper.tables import independent, mean_and_error, read_along_dial
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import read_json
 
 ENDS = {"adagen": 0.0, "faithful": 1.0}
 """The two policies, by where they stand on the dial."""
@@ -34,7 +34,7 @@ Identity = tuple[str, str, int | None, float | None]
 """Experiment, method, training seed, fidelity of a blend."""
 
 
-class Judged(Record):
+class Judged(MetricsModel):
     """A run, and what was said of the samples of one seed; nothing by a reward that judges sets."""
 
     experiment: str
@@ -47,7 +47,7 @@ class Judged(Record):
     reward: Finite | None
 
 
-class Judgement(Record):
+class Judgement(MetricsModel):
     """A file of `adagen judge`."""
 
     runs: tuple[Judged, ...]
@@ -96,7 +96,9 @@ def fidelity_table(metrics: Sequence[Path], judged: Sequence[Path]) -> pd.DataFr
     return pd.DataFrame(rows, columns=[*FIDELITY_COLUMNS])
 
 
-def guidance_table(config: Config, metrics: Sequence[Path], judged: Sequence[Path]) -> pd.DataFrame:
+def guidance_table(
+    config: Config, metrics: Sequence[Path], *, judged: Sequence[Path]
+) -> pd.DataFrame:
     """One row for each guidance scale of each experiment of `curves.guidance`.
 
     Args:

@@ -13,20 +13,20 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adagen.config import LEARNED, METHODS, SEARCHED, Method
-from adagen.errors import AdagenError
-from adagen.files import read_json
-from adagen.samples import Samples
+from adagen.data.samples import Samples
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import read_json
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Record(BaseModel):
+class MetricsModel(BaseModel):
     """Base of what a metrics file holds: keys that no table shows are let through."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Scores(Record):
+class Scores(MetricsModel):
     """The numbers of one sampling seed; None where the protocol doesn't have one."""
 
     seed: int
@@ -39,7 +39,7 @@ class Scores(Record):
     memorisation_gap: Finite | None
 
 
-class Cost(Record):
+class Cost(MetricsModel):
     """What an image costs."""
 
     nfe: Finite
@@ -47,14 +47,14 @@ class Cost(Record):
     images_per_second: Finite
 
 
-class Hashes(Record):
+class Hashes(MetricsModel):
     """Which files the numbers depend on."""
 
     reference: str
     generator: str
 
 
-class Refinement(Record):
+class Refinement(MetricsModel):
     """How candidates were chosen: the config's name of it, and how many there were."""
 
     name: str
@@ -63,7 +63,7 @@ class Refinement(Record):
     k: int
 
 
-class Metrics(Record):
+class Metrics(MetricsModel):
     """One metrics file: one method of one experiment, trained with one seed, perhaps refined."""
 
     experiment: str
@@ -255,7 +255,7 @@ def only(paths: Sequence[Path], what: str) -> Path:
     return paths[0]
 
 
-class Run(Protocol):
+class HasExperiment(Protocol):
     """Anything that belongs to an experiment."""
 
     @property
@@ -263,7 +263,7 @@ class Run(Protocol):
         """Its name."""
 
 
-R = TypeVar("R", bound=Run)
+R = TypeVar("R", bound=HasExperiment)
 
 
 def by_experiment(runs: Iterable[R]) -> dict[str, list[R]]:

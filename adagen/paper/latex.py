@@ -54,7 +54,7 @@ def latex_table(table: pd.DataFrame) -> str:
     for experiment, group in head.groupby("experiment", sort=False):
         first = group.iloc[0]
         what = f"{paradigm(first)}, {escape(first['dataset'])}, $T = {first['steps']}$"
-        lines += heading(experiment, what, header)
+        lines += heading(experiment, what, header=header)
         lowest = group["fid"].min()
         for _, row in group.iterrows():
             same = (table["experiment"] == experiment) & (table["method"] == row["method"])
@@ -66,7 +66,7 @@ def latex_table(table: pd.DataFrame) -> str:
         r"sampling seeds or, where there are several, over training seeds. $\Delta$: paired "
         r"difference in FD, negative is better."
     )
-    return tabular("table", header, lines, note, table)
+    return tabular("table", header, lines=lines, note=note, table=table)
 
 
 def comparison_latex(table: pd.DataFrame) -> str:
@@ -80,7 +80,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
         title = f"{paradigm(first)}, $T = {first['steps']}$"
-        lines += heading(experiment, title, header)
+        lines += heading(experiment, title, header=header)
         for _, pair in group.groupby(["method", "against"], sort=False):
             lines.append(_compared(pair))
     note = (
@@ -89,7 +89,7 @@ def comparison_latex(table: pd.DataFrame) -> str:
         r"over sampling seeds; in brackets the share of the other's distance. Of distances, "
         r"negative is better."
     )
-    return tabular("compare", header, lines, note, table)
+    return tabular("compare", header, lines=lines, note=note, table=table)
 
 
 def _compared(pair: pd.DataFrame) -> str:
@@ -134,10 +134,10 @@ def ablation_latex(table: pd.DataFrame) -> str:
     """
     lines: list[str] = []
     for study, group in table.groupby("study", sort=False):
-        lines += heading(study, "", ABLATION_HEADER)
+        lines += heading(study, "", header=ABLATION_HEADER)
         for _, row in group.iterrows():
             cells = [
-                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                with_error(row["fid"], row["fid_se"], bold=row["fid"] == group["fid"].min()),
                 _within(row["diff"], row["diff_low"], row["diff_high"]),
                 with_error(row["fid_label_free"], row["fid_label_free_se"]),
                 number(row["precision"], 3),
@@ -148,7 +148,7 @@ def ablation_latex(table: pd.DataFrame) -> str:
         rf"{ERRORS} $\Delta$: paired "
         r"difference in FD to the first variant of the study, negative is better."
     )
-    return tabular("ablation", ABLATION_HEADER, lines, note, table)
+    return tabular("ablation", ABLATION_HEADER, lines=lines, note=note, table=table)
 
 
 QUALITY_HEADER = (
@@ -178,7 +178,7 @@ def refinement_latex(table: pd.DataFrame) -> str:
     for experiment, group in table.groupby("experiment", sort=False):
         first = group.iloc[0]
         title = f"{paradigm(first)}, $T = {first['steps']}$"
-        lines += heading(experiment, title, REFINEMENT_HEADER)
+        lines += heading(experiment, title, header=REFINEMENT_HEADER)
         for _, row in group.iterrows():
             cells = [
                 str(row["n"]),
@@ -194,7 +194,7 @@ def refinement_latex(table: pd.DataFrame) -> str:
         r"of an image that is kept, with all candidates; the last column names the experiment "
         r"whose plain rows take nearly as many evaluations."
     )
-    return tabular("refinement", REFINEMENT_HEADER, lines, note, table)
+    return tabular("refinement", REFINEMENT_HEADER, lines=lines, note=note, table=table)
 
 
 def method(name: str) -> str:
@@ -227,7 +227,7 @@ def system_latex(table: pd.DataFrame) -> str:
             cells = [
                 str(row["steps"]),
                 f"{row[unit]:.3g}",
-                with_error(row["fid"], row["fid_se"], row["fid"] == group["fid"].min()),
+                with_error(row["fid"], row["fid_se"], bold=row["fid"] == group["fid"].min()),
                 number(row["inception_score"], 2),
                 *("--" if math.isnan(row[name]) else f"{row[name]:g}" for name in columns),
             ]
@@ -242,17 +242,17 @@ def system_latex(table: pd.DataFrame) -> str:
             r" Columns \textit{published} are the numbers of others, under their own protocol and "
             rf"count of operations: {'; '.join(map(escape, sources))}."
         )
-    return tabular("system", header, lines, note, table)
+    return tabular("system", header, lines=lines, note=note, table=table)
 
 
-def heading(name: object, what: str, header: Sequence[str]) -> list[str]:
+def heading(name: object, what: str, *, header: Sequence[str]) -> list[str]:
     """The lines above a group of rows, which has a name and, after it, what it is."""
     text = rf"\textit{{{escape(str(name))}}}" + (f": {what}" if what else "")
     return [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{{text}}} \\"]
 
 
 def tabular(
-    command: str, header: Sequence[str], lines: Sequence[str], note: str, table: pd.DataFrame
+    command: str, header: Sequence[str], *, lines: Sequence[str], note: str, table: pd.DataFrame
 ) -> str:
     """What `command` of adagen sets: `lines` below a header, and a note below that."""
     protocols = "; ".join(escape(str(name)) for name in table["protocol"].unique())
@@ -285,7 +285,7 @@ def paradigm(row: pd.Series) -> str:
 def _numbers(row: pd.Series, bold: bool) -> list[str]:
     """The cells after the method's name."""
     return [
-        with_error(row["fid"], row["fid_se"], bold),
+        with_error(row["fid"], row["fid_se"], bold=bold),
         with_error(row["diff_handmade"], row["diff_handmade_se"]),
         with_error(row["diff_tuned"], row["diff_tuned_se"]),
         with_error(row["fid_label_free"], row["fid_label_free_se"]),
@@ -298,7 +298,7 @@ def _numbers(row: pd.Series, bold: bool) -> list[str]:
     ]
 
 
-def with_error(value: float, error: float, bold: bool = False) -> str:
+def with_error(value: float, error: float, *, bold: bool = False) -> str:
     """A cell of three decimals with its standard error, as far as they are known."""
     if math.isnan(value):
         return "--"
@@ -309,7 +309,7 @@ def with_error(value: float, error: float, bold: bool = False) -> str:
 def quality(row: pd.Series, best: float) -> list[str]:
     """The cells of `QUALITY_HEADER`; the distance is bold where it is the best one."""
     return [
-        with_error(row["fid"], row["fid_se"], row["fid"] == best),
+        with_error(row["fid"], row["fid_se"], bold=row["fid"] == best),
         *(number(row[name], 3) for name in ("fid_label_free", "precision", "recall")),
     ]
 

@@ -4,11 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from adagen.errors import AdagenError
-from adagen.files import atomic_path
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import atomic_path
 
 
-def write_page(name: str, files: Sequence[Path], captions: Path, options: str, out: Path) -> None:
+def write_page(
+    name: str, files: Sequence[Path], *, captions: Path, options: str, out: Path
+) -> None:
     """Write the page, in Markdown.
 
     Tables and figures of one name share a section, and what differs in its ending only, a line.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagen.errors import AdagenError
 from adagen.paper.inputs import Metrics, by_experiment, by_method, method_name
 from adagen.paper.tables import independent, mean_and_error, read_all_comparable, read_table
+from adagen.runtime.errors import AdagenError
 
 COLUMNS = (
     "experiment",
@@ -111,4 +111,4 @@ def read_refinement(path: Path) -> pd.DataFrame:
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    return read_table(path, COLUMNS, "adagen refinement", text=("kind", "equal_compute"))
+    return read_table(path, COLUMNS, command="adagen refinement", text=("kind", "equal_compute"))

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from adagen.config import Budget
-from adagen.errors import AdagenError
 from adagen.paper.inputs import Metrics, by_experiment, by_method, method_name
 from adagen.paper.tables import independent, mean_and_error, read_all_comparable, read_table
+from adagen.runtime.errors import AdagenError
 
 COLUMNS = (
     "experiment",
@@ -98,4 +98,4 @@ def read_steps(path: Path) -> pd.DataFrame:
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    return read_table(path, COLUMNS, "adagen steps")
+    return read_table(path, COLUMNS, command="adagen steps")

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from adagen.config import Config, published_numbers
-from adagen.errors import AdagenError
 from adagen.paper.latex import headline_rows
 from adagen.paper.names import PARADIGM_NAMES
 from adagen.paper.tables import fid_table
+from adagen.runtime.errors import AdagenError
 
 COLUMNS = (
     "model",

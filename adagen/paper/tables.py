@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from adagen.config import LEARNED, METHODS
-from adagen.errors import AdagenError
-from adagen.files import atomic_path
 from adagen.paper.inputs import Metrics, by_experiment, read_metrics, row_order
 from adagen.paper.latex import latex_table
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import atomic_path
 
 Pair = tuple[float, float]
 ABSENT: Pair = (math.nan, math.nan)
@@ -198,10 +198,10 @@ def _paired(run: Metrics, baseline: Metrics | None) -> Pair:
     """Mean over sampling seeds s of fid_s(run) - fid_s(baseline), and its standard error."""
     if baseline is None or baseline is run:
         return ABSENT
-    return mean_and_error(paired(run, baseline, "fid"))
+    return mean_and_error(paired(run, baseline, score="fid"))
 
 
-def paired(run: Metrics, other: Metrics, score: str) -> np.ndarray:
+def paired(run: Metrics, other: Metrics, *, score: str) -> np.ndarray:
     """(S,) differences run - other of one score, at each of the sampling seeds that both have."""
     difference: np.ndarray = run.scores(score) - other.scores(score)
     return difference
@@ -245,6 +245,7 @@ def half_width(error: float, count: int) -> float:
 def write_table(
     table: pd.DataFrame,
     csv: Path,
+    *,
     latex: Path,
     in_latex: Callable[[pd.DataFrame], str] = latex_table,
 ) -> None:
@@ -268,7 +269,7 @@ def write_table(
 
 
 def read_table(
-    path: Path, columns: Sequence[str], command: str, text: Sequence[str] = ()
+    path: Path, columns: Sequence[str], *, command: str, text: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Read the CSV file that a command wrote.
 

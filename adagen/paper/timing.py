@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 @dataclass(frozen=True)

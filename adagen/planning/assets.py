@@ -1,9 +1,9 @@
 """How much has to be fetched, where sizes are published and where they aren't."""
 
-from adagen.assets import catalogue, needed
+from adagen.data.released import catalogue, needed
 from adagen.planning.counting import weight_bytes
 from adagen.planning.jobs import Job
-from adagen.planning.networks import Networks
+from adagen.planning.network_cost import Networks
 
 MOMENTS = 8 * (2048 + 2048**2)
 """Bytes of mean and covariance of Inception's features."""

@@ -52,7 +52,7 @@ class Speed:
     other: float
     memory: float
 
-    def hours(self, generator: str, generating: float, other: float) -> float:
+    def hours(self, generator: str, generating: float, *, other: float) -> float:
         """Hours that so many operations take, of a generator and of everything else."""
         seconds = other / self.other + (generating / self.generating[generator] if generator else 0)
         return seconds / 3600

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from adagen.config import Config, Experiment
-from adagen.evaluation.networks import Classifier
+from adagen.evaluation.embedded.networks import Classifier
+from adagen.evaluation.inception.network import Inception
 from adagen.generators import build
-from adagen.networks.inception import Inception
-from adagen.noise import SampleNoise, seeded
 from adagen.planning.counting import count
 from adagen.planning.devices import Speed
-from adagen.planning.images import Images, images_of
-from adagen.policies import HandMade
-from adagen.rollout import make
+from adagen.planning.image_counts import Images, images_of
+from adagen.policy.networks import HandMade
+from adagen.runtime.noise import SampleNoise, seeded
+from adagen.sampling.rollout import sample_once
 
 MEASURED = 64
 """Images shown to a network that measures."""
@@ -53,7 +53,12 @@ def _generating(
     labels = torch.zeros(settings.batch, dtype=torch.long, device=device)
     noise = SampleNoise("plan", 0, range(settings.batch), device)
     policy = HandMade(len(generator.actions.names))
-    return _rate(lambda: make(generator, policy, labels, noise), settings.batch, device, backbone)
+    return _rate(
+        lambda: sample_once(generator, policy, labels=labels, noise=noise),
+        settings.batch,
+        device,
+        backbone,
+    )
 
 
 def _measuring(config: Config, images: Images, device: torch.device) -> float:
@@ -62,7 +67,7 @@ def _measuring(config: Config, images: Images, device: torch.device) -> float:
     shape = images.shape if embedded else (3, 299, 299)
     with seeded("plan"):
         network: nn.Module = (
-            Classifier(shape[0], evaluation.networks.width, images.classes)
+            Classifier(shape[0], evaluation.networks.width, num_classes=images.classes)
             if embedded
             else Inception(evaluation.inception.shrink)
         )

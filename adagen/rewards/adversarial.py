@@ -20,14 +20,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from adagen.config import COMPANY, DiscriminatorSettings, TokenSettings
+from adagen.config import NORM_GROUP, DiscriminatorSettings, TokenSettings
 from adagen.data.split import CHUNK, Images
-from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.base import Reward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import Drawn, KeptPool, Pool, StreamedPool
 from adagen.rewards.projected import ProjectedHeads
+from adagen.runtime.noise import SampleNoise, torch_generator
 
 KEEP = 2**30
 """Bytes of features that are kept at most."""
@@ -38,7 +38,7 @@ class Head(nn.Module):
 
     projection = 64
 
-    def __init__(self, width: int, channels: int, classes: int) -> None:
+    def __init__(self, width: int, channels: int, *, classes: int) -> None:
         super().__init__()
         self.enter = self._block(nn.Conv1d(width, channels, 1), channels)
         convolution = nn.Conv1d(channels, channels, 9, padding=4, padding_mode="circular")
@@ -64,9 +64,9 @@ class Head(nn.Module):
 class Heads(nn.Module):
     """A head for each feature map; features (B, maps, width, N), labels (B,) to (B, maps N)."""
 
-    def __init__(self, maps: int, width: int, channels: int, classes: int) -> None:
+    def __init__(self, maps: int, width: int, *, channels: int, classes: int) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(Head(width, channels, classes) for _ in range(maps))
+        self.heads = nn.ModuleList(Head(width, channels, classes=classes) for _ in range(maps))
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """All logits of all heads."""
@@ -86,7 +86,7 @@ class AdversarialReward(Reward):
     chunk = CHUNK
 
     def __init__(
-        self, heads: nn.Module, settings: DiscriminatorSettings, device: torch.device
+        self, heads: nn.Module, settings: DiscriminatorSettings, *, device: torch.device
     ) -> None:
         self.heads, self.settings, self.device = heads.to(device), settings, device
         self.warmup, self.steps, self.batch = settings.warmup, settings.steps, settings.batch
@@ -96,7 +96,7 @@ class AdversarialReward(Reward):
         )
 
     @torch.no_grad()
-    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+    def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) mean logit of each of the images `rows` (n,); positive means "looks real".
 
         Rows far apart are judged in one company and rows side by
@@ -112,9 +112,9 @@ class AdversarialReward(Reward):
         Raises:
             AdagenError: `rows` are not a multiple of the company.
         """
-        self.require_companies(len(rows), "images to be judged")
+        self.require_norm_groups(len(rows), "images to be judged")
         logits = torch.empty(len(rows), device=self.device)
-        order = torch.arange(len(rows)).view(self.company, -1).T.flatten()
+        order = torch.arange(len(rows)).view(self.norm_group, -1).T.flatten()
         self.heads.eval()
         for number, places in enumerate(order.split(self.chunk)):
             chosen = rows[places]
@@ -134,11 +134,11 @@ class AdversarialReward(Reward):
     def _look(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         """What the heads see of new images (B, C, H, W) on the discriminator's device."""
 
-    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+    def payoff(self, scores: torch.Tensor) -> torch.Tensor:
         """The sigmoid of the mean logit, or that itself."""
         return scores.sigmoid() if self.saturates else scores
 
-    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
+    def learn(self, real: Pool, fake: Pool, *, steps: int, generator: torch.Generator) -> float:
         """Take `steps` optimiser steps on random batches of both pools.
 
         Returns the last loss. The generator draws batches and whatever else is random.
@@ -146,15 +146,15 @@ class AdversarialReward(Reward):
         self.heads.train()
         value, size = float("nan"), self.settings.batch
         for _ in range(steps):
-            batches = real.draw(size, generator), fake.draw(size, generator)
-            loss = self.loss(*batches, generator)
+            real_batch, fake_batch = real.draw(size, generator), fake.draw(size, generator)
+            loss = self.loss(real_batch, fake_batch, generator=generator)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
             value = loss.item()
         return value
 
-    def loss(self, real: Drawn, fake: Drawn, generator: torch.Generator) -> torch.Tensor:
+    def loss(self, real: Drawn, fake: Drawn, *, generator: torch.Generator) -> torch.Tensor:
         """Mean softplus(-D(real)) + mean softplus(D(fake)) of two batches (features, labels)."""
         return F.softplus(-self.heads(*real)).mean() + F.softplus(self.heads(*fake)).mean()
 
@@ -176,20 +176,21 @@ class AutoencoderReward(AdversarialReward):
         self,
         features: MaskedAutoencoder,
         classes: int,
+        *,
         settings: TokenSettings,
         device: torch.device,
     ) -> None:
         size = features.settings.network
         self.features = features.to(device)
-        heads = Heads(size.depth, size.width, settings.channels, classes)
-        super().__init__(heads, settings, device)
+        heads = Heads(size.depth, size.width, channels=settings.channels, classes=classes)
+        super().__init__(heads, settings, device=device)
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Kept if the features fit, and training doesn't mirror the images; else streamed."""
         first = self.features(images.images[:1].to(self.device))
         size = len(images) * first.nbytes
         if images.flip != "never" or size > KEEP:
-            return StreamedPool(images, lambda batch, _: self.features(batch), self.device)
+            return StreamedPool(images, lambda batch, _: self.features(batch), device=self.device)
         maps = [self.features(batch.to(self.device)) for batch in images.batches()]
         return KeptPool(torch.cat(maps), images.labels.to(self.device))
 
@@ -201,28 +202,28 @@ class AutoencoderReward(AdversarialReward):
 class ProjectedReward(AdversarialReward):
     """The paper's discriminator, on DINO."""
 
-    company = COMPANY
+    norm_group = NORM_GROUP
 
     def __init__(
-        self, features: Dino, classes: int, settings: TokenSettings, device: torch.device
+        self, features: Dino, classes: int, *, settings: TokenSettings, device: torch.device
     ) -> None:
         self.features = features.to(device)
         width = features.settings.network.width
-        heads = ProjectedHeads(features.maps, width, classes)
-        super().__init__(heads, settings, device)
+        heads = ProjectedHeads(features.maps, width, classes=classes)
+        super().__init__(heads, settings, device=device)
         self.chunk = settings.batch
-        self.require_companies(settings.batch, "training.reward.batch")
+        self.require_norm_groups(settings.batch, "training.reward.batch")
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: see `adagen.rewards.pools`."""
-        return StreamedPool(images, self.features, self.device)
+        return StreamedPool(images, self.features, device=self.device)
 
     def _look(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         """Company by company, each with the crop that its first sample draws."""
-        self.require_companies(len(images), "images to be scored")
+        self.require_norm_groups(len(images), "images to be scored")
         drawn = [
             torch_generator("score", noise.purpose, noise.seed, index)
-            for index in noise.indices[:: self.company]
+            for index in noise.indices[:: self.norm_group]
         ]
-        companies = zip(images.split(self.company), drawn, strict=True)
+        companies = zip(images.split(self.norm_group), drawn, strict=True)
         return torch.cat([self.features(images, generator) for images, generator in companies])

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from adagen.data.split import CHUNK, Images
-from adagen.errors import AdagenError
-from adagen.noise import SampleNoise
 from adagen.rewards.pools import Pool
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
 
 
 class Reward(ABC):
@@ -25,7 +25,7 @@ class Reward(ABC):
         batch: images that a set is probed by where judging all of it costs.
     """
 
-    company = 1
+    norm_group = 1
     discriminates = True
     gradual = False
     learns_first = False
@@ -45,7 +45,7 @@ class Reward(ABC):
         """
 
     @abstractmethod
-    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+    def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) float32 scores of the images `rows` (n,).
 
         Args:
@@ -77,11 +77,13 @@ class Reward(ABC):
             "with training.reward of another kind."
         )
 
-    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+    def payoff(self, scores: torch.Tensor) -> torch.Tensor:
         """(n,) what a policy is paid for images with these scores."""
         return scores
 
-    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float | None:
+    def learn(
+        self, real: Pool, fake: Pool, *, steps: int, generator: torch.Generator
+    ) -> float | None:
         """Learn from both pools, and return the last loss; None where there is nothing to learn.
 
         Args:
@@ -92,16 +94,16 @@ class Reward(ABC):
         """
         return None
 
-    def require_companies(self, count: int, what: str) -> None:
+    def require_norm_groups(self, count: int, what: str) -> None:
         """Refuse a number of images that leaves some without a whole company.
 
         Raises:
             AdagenError: `count` is no multiple of the company; `what` says of what.
         """
-        if count % self.company:
+        if count % self.norm_group:
             raise AdagenError(
-                f"{what}: {count}, but the discriminator on DINO judges {self.company} images "
-                f"together: use a multiple of {self.company}."
+                f"{what}: {count}, but the discriminator on DINO judges {self.norm_group} images "
+                f"together: use a multiple of {self.norm_group}."
             )
 
     def judging_state(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyReward
 from adagen.data.split import Split
-from adagen.errors import AdagenError
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import ClassifierReward, LogConfidence, load_preference
@@ -25,12 +24,14 @@ from adagen.rewards.dino import load_dino
 from adagen.rewards.features import load_reward_features
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
-from adagen.rewards.pretrained import PretrainedReward, Weighed
+from adagen.rewards.pretrained import PretrainedReward, RewardMixture
+from adagen.runtime.errors import AdagenError
 
 
 def load_reward(
     config: Config,
     settings: AnyReward,
+    *,
     features: Path,
     preference: Path | None,
     split: Split,
@@ -57,9 +58,13 @@ def load_reward(
                 "training.reward.kind is 'classifier', which reads a classifier: give --preference "
                 "the file that `adagen pretrain preference` wrote."
             )
-        return ClassifierReward(load_pretrained(config, preference, split, device), device)
+        return ClassifierReward(
+            load_pretrained(config, preference, split=split, device=device), device
+        )
     if isinstance(settings, ConvolutionSettings):
-        return ConvolutionReward((channels, height, width), classes, settings, device)
+        return ConvolutionReward(
+            (channels, height, width), classes, settings=settings, device=device
+        )
     if isinstance(config.reward_features, DinoFeatures):
         if not isinstance(settings, TokenSettings):
             raise AdagenError(
@@ -67,18 +72,18 @@ def load_reward(
                 "'masked_autoencoder': on 'dino' choose 'tokens'."
             )
         dino = load_dino(features, config.reward_features)
-        return ProjectedReward(dino, classes, settings, device)
+        return ProjectedReward(dino, classes, settings=settings, device=device)
     autoencoder = load_reward_features(features, config.reward_features)
     if isinstance(settings, TokenSettings):
-        return AutoencoderReward(autoencoder, classes, settings, device)
+        return AutoencoderReward(autoencoder, classes, settings=settings, device=device)
     if isinstance(settings, GaussianSettings):
-        return GaussianReward(autoencoder, settings, split.train, device)
-    return FrechetReward(autoencoder, settings, split.train, device)
+        return GaussianReward(autoencoder, settings, real=split.train, device=device)
+    return FrechetReward(autoencoder, settings, real=split.train, device=device)
 
 
-def load_weighed(
-    config: Config, preference: Path | None, split: Split, device: torch.device
-) -> Weighed:
+def load_reward_mixture(
+    config: Config, preference: Path | None, *, split: Split, device: torch.device
+) -> RewardMixture:
     """What the method `faithful` is paid beside the experiment's reward.
 
     Args:
@@ -96,11 +101,13 @@ def load_weighed(
             f"method 'faithful' needs {what}: it is paid by what `adagen pretrain preference` "
             "wrote, too (docs/dial.md)."
         )
-    return Weighed(load_pretrained(config, preference, split, device), config.dial.weight)
+    return RewardMixture(
+        load_pretrained(config, preference, split=split, device=device), config.dial.weight
+    )
 
 
 def load_pretrained(
-    config: Config, preference: Path, split: Split, device: torch.device
+    config: Config, preference: Path, *, split: Split, device: torch.device
 ) -> PretrainedReward:
     """What `adagen pretrain preference` wrote, for the classes of these images.
 
@@ -109,7 +116,7 @@ def load_pretrained(
     """
     settings, classes = config.preference, split.num_classes
     if isinstance(settings, ClipPreference):
-        return load_clip(preference, settings, config.dataset, classes).to(device)
+        return load_clip(preference, settings, dataset=config.dataset, classes=classes).to(device)
     channels = split.train.images.shape[1]
     about = settings, config.dataset, channels, classes
     return LogConfidence(load_preference(preference, *about), device)

@@ -14,14 +14,14 @@ import torch
 
 from adagen.config import AnyPreference, Dataset, Preference
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.evaluation.networks import Classifier, classification_loss
-from adagen.files import load_tensors, save_tensors
-from adagen.fitting import CPU, fit
-from adagen.noise import SampleNoise, seeded, torch_generator
+from adagen.evaluation.embedded.networks import Classifier, classification_loss
+from adagen.networks.fitting import CPU, fit
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import Pool, StreamedPool
 from adagen.rewards.pretrained import PretrainedReward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 
 KIND = "preference"
 
@@ -51,9 +51,9 @@ class ClassifierReward(Reward):
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """The images as they are."""
-        return StreamedPool(images, lambda batch, _: batch, self.device)
+        return StreamedPool(images, lambda batch, _: batch, device=self.device)
 
-    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+    def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) how well each of the images `rows` (n,) shows its label."""
         generator = torch_generator(*source)
         scores = [
@@ -78,22 +78,23 @@ class ClassifierReward(Reward):
 def fit_preference(
     settings: Preference,
     train: Images,
+    *,
     classes: int,
     checkpoint: Path | None,
     device: torch.device = CPU,
 ) -> Classifier:
     """Fit the classifier to images of the train split."""
     with seeded("preference", settings.fit.seed):
-        classifier = Classifier(train.images.shape[1], settings.width, classes)
+        classifier = Classifier(train.images.shape[1], settings.width, num_classes=classes)
     what = train.images, train.labels, settings.fit, "preference"
     return fit(classifier, classification_loss, *what, checkpoint, train.flip, device)
 
 
 def save_preference(
-    path: Path, classifier: Classifier, settings: Preference, dataset: Dataset
+    path: Path, classifier: Classifier, *, settings: Preference, dataset: Dataset
 ) -> None:
     """Write the classifier with what it was made from."""
-    save_tensors(path, classifier.state_dict(), {"kind": KIND, **origin(settings, dataset)})
+    save_tensors(path, classifier.state_dict(), about={"kind": KIND, **origin(settings, dataset)})
 
 
 def load_preference(
@@ -104,14 +105,14 @@ def load_preference(
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors = read_preference(path, settings, dataset)
-    classifier = Classifier(channels, settings.width, classes)
+    tensors = read_preference(path, settings, dataset=dataset)
+    classifier = Classifier(channels, settings.width, num_classes=classes)
     classifier.load_state_dict(tensors)
     return classifier.eval().requires_grad_(False)
 
 
 def read_preference(
-    path: Path, settings: AnyPreference, dataset: Dataset
+    path: Path, settings: AnyPreference, *, dataset: Dataset
 ) -> dict[str, torch.Tensor]:
     """The tensors of a preference file of any kind, made with these settings.
 

@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import ClipPreference, Dataset
-from adagen.errors import AdagenError
-from adagen.files import save_tensors
-from adagen.networks.loading import load_released
+from adagen.data.weights import load_released
 from adagen.rewards.classifier import KIND, origin, read_preference
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import save_tensors
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the pixels that CLIP was trained with, channel by channel (openai/CLIP: clip/clip.py)."""
@@ -52,7 +52,7 @@ class ClipSimilarity(nn.Module):
 
 
 def adopt_clip(
-    asset: Path, settings: ClipPreference, dataset: Dataset, names: Sequence[str], out: Path
+    asset: Path, settings: ClipPreference, *, dataset: Dataset, names: Sequence[str], out: Path
 ) -> None:
     """Turn released weights and the names of the classes into a preference file.
 
@@ -77,18 +77,18 @@ def adopt_clip(
         parts = [clip.encode_text(tokens(prompts[i : i + 64])) for i in range(0, len(prompts), 64)]
     tower = {f"{TOWER}{key}": value for key, value in clip.visual.state_dict().items()}
     about = {"kind": KIND, **origin(settings, dataset), "prompts": prompts}
-    save_tensors(out, {**tower, "prompts": torch.cat(parts)}, about)
+    save_tensors(out, {**tower, "prompts": torch.cat(parts)}, about=about)
 
 
 def load_clip(
-    path: Path, settings: ClipPreference, dataset: Dataset, classes: int
+    path: Path, settings: ClipPreference, *, dataset: Dataset, classes: int
 ) -> ClipSimilarity:
     """Read what `adopt_clip` wrote, for so many classes.
 
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors = read_preference(path, settings, dataset)
+    tensors = read_preference(path, settings, dataset=dataset)
     prompts = tensors.pop("prompts")
     if len(prompts) != classes:
         raise AdagenError(

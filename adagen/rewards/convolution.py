@@ -10,9 +10,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import ConvolutionSettings
 from adagen.data.split import Images
-from adagen.noise import SampleNoise
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.pools import Drawn, Pool, StreamedPool, add_noise
+from adagen.runtime.noise import SampleNoise
 
 SMALLEST = 4
 """Side of the maps, in pixels, that are not halved any more."""
@@ -25,7 +25,7 @@ class Convolutions(nn.Module):
     class comes in by inner product with what is left of the image.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], channels: int, classes: int) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], channels: int, *, classes: int) -> None:
         super().__init__()
         colours, *sides = image_shape
         layers = [_layer(nn.Conv2d(colours, channels, 3, padding=1))]
@@ -57,20 +57,21 @@ class ConvolutionReward(AdversarialReward):
         self,
         image_shape: tuple[int, int, int],
         classes: int,
+        *,
         settings: ConvolutionSettings,
         device: torch.device,
     ) -> None:
-        heads = Convolutions(image_shape, settings.channels, classes)
-        super().__init__(heads, settings, device)
+        heads = Convolutions(image_shape, settings.channels, classes=classes)
+        super().__init__(heads, settings, device=device)
         self.pixel_noise, self.r1 = settings.pixel_noise, settings.r1
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Streamed always: adding noise costs nothing."""
-        return StreamedPool(images, self._look, self.device)
+        return StreamedPool(images, self._look, device=self.device)
 
-    def loss(self, real: Drawn, fake: Drawn, generator: torch.Generator) -> torch.Tensor:
+    def loss(self, real: Drawn, fake: Drawn, *, generator: torch.Generator) -> torch.Tensor:
         """That of every discriminator, and r1 / 2 times the squared gradient at real images."""
-        loss = super().loss(real, fake, generator)
+        loss = super().loss(real, fake, generator=generator)
         if not self.r1:
             return loss
         images, labels = real[0].detach().requires_grad_(), real[1]
@@ -79,4 +80,4 @@ class ConvolutionReward(AdversarialReward):
         return loss + self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
 
     def _look(self, images: torch.Tensor, noise: torch.Generator | SampleNoise) -> torch.Tensor:
-        return add_noise(images, self.pixel_noise, noise)
+        return add_noise(images, self.pixel_noise, source=noise)

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import DinoFeatures
-from adagen.files import save_tensors
-from adagen.networks.loading import load_released
+from adagen.data.weights import load_released
 from adagen.rewards.features import KIND, read_features
+from adagen.runtime.files import save_tensors
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels, channel by channel: what the network was trained with."""
@@ -61,7 +61,7 @@ class Dino(nn.Module):
             generator: draws the crop of this batch; None looks at the whole images.
         """
         vit: Any = self.vit
-        x = normalise(view(images, self.settings.image, generator))
+        x = normalise(view(images, self.settings.image, generator=generator))
         x = vit.patch_embed(x)  # (B, N, width)
         x = torch.cat([vit.cls_token.expand(len(x), -1, -1), x], dim=1) + vit.pos_embed
         embedded, found = x, {}
@@ -71,7 +71,7 @@ class Dino(nn.Module):
         return torch.stack([(t[:, 1:] + t[:, :1]).transpose(1, 2) for t in chosen], dim=1)
 
 
-def view(images: torch.Tensor, side: int, generator: torch.Generator | None) -> torch.Tensor:
+def view(images: torch.Tensor, side: int, *, generator: torch.Generator | None) -> torch.Tensor:
     """Images (B, C, H, W) as (B, C, side, side): reduced by area, or all cropped at one window.
 
     The draw is one for the whole batch: larger images are cropped with probability one half.
@@ -91,7 +91,7 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return (images - mean) / std
 
 
-def adopt(asset: Path, settings: DinoFeatures, out: Path) -> None:
+def adopt(asset: Path, settings: DinoFeatures, *, out: Path) -> None:
     """Turn the released DINO file into a reward file.
 
     Raises:
@@ -101,7 +101,7 @@ def adopt(asset: Path, settings: DinoFeatures, out: Path) -> None:
         network = Dino(settings)
     load_released(network.vit, asset)
     about = {"kind": KIND, "settings": settings.model_dump(mode="json")}
-    save_tensors(out, network.vit.state_dict(), about)
+    save_tensors(out, network.vit.state_dict(), about=about)
 
 
 def load_dino(path: Path, settings: DinoFeatures) -> Dino:

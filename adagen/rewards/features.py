@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import AnyRewardFeatures, RewardFeatures
-from adagen.data.sources import Source
+from adagen.data.sources import ImageRows
 from adagen.data.split import Flip
-from adagen.errors import AdagenError
-from adagen.files import load_tensors, save_tensors
-from adagen.fitting import CPU, Batch, fit
-from adagen.noise import seeded
+from adagen.networks.fitting import CPU, Batch, fit
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.noise import seeded
 
 KIND = "reward features"
 
@@ -79,7 +79,8 @@ class MaskedAutoencoder(nn.Module):
 
 def fit_reward_features(
     settings: RewardFeatures,
-    images: torch.Tensor | Source,
+    images: torch.Tensor | ImageRows,
+    *,
     labels: torch.Tensor,
     checkpoint: Path | None,
     flip: Flip = "never",
@@ -101,14 +102,14 @@ def fit_reward_features(
     )
 
 
-def save_reward_features(path: Path, network: MaskedAutoencoder, image_shape: list[int]) -> None:
+def save_reward_features(path: Path, network: MaskedAutoencoder, *, image_shape: list[int]) -> None:
     """Write the network with the settings it was made from."""
     about = {
         "kind": KIND,
         "settings": network.settings.model_dump(mode="json"),
         "image_shape": image_shape,
     }
-    save_tensors(path, network.state_dict(), about)
+    save_tensors(path, network.state_dict(), about=about)
 
 
 def read_features(

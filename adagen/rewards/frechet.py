@@ -11,11 +11,11 @@ import torch
 
 from adagen.config import FrechetSettings
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import VIEWS, Pool
 from adagen.rewards.vector import VectorReward, vectors_of
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 LEAST = 1e-12
 """Eigenvalues, as a share of the largest, below which they count as that: an inverse stays finite
@@ -32,6 +32,7 @@ class FrechetReward(VectorReward):
         self,
         features: MaskedAutoencoder,
         settings: FrechetSettings,
+        *,
         real: Images,
         device: torch.device,
     ) -> None:
@@ -40,23 +41,23 @@ class FrechetReward(VectorReward):
         Raises:
             AdagenError: there are too few of them for that many components.
         """
-        super().__init__(features, settings.components, 0.0, real, device)
+        super().__init__(features, settings.components, pixel_noise=0.0, real=real, device=device)
         pool = self.pool(real, "frechet", "real", views=VIEWS)
         rows, source = torch.arange(len(pool)), torch_generator("frechet", "real")
-        self.mean, self.covariance = moments(vectors_of(pool, rows, source))
+        self.mean, self.covariance = moments(vectors_of(pool, rows, generator=source))
 
     @torch.no_grad()
-    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+    def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) shares whose mean is minus the distance of the images `rows` (n,) from real ones.
 
         Raises:
             AdagenError: there are too few of them for a distance.
         """
-        self.require_companies(len(rows), "images to be judged")
-        vectors = vectors_of(pool, rows, torch_generator(*source))
-        return shares(vectors, self.mean, self.covariance).float()
+        self.require_norm_groups(len(rows), "images to be judged")
+        vectors = vectors_of(pool, rows, generator=torch_generator(*source))
+        return shares(vectors, self.mean, real_covariance=self.covariance).float()
 
-    def require_companies(self, count: int, what: str) -> None:
+    def require_norm_groups(self, count: int, what: str) -> None:
         """Refuse fewer images than a covariance takes.
 
         Raises:
@@ -78,7 +79,9 @@ class FrechetReward(VectorReward):
         self.mean, self.covariance = (state[key].to(self.device) for key in ("mean", "covariance"))
 
 
-def shares(x: torch.Tensor, real_mean: torch.Tensor, real_covariance: torch.Tensor) -> torch.Tensor:
+def shares(
+    x: torch.Tensor, real_mean: torch.Tensor, *, real_covariance: torch.Tensor
+) -> torch.Tensor:
     """(N,) -FD - (psi(x) - mean psi): minus the distance, parted by influence.
 
     If a share eps of all images were x, the distance would change by eps (psi(x) - mean psi).

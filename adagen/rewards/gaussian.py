@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from adagen.config import GaussianSettings
 from adagen.data.split import Images
-from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import Pool
 from adagen.rewards.vector import VectorReward, vectors_of
+from adagen.runtime.noise import SampleNoise, torch_generator
 
 
 class RunningMoments(nn.Module):
@@ -65,6 +65,7 @@ class GaussianReward(VectorReward):
         self,
         features: MaskedAutoencoder,
         settings: GaussianSettings,
+        *,
         real: Images,
         device: torch.device,
     ) -> None:
@@ -73,35 +74,41 @@ class GaussianReward(VectorReward):
         Raises:
             AdagenError: there are too few real images for that many components.
         """
-        super().__init__(features, settings.components, settings.pixel_noise, real, device)
+        super().__init__(
+            features,
+            settings.components,
+            pixel_noise=settings.pixel_noise,
+            real=real,
+            device=device,
+        )
         self.settings = settings
         self.real, self.fake = (RunningMoments(settings.components).to(device) for _ in range(2))
 
     @torch.no_grad()
-    def judge(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
+    def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:
         """(n,) log density ratio of each of the images `rows` (n,)."""
-        return self._logits(vectors_of(pool, rows, torch_generator(*source)))
+        return self._logits(vectors_of(pool, rows, generator=torch_generator(*source)))
 
     @torch.no_grad()
     def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         """(B,) log density ratio of new images; labels play no part."""
         return self._logits(self._look(images.to(self.device), noise).double())
 
-    def pay(self, scores: torch.Tensor) -> torch.Tensor:
+    def payoff(self, scores: torch.Tensor) -> torch.Tensor:
         """(n,) scores, bounded smoothly."""
         bound = self.settings.bound
         return bound * (scores / bound).tanh()
 
     @torch.no_grad()
-    def learn(self, real: Pool, fake: Pool, steps: int, generator: torch.Generator) -> float:
+    def learn(self, real: Pool, fake: Pool, *, steps: int, generator: torch.Generator) -> float:
         """Mix the moments of the generated images into those before; `steps` plays no part.
 
         Real ones are looked at once. Returns mean softplus(-logit) of the real images plus mean
         softplus(logit) of the generated ones.
         """
         rows = torch.arange(len(real)) if not self.real.sets else real.probe(self.batch, generator)
-        x = vectors_of(real, rows, generator)
-        z = vectors_of(fake, torch.arange(len(fake)), generator)
+        x = vectors_of(real, rows, generator=generator)
+        z = vectors_of(fake, torch.arange(len(fake)), generator=generator)
         if not self.real.sets:
             self.real.mix(x, 0)
         self.fake.mix(z, self.settings.memory)

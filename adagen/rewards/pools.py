@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 
 from adagen.data.split import Images
-from adagen.noise import SampleNoise
+from adagen.runtime.noise import SampleNoise
 
 VIEWS = 4
 """Noisy copies that are kept of an image which is learnt from for long: one copy would show
@@ -73,7 +73,7 @@ class KeptPool(Pool):
 class StreamedPool(Pool):
     """Images that are read and looked at whenever they are asked for."""
 
-    def __init__(self, images: Images, look: Look, device: torch.device) -> None:
+    def __init__(self, images: Images, look: Look, *, device: torch.device) -> None:
         self.images, self.look, self.device = images, look, device
         self.labels = images.labels.to(device)
 
@@ -87,7 +87,7 @@ class StreamedPool(Pool):
 
 
 def add_noise(
-    x: torch.Tensor, strength: float, source: torch.Generator | SampleNoise
+    x: torch.Tensor, strength: float, *, source: torch.Generator | SampleNoise
 ) -> torch.Tensor:
     """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from adagen.data.split import CHUNK
-from adagen.ppo import normalise
+from adagen.training.ppo import normalise
 
 
 class PretrainedReward(Protocol):
@@ -28,14 +28,16 @@ class PretrainedReward(Protocol):
         ...
 
 
-class Weighed:
+class RewardMixture:
     """A pre-trained reward with its weight, added to what another reward pays."""
 
     def __init__(self, pretrained: PretrainedReward, weight: float) -> None:
         self.pretrained, self.weight = pretrained, weight
 
     @torch.no_grad()
-    def added(self, paid: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def added(
+        self, paid: torch.Tensor, images: torch.Tensor, *, labels: torch.Tensor
+    ) -> torch.Tensor:
         """r + w std(r) (p - mean(p)) / std(p): the two in units of their own spread.
 
         The mean and the unit are those of r, so that the log shows the same quantity as without.

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm  # stores weight_orig, weight_u, weight_v as released
 
-from adagen.config import COMPANY, DinoFeatures
-from adagen.errors import AdagenError
+from adagen.config import NORM_GROUP, DinoFeatures
 from adagen.rewards.dino import Dino
+from adagen.runtime.errors import AdagenError
 
 
 class EqualisedLinear(nn.Module):
@@ -24,7 +24,7 @@ class EqualisedLinear(nn.Module):
     stored one times the multiplier.
     """
 
-    def __init__(self, inputs: int, outputs: int, multiplier: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, *, multiplier: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / multiplier)
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -72,11 +72,11 @@ class LocalBatchNorm(nn.Module):
         Raises:
             AdagenError: the batch doesn't split evenly.
         """
-        groups = math.ceil(len(x) / COMPANY)
+        groups = math.ceil(len(x) / NORM_GROUP)
         if len(x) % groups:
             raise AdagenError(
-                f"the discriminator normalises groups of {COMPANY} images, but was given a batch "
-                f"of {len(x)}, which doesn't split evenly: use a multiple of {COMPANY}."
+                f"the discriminator normalises groups of {NORM_GROUP} images, but was given "
+                f"a batch of {len(x)}, which doesn't split evenly: use a multiple of {NORM_GROUP}."
             )
         whole = x.unflatten(0, (groups, -1))  # (groups, B / groups, channels, N)
         variance, mean = torch.var_mean(whole, dim=(1, 3), correction=0, keepdim=True)
@@ -128,7 +128,7 @@ class ProjectedHead(nn.Module):
 class ProjectedHeads(nn.Module):
     """What the discriminator learns: a head for each feature map, and the mapping of classes."""
 
-    def __init__(self, maps: int, width: int, classes: int | None, condition: int = 512) -> None:
+    def __init__(self, maps: int, width: int, *, classes: int | None, condition: int = 512) -> None:
         """Heads for `maps` feature maps of `width` channels.
 
         Args:
@@ -157,14 +157,19 @@ class ProjectedHeads(nn.Module):
 class ProjectedDiscriminator(ProjectedHeads):
     """The whole discriminator, with the keys of the released files: mapping, heads and DINO."""
 
-    def __init__(self, features: DinoFeatures, classes: int | None, condition: int = 512) -> None:
-        super().__init__(len(features.blocks) + 1, features.network.width, classes, condition)
+    def __init__(
+        self, features: DinoFeatures, classes: int | None, *, condition: int = 512
+    ) -> None:
+        super().__init__(
+            len(features.blocks) + 1, features.network.width, classes=classes, condition=condition
+        )
         self.dino = Dino(features)
 
     def logits(
         self,
         images: torch.Tensor,
         condition: torch.Tensor,
+        *,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """(B, maps N) logits of images (B, 3, H, W) in [0, 1]; see `Dino` for the generator."""

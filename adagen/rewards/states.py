@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from adagen.errors import AdagenError
-from adagen.files import difference, load_tensors, save_tensors
 from adagen.rewards.base import Reward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import difference, load_tensors, save_tensors
 
 KIND = "reward state"
 SEPARATOR = "/"
@@ -20,13 +20,13 @@ SEPARATOR = "/"
 
 
 def save_state(
-    path: Path, state: Mapping[str, Any], about: Mapping[str, Any], kind: str = KIND
+    path: Path, state: Mapping[str, Any], *, about: Mapping[str, Any], kind: str = KIND
 ) -> None:
     """Write a `judging_state`, or nested tensors of another kind, with what they belong to."""
-    save_tensors(path, dict(_flat(state)), {**about, "kind": kind})
+    save_tensors(path, dict(_flat(state)), about={**about, "kind": kind})
 
 
-def read_state(path: Path, expected: Mapping[str, Any], kind: str = KIND) -> dict[str, Any]:
+def read_state(path: Path, expected: Mapping[str, Any], *, kind: str = KIND) -> dict[str, Any]:
     """What `save_state` wrote.
 
     Raises:
@@ -43,7 +43,7 @@ def read_state(path: Path, expected: Mapping[str, Any], kind: str = KIND) -> dic
     return _nested(tensors)
 
 
-def load_state(path: Path, reward: Reward, expected: Mapping[str, Any]) -> None:
+def load_state(path: Path, reward: Reward, *, expected: Mapping[str, Any]) -> None:
     """Give a reward what `save_state` wrote; errors are those of `read_state`."""
     reward.load_state_dict(read_state(path, expected))
 

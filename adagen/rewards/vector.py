@@ -18,12 +18,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.data.split import CHUNK, Images
-from adagen.errors import AdagenError
-from adagen.noise import SampleNoise, torch_generator
 from adagen.rewards.adversarial import KEEP
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import Look, Pool, StreamedPool, add_noise
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise, torch_generator
 
 FITTED = 2048
 """Images that components and standardisation are fitted to at most."""
@@ -66,7 +66,7 @@ class Vector(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, clean: torch.Tensor, seen: torch.Tensor, components: int) -> None:
+    def __init__(self, clean: torch.Tensor, seen: torch.Tensor, *, components: int) -> None:
         """Fitted to real images.
 
         Args:
@@ -103,6 +103,7 @@ class ViewsPool(Pool):
         self,
         images: Images,
         look: Look,
+        *,
         device: torch.device,
         views: int,
         source: tuple[object, ...],
@@ -142,6 +143,7 @@ class VectorReward(Reward):
         self,
         features: MaskedAutoencoder,
         components: int,
+        *,
         pixel_noise: float,
         real: Images,
         device: torch.device,
@@ -163,16 +165,16 @@ class VectorReward(Reward):
         rows = torch.arange(len(real))[:: -(-len(real) // FITTED)]
         fitted = real.images[rows].to(device)
         noise = torch_generator("vector", "standardisation")
-        seen = self.features(add_noise(fitted, pixel_noise, noise))
-        self.vector = Vector(self.features(fitted), seen, components)
+        seen = self.features(add_noise(fitted, pixel_noise, source=noise))
+        self.vector = Vector(self.features(fitted), seen, components=components)
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """Kept if the vectors fit, else streamed; one view where nothing is drawn."""
         if not self.pixel_noise and images.flip == "never":
             views = 1
         if 4 * len(self.vector.mean) * len(images) * views > KEEP:
-            return StreamedPool(images, self._look, self.device)
-        return ViewsPool(images, self._look, self.device, views, source)
+            return StreamedPool(images, self._look, device=self.device)
+        return ViewsPool(images, self._look, device=self.device, views=views, source=source)
 
     def state_dict(self) -> dict[str, Any]:
         """What makes vectors of feature maps."""
@@ -183,11 +185,11 @@ class VectorReward(Reward):
         self.vector.load_state_dict(state["vector"])
 
     def _look(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
-        noisy = add_noise(images, self.pixel_noise, source)
+        noisy = add_noise(images, self.pixel_noise, source=source)
         vectors: torch.Tensor = self.vector(self.features(noisy))
         return vectors
 
 
-def vectors_of(pool: Pool, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def vectors_of(pool: Pool, rows: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """(n, D) float64 vectors of the images `rows` (n,), looked at a chunk at a time."""
     return torch.cat([pool.features(chunk, generator) for chunk in rows.split(CHUNK)]).double()

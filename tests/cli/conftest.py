@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tiny import FIT, NETWORKS, REWARD, TINY
 
-from adagen import cli
+from adagen.cli import main as cli
 
 CONFIG = {
     **TINY,

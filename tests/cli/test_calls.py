@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adagen import cli
+from adagen.cli import main as cli
 
 STAGES = [
     "pretrain",

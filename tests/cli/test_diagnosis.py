@@ -7,8 +7,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from adagen import cli, diagnosis
-from adagen.stages import diagnosis as stage
+from adagen.cli import diagnose as stage
+from adagen.cli import main as cli
+from adagen.training import ranking as diagnosis
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 DIAGNOSE = (

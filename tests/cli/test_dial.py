@@ -10,14 +10,14 @@ import pytest
 import torch
 import yaml
 
+from adagen.cli.candidates import RewardFiles, Trained, open_reward
 from adagen.config import load_config
 from adagen.config.overlay import overlay
+from adagen.data.samples import Samples
 from adagen.data.split import load_dataset
-from adagen.files import file_hash, load_tensors
-from adagen.noise import SampleNoise
 from adagen.rewards.build import load_pretrained
-from adagen.samples import Samples
-from adagen.stages.refining import RewardFiles, Trained, open_reward
+from adagen.runtime.files import file_hash, load_tensors
+from adagen.runtime.noise import SampleNoise
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 0 {FILES} --features reward.safetensors"
@@ -126,9 +126,9 @@ def test_both_dials_from_samples_to_figures(trained):
     files = Path("reward.safetensors"), Path("adagen.reward.safetensors")
     flow = Path("flow.safetensors")
     belongs = Trained("flow_t2", config.experiments["flow_t2"], "adagen", 0, flow)
-    reward = open_reward(config, belongs, RewardFiles(*files))
+    reward = open_reward(config, belongs, files=RewardFiles(*files))
     split, cpu = load_dataset(config.dataset), torch.device("cpu")
-    preference = load_pretrained(config, Path("preference.safetensors"), split, cpu)
+    preference = load_pretrained(config, Path("preference.safetensors"), split=split, device=cpu)
     shown, labels = images("samples/dial0.5_seed0").chunk(2)[0], torch.arange(40) % 10
     score = reward.score(shown, labels, SampleNoise("report", 0, range(40)))
     said = [float(preference(shown, labels).mean()), float(score.mean())]
@@ -224,7 +224,7 @@ class Killed(BaseException):
 
 
 def test_the_state_of_a_killed_blend_is_not_that_of_another(trained, monkeypatch):
-    from adagen.stages import sampling
+    from adagen.cli import sample as sampling
 
     def dies(*arguments):
         raise Killed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from adagen.stages import sampling
+from adagen.cli import sample as sampling
 
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors"
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 import yaml
 
-from adagen import fitting, sweep, training
-from adagen.preemption import STATUS, stop_if_asked, stoppable
-from adagen.samples import Samples
-from adagen.stages import sampling
+from adagen.cli import sample as sampling
+from adagen.data.samples import Samples
+from adagen.networks import fitting
+from adagen.runtime.shutdown import STATUS, stop_if_asked, stoppable
+from adagen.training import loop as training
+from adagen.training import search as sweep
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --method adagen --seed 0 --features reward.safetensors {FILES}"

@@ -13,9 +13,9 @@ import yaml
 from ranks import ranks
 from spread import stages
 
-from adagen.files import load_tensors, read_json
-from adagen.processes import ALONE
-from adagen.samples import KIND, Samples
+from adagen.data.samples import KIND, Samples
+from adagen.runtime.files import load_tensors, read_json
+from adagen.runtime.processes import SINGLE_PROCESS
 
 SHARD = f"{KIND} shard"
 RUN = "--experiment flow_t2 --generator flow.safetensors --method handmade"
@@ -64,7 +64,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_three_processes_make_what_one_makes(ready, tmp_path):
     """In new processes that run one stage after the other, as each costs seconds to start."""
     write(ready, 1)
-    stages(ALONE)
+    stages(SINGLE_PROCESS)
     ranks(3, stages, tmp_path)
     one, three = ready.folder / "made1", ready.folder / "made3"
     ours, theirs = (Samples.open(made / "samples") for made in (one, three))
@@ -106,7 +106,7 @@ import os
 import time
 
 if os.environ.get("RANK") == "1":
-    from adagen.samples import SamplesWriter
+    from adagen.data.samples import SamplesWriter
 
     def add(*arguments):
         open("died", "w").write(str(time.time()))

@@ -9,9 +9,9 @@ import torch
 import yaml
 from PIL import Image
 
-from adagen.files import file_hash
-from adagen.networks.inception import Inception
-from adagen.noise import seeded
+from adagen.evaluation.inception.network import Inception
+from adagen.runtime.files import file_hash
+from adagen.runtime.noise import seeded
 
 FILES = "--networks metrics.safetensors --reference real.safetensors"
 ASSET = {"licence": "none", "description": "for tests", "manual": "made by the test"}

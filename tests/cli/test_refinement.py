@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
+from adagen.cli import sample as sampling
 from adagen.config.overlay import overlay
-from adagen.noise import SampleNoise
-from adagen.samples import Samples
-from adagen.stages import sampling
+from adagen.data.samples import Samples
+from adagen.runtime.noise import SampleNoise
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {

@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from adagen.config.overlay import overlay
-from adagen.files import load_tensors
-from adagen.samples import Samples
+from adagen.data.samples import Samples
+from adagen.runtime.files import load_tensors
 
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors"
 
@@ -82,7 +82,7 @@ class Killed(BaseException):
 
 def killed_after(patch: pytest.MonkeyPatch, shards: int) -> None:
     """Let the sampling of a shard be the end, once some of them are there."""
-    from adagen.stages import sampling
+    from adagen.cli import sample as sampling
 
     draw, left = sampling.draw, iter(range(shards, -1, -1))
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from adagen.paper.schedules import class_share, over_all, schedule_table
-from adagen.samples import Samples
+from adagen.data.samples import Samples
+from adagen.paper.schedule import class_share, over_all, schedule_table
 
 POLICY = "--experiment flow_t2 --generator flow.safetensors"
 TRAINED = f"{POLICY} --method adagen --policy adagen.safetensors"
@@ -44,11 +44,11 @@ def test_a_trained_policy(trained):
     same = schedule_table(
         samples.actions.numpy(),
         samples.handmade.numpy(),
-        samples.labels.numpy(),
-        ("time", "guidance"),
-        "flow_t2",
-        "adagen",
-        3,
+        labels=samples.labels.numpy(),
+        names=("time", "guidance"),
+        experiment="flow_t2",
+        method="adagen",
+        training_seed=3,
     )
     for column in ("handmade", "mean", "std", "q05", "q95"):
         assert np.allclose(table[column], same[column], atol=1e-6)

@@ -7,8 +7,9 @@ import pytest
 import torch
 import yaml
 
-from adagen import sweep, training
-from adagen.samples import Samples
+from adagen.data.samples import Samples
+from adagen.training import loop as training
+from adagen.training import search as sweep
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 3 {FILES} --features reward.safetensors"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from adagen import training
+from adagen.training import loop as training
 
 TRAIN = (
     "train --experiment flow_t2 --method static --seed 3 --generator flow.safetensors "

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adagen.config import Dataset
 from adagen.data.split import load_dataset, stratified_indices
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 def test_every_digit_is_in_exactly_one_part():
@@ -46,7 +46,7 @@ def test_seeds_give_other_splits():
 def test_subsets_keep_class_shares_up_to_rounding(counts, seed, share):
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
     size = int(share * len(labels))
-    rows = stratified_indices(labels, size, seed)
+    rows = stratified_indices(labels, size, seed=seed)
     assert len(rows.unique()) == size
     for label, count in enumerate(counts):
         assert abs((labels[rows] == label).sum() - count * size / len(labels)) <= 1

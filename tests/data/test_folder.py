@@ -8,7 +8,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from adagen.data.folder import EXTENSIONS, list_images
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 def test_a_folder_and_its_zip_list_the_same_whatever_is_around_them(write, files):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from adagen.data.pixels import Form, centre_crop, read_head, read_pixels
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -59,8 +59,8 @@ def test_any_image_becomes_a_square_and_keeps_its_colour(width, height, side, le
 
 
 def test_grey_and_colour_come_back_as_they_are():
-    grey = read_pixels(encoded(Image.fromarray(GREY)), "a", as_is("L"))
-    colour = read_pixels(encoded(Image.fromarray(COLOUR)), "a", as_is("RGB"))
+    grey = read_pixels(encoded(Image.fromarray(GREY)), "a", form=as_is("L"))
+    colour = read_pixels(encoded(Image.fromarray(COLOUR)), "a", form=as_is("RGB"))
     assert np.array_equal(grey, GREY[None])
     assert np.array_equal(colour, COLOUR.transpose(2, 0, 1))
 
@@ -71,12 +71,12 @@ def test_other_modes_become_colour(mode):
     data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
     expected = image.convert("RGB").getpixel((3, 3))
     assert read_head(data, "a") == ("RGB", 8, 8)
-    assert (read_pixels(data, "a", as_is("RGB")) == np.array(expected).reshape(3, 1, 1)).all()
+    assert (read_pixels(data, "a", form=as_is("RGB")) == np.array(expected).reshape(3, 1, 1)).all()
 
 
 def test_bits_become_black_and_white():
     data = encoded(Image.fromarray(GREY).convert("1"))
-    assert set(read_pixels(data, "a", as_is("L")).flatten()) == {0, 255}
+    assert set(read_pixels(data, "a", form=as_is("L")).flatten()) == {0, 255}
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
@@ -98,17 +98,17 @@ def test_more_than_eight_bits_are_refused(dtype):
 )
 def test_an_image_unlike_the_others_is_named_with_what_was_expected(image, told):
     with pytest.raises(AdagenError, match=rf"cat/1\.png is {told}.*'dataset\.size'"):
-        read_pixels(encoded(image), "cat/1.png", as_is("RGB"))
+        read_pixels(encoded(image), "cat/1.png", form=as_is("RGB"))
 
 
 def test_cropping_colours_grey_images_but_never_greys_coloured_ones():
     grey = encoded(Image.fromarray(GREY))
-    found = read_pixels(grey, "a", Form("RGB", 8, 8, crop=True))
+    found = read_pixels(grey, "a", form=Form("RGB", 8, 8, crop=True))
     assert np.array_equal(found, np.stack([GREY] * 3))
     with pytest.raises(
         AdagenError, match=r"a is 8x8 pixels of colour \(RGB\), but the first .*grey"
     ):
-        read_pixels(encoded(Image.fromarray(COLOUR)), "a", Form("L", 8, 8, crop=True))
+        read_pixels(encoded(Image.fromarray(COLOUR)), "a", form=Form("L", 8, 8, crop=True))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP"])
@@ -116,7 +116,9 @@ def test_cropping_colours_grey_images_but_never_greys_coloured_ones():
 def test_a_file_that_is_cut_short_is_named(kind, kept):
     whole = encoded(Image.fromarray(COLOUR.repeat(8, 0).repeat(8, 1)), kind)
     with pytest.raises(AdagenError, match=r"b\.jpg cannot be read as an image"):
-        read_pixels(whole[: len(whole) * kept // 100], "b.jpg", Form("RGB", 64, 64, crop=False))
+        read_pixels(
+            whole[: len(whole) * kept // 100], "b.jpg", form=Form("RGB", 64, 64, crop=False)
+        )
 
 
 def test_a_text_file_is_no_image():

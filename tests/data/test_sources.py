@@ -14,7 +14,7 @@ from adagen.data import sources
 from adagen.data.folder import ImageFiles, list_images
 from adagen.data.pixels import Form
 from adagen.data.sources import FileImages, StoredImages, first_of_each, form_of, open_source
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 ROWS = torch.tensor([13, 0, 13, 19])
 
@@ -46,7 +46,7 @@ def test_any_number_of_threads_reads_the_same(write, files, pixels, monkeypatch,
     assert np.array_equal(found.permute(0, 2, 3, 1), pixels)
 
 
-def read(source: sources.Source) -> list[int]:
+def read(source: sources.ImageRows) -> list[int]:
     return source.pixels(ROWS).flatten().tolist()
 
 

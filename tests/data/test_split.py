@@ -14,8 +14,8 @@ from adagen.config import Dataset
 from adagen.data import sources
 from adagen.data.sources import FileImages, StoredImages
 from adagen.data.split import Images, inventory, load_dataset
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 
 def mine(place: Path, **settings: Any) -> Dataset:

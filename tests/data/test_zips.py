@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adagen.data.zips import Member, list_zip, read_member
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 
 CONTENTS = {f"{i}.bin": random.Random(i).randbytes(3000 + i) for i in range(200)} | {"none": b""}
 

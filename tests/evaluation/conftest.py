@@ -13,15 +13,17 @@ from torch import nn
 from torch.nn import functional
 
 from adagen.config import Dataset, Evaluation, Fit, Inception, MetricNetworks
+from adagen.data.samples import SamplesWriter
 from adagen.data.split import Split, load_dataset
-from adagen.evaluation import inception, making, networks
-from adagen.evaluation.embedded import EmbeddedMeter
-from adagen.evaluation.inception import InceptionNetwork
-from adagen.evaluation.reference import Reference
-from adagen.networks import inception as published
-from adagen.networks.inception import InceptionOutput
-from adagen.noise import seeded
-from adagen.samples import SamplesWriter
+from adagen.evaluation.embedded import networks
+from adagen.evaluation.embedded.meter import EmbeddedMeter
+from adagen.evaluation.embedded.reference import Reference
+from adagen.evaluation.inception import making
+from adagen.evaluation.inception import meter as inception
+from adagen.evaluation.inception import network as published
+from adagen.evaluation.inception.meter import InceptionNetwork
+from adagen.evaluation.inception.network import InceptionOutput
+from adagen.runtime.noise import seeded
 
 SETTINGS = Evaluation(
     samples=100,
@@ -51,7 +53,7 @@ class Measuring:
 
     @property
     def meter(self) -> EmbeddedMeter:
-        return EmbeddedMeter(self.networks, self.reference, 3)
+        return EmbeddedMeter(self.networks, self.reference, neighbours=3)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +102,9 @@ def small() -> Iterator[Callable[[str], InceptionNetwork]]:
     """`small(protocol)`: the network of a protocol, by another network in its place."""
 
     def make(protocol: str) -> InceptionNetwork:
-        return InceptionNetwork(SmallInception(), settings_of(protocol), "a" * 64, "b" * 64)
+        return InceptionNetwork(
+            SmallInception(), settings_of(protocol), weights_hash="a" * 64, file="b" * 64
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (inception, making):
@@ -167,7 +171,7 @@ def write_samples() -> Callable[..., Path]:
         writer = SamplesWriter(folder.with_name(f"{folder.name}.making"), seeds, count, 40)
         for seed, rows in writer.missing:
             chosen = images[seeds.index(seed), rows.start : rows.stop]
-            writer.add(seed, rows, chosen, torch.zeros(5, len(rows), 2), 0.1)
+            writer.add(seed, rows, images=chosen, actions=torch.zeros(5, len(rows), 2), seconds=0.1)
         about = {
             "experiment": "digits_sit_t4",
             "paradigm": "sit",
@@ -182,7 +186,7 @@ def write_samples() -> Callable[..., Path]:
             **changes,
         }
         labels = torch.arange(count) % classes
-        writer.publish(folder, about, labels, torch.zeros(5, 2))
+        writer.publish(folder, about, labels=labels, handmade=torch.zeros(5, 2))
         return folder
 
     return write

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adagen.errors import AdagenError
 from adagen.evaluation.batches import rebatch
+from adagen.runtime.errors import AdagenError
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 10))

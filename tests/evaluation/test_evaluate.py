@@ -5,12 +5,12 @@ import torch
 
 from adagen.config import Dataset
 from adagen.data.split import Images
-from adagen.errors import AdagenError
 from adagen.evaluation.evaluate import evaluate, measure
-from adagen.evaluation.inception import InceptionMeter
-from adagen.evaluation.making import computed_reference
+from adagen.evaluation.inception.making import computed_reference
+from adagen.evaluation.inception.meter import InceptionMeter
 from adagen.evaluation.meters import METRICS
-from adagen.files import file_hash, write_json
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import file_hash, write_json
 
 ADM_LACKS = {"fid_label_free", "memorisation_gap"}
 
@@ -28,7 +28,9 @@ def meter_of(small, measuring):
     """`meter_of(way)`: a few digits, measured by the network that stands for Inception."""
     few = Images(measuring.split.train.images[:60], measuring.split.train.labels[:60])
     split = replace(measuring.split, train=few)
-    return lambda way: InceptionMeter(small(way), computed_reference(small(way), split), 3)
+    return lambda way: InceptionMeter(
+        small(way), computed_reference(small(way), split), neighbours=3
+    )
 
 
 def evaluated(folder, measuring):

@@ -7,8 +7,8 @@ from cleanfid import fid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Gaussian, Moments, frechet_distance, gaussian_distance
+from adagen.runtime.errors import AdagenError
 
 
 def features(seed: int, count: int, dimension: int) -> torch.Tensor:
@@ -29,7 +29,9 @@ def test_known_gaussians():
     unit, zero = torch.eye(2).double(), torch.zeros(2).double()
     # |m|^2 = 25, and each axis adds the square of the difference of standard deviations.
     expected = 25 + (2 - 1) ** 2 + (3 - 1) ** 2
-    assert gaussian_distance(zero, unit, mean, stretched) == pytest.approx(expected, abs=1e-12)
+    assert gaussian_distance(zero, unit, mean_b=mean, covariance_b=stretched) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_covariances_that_do_not_commute():
@@ -41,7 +43,9 @@ def test_covariances_that_do_not_commute():
     root = ((a @ b).trace() + 2 * (a @ b).det().sqrt()).sqrt()
     expected = a.trace() + b.trace() - 2 * root
     zero = torch.zeros(2).double()
-    assert gaussian_distance(zero, a, zero, b) == pytest.approx(expected.item(), rel=1e-12)
+    assert gaussian_distance(zero, a, mean_b=zero, covariance_b=b) == pytest.approx(
+        expected.item(), rel=1e-12
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
@@ -66,11 +70,13 @@ def test_goldens(golden, case):
     expected = meta[f"fid_{case}_complex_sqrt"]
     # The goldens took the moments of x in float32, whose rounding fills the missing ranks and
     # differs between processors.
-    rounded = gaussian_distance(x.mean(0).double(), torch.cov(x.T).double(), mean, covariance)
+    rounded = gaussian_distance(
+        x.mean(0).double(), torch.cov(x.T).double(), mean_b=mean, covariance_b=covariance
+    )
     assert rounded == pytest.approx(expected, rel=1e-8)
     # In float64 the ranks stay missing, and the number stays finite and near.
     exact = Moments.of(x)
-    distance = gaussian_distance(exact.mean, exact.covariance, mean, covariance)
+    distance = gaussian_distance(exact.mean, exact.covariance, mean_b=mean, covariance_b=covariance)
     assert distance == pytest.approx(expected, rel=1e-4)
 
 
@@ -78,12 +84,14 @@ def test_goldens(golden, case):
 @settings(max_examples=40)
 def test_a_distance_of_any_rank(seed, count, dimension, scale):
     a, b = (Moments.of(scale * features(seed + i, count, dimension)) for i in range(2))
-    there = gaussian_distance(a.mean, a.covariance, b.mean, b.covariance)
-    back = gaussian_distance(b.mean, b.covariance, a.mean, a.covariance)
+    there = gaussian_distance(a.mean, a.covariance, mean_b=b.mean, covariance_b=b.covariance)
+    back = gaussian_distance(b.mean, b.covariance, mean_b=a.mean, covariance_b=a.covariance)
     size = float(a.covariance.trace() + b.covariance.trace())
     assert there >= 0
     assert there == pytest.approx(back, rel=1e-6, abs=1e-6 * size)
-    self_distance = gaussian_distance(a.mean, a.covariance, a.mean, a.covariance)
+    self_distance = gaussian_distance(
+        a.mean, a.covariance, mean_b=a.mean, covariance_b=a.covariance
+    )
     assert self_distance == pytest.approx(0, abs=1e-6 * size)
 
 

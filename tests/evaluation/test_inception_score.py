@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from adagen.errors import AdagenError
 from adagen.evaluation.inception_score import inception_score
+from adagen.runtime.errors import AdagenError
 
 
 def test_certain_and_balanced_scores_the_number_of_classes():

@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adagen.errors import AdagenError
 from adagen.evaluation import manifold
 from adagen.evaluation.manifold import precision_recall
+from adagen.runtime.errors import AdagenError
 
 
 def test_known_case():
@@ -13,20 +13,25 @@ def test_known_case():
     real = torch.arange(10.0).unsqueeze(1)
     generated = torch.tensor([[0.5], [2.5], [4.5], [100.0], [102.0]])
     # Three of five lie among the real ones. Their balls, radius 2, reach real points 0 to 6.
-    assert precision_recall(real, generated, 1) == (pytest.approx(3 / 5), pytest.approx(7 / 10))
+    assert precision_recall(real, generated, neighbours=1) == (
+        pytest.approx(3 / 5),
+        pytest.approx(7 / 10),
+    )
 
 
 def test_the_same_set_is_perfect_and_a_distant_one_worthless():
     real = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
-    assert precision_recall(real, real, 3) == (1, 1)
-    assert precision_recall(real, real + 100, 3) == (0, 0)
+    assert precision_recall(real, real, neighbours=3) == (1, 1)
+    assert precision_recall(real, real + 100, neighbours=3) == (0, 0)
 
 
 def test_collapse_costs_recall_and_noise_costs_precision():
     generator = torch.Generator().manual_seed(0)
     real = torch.randn(300, 8, generator=generator)
-    precise, poor = precision_recall(real, 0.3 * torch.randn(300, 8, generator=generator), 3)
-    noisy, _ = precision_recall(real, 3 * torch.randn(300, 8, generator=generator), 3)
+    precise, poor = precision_recall(
+        real, 0.3 * torch.randn(300, 8, generator=generator), neighbours=3
+    )
+    noisy, _ = precision_recall(real, 3 * torch.randn(300, 8, generator=generator), neighbours=3)
     assert precise > 0.9 and poor < 0.6 and noisy < 0.2
 
 
@@ -44,7 +49,7 @@ def test_agrees_with_the_definition(seed, n, m, k):
         return sum(inside) / len(inside)
 
     expected = share(generated, real), share(real, generated)
-    assert precision_recall(real, generated, k) == pytest.approx(expected)
+    assert precision_recall(real, generated, neighbours=k) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(7, 1000), (1000, 11), (7, 2), (1, 1)])
@@ -54,12 +59,12 @@ def test_parts_of_the_distance_matrix_do_not_matter(monkeypatch, rows, columns):
         torch.randn(90, 4, generator=generator),
         torch.rand(70, 4, generator=generator),
     )
-    whole = precision_recall(real, generated, 3)
+    whole = precision_recall(real, generated, neighbours=3)
     monkeypatch.setattr(manifold, "ROWS", rows)
     monkeypatch.setattr(manifold, "COLUMNS", columns)
-    assert precision_recall(real, generated, 3) == whole
+    assert precision_recall(real, generated, neighbours=3) == whole
 
 
 def test_too_few_images_says_how_many_are_needed():
     with pytest.raises(AdagenError, match=r"3 generated images are too few .* at least 4"):
-        precision_recall(torch.randn(10, 2), torch.randn(3, 2), 3)
+        precision_recall(torch.randn(10, 2), torch.randn(3, 2), neighbours=3)

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from adagen.config import Dataset, Inception
-from adagen.errors import AdagenError
-from adagen.evaluation.embedded import EmbeddedMeter
-from adagen.evaluation.inception import InceptionMeter, InceptionNetwork, adopt
-from adagen.evaluation.making import computed_reference, released_reference
+from adagen.evaluation.embedded.meter import EmbeddedMeter
+from adagen.evaluation.inception.making import computed_reference, released_reference
+from adagen.evaluation.inception.meter import InceptionMeter, InceptionNetwork, adopt
 from adagen.evaluation.meters import load_meter
-from adagen.files import file_hash
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import file_hash
 
 CPU = torch.device("cpu")
 
@@ -30,8 +30,8 @@ def files(tmp_path_factory, inception_weights, settings_of, measuring):
     folder = tmp_path_factory.mktemp("meter")
     networks, reference = folder / "metrics.safetensors", folder / "reference.safetensors"
     torch.save(inception_weights, folder / "inception.pth")
-    adopt(folder / "inception.pth", Inception(shrink=16), "authors", networks)
-    network = InceptionNetwork.load(networks, settings_of("authors"), CPU)
+    adopt(folder / "inception.pth", Inception(shrink=16), protocol="authors", out=networks)
+    network = InceptionNetwork.load(networks, settings_of("authors"), device=CPU)
     part = measuring.split.heldout
     made = computed_reference(network, type(measuring.split)(part, part, 10, Dataset(), (), "f"))
     made.save(reference)
@@ -65,4 +65,4 @@ def test_files_of_another_protocol_are_refused(files, settings_of, measuring):
 
 def test_a_missing_asset(tmp_path, small):
     with pytest.raises(AdagenError, match=r"gone\.npz does not exist; .*adagen fetch"):
-        released_reference(small("adm"), Dataset(), tmp_path / "gone.npz")
+        released_reference(small("adm"), Dataset(), asset=tmp_path / "gone.npz")

@@ -10,11 +10,11 @@ from damage import cut, flip
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from adagen.checkpoints import load_checkpoint, previous_of, save_checkpoint
 from adagen.config import Fit
-from adagen.errors import AdagenError
-from adagen.files import MADE_BY, load_tensors, save_tensors
-from adagen.samples import Samples, SamplesWriter
+from adagen.data.samples import Samples, SamplesWriter
+from adagen.runtime.checkpoints import load_checkpoint, previous_of, save_checkpoint
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import MADE_BY, load_tensors, save_tensors
 
 ANYWHERE = st.floats(0, 1, exclude_max=True)
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o"
@@ -30,7 +30,7 @@ def named(path: Path) -> bool:
 def test_any_file_of_tensors(tmp_path_factory, kind, where, damage):
     """Policies, networks, features, statistics: no damage is read as if it were nothing."""
     path = tmp_path_factory.mktemp("damaged") / "file.safetensors"
-    save_tensors(path, {"a": torch.ones(30), "b": torch.arange(5)}, {"kind": kind, "n": 1})
+    save_tensors(path, {"a": torch.ones(30), "b": torch.arange(5)}, about={"kind": kind, "n": 1})
     damage(path, where)
     assume(named(path) or damage is cut)
     with pytest.raises(AdagenError) as error:
@@ -40,7 +40,7 @@ def test_any_file_of_tensors(tmp_path_factory, kind, where, damage):
 
 def test_the_error_says_what_makes_it_again(tmp_path):
     path = tmp_path / "adagen_seed0.safetensors"
-    save_tensors(path, {"a": torch.ones(30)}, {"kind": "policy"})
+    save_tensors(path, {"a": torch.ones(30)}, about={"kind": "policy"})
     flip(path, 0.9)
     told = "adagen_seed0.*checksum.*Delete it and run `adagen train`.*rules train.*workflow"
     with pytest.raises(AdagenError, match=told):
@@ -63,7 +63,11 @@ def test_a_shard(tmp_path_factory, where, damage):
     images, actions = torch.rand(4, 1, 2, 2), torch.rand(2, 4, 1)
     for rows in (range(2), range(2, 4)):
         SamplesWriter(folder, (0,), 4, 2).add(
-            0, rows, images[rows.start : rows.stop], actions[:, rows.start : rows.stop], 1.0
+            0,
+            rows,
+            images=images[rows.start : rows.stop],
+            actions=actions[:, rows.start : rows.stop],
+            seconds=1.0,
         )
     shard = folder / "seed0-000002.safetensors"
     damage(shard, where)
@@ -109,12 +113,12 @@ def test_a_checkpoint_of_an_older_config(tmp_path, then, now, value):
         s.model_copy(update={"rate": value}) if isinstance(s, Now) else s for s in (old, new)
     )
     for update in (1, 2):
-        save_checkpoint(path, "run", old, {"update": update})
+        save_checkpoint(path, "run", settings=old, state={"update": update})
     with pytest.raises(AdagenError, match=r"other settings than those of run now: .*Delete") as e:
-        load_checkpoint(path, "run", new)
+        load_checkpoint(path, "run", settings=new)
     told = str(e.value)
     assert str(path) in told and str(previous_of(path)) in told
     assert ("settings.rate is" in told) == (value is not None)
     path.unlink()
     previous_of(path).unlink()
-    assert load_checkpoint(path, "run", new) is None
+    assert load_checkpoint(path, "run", settings=new) is None

@@ -41,9 +41,9 @@ def test_full_while_a_checkpoint_is_written(ready, monkeypatch):
 WRITE = """
 import resource, sys
 from pathlib import Path
-from adagen.checkpoints import load_checkpoint, save_checkpoint
+from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Fit
-from adagen.errors import AdagenError
+from adagen.runtime.errors import AdagenError
 path, state = Path(sys.argv[1]), {"update": 1}
 save_checkpoint(path, "run", Fit(updates=5), state)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from adagen.errors import AdagenError
-from adagen.files import load_tensors, save_tensors
+from adagen.data.samples import SamplesWriter
 from adagen.generators.solver import SolverGenerator
-from adagen.samples import SamplesWriter
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, save_tensors
 
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o"
 
@@ -17,7 +17,9 @@ def test_nan_in_a_network(ready):
     path = Path("flow.safetensors")
     whole = path.read_bytes()
     tensors, about = load_tensors(path, "generator")
-    save_tensors(path, {key: torch.full_like(t, torch.nan) for key, t in tensors.items()}, about)
+    save_tensors(
+        path, {key: torch.full_like(t, torch.nan) for key, t in tensors.items()}, about=about
+    )
     message = ready.mistake(SAMPLE)
     assert "sample 0 of seed 0" in message and "not finite" in message
     path.write_bytes(whole)
@@ -39,5 +41,5 @@ def test_the_first_image_out_of_range_is_named(tmp_path):
     images[1, 0, 0, 0] = 1.001
     writer = SamplesWriter(tmp_path, (7,), 6, 3)
     with pytest.raises(AdagenError, match="sample 4 of seed 7 leaves the range"):
-        writer.add(7, range(3, 6), images, torch.zeros(1, 3, 1), 1.0)
+        writer.add(7, range(3, 6), images=images, actions=torch.zeros(1, 3, 1), seconds=1.0)
     assert not list(tmp_path.iterdir())

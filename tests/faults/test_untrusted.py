@@ -14,15 +14,15 @@ import pytest
 import torch
 
 import adagen
-from adagen.checkpoints import load_checkpoint
 from adagen.config import Dataset, Fit
+from adagen.data.samples import ABOUT, STEERING, Samples
+from adagen.data.shards import read_shard
 from adagen.data.split import inventory
-from adagen.errors import AdagenError
-from adagen.evaluation.npz import NpzImages, read_gaussian
-from adagen.files import MADE_BY, load_tensors, read_json
-from adagen.networks.loading import read_released
-from adagen.samples import ABOUT, STEERING, Samples
-from adagen.shards import read_shard
+from adagen.data.weights import read_released
+from adagen.evaluation.inception.npz import NpzImages, read_gaussian
+from adagen.runtime.checkpoints import load_checkpoint
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import MADE_BY, load_tensors, read_json
 
 
 class Bomb:
@@ -74,12 +74,12 @@ def in_a_folder(path: Path) -> Path:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "checkpoint": lambda path: load_checkpoint(path, "run", Fit(updates=1)),
+    "checkpoint": lambda path: load_checkpoint(path, "run", settings=Fit(updates=1)),
     **{kind: lambda path, kind=kind: load_tensors(path, kind) for kind in MADE_BY},
     "shard": read_shard,
     "samples": lambda path: Samples.open(in_a_folder(path)),
     "released weights": read_released,
-    "released statistics": lambda path: read_gaussian(path, "mu", "sigma", 3),
+    "released statistics": lambda path: read_gaussian(path, "mu", covariance="sigma", dimension=3),
     "released images": NpzImages.open,
     "json": read_json,
 }

@@ -6,7 +6,6 @@ import torch
 from adagen import config
 from adagen.config import parse_config
 from adagen.data.split import load_dataset
-from adagen.errors import AdagenError
 from adagen.generators.build import (
     build_backbone,
     build_generator,
@@ -15,9 +14,10 @@ from adagen.generators.build import (
     released_backbone,
     save_backbone,
 )
-from adagen.noise import SampleNoise
-from adagen.policies import HandMade
-from adagen.rollout import rollout
+from adagen.policy.networks import HandMade
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
+from adagen.sampling.rollout import rollout
 
 WEIGHTS = {"network": "net", "decoder": "dec", "classes": 5, "image": 32}
 SIZE = {"network": {"width": 32, "depth": 2, "heads": 2}, "weights": WEIGHTS}
@@ -70,7 +70,7 @@ def scrambled(settings):
 def images_of(backbone, experiment, batch: int = 3) -> torch.Tensor:
     generator = build_generator(backbone, experiment)
     labels, noise = torch.arange(batch), SampleNoise("test", 0, range(batch))
-    return rollout(generator, HandMade(len(generator.actions.names)), labels, noise)
+    return rollout(generator, HandMade(len(generator.actions.names)), labels=labels, noise=noise)
 
 
 def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path):
@@ -83,10 +83,14 @@ def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path
     assert expected.shape == (3, 3, 32, 32) and expected.min() >= 0 and expected.max() <= 1
     assert torch.equal(images_of(taken, experiment), expected)
     path, dataset = tmp_path / "generator.safetensors", config.Dataset()
-    save_backbone(path, "g", taken, settings, dataset, (3, 32, 32))
+    save_backbone(
+        path, "g", backbone=taken, settings=settings, dataset=dataset, image_shape=(3, 32, 32)
+    )
     # Released weights belong to no data set.
     other = config.Dataset(name="cats", folder="cats")
-    assert torch.equal(images_of(load_backbone(path, "g", settings, other), experiment), expected)
+    assert torch.equal(
+        images_of(load_backbone(path, "g", settings=settings, dataset=other), experiment), expected
+    )
 
 
 def test_a_released_file_of_another_size_is_told(family, tmp_path):
@@ -133,7 +137,7 @@ def test_a_network_may_be_fitted_in_half_precision(family):
         unreleased = {"latent": None} if family in ("dit", "sit") else {}
         changes = size | unreleased | FITTED[family] | {"pretrain": fit}
         settings, _ = settings_of(family, **changes)
-        states.append(pretrain(family, settings, split, None).state_dict())
+        states.append(pretrain(family, settings, split=split, checkpoints=None).state_dict())
     whole, half = states
     network = [key for key in whole if key.startswith("network")]
     assert any(not half[key].equal(whole[key]) for key in network)

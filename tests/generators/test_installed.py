@@ -12,12 +12,12 @@ import yaml
 
 from adagen.config import Config, load_config, parse_config
 from adagen.data.split import load_dataset
-from adagen.errors import AdagenError
 from adagen.generators.build import build_generator, load_backbone, pretrain, save_backbone
+from adagen.runtime.errors import AdagenError
 
 MODULE = """
 import torch
-from adagen.actions import SIGMOID, Actions
+from adagen.generators.actions import SIGMOID, Actions
 from adagen.config import InstalledGenerator
 from adagen.generators.base import Generator, State
 from adagen.generators.installed import InstalledBackbone
@@ -173,14 +173,21 @@ def made(install, tmp_path):
     config = parse_config(content(), "t")
     split, path = load_dataset(config.dataset), tmp_path / "g.safetensors"
     settings = config.generators["g"]
-    backbone = pretrain("g", settings, split, None)
-    save_backbone(path, "g", backbone, settings, config.dataset, (1, 8, 8))
+    backbone = pretrain("g", settings, split=split, checkpoints=None)
+    save_backbone(
+        path,
+        "g",
+        backbone=backbone,
+        settings=settings,
+        dataset=config.dataset,
+        image_shape=(1, 8, 8),
+    )
     return path, config, backbone
 
 
 def test_its_file_is_read_as_it_was_written(made):
     path, config, backbone = made
-    read = load_backbone(path, "g", config.generators["g"], config.dataset)
+    read = load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
     assert torch.equal(read.mean, load_dataset(config.dataset).train.images.mean(0))
     assert torch.equal(read.weight, backbone.weight)
     assert not read.training and not any(p.requires_grad for p in read.parameters())
@@ -190,8 +197,12 @@ def test_its_file_is_read_as_it_was_written(made):
 def test_what_is_random_in_it_follows_from_its_name(made):
     _, config, backbone = made
     split, settings = load_dataset(config.dataset), config.generators["g"]
-    assert torch.equal(pretrain("g", settings, split, None).weight, backbone.weight)
-    assert not torch.equal(pretrain("h", settings, split, None).weight, backbone.weight)
+    assert torch.equal(
+        pretrain("g", settings, split=split, checkpoints=None).weight, backbone.weight
+    )
+    assert not torch.equal(
+        pretrain("h", settings, split=split, checkpoints=None).weight, backbone.weight
+    )
 
 
 def test_its_file_is_refused_by_another_version(made, install):
@@ -199,16 +210,23 @@ def test_its_file_is_refused_by_another_version(made, install):
     install(version="1.1")
     told = r"package.version is '1.0' there and '1.1' here.*adagen pretrain g"
     with pytest.raises(AdagenError, match=told):
-        load_backbone(path, "g", config.generators["g"], config.dataset)
+        load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
 
 
 def test_a_built_in_generators_file_is_not_its_own(made, tmp_path, tiny_backbone):
     _, config, _ = made
     other = parse_config(content(paradigm="sit"), "t").generators["g"]
     path = tmp_path / "sit.safetensors"
-    save_backbone(path, "g", tiny_backbone("sit"), other, config.dataset, (1, 8, 8))
+    save_backbone(
+        path,
+        "g",
+        backbone=tiny_backbone("sit"),
+        settings=other,
+        dataset=config.dataset,
+        image_shape=(1, 8, 8),
+    )
     with pytest.raises(AdagenError, match="is not the config's generator 'g'"):
-        load_backbone(path, "g", config.generators["g"], config.dataset)
+        load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
 
 
 def test_names_of_built_in_paradigms_stay_theirs(install):

@@ -8,7 +8,7 @@ from adagen.config import Experiment
 from adagen.generators.build import build_generator
 from adagen.generators.halton import halton_ranks
 from adagen.generators.maskgit import remask
-from adagen.noise import SampleNoise
+from adagen.runtime.noise import SampleNoise
 
 MASK = 1024
 
@@ -19,7 +19,9 @@ def test_known_tokens_stay_and_the_count_is_kept(ratio, known, seed):
     ids = torch.full((1, 16), MASK)
     ids[0, :known] = torch.arange(known)
     drawn = torch.randint(100, 200, (1, 16))
-    out, new = remask(ids, drawn, torch.randn(1, 16), torch.tensor([ratio]), MASK)
+    out, new = remask(
+        ids, drawn, confidence=torch.randn(1, 16), ratio=torch.tensor([ratio]), mask=MASK
+    )
     assert torch.equal(out[0, :known], ids[0, :known])
     assert not (new == MASK).any()
     wanted = min(int(np.float32(ratio) * 16), 15)
@@ -33,7 +35,7 @@ def masks(tiny_backbone):
     def walk(method, temperature=1.0):
         handmade = {"temperature": temperature}
         experiment = Experiment(generator="maskgit", steps=5, handmade=handmade)
-        generator = build_generator(tiny_backbone("maskgit"), experiment, method)
+        generator = build_generator(tiny_backbone("maskgit"), experiment, method=method)
         state = generator.start(torch.tensor([0, 1, 2]), SampleNoise("report", 0, [0, 1, 2]))
         ids = []
         for action in generator.actions.handmade:

@@ -8,7 +8,7 @@ from adagen.data.sources import StoredImages
 from adagen.data.split import load_dataset
 from adagen.generators import patches
 from adagen.generators.patches import PatchCodebook
-from adagen.noise import torch_generator
+from adagen.runtime.noise import torch_generator
 
 COLOURS = torch.tensor([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=torch.uint8)
 

@@ -22,11 +22,13 @@ def test_a_perfect_network_for_one_image_lands_on_it(family):
         alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
         return alpha * x0 + sigma * noise
 
-    middle = first_half(schedule, at(s), x0, s, s1)
+    middle = first_half(schedule, at(s), x0=x0, s=s, s1=s1)
     assert torch.allclose(middle, at(s1), atol=1e-5)
-    assert torch.allclose(second_half(schedule, at(s), x0, x0, s, s1, t), at(t), atol=1e-5)
+    assert torch.allclose(
+        second_half(schedule, at(s), x0=x0, x0_middle=x0, s=s, s1=s1, t=t), at(t), atol=1e-5
+    )
     output = noise if family == "dit" else x0 - noise
-    assert torch.allclose(predict_data(schedule, output, at(s), s), x0, atol=1e-5)
+    assert torch.allclose(predict_data(schedule, output, x=at(s), tau=s), x0, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", SCHEDULES)
@@ -65,8 +67,8 @@ def test_halving_the_steps_divides_the_error_by_four():
         x = start = torch.full((1, 1, 1, 1), 1.3, dtype=torch.float64)
         for s, s1, t in zip(times[:-2:2], times[1::2], times[2::2], strict=True):
             x0 = data(x, s)
-            middle = first_half(schedule, x, x0, s, s1)
-            x = second_half(schedule, x, x0, data(middle, s1), s, s1, t)
+            middle = first_half(schedule, x, x0=x0, s=s, s1=s1)
+            x = second_half(schedule, x, x0=x0, x0_middle=data(middle, s1), s=s, s1=s1, t=t)
         first, last = times[0], times[-1]
         exact = last * mean + deviation(last) * (start - first * mean) / deviation(first)
         errors.append(float((x - exact).abs()))

@@ -12,7 +12,7 @@ from adagen.networks.dit import DiT, grid_embedding
 def tiny() -> DiT:
     """8x8 grey images in 2x2 patches."""
     torch.manual_seed(0)
-    return DiT(8, 2, 1, 10, width=32, depth=2, heads=4, learn_sigma=False).eval()
+    return DiT(8, 2, channels=1, classes=10, width=32, depth=2, heads=4, learn_sigma=False).eval()
 
 
 def test_positions_are_sines_and_cosines_of_column_then_row() -> None:
@@ -58,7 +58,7 @@ def test_output_patches_stand_where_their_input_patches_stood(tiny: DiT) -> None
 
 def test_learned_sigma_doubles_the_channels() -> None:
     """Released networks carry a second set of channels."""
-    network = DiT(8, 4, 3, 10, width=16, depth=1, heads=2, learn_sigma=True)
+    network = DiT(8, 4, channels=3, classes=10, width=16, depth=1, heads=2, learn_sigma=True)
     out, features = network(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2).long())
     assert out.shape == (2, 6, 8, 8)
     assert features.shape == (2, 4, 16)

@@ -24,7 +24,7 @@ def test_shapes_with_mask_and_null_class(tiny: UViT) -> None:
 def test_permuting_words_permutes_logits(tiny: UViT) -> None:
     """Word vectors are tied to the logits: renaming the ids renames the predictions."""
     order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
-    renamed = UViT(16, 20, 10, 32, 3, 4).eval()
+    renamed = UViT(16, 20, classes=10, width=32, depth=3, heads=4).eval()
     renamed.load_state_dict(tiny.state_dict())
     words = renamed.token_emb.word_embeddings.weight
     bias = torch.randn(20, generator=torch.Generator().manual_seed(2))

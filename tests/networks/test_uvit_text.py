@@ -10,7 +10,7 @@ from adagen.networks.uvit_text import TextUViT
 def tiny() -> TextUViT:
     """16 tokens of 20 words; texts of width 6."""
     torch.manual_seed(0)
-    network = TextUViT(16, 20, 6, width=32, depth=3, heads=4).eval()
+    network = TextUViT(16, 20, text_width=6, width=32, depth=3, heads=4).eval()
     torch.nn.init.normal_(network.context_embed.weight)
     return network
 

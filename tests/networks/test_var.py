@@ -22,7 +22,7 @@ def scrambled(network: VAR) -> VAR:
 @pytest.fixture(scope="module")
 def tiny() -> VAR:
     """14 tokens of 12 codes, 10 classes."""
-    return scrambled(VAR(SCALES, 12, 5, 10, width=16, depth=2, heads=2))
+    return scrambled(VAR(SCALES, 12, code_channels=5, classes=10, width=16, depth=2, heads=2))
 
 
 def run_by_scale(network: VAR, labels: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -49,7 +49,7 @@ def random_inputs(batch: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor
 @given(scales=st.lists(st.integers(1, 4), min_size=1, max_size=4).map(sorted))
 def test_cached_generation_equals_teacher_forcing(scales: list[int]) -> None:
     """For any ladder of scales, also when the first has several tokens."""
-    network = scrambled(VAR(scales, 12, 5, 10, width=16, depth=2, heads=2))
+    network = scrambled(VAR(scales, 12, code_channels=5, classes=10, width=16, depth=2, heads=2))
     total = sum(side**2 for side in scales) - scales[0] ** 2
     inputs = torch.randn(2, total, 5, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([4, 10])
@@ -112,7 +112,7 @@ def test_guidance_halves_are_independent(tiny: VAR) -> None:
 def test_an_untrained_network_predicts_nearly_uniformly() -> None:
     """The output layer starts small: the first loss is the entropy of a uniform guess."""
     torch.manual_seed(0)
-    network = VAR(SCALES, 12, 5, 10, width=16, depth=2, heads=2)
+    network = VAR(SCALES, 12, code_channels=5, classes=10, width=16, depth=2, heads=2)
     labels, inputs = random_inputs(2)
     spread = network(labels, inputs).softmax(-1) - 1 / 12
     assert spread.abs().max() < 0.01

@@ -10,7 +10,7 @@ from adagen.networks.vqgan import VQGAN
 def tiny() -> VQGAN:
     """20 codes, one halving."""
     torch.manual_seed(0)
-    return VQGAN(20, 8, 32, (1, 2), residual_blocks=1).eval()
+    return VQGAN(20, 8, width=32, multipliers=(1, 2), residual_blocks=1).eval()
 
 
 def test_images_to_ids_and_back(tiny: VQGAN) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from adagen.files import write_json
-from adagen.samples import SamplesWriter, working_folder
+from adagen.data.samples import SamplesWriter, working_folder
+from adagen.runtime.files import write_json
 
 ACTIONS = {
     "maskgit": ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
@@ -104,8 +104,8 @@ class FakeRun:
             for sampling_seed, rows in writer.missing:
                 part = slice(rows.start, rows.stop)
                 shown = images[part] * (sampling_seed == 0)
-                writer.add(sampling_seed, rows, shown, actions[:, part], seconds=1.0)
-            writer.publish(path, about, labels, handmade)
+                writer.add(sampling_seed, rows, images=shown, actions=actions[:, part], seconds=1.0)
+            writer.publish(path, about, labels=labels, handmade=handmade)
         return path
 
     def log(self, experiment: str, method: str, seed: int = 0, updates: int = 40) -> Path:

@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 
 from adagen.config import Cell, Experiment
-from adagen.errors import AdagenError
 from adagen.paper.ablation import COLUMNS, ablation_table, read_ablation
 from adagen.paper.figures import FIGURES, save_figure
 from adagen.paper.latex import ablation_latex
 from adagen.paper.tables import write_table
+from adagen.runtime.errors import AdagenError
 
 BASE, OTHER = "digits_maskgit_t4", "digits_maskgit_t4-reward-frechet"
 EXPERIMENT = Experiment(generator="maskgit")
@@ -89,7 +89,7 @@ def test_a_missing_run_is_named(metrics):
 def test_written_and_read_again(metrics, tmp_path):
     table = ablation_table(CELLS, metrics)
     csv, latex = tmp_path / "ablation.csv", tmp_path / "ablation.tex"
-    write_table(table, csv, latex, ablation_latex)
+    write_table(table, csv, latex=latex, in_latex=ablation_latex)
     again = read_ablation(csv)
     assert np.allclose(again["fid"], table["fid"], atol=1e-4) and again["diff"].isna()[0]
     text = latex.read_text()
@@ -103,7 +103,12 @@ def test_written_and_read_again(metrics, tmp_path):
 @pytest.fixture
 def csv(metrics, tmp_path):
     path = tmp_path / "ablation.csv"
-    write_table(ablation_table(CELLS, metrics), path, tmp_path / "ablation.tex", ablation_latex)
+    write_table(
+        ablation_table(CELLS, metrics),
+        path,
+        latex=tmp_path / "ablation.tex",
+        in_latex=ablation_latex,
+    )
     return path
 
 

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy import stats
 
-from adagen.errors import AdagenError
 from adagen.paper.comparisons import COLUMNS, comparison_table
 from adagen.paper.figures import FIGURES
 from adagen.paper.figures.style import COLOURS
 from adagen.paper.latex import comparison_latex
 from adagen.paper.tables import fid_table, write_table
+from adagen.runtime.errors import AdagenError
 
 E = "digits_sit_t4"
 
@@ -105,7 +105,7 @@ def test_a_single_value_has_no_interval_and_a_missing_score_no_row(run, tmp_path
     assert list(table["score"]) == ["fid", "precision", "recall"]
     assert list(table["difference"]) == [-1, 0, 0] and set(table["training_seeds"]) == {0}
     assert table[["se", "low", "high"]].isna().all(axis=None)
-    write_table(table, tmp_path / "c.csv", tmp_path / "c.tex", comparison_latex)
+    write_table(table, tmp_path / "c.csv", latex=tmp_path / "c.tex", in_latex=comparison_latex)
     assert (
         f"{E},sit,4,released,handmade,fid,-1.0000,-0.3333,,,,sampling"
         in (tmp_path / "c.csv").read_text()
@@ -123,7 +123,7 @@ def test_nothing_to_compare_is_refused(run):
 
 def test_files_read_back_and_say_what_intervals_are_over(trained, tmp_path):
     csv, latex = tmp_path / "c.csv", tmp_path / "c.tex"
-    write_table(comparison_table(trained), csv, latex, comparison_latex)
+    write_table(comparison_table(trained), csv, latex=latex, in_latex=comparison_latex)
     table = pd.read_csv(csv)
     assert tuple(table.columns) == COLUMNS and len(table) == 16
     assert only(table, "adagen", "tuned")["low"] == round(-1 - stats.t.ppf(0.975, 1), 4)

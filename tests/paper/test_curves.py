@@ -6,7 +6,6 @@ import pytest
 from matplotlib.colors import to_hex
 
 from adagen.config import Budget, Experiment
-from adagen.errors import AdagenError
 from adagen.paper.comparisons import comparison_table
 from adagen.paper.curves_latex import steps_latex
 from adagen.paper.figures import FIGURES, save_figure
@@ -15,6 +14,7 @@ from adagen.paper.latex import refinement_latex
 from adagen.paper.refinement import read_refinement, refinement_table
 from adagen.paper.steps import COLUMNS, read_steps, steps_table
 from adagen.paper.tables import fid_table, write_table
+from adagen.runtime.errors import AdagenError
 
 BASE, LONG, OTHER = "digits_maskgit_t4", "digits_maskgit_t4-steps-16", "digits_sit_t4"
 EXPERIMENT = Experiment(generator="maskgit")
@@ -105,7 +105,9 @@ def test_other_tables_of_the_runs_experiments_are_as_they_were(metrics):
 @pytest.fixture
 def steps_csv(metrics, tmp_path):
     path = tmp_path / "steps.csv"
-    write_table(steps_table(BUDGETS, metrics), path, tmp_path / "steps.tex", steps_latex)
+    write_table(
+        steps_table(BUDGETS, metrics), path, latex=tmp_path / "steps.tex", in_latex=steps_latex
+    )
     return path
 
 
@@ -118,7 +120,7 @@ def refinement_csv(run, metrics, tmp_path):
     )
     tuned = run.metrics(LONG, "tuned", [2.8, 3.0], **of_steps(16))
     table = refinement_table([*metrics, other, best, tuned])
-    write_table(table, path, tmp_path / "refinement.tex", refinement_latex)
+    write_table(table, path, latex=tmp_path / "refinement.tex", in_latex=refinement_latex)
     return path
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from adagen.config import parse_config
-from adagen.errors import AdagenError
 from adagen.paper.curves_latex import fidelity_latex, guidance_latex
 from adagen.paper.dial import (
     FIDELITY_COLUMNS,
@@ -19,6 +18,7 @@ from adagen.paper.dial import (
 )
 from adagen.paper.figures import FIGURES
 from adagen.paper.tables import fid_table, write_table
+from adagen.runtime.errors import AdagenError
 
 SIT, OTHER = "digits_sit_t4", "digits_sit_t8"
 CONFIG = parse_config(
@@ -131,7 +131,7 @@ def test_no_run_is_on_the_dial(run):
 def test_a_row_a_guidance_scale_and_the_mean_of_all_judges(run, turned):
     said = (-1.0, 2.0), (-2.0, 4.0)
     judged = [judgement(run.folder, n, [(WEAK, "handmade", None, *s)]) for n, s in enumerate(said)]
-    table = guidance_table(CONFIG, turned, judged)
+    table = guidance_table(CONFIG, turned, judged=judged)
     assert tuple(table.columns) == GUIDANCE_COLUMNS
     assert list(table.guidance) == [0, 1.5, 3] and set(table.experiment) == {SIT}
     assert list(table.derived) == [WEAK, SIT, STRONG]
@@ -142,10 +142,10 @@ def test_a_row_a_guidance_scale_and_the_mean_of_all_judges(run, turned):
 
 def test_a_guidance_scale_without_metrics(turned):
     with pytest.raises(AdagenError, match=f"the metrics of {STRONG}, handmade, which is {SIT} at"):
-        guidance_table(CONFIG, turned[:2], [])
+        guidance_table(CONFIG, turned[:2], judged=[])
     without = CONFIG.model_copy(update={"curves": type(CONFIG.curves)()})
     with pytest.raises(AdagenError, match=r"has no `curves\.guidance`"):
-        guidance_table(without, turned, [])
+        guidance_table(without, turned, judged=[])
 
 
 def test_latex_marks_the_lowest_distance(metrics, turned):
@@ -154,7 +154,7 @@ def test_latex_marks_the_lowest_distance(metrics, turned):
     (best, other) = [line for line in lines if line.startswith("0 &")]
     assert best.startswith(r"0 & $\mathbf{2.000} \pm 0.500$ & 1.000 & 0.800 & 0.600 & -- & --")
     assert r"\mathbf{1.500}" in other
-    lines = guidance_latex(guidance_table(CONFIG, turned, [])).splitlines()
+    lines = guidance_latex(guidance_table(CONFIG, turned, judged=[])).splitlines()
     assert [line.split(" & ")[0] for line in lines[6:9]] == ["0", "1.5", "3"]
 
 
@@ -163,12 +163,12 @@ def tables(tmp_path, metrics, turned):
     """The CSV files that the figures are drawn from."""
     made = {
         "fidelity": (fidelity_table(metrics[:7], []), fidelity_latex),
-        "guidance": (guidance_table(CONFIG, turned, []), guidance_latex),
+        "guidance": (guidance_table(CONFIG, turned, judged=[]), guidance_latex),
     }
     for name, (table, latex) in made.items():
-        write_table(table, tmp_path / f"{name}.csv", tmp_path / f"{name}.tex", latex)
+        write_table(table, tmp_path / f"{name}.csv", latex=tmp_path / f"{name}.tex", in_latex=latex)
     plain = [path for path in metrics if "dial" not in path.name]
-    write_table(fid_table(plain), tmp_path / "fid.csv", tmp_path / "fid.tex")
+    write_table(fid_table(plain), tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
     return [tmp_path / f"{name}.csv" for name in ("fidelity", "guidance", "fid")]
 
 

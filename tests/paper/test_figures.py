@@ -8,12 +8,12 @@ from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from adagen.errors import AdagenError
 from adagen.paper.figures import FIGURES, save_figure
 from adagen.paper.figures.schedule import policy_figure
 from adagen.paper.figures.style import COLOURS, new_figure
-from adagen.paper.schedules import schedule_table, with_effect
+from adagen.paper.schedule import schedule_table, with_effect
 from adagen.paper.tables import half_width
+from adagen.runtime.errors import AdagenError
 
 MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
 
@@ -111,7 +111,13 @@ def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
     actions = np.linspace(0, 1, calls)[:, None, None] + 0.1 * labels[None, :, None]
     actions = actions.repeat(2, axis=2)
     table = schedule_table(
-        actions, np.zeros((calls, 2)), labels, ("time", "guidance"), SIT, "adagen", 1
+        actions,
+        np.zeros((calls, 2)),
+        labels=labels,
+        names=("time", "guidance"),
+        experiment=SIT,
+        method="adagen",
+        training_seed=1,
     )
     figure = policy_figure(with_effect(table, "sit"))
     time, guidance = figure.axes

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adagen.errors import AdagenError
 from adagen.paper.page import write_page
+from adagen.runtime.errors import AdagenError
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,13 @@ def page(tmp_path, monkeypatch, captions, files, options=""):
     for file in map(Path, files):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    write_page("toy", [Path(file) for file in files], captions, options, Path("results/paper.md"))
+    write_page(
+        "toy",
+        [Path(file) for file in files],
+        captions=captions,
+        options=options,
+        out=Path("results/paper.md"),
+    )
     return (tmp_path / "results" / "paper.md").read_text()
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adagen.errors import AdagenError
 from adagen.paper.comparisons import comparison_table
 from adagen.paper.latex import refinement_latex
 from adagen.paper.refinement import COLUMNS, refinement_table
 from adagen.paper.tables import fid_table, write_table
+from adagen.runtime.errors import AdagenError
 
 SHORT, LONG, LONGER, OTHER = (
     "digits_maskgit_t4",
@@ -96,7 +96,7 @@ def test_other_tables_leave_refined_runs_out(metrics):
 def test_written(metrics, tmp_path):
     table = refinement_table(metrics)
     csv, latex = tmp_path / "refinement.csv", tmp_path / "refinement.tex"
-    write_table(table, csv, latex, refinement_latex)
+    write_table(table, csv, latex=latex, in_latex=refinement_latex)
     again = pd.read_csv(csv, keep_default_na=False)
     assert list(again["equal_compute"]) == list(table["equal_compute"])
     assert np.allclose(again["fid"], table["fid"], atol=1e-4)

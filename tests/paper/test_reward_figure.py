@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from adagen.errors import AdagenError
 from adagen.paper.figures import FIGURES
+from adagen.runtime.errors import AdagenError
 
 RUNGS = {"handmade": (1.0, 3.0, 0.4), "guidance +1": (2.0, 1.0, 0.3), "tuned": (0.5, 2.0, 0.5)}
 

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from adagen.config import parse_config, published_numbers
 from adagen.config.published import read_published
-from adagen.errors import AdagenError
 from adagen.paper.latex import system_latex
 from adagen.paper.system import COLUMNS, system_table
 from adagen.paper.tables import write_table
+from adagen.runtime.errors import AdagenError
 
 SHORT, OTHER = "digits_maskgit_t4", "digits_sit_t4"
 ENTRIES = {
@@ -113,7 +113,7 @@ def test_metrics_of_another_run_are_refused(run):
 def test_written(metrics, entries, tmp_path):
     table = system_table(configuration(published="theirs"), metrics)
     csv, latex = tmp_path / "system.csv", tmp_path / "system.tex"
-    write_table(table, csv, latex, system_latex)
+    write_table(table, csv, latex=latex, in_latex=system_latex)
     assert "Mask_L,digits_maskgit_t4,maskgit,digits,4,adagen,2,2.5,2.0000,0.5000" in csv.read_text()
     assert ",2.1,250.0,0.5," in csv.read_text() and "nan" not in csv.read_text()
     text = latex.read_text()
@@ -138,7 +138,13 @@ def test_without_numbers_of_others_there_are_no_columns_for_them(metrics):
 @pytest.mark.parametrize(
     ("experiment", "told"),
     [
-        ({"published": "thiers"}, "'thiers', which is no entry of adagen/published.yaml.*theirs"),
+        (
+            {"published": "thiers"},
+            (
+                {"published": "thiers"},
+                "'thiers', which is no entry of adagen/config/published.yaml.*theirs",
+            ),
+        ),
         (
             {"published": "theirs", "steps": 8},
             "'theirs', numbers of digits at 4 steps, but .* digits at 8",

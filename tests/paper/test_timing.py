@@ -1,7 +1,7 @@
 import pytest
 
-from adagen.errors import AdagenError
 from adagen.paper.timing import Stage, main, stage_times
+from adagen.runtime.errors import AdagenError
 
 HEADER = "s\th:m:s\tmax_rss\n"
 

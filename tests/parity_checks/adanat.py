@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from adagen import ppo
-from adagen.actions import maskgit_actions
 from adagen.config import DinoFeatures, Handmade, PolicyNetworkSize
-from adagen.policies import PolicyNetwork
+from adagen.generators.actions import maskgit_actions
+from adagen.policy.networks import PolicyNetwork
+from adagen.training import ppo
 
 from . import networks, recipe
 from .folder import Folder, Golden
@@ -23,9 +23,9 @@ CLASSES = 1000
 
 def actions(folder: Folder, golden: Golden) -> Iterator[Line]:
     """From raw outputs to actions, as residuals to the hand-made schedule and without."""
-    ours = maskgit_actions(golden.meta["gen_steps"], Handmade(), 0.0)
+    ours = maskgit_actions(golden.meta["gen_steps"], Handmade(), smoothing=0.0)
     raw = golden["raw"]
-    residual = torch.stack([ours.smooth(None, row, t) for t, row in enumerate(raw)])
+    residual = torch.stack([ours.smooth(None, row, call=t) for t, row in enumerate(raw)])
     yield from golden.compare("residual", ours.residual, POLICY)
     yield from golden.compare("actions_heu0", ours.squash(raw), ACTION)
     yield from golden.compare("actions_heu1", ours.squash(residual), ACTION)
@@ -36,7 +36,7 @@ def _policy_part(name: str, width: int, outputs: int, made: networks.Meta) -> Po
     gains = [
         (part, float(gain)) for gain, part in re.findall(r"gain (\S+) for (\w+)", made["keys"])
     ]
-    network = PolicyNetwork(width, GRID, outputs, SIZE)
+    network = PolicyNetwork(width, GRID, actions=outputs, size=SIZE)
     prefix = f"policy.{name}."
     shapes = {prefix + key: value.shape for key, value in network.state_dict().items()}
     weights = recipe.fill_all(shapes, made["seed"], gains)
@@ -58,7 +58,7 @@ def ppo_updates(folder: Folder, golden: Golden) -> Iterator[Line]:
 
     def distribution() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         mean = actor(features, steps)
-        log_prob = ppo.gaussian_log_prob(raw, mean.view_as(raw), std)
+        log_prob = ppo.gaussian_log_prob(raw, mean.view_as(raw), sigma=std)
         return mean, log_prob, critic(features, steps)
 
     with torch.no_grad():
@@ -82,13 +82,13 @@ def ppo_updates(folder: Folder, golden: Golden) -> Iterator[Line]:
         loss = ppo.ppo_loss(
             log_prob,
             golden["old_logprobs"].view(calls, batch),
-            advantage,
-            values.view(calls, batch),
-            returns,
-            entropy,
-            meta["eps_clip"],
-            meta["value_coef"],
-            meta["entropy_coef"],
+            advantage=advantage,
+            values=values.view(calls, batch),
+            returns=returns,
+            entropy=entropy,
+            clip=meta["eps_clip"],
+            value_coefficient=meta["value_coef"],
+            entropy_coefficient=meta["entropy_coef"],
         )
         optimiser.zero_grad()
         loss.total.backward()
@@ -124,7 +124,7 @@ def discriminator(folder: Folder, golden: Golden) -> Iterator[Line]:
     from adagen.rewards.projected import ProjectedDiscriminator
 
     meta = golden.meta
-    network = ProjectedDiscriminator(DinoFeatures(kind="dino"), CLASSES, meta["c_dim"])
+    network = ProjectedDiscriminator(DinoFeatures(kind="dino"), CLASSES, condition=meta["c_dim"])
     networks.filled(network, {**meta["recipe"], "kept": ["weight_u", "weight_v"]})
     vectors = {key: golden[key] for key, _ in golden.matching(r".*\.weight_[uv]")}
     network.load_state_dict({**network.state_dict(), **vectors})
@@ -197,11 +197,11 @@ def text_forward(folder: Folder, golden: Golden) -> Iterator[Line]:
     made = TextUViT(
         size["img_size"] ** 2,
         size["codebook_size"],
-        size["clip_dim"],
-        size["embed_dim"],
-        size["depth"],
-        size["num_heads"],
-        int(size["mlp_ratio"]),
+        text_width=size["clip_dim"],
+        width=size["embed_dim"],
+        depth=size["depth"],
+        heads=size["num_heads"],
+        mlp_ratio=int(size["mlp_ratio"]),
     )
     network = networks.filled(made, golden.meta["recipe"])
     shape = (len(ids), size["num_clip_token"], size["clip_dim"])

@@ -22,7 +22,11 @@ def kl(folder: Folder, golden: Golden) -> Iterator[Line]:
 
     meta, size = golden.meta, golden.meta["ctor"]
     made = AutoencoderKL(
-        meta["embed_dim"], size["ch"], size["ch_mult"], size["in_channels"], size["num_res_blocks"]
+        meta["embed_dim"],
+        size["ch"],
+        multipliers=size["ch_mult"],
+        image_channels=size["in_channels"],
+        residual_blocks=size["num_res_blocks"],
     )
     network = networks.filled(made, meta["recipe"])
     reduction = 2 ** (len(size["ch_mult"]) - 1)
@@ -46,10 +50,10 @@ def vqgan(folder: Folder, golden: Golden) -> Iterator[Line]:
     made = VQGAN(
         meta["n_embed"],
         meta["embed_dim"],
-        size["ch"],
-        size["ch_mult"],
-        size["in_channels"],
-        size["num_res_blocks"],
+        width=size["ch"],
+        multipliers=size["ch_mult"],
+        image_channels=size["in_channels"],
+        residual_blocks=size["num_res_blocks"],
     )
     network = networks.filled(made, meta["recipe"])
     ids = golden["code"].flatten(1)

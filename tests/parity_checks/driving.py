@@ -10,9 +10,9 @@ import torch
 
 from adagen.config import Handmade
 from adagen.generators.base import Generator
-from adagen.noise import SampleNoise
-from adagen.policies import PolicyNetwork
-from adagen.rollout import rollout
+from adagen.policy.networks import PolicyNetwork
+from adagen.runtime.noise import SampleNoise
+from adagen.sampling.rollout import rollout
 
 from . import recipe
 from .folder import Golden
@@ -129,13 +129,19 @@ def policy_driven(
     """All states under a policy by recipe, and its actions (T, B, K)."""
     watched, actions = Watched(generator, **fixed), []
     policy = released_policy(made, generator.grid)
-    rollout(watched, policy, labels, given, lambda t, features, action: actions.append(action))
+    rollout(
+        watched,
+        policy,
+        labels=labels,
+        noise=given,
+        watch=lambda t, features, action: actions.append(action),
+    )
     return watched.states, torch.stack(actions)
 
 
 def released_policy(made: Mapping[str, Any], grid: tuple[int, int]) -> PolicyNetwork:
     """A policy by recipe, read as released files are."""
-    from adagen.policy_files import load_released_policy
+    from adagen.policy.files import load_released_policy
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.pth"

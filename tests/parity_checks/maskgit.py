@@ -36,7 +36,7 @@ def step(folder: Folder, golden: Golden) -> Iterator[Line]:
     ids, mask = golden["masked_ids_in"], golden.meta["mask_id"]
     constants = networks.Constants(conditional, null, mask)
     generator = networks.maskgit_generator(constants, 1, 1, Handmade(), 0.0)
-    tempered = guide(conditional, null, golden["cfg"]) / golden["samp_temp"].view(-1, 1, 1)
+    tempered = guide(conditional, null, w=golden["cfg"]) / golden["samp_temp"].view(-1, 1, 1)
     yield from golden.compare("categorical_logits_first_row", tempered[:, 0], SAMPLER)
     # Given ids may be too unlikely to be drawn: they are, at a temperature that levels all chances.
     # The real one shows in the logits that are compared first.

@@ -22,7 +22,9 @@ def distances(folder: Folder, golden: Golden) -> Iterator[Line]:
         features = Moments.of(golden[f"{case}_x"])
         tolerance = DISTANCE if features.count > len(features.mean) else DEFICIENT
         mean, covariance = golden[f"{case}_mu"], golden[f"{case}_sigma"]
-        distance = gaussian_distance(features.mean, features.covariance, mean, covariance)
+        distance = gaussian_distance(
+            features.mean, features.covariance, mean_b=mean, covariance_b=covariance
+        )
         yield compare(golden.name, key, torch.tensor(distance).double(), expected, tolerance)
     if "isc" in golden:
         logits = folder.draw(golden, golden.meta["isc_logits"])
@@ -33,8 +35,8 @@ def distances(folder: Folder, golden: Golden) -> Iterator[Line]:
 @torch.no_grad()
 def inception(folder: Folder, golden: Golden) -> Iterator[Line]:
     """Features and logits of images of any side, resized as in the authors' protocol."""
-    from adagen.evaluation.resizing import authors
-    from adagen.networks.inception import Inception
+    from adagen.evaluation.inception.network import Inception
+    from adagen.evaluation.inception.resizing import authors
 
     network = networks.filled(Inception(), golden.meta["recipe"])
     for key, found in golden.matching(r"feat2048(_\d+)?"):

@@ -53,32 +53,32 @@ def untrained(family: str, size: Meta) -> nn.Module:
         return DiT(
             size["input_size"],
             size["patch_size"],
-            size["in_channels"],
-            size["num_classes"],
-            size["hidden_size"],
-            size["depth"],
-            size["num_heads"],
-            size["learn_sigma"],
+            channels=size["in_channels"],
+            classes=size["num_classes"],
+            width=size["hidden_size"],
+            depth=size["depth"],
+            heads=size["num_heads"],
+            learn_sigma=size["learn_sigma"],
         )
     if family == "maskgit":
         return UViT(
             size["img_size"] ** 2,
             size["codebook_size"],
-            size["num_classes"] - 1,  # theirs counts the null class
-            size["embed_dim"],
-            size["depth"],
-            size["num_heads"],
-            int(size["mlp_ratio"]),
+            classes=size["num_classes"] - 1,  # theirs counts the null class
+            width=size["embed_dim"],
+            depth=size["depth"],
+            heads=size["num_heads"],
+            mlp_ratio=int(size["mlp_ratio"]),
         )
     if family == "var":
         return VAR(
             size["patch_nums"],
             size["V"],
-            size["Cvae"],
-            size["num_classes"],
-            size["embed_dim"],
-            size["depth"],
-            size["num_heads"],
+            code_channels=size["Cvae"],
+            classes=size["num_classes"],
+            width=size["embed_dim"],
+            depth=size["depth"],
+            heads=size["num_heads"],
         )
     raise ValueError(f"no backbone is called {family!r}")
 
@@ -93,7 +93,7 @@ def describing(folder: Folder, family: str) -> Meta:
 
 def network(folder: Folder, family: str) -> Any:
     """The backbone network of a family: from its .pth file, or by recipe where there is none."""
-    from adagen.networks.loading import load_released
+    from adagen.data.weights import load_released
 
     meta = describing(folder, family)
     made = untrained(family, meta["ctor"])
@@ -126,9 +126,9 @@ def vqvae(folder: Folder, meta: Meta, kind: type[MultiScaleVQVAE] = MultiScaleVQ
     made = kind(
         sizes["patch_nums"],
         sizes["vocab_size"],
-        sizes["z_channels"],
-        sizes["ch"],
-        VQVAE_MULTIPLIERS,
+        code_channels=sizes["z_channels"],
+        width=sizes["ch"],
+        channel_multipliers=VQVAE_MULTIPLIERS,
     )
     return filled(made, meta["vae"]["recipe"] if "vae" in meta else meta["recipe"])
 
@@ -164,8 +164,8 @@ def maskgit_generator(
     made: nn.Module, classes: int, steps: int, handmade: config.Handmade, smoothing: float
 ) -> MaskgitGenerator:
     """A MaskGIT generator without a decoder."""
-    backbone = MaskgitBackbone(made, Undecoded(), classes, 0.0)
-    return MaskgitGenerator(backbone, steps, handmade, smoothing)
+    backbone = MaskgitBackbone(made, Undecoded(), num_classes=classes, dropout=0.0)
+    return MaskgitGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
 
 
 def solver_generator(
@@ -175,7 +175,7 @@ def solver_generator(
     kinds: dict[str, type[SolverBackbone]] = {"dit": DiffusionBackbone, "sit": FlowBackbone}
     shape = (size["in_channels"], size["input_size"], size["input_size"])
     backbone = kinds[family](made, shape, size["num_classes"], 0.0)
-    return SolverGenerator(backbone, steps, handmade, smoothing)
+    return SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
 
 
 def var_generator(
@@ -186,4 +186,8 @@ def var_generator(
     smoothing: float,
 ) -> VarGenerator:
     """A VAR generator."""
-    return VarGenerator(VarBackbone(made, tokeniser, classes, 0.0), handmade, smoothing)
+    return VarGenerator(
+        VarBackbone(made, tokeniser, num_classes=classes, dropout=0.0),
+        handmade,
+        smoothing=smoothing,
+    )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from adagen.actions import Actions, maskgit_actions, solver_actions, var_actions
+from adagen.generators.actions import Actions, maskgit_actions, solver_actions, var_actions
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
 
@@ -25,11 +25,15 @@ def released_actions(golden: Golden) -> Actions:
     family, smoothing = settings["model_family"], settings["action_smooth"]
     schedule = handmade(settings, VOCABULARY)
     if family == "maskgit":
-        return maskgit_actions(settings["gen_steps"], schedule, smoothing)
+        return maskgit_actions(settings["gen_steps"], schedule, smoothing=smoothing)
     if family == "var":
-        return var_actions(settings["gen_steps"], VOCABULARY, schedule, smoothing)
+        return var_actions(
+            settings["gen_steps"], VOCABULARY, handmade=schedule, smoothing=smoothing
+        )
     times = SCHEDULES[family]
-    return solver_actions(settings["gen_steps"], times.first, times.last, schedule, smoothing)
+    return solver_actions(
+        settings["gen_steps"], times.first, last=times.last, handmade=schedule, smoothing=smoothing
+    )
 
 
 @torch.no_grad()
@@ -48,8 +52,8 @@ def policy(folder: Folder, golden: Golden) -> Iterator[Line]:
             formula = golden.meta["feat"]
             features = folder.draw(golden, formula, shape, t=t, feat_dim=shape[2])
         raw.append(network(features, torch.full((batch,), t)))
-        z = actions.smooth(z, raw[-1], t)
-        z_zero = actions.smooth(z_zero, torch.zeros(1, raw[-1].shape[1]), t)
+        z = actions.smooth(z, raw[-1], call=t)
+        z_zero = actions.smooth(z_zero, torch.zeros(1, raw[-1].shape[1]), call=t)
         logits.append(z)
         zero.append(actions.squash(z_zero)[0])
     yield from golden.compare("raw", torch.stack(raw), POLICY)
@@ -70,7 +74,7 @@ def _mixed(
     shape = (len(steps), GRID[0] * GRID[1], golden.meta["recipe"]["feat_dim"])
     features = folder.draw(golden, golden.meta["featmix"], shape, feat_dim=shape[2])
     raw = network(features, steps)
-    z = [actions.smooth(None, raw[i : i + 1], int(t)) for i, t in enumerate(steps)]
+    z = [actions.smooth(None, raw[i : i + 1], call=int(t)) for i, t in enumerate(steps)]
     yield from golden.compare("mix_raw", raw, POLICY)
     yield from golden.compare("mix_actions", actions.squash(torch.cat(z)), ACTION)
 

@@ -43,8 +43,10 @@ def algebra(folder: Folder, golden: Golden) -> Iterator[Line]:
         return (x - sigma * eps) / alpha
 
     x0 = data(golden["eps1"], x, s)
-    middle = first_half(schedule, x, x0, s, s1)
-    out = second_half(schedule, x, x0, data(golden["eps2"], middle, s1), s, s1, t)
+    middle = first_half(schedule, x, x0=x0, s=s, s1=s1)
+    out = second_half(
+        schedule, x, x0=x0, x0_middle=data(golden["eps2"], middle, s1), s=s, s1=s1, t=t
+    )
     alpha, sigma = schedule.alpha_sigma(s)
     yield from golden.compare("alpha_s", alpha, SAMPLER)
     yield from golden.compare("sigma_s", sigma, SAMPLER)

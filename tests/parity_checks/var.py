@@ -56,7 +56,7 @@ def _by_scale(network: Any, labels: torch.Tensor, inputs: torch.Tensor) -> torch
 
 def token_filter(folder: Folder, golden: Golden) -> Iterator[Line]:
     """Top-k and top-p of each sample's own, then the temperature."""
-    kept = filter_logits(golden["logits"], golden["top_k"], golden["top_p"])
+    kept = filter_logits(golden["logits"], golden["top_k"], top_p=golden["top_p"])
     chances = (kept / golden["temp"].view(-1, 1, 1)).softmax(-1)
     yield from golden.compare("probs", chances, PROBABILITY)
     yield from golden.compare("kept", torch.isfinite(kept).sum(-1), IDENTICAL)
@@ -127,7 +127,7 @@ def likeliest_generation(folder: Folder, golden: Golden) -> Iterator[Line]:
 def _guided(generator: Any, state: VarState, w: torch.Tensor) -> torch.Tensor:
     """The logits that a step filters: guidance grows with the scale."""
     conditional, null = generator.backbone.network.logits(state.tokens, state.cache).chunk(2)
-    return guide(conditional, null, w * state.call / (len(generator.scales) - 1))
+    return guide(conditional, null, w=w * state.call / (len(generator.scales) - 1))
 
 
 def _shown(golden: Golden, states: list[VarState]) -> Iterator[Line]:

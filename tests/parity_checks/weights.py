@@ -22,7 +22,7 @@ def backbone(folder: Folder, name: str) -> Iterator[Line]:
 
 def quantiser(folder: Folder, name: str) -> Iterator[Line]:
     """The part of VAR's autoencoder that a generation needs: known keys, the recipe's numbers."""
-    from adagen.networks.loading import read_released
+    from adagen.data.weights import read_released
 
     tensors = read_released(folder.path / f"{name}.pth")
     metas = (folder.meta(n) for n in folder.names if n.startswith("var_"))

@@ -15,12 +15,12 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
-from adagen.noise import seeded
 from adagen.rewards.adversarial import ProjectedReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.runtime.noise import seeded
 
 SMALL = DinoFeatures(
     kind="dino",
@@ -54,7 +54,9 @@ def projected(dino: Dino) -> Callable[..., ProjectedReward]:
     def make(**settings: object) -> ProjectedReward:
         chosen = {"kind": "tokens", "batch": 16, "learning_rate": 2e-3, **settings}
         with seeded("projected test"):
-            return ProjectedReward(dino, 3, TokenSettings(**chosen), torch.device("cpu"))
+            return ProjectedReward(
+                dino, 3, settings=TokenSettings(**chosen), device=torch.device("cpu")
+            )
 
     return make
 
@@ -79,7 +81,7 @@ def gaussian(autoencoder: MaskedAutoencoder) -> Callable[..., GaussianReward]:
 
     def make(real: Images, **settings: float) -> GaussianReward:
         chosen = GaussianSettings(**{"components": 8, **settings})
-        return GaussianReward(autoencoder, chosen, real, CPU)
+        return GaussianReward(autoencoder, chosen, real=real, device=CPU)
 
     return make
 
@@ -90,6 +92,6 @@ def frechet(autoencoder: MaskedAutoencoder) -> Callable[..., FrechetReward]:
 
     def make(real: Images) -> FrechetReward:
         settings = FrechetSettings(kind="frechet", components=8)
-        return FrechetReward(autoencoder, settings, real, CPU)
+        return FrechetReward(autoencoder, settings, real=real, device=CPU)
 
     return make

@@ -7,10 +7,10 @@ import torch
 
 from adagen.config import Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
-from adagen.noise import seeded, torch_generator
 from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KeptPool, Pool
+from adagen.runtime.noise import seeded, torch_generator
 
 FEATURES = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
 SETTINGS = TokenSettings(kind="tokens", channels=8, batch=64, learning_rate=2e-3)
@@ -19,7 +19,7 @@ SETTINGS = TokenSettings(kind="tokens", channels=8, batch=64, learning_rate=2e-3
 def make() -> AutoencoderReward:
     with seeded("adversarial test"):
         network = MaskedAutoencoder(FEATURES, (1, 8, 8)).eval().requires_grad_(False)
-        return AutoencoderReward(network, 3, SETTINGS, torch.device("cpu"))
+        return AutoencoderReward(network, 3, settings=SETTINGS, device=torch.device("cpu"))
 
 
 def draw(*name: object) -> torch.Generator:
@@ -49,14 +49,14 @@ def score(
     """(B,) rewards of images, by default of the classes of `labels`."""
     classes = labels(len(images)) if classes is None else classes
     judged = reward.pool(Images(images, classes))
-    return reward.pay(reward.judge(judged, torch.arange(len(images)), "adversarial test"))
+    return reward.payoff(reward.score_pool(judged, torch.arange(len(images)), "adversarial test"))
 
 
 def test_it_tells_two_distributions_apart_after_a_few_steps():
     reward = make()
     real, fake = (pool(reward, shade(200, kind)) for kind in ("bright", "dark"))
-    first = reward.learn(real, fake, 1, draw("steps", 0))
-    last = reward.learn(real, fake, 60, draw("steps", 1))
+    first = reward.learn(real, fake, steps=1, generator=draw("steps", 0))
+    last = reward.learn(real, fake, steps=60, generator=draw("steps", 1))
     assert last < first / 2
     paid = [score(reward, shade(50, kind, "new")) for kind in ("bright", "dark")]
     assert paid[0].min() > 0.5 > paid[1].max()
@@ -69,7 +69,7 @@ def test_it_judges_by_class():
     images = torch.cat([shade(150, "bright"), shade(150, "dark")])
     kinds = torch.tensor([0, 1]).repeat_interleave(150)
     right, wrong = (reward.pool(Images(images, k)) for k in (kinds, 1 - kinds))
-    reward.learn(right, wrong, 150, draw("steps"))
+    reward.learn(right, wrong, steps=150, generator=draw("steps"))
     new = shade(30, "bright", "new")
     right_label = score(reward, new, torch.zeros(30, dtype=torch.int64))
     wrong_label = score(reward, new, torch.ones(30, dtype=torch.int64))
@@ -87,9 +87,9 @@ def test_the_score_is_the_sigmoid_of_the_mean_of_all_logits():
 
 def test_logits_may_be_paid_as_they_are():
     reward, logits = make(), torch.tensor([-1.0, 3.0])
-    assert torch.equal(reward.pay(logits), logits.sigmoid()) and reward.saturates
+    assert torch.equal(reward.payoff(logits), logits.sigmoid()) and reward.saturates
     reward.saturates = False
-    assert torch.equal(reward.pay(logits), logits)
+    assert torch.equal(reward.payoff(logits), logits)
 
 
 @pytest.mark.parametrize("trained", [False, True])
@@ -97,7 +97,7 @@ def test_an_image_is_paid_the_same_in_any_company(trained):
     reward = make()
     if trained:
         real, fake = (pool(reward, shade(64, kind)) for kind in ("bright", "dark"))
-        reward.learn(real, fake, 20, draw("steps"))
+        reward.learn(real, fake, steps=20, generator=draw("steps"))
     images, classes = uniform(24), labels(24)
     together = score(reward, images)
     alone = torch.cat([score(reward, images[i : i + 1], classes[i : i + 1]) for i in range(24)])
@@ -109,9 +109,9 @@ def test_an_image_is_paid_the_same_in_any_company(trained):
 def test_only_the_rows_that_are_asked_for_are_judged_in_their_order():
     reward = make()
     judged = pool(reward, uniform(24))
-    whole = reward.judge(judged, torch.arange(24), "test")
+    whole = reward.score_pool(judged, torch.arange(24), "test")
     rows = torch.tensor([5, 3, 3, 20])
-    assert torch.allclose(reward.judge(judged, rows, "test"), whole[rows], atol=1e-6)
+    assert torch.allclose(reward.score_pool(judged, rows, "test"), whole[rows], atol=1e-6)
 
 
 def test_scoring_changes_nothing():
@@ -127,7 +127,7 @@ def test_learning_leaves_the_features_alone():
     reward = make()
     before = {k: v.clone() for k, v in reward.features.state_dict().items()}
     real, fake = (pool(reward, shade(64, kind)) for kind in ("bright", "dark"))
-    reward.learn(real, fake, 5, draw("steps"))
+    reward.learn(real, fake, steps=5, generator=draw("steps"))
     assert all(torch.equal(before[k], v) for k, v in reward.features.state_dict().items())
     learnt = {id(p) for group in reward.optimiser.param_groups for p in group["params"]}
     assert learnt == {id(p) for p in reward.heads.parameters()}
@@ -136,7 +136,7 @@ def test_learning_leaves_the_features_alone():
 def test_convolutions_have_spectral_norm_one_after_training():
     reward = make()
     real, fake = (pool(reward, shade(200, kind)) for kind in ("bright", "dark"))
-    reward.learn(real, fake, 100, draw("steps"))
+    reward.learn(real, fake, steps=100, generator=draw("steps"))
     reward.heads.eval()
     convolutions = [m for m in reward.heads.modules() if isinstance(m, torch.nn.Conv1d)]
     assert len(convolutions) == 3 * FEATURES.network.depth
@@ -149,10 +149,10 @@ def test_convolutions_have_spectral_norm_one_after_training():
 def test_a_restored_reward_scores_and_learns_on_as_the_original():
     original, restored = make(), make()
     real, fake = (pool(original, shade(64, kind)) for kind in ("bright", "dark"))
-    original.learn(real, fake, 7, draw("steps", 0))
+    original.learn(real, fake, steps=7, generator=draw("steps", 0))
     restored.load_state_dict(copy.deepcopy(original.state_dict()))
     for reward in (original, restored):
-        reward.learn(real, fake, 3, draw("steps", 1))
+        reward.learn(real, fake, steps=3, generator=draw("steps", 1))
     images = uniform(9)
     assert torch.equal(score(original, images), score(restored, images))
     assert not torch.equal(score(original, images), score(make(), images))
@@ -164,7 +164,7 @@ def test_its_batches_are_those_of_the_generator_it_is_given():
         reward = make()
         real, fake = (pool(reward, shade(200, kind)) for kind in ("bright", "dark"))
         torch.rand(3)  # global randomness plays no part
-        reward.learn(real, fake, 3, draw("steps", seed))
+        reward.learn(real, fake, steps=3, generator=draw("steps", seed))
         scores.append(score(reward, uniform(5)))
     assert torch.equal(scores[0], scores[1]) and not torch.equal(scores[0], scores[2])
 
@@ -185,7 +185,7 @@ def test_streamed_images_teach_what_kept_ones_teach(streaming, monkeypatch):
         reward = make()
         pools = [pool(reward, shades) for shades in images]
         assert all(isinstance(p, KeptPool) == bool(keep) for p in pools)
-        losses = [reward.learn(*pools, 5, draw("steps", n)) for n in range(3)]
+        losses = [reward.learn(*pools, steps=5, generator=draw("steps", n)) for n in range(3)]
         taught.append((losses, score(reward, uniform(9))))
     (streamed, paid), (kept, expected) = taught
     assert streamed == pytest.approx(kept, abs=1e-5)

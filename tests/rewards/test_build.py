@@ -7,8 +7,6 @@ import torch
 
 from adagen.config import Config, Dataset, Preference, parse_config
 from adagen.data.split import Images, Split
-from adagen.errors import AdagenError
-from adagen.noise import seeded, torch_generator
 from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.build import load_reward
 from adagen.rewards.classifier import ClassifierReward, fit_preference, save_preference
@@ -17,6 +15,8 @@ from adagen.rewards.dino import adopt
 from adagen.rewards.features import save_reward_features
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import seeded, torch_generator
 
 CPU = torch.device("cpu")
 FIT = {"updates": 1, "batch": 8}
@@ -46,7 +46,14 @@ def split_of(*shape: int) -> Split:
 
 def load(kind: str, features: dict[str, object], path: Path, split: Split, preference=None):
     config = config_of(kind, features)
-    return load_reward(config, config.training.reward, path, preference, split, CPU)
+    return load_reward(
+        config,
+        config.training.reward,
+        features=path,
+        preference=preference,
+        split=split,
+        device=CPU,
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,16 +68,21 @@ def load(kind: str, features: dict[str, object], path: Path, split: Split, prefe
 )
 def test_the_kind_says_which_reward_it_is(tmp_path, autoencoder, kind, expected):
     path, preference, split = tmp_path / "reward", tmp_path / "preference", split_of(1, 8, 8)
-    save_reward_features(path, autoencoder, [1, 8, 8])
+    save_reward_features(path, autoencoder, image_shape=[1, 8, 8])
     settings = Preference(width=8, fit=FIT)
-    save_preference(preference, fit_preference(settings, split.train, 3, None), settings, Dataset())
+    save_preference(
+        preference,
+        fit_preference(settings, split.train, classes=3, checkpoint=None),
+        settings=settings,
+        dataset=Dataset(),
+    )
     with seeded("build test"):
         reward = load(kind, OWN, path, split, preference)
     assert type(reward) is expected
     pools = [reward.pool(split.train, name) for name in ("real", "fake")]
     loss = reward.learn(*pools, 1, torch_generator("build test"))
     assert (loss is None) == (kind in ("frechet", "classifier"))
-    assert reward.pay(reward.judge(pools[1], torch.arange(30), "x")).shape == (30,)
+    assert reward.payoff(reward.score_pool(pools[1], torch.arange(30), "x")).shape == (30,)
 
 
 def test_the_classifier_has_to_be_given(tmp_path):
@@ -81,7 +93,7 @@ def test_the_classifier_has_to_be_given(tmp_path):
 def test_features_are_those_of_the_settings(tmp_path, dino, small, autoencoder):
     released, path, split = tmp_path / "dino.pth", tmp_path / "reward", split_of(3, 16, 16)
     torch.save(dino.vit.state_dict(), released)
-    adopt(released, small, path)
+    adopt(released, small, out=path)
     features = small.model_dump(mode="json")
     reward = load("tokens", features, path, split)
     assert isinstance(reward, ProjectedReward)
@@ -91,6 +103,6 @@ def test_features_are_those_of_the_settings(tmp_path, dino, small, autoencoder):
         load("frechet", features, path, split)
     with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
         load("tokens", OWN, path, split)
-    save_reward_features(path, autoencoder, [1, 8, 8])
+    save_reward_features(path, autoencoder, image_shape=[1, 8, 8])
     with pytest.raises(AdagenError, match="other settings than the config's reward_features"):
         load("tokens", features, path, split)

@@ -5,8 +5,6 @@ import torch
 
 from adagen.config import Dataset, Fit, Preference
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
 from adagen.rewards.classifier import (
     ClassifierReward,
     LogConfidence,
@@ -14,6 +12,8 @@ from adagen.rewards.classifier import (
     load_preference,
     save_preference,
 )
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 CPU = torch.device("cpu")
 SETTINGS = Preference(width=8, fit=Fit(updates=40, batch=32))
@@ -28,28 +28,28 @@ def shades(n: int, *name: object) -> Images:
 
 
 def score(reward: ClassifierReward, images: Images) -> torch.Tensor:
-    return reward.judge(reward.pool(images), torch.arange(len(images)), "test")
+    return reward.score_pool(reward.pool(images), torch.arange(len(images)), "test")
 
 
 def test_it_pays_the_log_probability_of_the_label():
-    classifier = fit_preference(SETTINGS, shades(90), 3, None)
+    classifier = fit_preference(SETTINGS, shades(90), classes=3, checkpoint=None)
     reward, new = ClassifierReward(LogConfidence(classifier, CPU), CPU), shades(30, "new")
     paid = score(reward, new)
     assert torch.allclose(paid.exp(), classifier(new.images).softmax(1)[range(30), new.labels])
     wrong = score(reward, Images(new.images, (new.labels + 1) % 3))
     assert paid.max() <= 0 and (paid > wrong).float().mean() > 0.9
     rows = torch.tensor([4, 2])
-    assert torch.allclose(reward.judge(reward.pool(new), rows, "x"), paid[rows], atol=1e-5)
+    assert torch.allclose(reward.score_pool(reward.pool(new), rows, "x"), paid[rows], atol=1e-5)
     pool = reward.pool(new)
-    assert reward.learn(pool, pool, 0, torch_generator("x")) is None
-    assert torch.equal(reward.pay(paid), paid) and not reward.discriminates
+    assert reward.learn(pool, pool, steps=0, generator=torch_generator("x")) is None
+    assert torch.equal(reward.payoff(paid), paid) and not reward.discriminates
     assert not any(p.requires_grad for p in classifier.parameters())
 
 
 def test_a_file_belongs_to_its_settings_and_its_data(tmp_path):
     path, dataset = tmp_path / "preference.safetensors", Dataset()
-    classifier = fit_preference(SETTINGS, shades(90), 3, None)
-    save_preference(path, classifier, SETTINGS, dataset)
+    classifier = fit_preference(SETTINGS, shades(90), classes=3, checkpoint=None)
+    save_preference(path, classifier, settings=SETTINGS, dataset=dataset)
     again = load_preference(path, SETTINGS, dataset, 1, 3)
     images = shades(9, "new").images
     assert torch.equal(classifier(images), again(images))

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from adagen.config import ClipPreference, Dataset
-from adagen.errors import AdagenError
-from adagen.noise import seeded, torch_generator
 from adagen.rewards.clip import MEAN, STD, adopt_clip, load_clip
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import seeded, torch_generator
 
 SIZES = {
     "embed_dim": 16,
@@ -62,8 +62,8 @@ LABELS = torch.tensor([0, 1, 2, 2, 1, 0])
 
 def test_it_is_the_cosine_that_open_clip_computes(tmp_path, asset, released):
     out = tmp_path / "preference.safetensors"
-    adopt_clip(asset, SETTINGS, Dataset(), NAMES, out)
-    clip = load_clip(out, SETTINGS, Dataset(), 3)
+    adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
+    clip = load_clip(out, SETTINGS, dataset=Dataset(), classes=3)
     found = clip(images(), LABELS)
     assert torch.allclose(found, expected(released, images(), LABELS), atol=1e-5)
     assert found.std() > 0.01 and found.abs().max() <= 1  # images and classes are told apart
@@ -73,16 +73,19 @@ def test_it_is_the_cosine_that_open_clip_computes(tmp_path, asset, released):
     assert "prompts" in kept and all(k.startswith("visual.") for k in kept - {"prompts"})
     # A file of torch.save holds the same, and is read without running anything in it.
     torch.save(released.state_dict(), tmp_path / "clip.pt")
-    adopt_clip(tmp_path / "clip.pt", SETTINGS, Dataset(), NAMES, tmp_path / "again")
+    adopt_clip(
+        tmp_path / "clip.pt", SETTINGS, dataset=Dataset(), names=NAMES, out=tmp_path / "again"
+    )
     assert torch.equal(
-        load_clip(tmp_path / "again", SETTINGS, Dataset(), 3)(images(), LABELS), found
+        load_clip(tmp_path / "again", SETTINGS, dataset=Dataset(), classes=3)(images(), LABELS),
+        found,
     )
 
 
 def test_images_of_any_size_and_grey_ones(tmp_path, asset, released):
     out = tmp_path / "preference.safetensors"
-    adopt_clip(asset, SETTINGS, Dataset(), NAMES, out)
-    clip, grey = load_clip(out, SETTINGS, Dataset(), 3), images(channels=1)
+    adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
+    clip, grey = load_clip(out, SETTINGS, dataset=Dataset(), classes=3), images(channels=1)
     assert torch.allclose(
         clip(grey, LABELS), expected(released, grey.repeat(1, 3, 1, 1), LABELS), atol=1e-5
     )
@@ -102,36 +105,36 @@ def test_names_and_prompts_are_the_users(tmp_path, asset, released):
     names, out = tmp_path / "names.txt", tmp_path / "preference.safetensors"
     names.write_text("\n".join(NAMES) + "\n")
     settings = SETTINGS.model_copy(update={"names": str(names), "prompt": "a sketch of a {}"})
-    adopt_clip(asset, settings, Dataset(), ("n01", "n02", "n03"), out)
-    found = load_clip(out, settings, Dataset(), 3)(images(), LABELS)
+    adopt_clip(asset, settings, dataset=Dataset(), names=("n01", "n02", "n03"), out=out)
+    found = load_clip(out, settings, dataset=Dataset(), classes=3)(images(), LABELS)
     wanted = expected(released, images(), LABELS, "a sketch of a {}")
     assert torch.allclose(found, wanted, atol=1e-5)
     names.write_text("goldfish\nhen\n")
     with pytest.raises(AdagenError, match=r"names\.txt .* has 2 lines, but there are 3 classes"):
-        adopt_clip(asset, settings, Dataset(), NAMES, out)
+        adopt_clip(asset, settings, dataset=Dataset(), names=NAMES, out=out)
     names.unlink()
     with pytest.raises(
         AdagenError, match=r"'preference\.names' is '.*', but there is no such file"
     ):
-        adopt_clip(asset, settings, Dataset(), NAMES, out)
+        adopt_clip(asset, settings, dataset=Dataset(), names=NAMES, out=out)
 
 
 @pytest.mark.parametrize("model", ["ViT-B-3200", "ViT-B-16-SigLIP", "roberta-ViT-B-32"])
 def test_other_networks_than_clip_are_refused(tmp_path, asset, model):
     settings = SETTINGS.model_copy(update={"model": model})
     with pytest.raises(AdagenError, match=rf"'preference\.model' is '{model}', which is no CLIP"):
-        adopt_clip(asset, settings, Dataset(), NAMES, tmp_path / "out")
+        adopt_clip(asset, settings, dataset=Dataset(), names=NAMES, out=tmp_path / "out")
 
 
 def test_files_that_do_not_belong_are_refused(tmp_path, asset, released):
     out = tmp_path / "preference.safetensors"
     torch.save({"visual.proj": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(AdagenError, match=r"other\.pt does not hold the expected CLIP"):
-        adopt_clip(tmp_path / "other.pt", SETTINGS, Dataset(), NAMES, out)
+        adopt_clip(tmp_path / "other.pt", SETTINGS, dataset=Dataset(), names=NAMES, out=out)
     assert not out.exists()
-    adopt_clip(asset, SETTINGS, Dataset(), NAMES, out)
+    adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
     with pytest.raises(AdagenError, match="knows 3 classes, but the data set has 10"):
-        load_clip(out, SETTINGS, Dataset(), 10)
+        load_clip(out, SETTINGS, dataset=Dataset(), classes=10)
     other = SETTINGS.model_copy(update={"prompt": "{}"})
     with pytest.raises(AdagenError, match="other settings than the config's preference"):
-        load_clip(out, other, Dataset(), 3)
+        load_clip(out, other, dataset=Dataset(), classes=3)

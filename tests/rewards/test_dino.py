@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from adagen.config import Transformer
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
 from adagen.rewards.dino import MEAN, STD, adopt, load_dino, normalise, view
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 
 def uniform(*shape: int) -> torch.Tensor:
@@ -30,7 +30,7 @@ def test_half_of_the_batches_are_cropped_at_one_window_and_the_others_reduced():
     }
     reduced, found = F.interpolate(images, (16, 16), mode="area"), []
     for number in range(400):
-        seen = view(images, 16, draw(number))
+        seen = view(images, 16, generator=draw(number))
         if not torch.equal(seen, reduced):
             found += [place for place, window in windows.items() if torch.equal(seen, window)]
             assert torch.equal(seen, windows[found[-1]])
@@ -43,18 +43,20 @@ def test_images_that_are_not_larger_are_never_cropped(side):
     images = uniform(2, 3, side, side)
     expected = images.repeat_interleave(16 // side, 2).repeat_interleave(16 // side, 3)
     for number in range(10):
-        assert torch.allclose(view(images, 16, draw(number)), expected, atol=1e-6)
+        assert torch.allclose(view(images, 16, generator=draw(number)), expected, atol=1e-6)
 
 
 def test_without_a_generator_the_whole_image_is_seen():
     images = uniform(2, 3, 32, 32)
-    assert torch.allclose(view(images, 16, None), F.avg_pool2d(images, 2), atol=1e-6)
+    assert torch.allclose(view(images, 16, generator=None), F.avg_pool2d(images, 2), atol=1e-6)
 
 
 def test_equal_draws_see_the_same():
     images = uniform(2, 3, 32, 32)
     for number in range(10):
-        assert torch.equal(view(images, 16, draw(number)), view(images, 16, draw(number)))
+        assert torch.equal(
+            view(images, 16, generator=draw(number)), view(images, 16, generator=draw(number))
+        )
 
 
 def test_normalisation_is_imagenets():
@@ -105,7 +107,7 @@ def released(tmp_path, dino):
 
 def test_adopted_and_read_again(tmp_path, released, small, dino):
     out = tmp_path / "reward.safetensors"
-    adopt(released, small, out)
+    adopt(released, small, out=out)
     again, images = load_dino(out, small), uniform(2, 3, 16, 16)
     assert torch.equal(again(images, None), dino(images, None))
     assert not again.training and not any(p.requires_grad for p in again.parameters())
@@ -115,13 +117,13 @@ def test_weights_of_another_size_are_refused_by_name(tmp_path, released, small):
     out = tmp_path / "reward.safetensors"
     larger = small.model_copy(update={"network": Transformer(width=32, depth=3, heads=2)})
     with pytest.raises(AdagenError, match=r"dino\.pth"):
-        adopt(released, larger, out)
+        adopt(released, larger, out=out)
     assert not out.exists()
 
 
 def test_a_file_of_other_settings_is_refused(tmp_path, released, small):
     out = tmp_path / "reward.safetensors"
-    adopt(released, small, out)
+    adopt(released, small, out=out)
     with pytest.raises(AdagenError, match=r"reward\.safetensors .* Run `adagen pretrain reward`"):
         load_dino(out, small.model_copy(update={"blocks": (1,)}))
 

@@ -5,16 +5,16 @@ import torch
 
 from adagen.config import Dataset, Fit, RewardFeatures, Transformer
 from adagen.data.split import load_dataset
-from adagen.errors import AdagenError
-from adagen.files import save_tensors
-from adagen.fitting import Batch
-from adagen.noise import seeded, torch_generator
+from adagen.networks.fitting import Batch
 from adagen.rewards.features import (
     MaskedAutoencoder,
     fit_reward_features,
     load_reward_features,
     save_reward_features,
 )
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import save_tensors
+from adagen.runtime.noise import seeded, torch_generator
 
 SETTINGS = RewardFeatures(
     network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=150, batch=64, seed=2)
@@ -71,18 +71,18 @@ def test_the_loss_is_that_of_hidden_patches_which_are_not_seen(images):
 
 
 def test_fitting_learns_to_fill_in_and_never_looks_at_labels(images):
-    fitted = fit_reward_features(SETTINGS, images, torch.zeros(len(images)), None)
+    fitted = fit_reward_features(SETTINGS, images, labels=torch.zeros(len(images)), checkpoint=None)
     before, after = (network.loss(batch(images[:300])) for network in (untrained(), fitted))
     guess = images.std() ** 2  # what knowing the mean costs
     assert after < 0.7 * guess < before
     assert not any(p.requires_grad for p in fitted.parameters())
-    other = fit_reward_features(SETTINGS, images, torch.arange(len(images)), None)
+    other = fit_reward_features(SETTINGS, images, labels=torch.arange(len(images)), checkpoint=None)
     assert all(torch.equal(fitted.state_dict()[k], v) for k, v in other.state_dict().items())
 
 
 def test_there_and_back(tmp_path, images):
     path, network = tmp_path / "reward.safetensors", untrained()
-    save_reward_features(path, network, [1, 8, 8])
+    save_reward_features(path, network, image_shape=[1, 8, 8])
     again = load_reward_features(path, SETTINGS)
     assert torch.equal(again(images[:5]), network(images[:5]))
     assert not again.training and not any(p.requires_grad for p in again.parameters())
@@ -91,17 +91,17 @@ def test_there_and_back(tmp_path, images):
 @pytest.mark.parametrize("change", [{"mask": 0.4}, {"network": Transformer(width=32, heads=2)}])
 def test_a_file_of_other_settings_is_refused(tmp_path, change):
     path = tmp_path / "reward.safetensors"
-    save_reward_features(path, untrained(), [1, 8, 8])
+    save_reward_features(path, untrained(), image_shape=[1, 8, 8])
     with pytest.raises(AdagenError, match=r"reward\.safetensors .* Run `adagen pretrain reward`"):
         load_reward_features(path, SETTINGS.model_copy(update=change))
 
 
 def test_a_file_of_another_kind_or_cut_short_is_refused(tmp_path):
     path = tmp_path / "reward.safetensors"
-    save_tensors(path, {}, {"kind": "policy"})
+    save_tensors(path, {}, about={"kind": "policy"})
     with pytest.raises(AdagenError, match="holds a policy file where a reward features file"):
         load_reward_features(path, SETTINGS)
-    save_reward_features(path, untrained(), [1, 8, 8])
+    save_reward_features(path, untrained(), image_shape=[1, 8, 8])
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(AdagenError, match="truncated or damaged"):
         load_reward_features(path, SETTINGS)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from adagen.data.split import Images
-from adagen.errors import AdagenError
 from adagen.evaluation.frechet import Gaussian, frechet_distance
-from adagen.noise import torch_generator
 from adagen.rewards.frechet import moments, shares
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 WIDTH = 5
 
@@ -35,7 +35,7 @@ def distance(x: torch.Tensor, weights: torch.Tensor) -> float:
 def test_shares_are_what_a_little_more_of_an_image_changes():
     x = vectors(60, "fake")
     even, epsilon = torch.full((60,), 1 / 60, dtype=torch.float64), 1e-5
-    found = shares(x, *REAL)
+    found = shares(x, REAL[0], real_covariance=REAL[1])
     whole = distance(x, even)
     assert float(found.mean()) == pytest.approx(-whole, rel=1e-9)
     for row in (0, 7, 31):
@@ -50,7 +50,7 @@ def test_shares_are_what_a_little_more_of_an_image_changes():
 def test_images_that_are_all_alike_have_finite_shares():
     x = vectors(60, "fake")
     x[:, 2] = 1.0
-    assert shares(x, *REAL).isfinite().all()
+    assert shares(x, REAL[0], real_covariance=REAL[1]).isfinite().all()
 
 
 def shade(n: int, level: float, *name: object) -> Images:
@@ -62,13 +62,15 @@ def test_images_are_judged_with_those_judged_beside_them(frechet):
     reward = frechet(shade(80, 0.4))
     pool = reward.pool(shade(60, 0.2), "fake")
     halves = torch.arange(60).split(30)
-    found = [reward.judge(pool, rows, "test") for rows in halves]
+    found = [reward.score_pool(pool, rows, "test") for rows in halves]
     for rows, own in zip(halves, found, strict=True):
         x = pool.features(rows, None).double()
-        assert torch.allclose(own, shares(x, reward.mean, reward.covariance).float())
-    assert not torch.allclose(torch.cat(found), reward.judge(pool, torch.arange(60), "test"))
+        assert torch.allclose(
+            own, shares(x, reward.mean, real_covariance=reward.covariance).float()
+        )
+    assert not torch.allclose(torch.cat(found), reward.score_pool(pool, torch.arange(60), "test"))
     near = reward.pool(shade(60, 0.35), "fake")
-    assert reward.judge(near, torch.arange(60), "test").mean() > torch.cat(found).mean() + 1
+    assert reward.score_pool(near, torch.arange(60), "test").mean() > torch.cat(found).mean() + 1
 
 
 def test_it_learns_nothing_and_needs_more_images_than_components(frechet):
@@ -76,9 +78,9 @@ def test_it_learns_nothing_and_needs_more_images_than_components(frechet):
     pool = reward.pool(shade(60, 0.2), "fake")
     assert reward.learn(pool, pool, 0, draw()) is None and not reward.discriminates
     with pytest.raises(AdagenError, match=r"training\.trajectories: 8, .* 8 components takes 9"):
-        reward.require_companies(8, "training.trajectories")
+        reward.require_norm_groups(8, "training.trajectories")
     with pytest.raises(AdagenError, match="images to be judged: 8"):
-        reward.judge(pool, torch.arange(8), "test")
+        reward.score_pool(pool, torch.arange(8), "test")
 
 
 def test_a_restored_reward_judges_as_the_original(frechet):

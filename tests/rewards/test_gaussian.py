@@ -7,9 +7,9 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from adagen.data.split import Images
-from adagen.noise import torch_generator
 from adagen.rewards.gaussian import RunningMoments
 from adagen.rewards.pools import KeptPool
+from adagen.runtime.noise import torch_generator
 
 WIDTH = 8
 
@@ -52,7 +52,7 @@ def vectors(x: torch.Tensor) -> KeptPool:
 
 
 def score(reward, images: Images) -> torch.Tensor:
-    return reward.judge(reward.pool(images, "judged"), torch.arange(len(images)), "test")
+    return reward.score_pool(reward.pool(images, "judged"), torch.arange(len(images)), "test")
 
 
 def noisy(known: MultivariateNormal, noise: float) -> MultivariateNormal:
@@ -68,11 +68,11 @@ def test_the_logit_is_the_log_ratio_of_known_gaussians(gaussian, noise):
     reward.learn(vectors(x), vectors(z), 1, draw())
     new = torch.randn(50, WIDTH, generator=draw("new"), dtype=torch.float64)
     expected = noisy(real, noise).log_prob(new) - noisy(fake, noise).log_prob(new)
-    found = reward.judge(vectors(new), torch.arange(50), "test")
+    found = reward.score_pool(vectors(new), torch.arange(50), "test")
     assert found.dtype == torch.float32
     assert torch.allclose(found, expected.float(), rtol=1e-4, atol=1e-4)
-    assert torch.allclose(reward.pay(found), 10 * (found / 10).tanh())
-    assert reward.pay(torch.tensor([-1e4, 0.1])).tolist() == pytest.approx([-10, 0.1], rel=1e-3)
+    assert torch.allclose(reward.payoff(found), 10 * (found / 10).tanh())
+    assert reward.payoff(torch.tensor([-1e4, 0.1])).tolist() == pytest.approx([-10, 0.1], rel=1e-3)
 
 
 def test_the_mean_logit_of_generated_images_is_minus_their_divergence(gaussian):
@@ -81,7 +81,7 @@ def test_the_mean_logit_of_generated_images_is_minus_their_divergence(gaussian):
     real, fake = normal("real", spread=1.0), normal("fake", spread=0.5)
     z = sample(fake, 400, "z")
     reward.learn(vectors(sample(real, 500, "x")), vectors(z), 1, draw())
-    paid = reward.judge(vectors(z), torch.arange(400), "test").mean()
+    paid = reward.score_pool(vectors(z), torch.arange(400), "test").mean()
     assert paid == pytest.approx(-float(kl_divergence(fake, real)), rel=1e-3)
 
 
@@ -92,7 +92,7 @@ def test_a_change_of_coordinates_changes_no_logit_but_for_the_noise(gaussian):
     for change in (torch.eye(WIDTH).double(), rotation):
         reward = gaussian(REAL)
         reward.learn(vectors(x @ change + 3), vectors(z @ change + 3), 1, draw())
-        found.append(reward.judge(vectors(z @ change + 3), torch.arange(300), "test"))
+        found.append(reward.score_pool(vectors(z @ change + 3), torch.arange(300), "test"))
     assert torch.allclose(*found, atol=1e-3)
 
 
@@ -149,7 +149,9 @@ def test_an_image_is_paid_the_same_in_any_company_and_under_any_label(gaussian):
     )
     assert torch.allclose(together[[3, 9]], alone, atol=1e-3)
     judged = reward.pool(FAKE)
-    assert torch.allclose(reward.judge(judged, torch.tensor([9, 3]), "x"), alone.flip(0), atol=1e-3)
+    assert torch.allclose(
+        reward.score_pool(judged, torch.tensor([9, 3]), "x"), alone.flip(0), atol=1e-3
+    )
 
 
 def test_a_restored_reward_sees_scores_and_learns_on_as_the_original(gaussian):

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adagen.noise import torch_generator
 from adagen.rewards import pretrained
-from adagen.rewards.pretrained import Weighed
+from adagen.rewards.pretrained import RewardMixture
+from adagen.runtime.noise import torch_generator
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch_generator("weighed images"))
 LABELS = torch.arange(64) % 3
@@ -25,7 +25,7 @@ def in_own_units(x):
 
 @given(st.floats(0.01, 10))
 def test_the_weight_is_in_standard_deviations_of_both(weight):
-    total = Weighed(brightness, weight).added(PAID, IMAGES, LABELS)
+    total = RewardMixture(brightness, weight).added(PAID, IMAGES, labels=LABELS)
     expected = in_own_units(PAID) + weight * in_own_units(brightness(IMAGES, LABELS))
     assert torch.allclose((total - PAID.mean()) / PAID.std(), expected, atol=1e-4)
     assert torch.isclose(total.mean(), PAID.mean(), atol=1e-4)
@@ -36,17 +36,19 @@ def test_unit_and_zero_of_the_preference_play_no_part(scale, shift):
     def other(images, labels):
         return (scale * brightness(images, labels).double() + shift).float()
 
-    one, same = (Weighed(p, 0.7).added(PAID, IMAGES, LABELS) for p in (brightness, other))
+    one, same = (
+        RewardMixture(p, 0.7).added(PAID, IMAGES, labels=LABELS) for p in (brightness, other)
+    )
     assert torch.allclose(one, same, atol=0.05)
 
 
 def test_one_that_prefers_nothing_changes_nothing():
-    total = Weighed(lambda images, _: torch.full((len(images),), -2.3), 3.0)
-    assert torch.allclose(total.added(PAID, IMAGES, LABELS), PAID, atol=1e-3)
+    total = RewardMixture(lambda images, _: torch.full((len(images),), -2.3), 3.0)
+    assert torch.allclose(total.added(PAID, IMAGES, labels=LABELS), PAID, atol=1e-3)
 
 
 def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
-    whole, sizes = Weighed(brightness, 1.0).added(PAID, IMAGES, LABELS), []
+    whole, sizes = RewardMixture(brightness, 1.0).added(PAID, IMAGES, labels=LABELS), []
     monkeypatch.setattr(pretrained, "CHUNK", 24)
     weight = torch.ones((), requires_grad=True)
 
@@ -54,6 +56,6 @@ def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
         sizes.append(len(images))
         return weight * brightness(images, labels)
 
-    total = Weighed(watched, 1.0).added(PAID, IMAGES, LABELS)
+    total = RewardMixture(watched, 1.0).added(PAID, IMAGES, labels=LABELS)
     assert sizes == [24, 24, 16] and not total.requires_grad
     assert total == pytest.approx(whole, abs=1e-5)

@@ -5,9 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from adagen.config import DinoFeatures
-from adagen.errors import AdagenError
-from adagen.networks.loading import load_released
-from adagen.noise import seeded, torch_generator
+from adagen.data.weights import load_released
 from adagen.rewards.projected import (
     EqualisedLinear,
     LocalBatchNorm,
@@ -15,6 +13,8 @@ from adagen.rewards.projected import (
     ProjectedDiscriminator,
     ProjectedHeads,
 )
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import seeded, torch_generator
 
 FULL = DinoFeatures(kind="dino")
 
@@ -46,7 +46,7 @@ def test_a_batch_that_does_not_split_evenly_is_refused():
 @pytest.mark.parametrize("multiplier", [1.0, 0.01])
 def test_equalised_layers_start_alike_whatever_they_store(multiplier):
     with seeded("equalised"):
-        layer = EqualisedLinear(400, 300, multiplier)
+        layer = EqualisedLinear(400, 300, multiplier=multiplier)
     assert layer.weight.std().item() == pytest.approx(1 / multiplier, rel=0.01)
     out = layer(normal(200, 400))
     assert out.std().item() == pytest.approx(1, rel=0.05)
@@ -88,7 +88,7 @@ def test_heads_judge_by_condition_and_token():
                          [("imagenet", 1000, 512, 258), ("cc3m", None, 1280, 240)])  # fmt: skip
 def test_keys_and_shapes_are_the_released_ones(manifest, name, classes, condition, count):
     with torch.device("meta"):
-        network = ProjectedDiscriminator(FULL, classes, condition)
+        network = ProjectedDiscriminator(FULL, classes, condition=condition)
     expected = manifest(f"adanat_discriminator_{name}")
     assert len(expected) == count
     found = {k: (tuple(v.shape), str(v.dtype)) for k, v in network.state_dict().items()}

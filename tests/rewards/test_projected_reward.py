@@ -7,9 +7,9 @@ import torch
 
 from adagen.config import DinoFeatures
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
 from adagen.rewards.adversarial import ProjectedReward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 
 def draw(*name: object) -> torch.Generator:
@@ -25,7 +25,7 @@ def labelled(images: torch.Tensor) -> Images:
 
 
 def judge(reward: ProjectedReward, images: Images, *source: object) -> torch.Tensor:
-    return reward.judge(reward.pool(images), torch.arange(len(images)), *(source or ("test",)))
+    return reward.score_pool(reward.pool(images), torch.arange(len(images)), *(source or ("test",)))
 
 
 # Judging
@@ -61,15 +61,17 @@ def test_neighbours_share_their_crop_and_chunks_draw_their_own(projected):
     pool = reward.pool(images)
     look = pool.look
     pool.look = lambda batch, generator: seen.append(look(batch, generator)) or seen[-1]
-    reward.judge(pool, torch.arange(64), "crop", 0, 1)
+    reward.score_pool(pool, torch.arange(64), "crop", 0, 1)
     assert [len(maps) for maps in seen] == [16] * 4
     assert all(torch.allclose(maps[0], other, atol=1e-5) for maps in seen for other in maps)
     assert not all(torch.allclose(seen[0], maps, atol=1e-2) for maps in seen)
     # Chunk 0 holds images 0 and 1, 8 and 9, 16 and 17, ...: eight companions each, side by side.
-    again = reward.judge(pool, torch.arange(64), "crop", 0, 1)
+    again = reward.score_pool(pool, torch.arange(64), "crop", 0, 1)
     assert torch.equal(torch.cat(seen[:4]), torch.cat(seen[4:]))
-    assert torch.equal(again, reward.judge(pool, torch.arange(64), "crop", 0, 1))
-    assert not torch.allclose(again, reward.judge(pool, torch.arange(64), "crop", 0, 2), atol=1e-4)
+    assert torch.equal(again, reward.score_pool(pool, torch.arange(64), "crop", 0, 1))
+    assert not torch.allclose(
+        again, reward.score_pool(pool, torch.arange(64), "crop", 0, 2), atol=1e-4
+    )
 
 
 def test_numbers_of_images_that_leave_some_alone_are_refused(projected):

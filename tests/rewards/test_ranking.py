@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from adagen import diagnosis
 from adagen.config import ConvolutionSettings, Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
-from adagen.diagnosis import Pools, Rung, observe
-from adagen.noise import seeded, torch_generator
 from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.base import Reward
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.features import MaskedAutoencoder
+from adagen.runtime.noise import seeded, torch_generator
+from adagen.training import ranking as diagnosis
+from adagen.training.ranking import Pools, Rung, observe
 
 NOISE = (0.6, 0.1, 0.3, 0.45, 0.2)
 AUTOENCODER = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
@@ -42,9 +42,11 @@ def make(projected, gaussian, frechet) -> Callable[[str, Images], Reward]:
                 return projected(batch=32, learning_rate=2e-3)
             if kind == "tokens":
                 network = MaskedAutoencoder(AUTOENCODER, (1, 8, 8)).eval().requires_grad_(False)
-                return AutoencoderReward(network, 3, TokenSettings(**settings), CPU)
+                return AutoencoderReward(network, 3, settings=TokenSettings(**settings), device=CPU)
             if kind == "convolution":
-                return ConvolutionReward((1, 8, 8), 3, ConvolutionSettings(**settings), CPU)
+                return ConvolutionReward(
+                    (1, 8, 8), 3, settings=ConvolutionSettings(**settings), device=CPU
+                )
             return (gaussian if kind == "gaussian" else frechet)(real)
 
     return chosen
@@ -63,7 +65,7 @@ def test_less_noise_is_paid_more(kind, make, monkeypatch):
     reward = make(kind, real)
     pools = Pools(*map(reward.pool, (real, heldout, fake, fresh)))
     when = [60] if reward.gradual else [reward.warmup]
-    (last,) = observe(reward, pools, rungs, when, seed=0)
+    (last,) = observe(reward, pools, rungs=rungs, when=when, seed=0)
     assert last.ranking["fid"].spearman == pytest.approx(1)
     assert last.rungs["noise 0.1"].reward > last.rungs["noise 0.6"].reward + 0.05
     if kind == "frechet":

@@ -5,16 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from adagen.config import (
-    ConvolutionSettings,
-    FrechetSettings,
-    GaussianSettings,
-    TokenSettings,
-)
+from adagen.config import ConvolutionSettings, FrechetSettings, GaussianSettings, TokenSettings
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.evaluation.networks import Classifier
-from adagen.noise import SampleNoise, seeded, torch_generator
+from adagen.evaluation.embedded.networks import Classifier
 from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import ClassifierReward, LogConfidence
@@ -22,6 +15,8 @@ from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
 from adagen.rewards.states import load_state, save_state
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 
 CPU = torch.device("cpu")
 KINDS = ["gaussian", "tokens", "convolution", "classifier"]
@@ -44,17 +39,23 @@ def fresh(autoencoder):
         with seeded("scores test", kind, seed):
             if kind == "gaussian":
                 settings = GaussianSettings(components=8, pixel_noise=noise)
-                return GaussianReward(autoencoder, settings, REAL if seed == 0 else FAKE, CPU)
+                return GaussianReward(
+                    autoencoder, settings, real=REAL if seed == 0 else FAKE, device=CPU
+                )
             if kind == "tokens":
-                return AutoencoderReward(autoencoder, 3, TokenSettings(kind=kind, batch=16), CPU)
+                return AutoencoderReward(
+                    autoencoder, 3, settings=TokenSettings(kind=kind, batch=16), device=CPU
+                )
             if kind == "convolution":
                 own = ConvolutionSettings(kind=kind, batch=16, pixel_noise=noise)
-                return ConvolutionReward((1, 8, 8), 3, own, CPU)
+                return ConvolutionReward((1, 8, 8), 3, settings=own, device=CPU)
             if kind == "frechet":
                 shares = FrechetSettings(kind=kind, components=8)
-                return FrechetReward(autoencoder, shares, REAL if seed == 0 else FAKE, CPU)
+                return FrechetReward(
+                    autoencoder, shares, real=REAL if seed == 0 else FAKE, device=CPU
+                )
             torch.manual_seed(0)  # what is frozen is the same in every run
-            return ClassifierReward(LogConfidence(Classifier(1, 8, 3).eval(), CPU), CPU)
+            return ClassifierReward(LogConfidence(Classifier(1, 8, num_classes=3).eval(), CPU), CPU)
 
     return make
 
@@ -97,15 +98,15 @@ def test_pixel_noise_is_the_samples_own(kind, taught):
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_noise_it_is_what_a_training_is_judged_by(kind, taught):
     reward = taught(kind, noise=0.0)
-    judged = reward.judge(reward.pool(NEW, "new"), torch.arange(24), "new")
+    judged = reward.score_pool(reward.pool(NEW, "new"), torch.arange(24), "new")
     assert torch.allclose(scores(reward), judged, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "frechet"])
 def test_the_state_is_all_it_takes_to_judge_as_before(kind, fresh, taught, tmp_path):
     path, reward, again = tmp_path / "state.safetensors", taught(kind), fresh(kind, seed=1)
-    save_state(path, reward.judging_state(), {"experiment": "one", "training_seed": 3})
-    load_state(path, again, {"experiment": "one", "training_seed": 3})
+    save_state(path, reward.judging_state(), about={"experiment": "one", "training_seed": 3})
+    load_state(path, again, expected={"experiment": "one", "training_seed": 3})
     state, expected = again.judging_state(), reward.judging_state()
     assert list(state) == list(expected) and "optimiser" not in state
     if kind == "frechet":
@@ -113,7 +114,7 @@ def test_the_state_is_all_it_takes_to_judge_as_before(kind, fresh, taught, tmp_p
     else:
         assert scores(again).equal(scores(reward))
     with pytest.raises(AdagenError, match=r"training_seed is 3 there and 4 here.*for this policy"):
-        load_state(path, again, {"training_seed": 4})
+        load_state(path, again, expected={"training_seed": 4})
 
 
 def test_a_state_differs_from_none(fresh, taught):
@@ -128,7 +129,7 @@ def test_a_state_differs_from_none(fresh, taught):
 
 def test_another_file_is_refused(fresh, tmp_path):
     with pytest.raises(AdagenError, match="does not exist; expected a reward state file"):
-        load_state(Path(tmp_path / "none.safetensors"), fresh("tokens"), {})
+        load_state(Path(tmp_path / "none.safetensors"), fresh("tokens"), expected={})
 
 
 def test_a_distance_says_nothing_of_one_image(fresh):

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from adagen.data.split import Images
-from adagen.errors import AdagenError
-from adagen.noise import torch_generator
 from adagen.rewards.pools import StreamedPool
 from adagen.rewards.vector import FLOOR, principal_components
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import torch_generator
 
 
 def draw(*name: object) -> torch.Generator:

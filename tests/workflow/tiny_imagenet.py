@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from adagen.assets import catalogue, needed
 from adagen.config import Config, DinoFeatures, parse_config
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
+from adagen.data.released import catalogue, needed
+from adagen.evaluation.inception.network import Inception
 from adagen.generators.base import Backbone
 from adagen.generators.build import build_backbone, build_generator
-from adagen.networks.inception import Inception
-from adagen.policies import PolicyNetwork
+from adagen.policy.networks import PolicyNetwork
 from adagen.rewards.dino import Dino
 
 IMAGENET = Path(__file__).parents[2] / "config" / "imagenet256.yaml"
@@ -126,7 +126,10 @@ def write_mirror(config: Config, mirror: Path) -> None:
         contents[settings.weights.network], contents[settings.weights.decoder] = _parts(backbone)
         generator = build_generator(backbone, experiment)
         contents[experiment.released_policy] = PolicyNetwork(
-            generator.feature_width, generator.grid, len(generator.actions.names), config.policy
+            generator.feature_width,
+            generator.grid,
+            actions=len(generator.actions.names),
+            size=config.policy,
         )
     known = catalogue(config.assets)
     for name, network in contents.items():

@@ -4,7 +4,7 @@
 
 rule ablation_table:
     input:
-        metrics=of_ablation(METRICS),
+        metrics=expand_ablation(METRICS),
     output:
         csv=shown("<results>/tables/ablation.csv", "Ablation"),
         latex=shown("<results>/tables/ablation.tex", "Ablation"),
@@ -30,7 +30,7 @@ rule ablation_table:
 # Samples of the study of rewards, which show what a metric may hide; where there is this study.
 ABLATION_FIGURES = {
     "ablation": [],
-    "ablation_samples": of_ablation(SAMPLES, "reward"),
+    "ablation_samples": expand_ablation(SAMPLES, "reward"),
 }
 ABLATION_FIGURES = {k: v for k, v in ABLATION_FIGURES.items() if v or k == "ablation"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import validate
 
-from adagen.assets import asset_path, catalogue, needed
+from adagen.data.released import asset_path, catalogue, needed
 from adagen.config import (
     FAMILIES,
     LEARNED,
@@ -26,11 +26,11 @@ from adagen.config import (
 )
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
-from adagen.errors import AdagenError
-from adagen.lifeline import lead
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.lifeline import end_stages_with_this_process
 
 # A stage ends with the Snakemake that started it, which on a cluster is that of its job.
-lead()
+end_stages_with_this_process()
 
 
 def check_config():
@@ -122,7 +122,7 @@ def runs_of_ablation(experiment):
     return [run for run in dict.fromkeys(runs) if run not in own]
 
 
-def of_ablation(pattern, *studies):
+def expand_ablation(pattern, *studies):
     """The files `pattern` of the ablation's runs, in the order of its table."""
     return list(
         dict.fromkeys(
@@ -134,7 +134,7 @@ def of_ablation(pattern, *studies):
     )
 
 
-def of_refined_runs(pattern, experiments=CONFIG.experiments):
+def expand_refined_runs(pattern, experiments=CONFIG.experiments):
     """The files `pattern` of every experiment, or of these, and of its refined runs."""
     return [
         path
@@ -143,7 +143,7 @@ def of_refined_runs(pattern, experiments=CONFIG.experiments):
     ]
 
 
-def of_steps(pattern):
+def expand_steps(pattern):
     """The files `pattern` of the plain runs of every number of steps of the steps curves."""
     return [
         path
@@ -152,7 +152,7 @@ def of_steps(pattern):
     ]
 
 
-def of_runs(pattern, *methods):
+def expand_runs(pattern, *methods):
     """The files `pattern` of every experiment and of its runs of these methods."""
     return [
         path
@@ -168,7 +168,7 @@ include: "dial_runs.smk"
 EXPERIMENTS = CONFIG.every_experiment
 RUNS = {run for experiment in CONFIG.experiments for run in runs_of(experiment, *METHODS)}
 RUNS |= {run for cell in CONFIG.cells for run in cell.runs}
-RUNS = sorted(RUNS | {run for run in of_dial("{run}") if not run.startswith("dial")})
+RUNS = sorted(RUNS | {run for run in expand_dial("{run}") if not run.startswith("dial")})
 WITH_POLICY = [method for method in METHODS if method not in WITHOUT_POLICY]
 # Experiments that have the same runs, by the ending of the rule that evaluates them, the methods
 # that others don't have. Refined runs are evaluated apart, and so are those that only curves have.

@@ -10,8 +10,8 @@ if CONFIG.budgets:
 
     rule steps_table:
         input:
-            plain=of_steps(METRICS),
-            refined=of_refined_runs(METRICS, CONFIG.curves.steps),
+            plain=expand_steps(METRICS),
+            refined=expand_refined_runs(METRICS, CONFIG.curves.steps),
         output:
             csv=shown("<results>/tables/steps.csv", "Steps"),
             latex=shown("<results>/tables/steps.tex", "Steps"),
@@ -37,7 +37,7 @@ if CONFIG.budgets:
     CURVES["steps"] = rules.steps_table.output.csv
 
 
-if of_refined_runs(METRICS):
+if expand_refined_runs(METRICS):
 
     CURVES["candidates"] = rules.refinement_table.output.csv
 

@@ -73,7 +73,7 @@ def released_depends(wildcards):
 
 def sweep_depends(wildcards):
     # Its table sees nothing, but its file is bound to the experiment as others are.
-    sight = EXPERIMENTS[wildcards.experiment].policy.sight
+    sight = EXPERIMENTS[wildcards.experiment].policy.inputs
     budget = part(CONFIG.sweep_of(wildcards.experiment))
     return {**schedule_of(wildcards), "sweep": budget, "policy": sight}
 

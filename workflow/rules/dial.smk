@@ -2,7 +2,7 @@
 # what the rewards say of them, tables and figures.
 
 
-if of_dial(METRICS):
+if expand_dial(METRICS):
 
     rule blend:
         input:
@@ -76,7 +76,7 @@ JUDGED = expand(
     experiment=[name for name in CONFIG.experiments if dial_of(name)],
     seed=CONFIG.training_seeds,
 )
-DIALS = {"fidelity": of_dial, "guidance": of_guidance}
+DIALS = {"fidelity": expand_dial, "guidance": expand_guidance}
 DIALS = {dial: files for dial, files in DIALS.items() if files(METRICS)}
 
 

@@ -17,10 +17,10 @@ def runs_of_curves(experiment):
     if experiment in CONFIG.experiments:
         own = runs_of(experiment, *METHODS)
         return [run for run in dial_of(experiment) if run not in own]
-    return ["handmade"] if experiment in of_guidance("{experiment}") else []
+    return ["handmade"] if experiment in expand_guidance("{experiment}") else []
 
 
-def of_dial(pattern):
+def expand_dial(pattern):
     """The files `pattern` of the runs of the dial."""
     return [
         path
@@ -29,7 +29,7 @@ def of_dial(pattern):
     ]
 
 
-def of_guidance(pattern):
+def expand_guidance(pattern):
     """The files `pattern` of the hand-made schedule at several guidance scales."""
     names = [name for experiment in CONFIG.experiments for name in guidance_of(experiment)]
     return [expand(pattern, experiment=name, run="handmade")[0] for name in names]

@@ -16,12 +16,12 @@ COMPARED = {
 
 # The inputs of each kind of figure. A kind of which the configuration has no run is left out.
 FIGURES = {
-    "samples": of_runs(SAMPLES, *METHODS),
-    "schedule": of_runs(SAMPLES, *METHODS),
-    "fid": of_runs(METRICS, *METHODS),
-    "comparisons": of_runs(METRICS, *COMPARED),
-    "training": of_runs("<results>/{experiment}/policy/{run}.jsonl", *LEARNED),
-    "sweep": of_runs("<results>/{experiment}/policy/{run}.csv", *SEARCHED),
+    "samples": expand_runs(SAMPLES, *METHODS),
+    "schedule": expand_runs(SAMPLES, *METHODS),
+    "fid": expand_runs(METRICS, *METHODS),
+    "comparisons": expand_runs(METRICS, *COMPARED),
+    "training": expand_runs("<results>/{experiment}/policy/{run}.jsonl", *LEARNED),
+    "sweep": expand_runs("<results>/{experiment}/policy/{run}.csv", *SEARCHED),
 }
 FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
 

@@ -70,8 +70,8 @@ rule refine:
 rule refinement_table:
     input:
         # Numbers of steps that only a curve has may be of equal compute.
-        plain=[*dict.fromkeys([*of_runs(METRICS, *METHODS), *of_steps(METRICS)])],
-        refined=of_refined_runs(METRICS),
+        plain=[*dict.fromkeys([*expand_runs(METRICS, *METHODS), *expand_steps(METRICS)])],
+        refined=expand_refined_runs(METRICS),
     output:
         csv=shown("<results>/tables/refinement.csv", "Refinement"),
         latex=shown("<results>/tables/refinement.tex", "Refinement"),

@@ -62,11 +62,11 @@ def kept_if_small(samples):
 CORES = 1 if CONFIG.device == "cpu" else 4
 
 # Training, search, sampling, evaluation and the reference start themselves this many times over
-# (adagen/launch.py): their jobs ask for as many times the cores, the memory and the GPUs.
+# (adagen/runtime/launch.py): their jobs ask for as many times the cores, the memory and the GPUs.
 PROCESSES = CONFIG.processes
 
 # A cluster asks all processes of a job to stop, its shells and `tee` too: these go on, as the stage
-# between them has to write its checkpoint and say so (adagen/preemption.py).
+# between them has to write its checkpoint and say so (adagen/runtime/shutdown.py).
 #
 # A prefix replaces Snakemake's own, without which a stage that fails before `tee` would pass.
 #

@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adagen.errors import AdagenError
 from adagen.paper.ablation import read_ablation
 from adagen.paper.figures.samples import mosaic
 from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
 from adagen.paper.inputs import SampleRun, only, read_samples, row_order
 from adagen.paper.tables import half_width
+from adagen.runtime.errors import AdagenError
 
 SHOWN = {
     "fid": "Fréchet distance (less is better)",
@@ -117,7 +117,7 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
     size = WIDTH / columns
     figure = new_figure(-(-len(shown) // columns) * (0.35 + 0.4 * size))
     for axes, run, (_, row) in zip(
-        panels(figure, len(shown), columns), shown, variants.iterrows(), strict=True
+        panels(figure, len(shown), columns=columns), shown, variants.iterrows(), strict=True
     ):
         if not run.samples.labels.equal(labels):
             raise AdagenError(

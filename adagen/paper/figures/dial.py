@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.config import METHODS
-from adagen.errors import AdagenError
 from adagen.paper.dial import ENDS, read_dial
 from adagen.paper.figures.samples import of_classes, strip
 from adagen.paper.figures.style import (
@@ -27,6 +26,7 @@ from adagen.paper.inputs import SampleRun, read_samples
 from adagen.paper.latex import headline_rows
 from adagen.paper.names import METHOD_NAMES
 from adagen.paper.tables import COLUMNS as METHODS_COLUMNS
+from adagen.runtime.errors import AdagenError
 
 DIALS = {"fidelity": r"$\lambda$", "guidance": "$w$"}
 """Columns that a dial is turned by, and what they are called."""

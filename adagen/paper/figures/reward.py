@@ -8,17 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, ValidationError, model_validator
 
-from adagen.errors import AdagenError
-from adagen.files import read_json
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, logarithmic, new_figure, themed
-from adagen.paper.inputs import Finite, Record
+from adagen.paper.inputs import Finite, MetricsModel
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import read_json
 
 SPACES = {"fid": "FD ↓", "fid_label_free": "label-free FD ↓"}
 KINDS = {"handmade": "hand-made", "tuned": "hand-made, one action shifted", "adagen": "policy file"}
 """Kinds of rungs, in the ink of a method each."""
 
 
-class Rung(Record):
+class Rung(MetricsModel):
     """A schedule and its distances."""
 
     name: str
@@ -27,20 +27,20 @@ class Rung(Record):
     policy: str | None
 
 
-class Opinion(Record):
+class Opinion(MetricsModel):
     """What the discriminator thinks of its images."""
 
     reward: Finite
 
 
-class Ranking(Record):
+class Ranking(MetricsModel):
     """Rank correlations; None where they are undefined."""
 
     spearman: Finite | None
     kendall: Finite | None
 
 
-class Look(Record):
+class Look(MetricsModel):
     """The discriminator after some steps."""
 
     steps: int
@@ -48,7 +48,7 @@ class Look(Record):
     ranking: dict[str, Ranking]
 
 
-class Report(Record):
+class Report(MetricsModel):
     """A file of `adagen diagnose reward`."""
 
     experiment: str

@@ -8,7 +8,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adagen.errors import AdagenError
 from adagen.paper.figures.style import WIDTH, new_figure, panels, themed
 from adagen.paper.inputs import (
     SampleRun,
@@ -18,6 +17,7 @@ from adagen.paper.inputs import (
     row_order,
 )
 from adagen.paper.names import METHOD_NAMES
+from adagen.runtime.errors import AdagenError
 
 CLASSES = 10
 BLOCKS_IN_A_ROW = 2
@@ -71,7 +71,7 @@ def grid_figure(samples: Sequence[Path]) -> Figure:
     """
     runs = [read_samples(folder) for folder in samples]
     figure = new_figure(len(runs) * (0.25 + WIDTH * ROWS / CLASSES))
-    for axes, run in zip(panels(figure, len(runs), 1), runs, strict=True):
+    for axes, run in zip(panels(figure, len(runs), columns=1), runs, strict=True):
         axes.imshow(mosaic(run, ROWS), interpolation="nearest")
         axes.set_title(f"{run.experiment}, {METHOD_NAMES[run.method]}")
         axes.set_axis_off()

@@ -21,7 +21,7 @@ from adagen.paper.figures.style import (
     themed,
 )
 from adagen.paper.inputs import SampleRun, by_experiment, read_plain_samples, row_order
-from adagen.paper.schedules import by_class, over_all, summary, takes_effect
+from adagen.paper.schedule import by_class, over_all, summary, takes_effect
 
 COLUMNS = 4
 
@@ -81,7 +81,7 @@ def policy_figure(table: pd.DataFrame) -> Figure:
     """A panel per action of one method: mean and band over samples, and the mean of each class.
 
     Args:
-        table: rows of `adagen.paper.schedules.schedule_table`; steps that it lacks are not drawn.
+        table: rows of `adagen.paper.schedule.schedule_table`; steps that it lacks are not drawn.
     """
     first, whole, classes = table.iloc[0], over_all(table), by_class(table)
     actions = list(whole.index.unique("action"))
@@ -89,7 +89,7 @@ def policy_figure(table: pd.DataFrame) -> Figure:
     # Ten lines can be told apart; a thousand are a shade.
     alpha = min(0.6, max(0.02, 6 / classes["class"].nunique()))
     thin = {"color": COLOURS[first["method"]], **THIN}
-    for axes, action in zip(panels(figure, len(actions), COLUMNS), actions, strict=True):
+    for axes, action in zip(panels(figure, len(actions), columns=COLUMNS), actions, strict=True):
         rows = whole.loc[action]
         _draw_handmade(axes, rows.index.to_numpy(), rows["handmade"].to_numpy())
         _draw_spread(axes, rows.index.to_numpy(), rows, first["method"], 1)
@@ -130,7 +130,7 @@ def _places(actions: dict[str, int]) -> dict[str, tuple[int, int]]:
 def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
     first = runs[0]
     calls = len(first.samples.handmade)
-    shown = takes_effect(first.paradigm, first.action_names[k], calls)
+    shown = takes_effect(first.paradigm, first.action_names[k], calls=calls)
     steps = np.arange(calls)[shown]
     _draw_handmade(axes, steps, first.samples.handmade[shown, k].numpy())
     for run in (run for run in runs if run.method not in HANDMADE_SCHEDULE):

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from adagen.config import METHODS
-from adagen.errors import AdagenError
-from adagen.files import atomic_path
 from adagen.paper.names import METHOD_NAMES
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import atomic_path
 
 # Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
 WIDTH = 6.9
@@ -79,7 +79,7 @@ def new_figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def panels(figure: Figure, count: int, columns: int = 4) -> list[Axes]:
+def panels(figure: Figure, count: int, *, columns: int = 4) -> list[Axes]:
     """`count` axes, row by row, at most `columns` in a row."""
     columns = min(count, columns)
     grid = figure.add_gridspec(-(-count // columns), columns)

@@ -32,7 +32,7 @@ def sweep_figure(logs: Sequence[Path]) -> Figure:
     experiments = by_experiment(read_search_log(path) for path in logs)
     figure = new_figure(0.4 + 1.7 * -(-len(experiments) // COLUMNS))
     for place, (axes, (experiment, searches)) in enumerate(
-        zip(panels(figure, len(experiments), COLUMNS), experiments.items(), strict=True)
+        zip(panels(figure, len(experiments), columns=COLUMNS), experiments.items(), strict=True)
     ):
         _draw_searches(axes, searches)
         axes.set_title(experiment)

@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from adagen.errors import AdagenError
 from adagen.paper.figures.style import (
     COLOURS,
     key_line,
@@ -17,6 +16,7 @@ from adagen.paper.figures.style import (
     themed,
 )
 from adagen.paper.inputs import TrainingLog, by_experiment, read_training_log, row_order
+from adagen.runtime.errors import AdagenError
 
 COLUMNS = 4
 

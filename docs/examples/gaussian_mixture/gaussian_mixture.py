@@ -24,14 +24,14 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.actions import SIGMOID, SOFTPLUS, Actions
 from adagen.config import Handmade, InstalledGenerator
 from adagen.data.split import Images
-from adagen.errors import AdagenError
+from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
 from adagen.generators.base import Generator, State, guide
 from adagen.generators.installed import InstalledBackbone
-from adagen.noise import SampleNoise
-from adagen.progress import progress
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
+from adagen.runtime.progress import progress
 
 FLOOR = 1e-3
 """Least variance of a component in any direction; pixels are in [-1, 1]."""
@@ -86,7 +86,7 @@ class Mixture(InstalledBackbone):
     ) -> None:
         """Fit the mixture of every class. It takes a second: there is nothing to resume."""
         pixels = 2 * torch.cat(list(train.batches())).flatten(1) - 1
-        for label in progress(range(self.num_classes), name, self.num_classes):
+        for label in progress(range(self.num_classes), name, total=self.num_classes):
             own = pixels[train.labels == label]
             if len(own) < self.chosen.components:
                 raise AdagenError(
@@ -184,7 +184,7 @@ class MixtureGenerator(Generator[MixtureState]):
     def step(self, state: MixtureState, action: torch.Tensor) -> MixtureState:
         """x <- D + kept (x - D), with D guided: Euler's step from noise s to kept * s."""
         kept, guidance = action.unbind(1)
-        guided = guide(state.conditional, state.unconditional, guidance)
+        guided = guide(state.conditional, state.unconditional, w=guidance)
         x = torch.lerp(guided, state.x, kept.view(-1, 1, 1, 1))
         call, s = state.call + 1, kept * state.s
         if call == self.actions.calls:  # nobody looks at a sample that is done

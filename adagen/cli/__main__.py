@@ -1,0 +1,3 @@
+from adagen.cli import main
+
+main()

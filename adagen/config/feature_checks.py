@@ -1,0 +1,46 @@
+"""What can be seen by frozen features: the discriminator on DINO, and principal components."""
+
+from collections.abc import Iterable, Mapping
+
+from adagen.config.experiments import NORM_GROUP, DinoFeatures, Experiment
+from adagen.config.refinements import AnyRefinement
+from adagen.config.rewards import FrechetSettings, GaussianSettings, TokenSettings
+
+Places = Iterable[tuple[str, Experiment]]
+"""Every section that is an experiment, with its key."""
+ELSE = "which needs reward_features of kind 'masked_autoencoder': on 'dino' choose"
+
+
+def check_features(
+    features: object, places: Places, *, trained: bool, refinements: Mapping[str, AnyRefinement]
+) -> None:
+    """Raise unless these features serve what looks at images by them.
+
+    Args:
+        features: the section `reward_features`.
+        places: the experiments.
+        trained: whether policies are.
+        refinements: the section `refinements`.
+
+    Raises:
+        ValueError: on DINO, images don't come in whole companies, or principal components are asked
+            for, which are those of a masked autoencoder.
+    """
+    if not isinstance(features, DinoFeatures):
+        return
+    for place, experiment in places:
+        training, reward = experiment.training, experiment.training.reward
+        if trained and isinstance(reward, GaussianSettings | FrechetSettings):
+            raise ValueError(f"{place}.training.reward.kind is {reward.kind!r}, {ELSE} 'tokens'")
+        if not isinstance(reward, TokenSettings):
+            continue
+        counts = {"trajectories": training.trajectories, "reward.batch": reward.batch}
+        for key, count in counts.items():
+            if count % NORM_GROUP:
+                raise ValueError(
+                    f"{place}.training.{key} is {count}, but reward_features 'dino' "
+                    f"judges images in companies of {NORM_GROUP}: use a multiple of {NORM_GROUP}"
+                )
+    for name, refinement in refinements.items():
+        if refinement.judge == "gaussian":
+            raise ValueError(f"refinements.{name}.judge is 'gaussian', {ELSE} 'reward'")

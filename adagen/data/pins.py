@@ -1,0 +1,79 @@
+"""Pins: the SHA-256 of a file in `<file>.sha256` beside it, as `sha256sum` writes it.
+
+The pin carries the modification time of the file it was computed from. While the two times agree,
+the file is taken for unchanged and not read again; once they differ, its SHA-256 is computed anew.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from adagen.config import Asset
+from adagen.data.downloads import beside
+
+
+def pin_path(path: Path) -> Path:
+    """Where the pin of a file is kept."""
+    return beside(path, ".sha256")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read(path: Path) -> str:
+    """The pinned SHA-256 of a file; empty if there is none."""
+    try:
+        text = pin_path(path).read_text()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    found = re.match(r"[0-9a-f]{64}(?=\s)", text)
+    return found.group() if found else ""
+
+
+def write(path: Path, content: Path, *, digest: str) -> None:
+    """Pin the file that is, or will be, `path`; its bytes are those of `content`."""
+    temporary = beside(path, ".sha256.part")
+    temporary.write_text(f"{digest}  {path.name}\n")
+    modified = content.stat().st_mtime_ns
+    os.utime(temporary, ns=(modified, modified))
+    temporary.replace(pin_path(path))
+
+
+def expected(path: Path, asset: Asset) -> str:
+    """The SHA-256 that a file must have, or its first digits; empty if nothing is known.
+
+    A pin adds to what is published; one that contradicts it counts for nothing.
+    """
+    pin = read(path)
+    return pin if pin.startswith(asset.sha256) else asset.sha256
+
+
+def is_verified(path: Path, asset: Asset) -> bool:
+    """Whether a file is there and was verified since it last changed; its bytes aren't read."""
+    pin = read(path)
+    if not path.exists() or not pin or not pin.startswith(asset.sha256):
+        return False
+    found = path.stat()
+    return found.st_mtime_ns == pin_path(path).stat().st_mtime_ns and asset.size in (
+        0,
+        found.st_size,
+    )
+
+
+def complaint(content: Path, path: Path, *, asset: Asset, digest: str) -> str:
+    """What is wrong with the bytes of `content`, which are to be `path`; empty if nothing is."""
+    size = content.stat().st_size
+    if asset.size not in (0, size):
+        return f"has {size:,} bytes where {asset.size:,} are expected"
+    if not digest.startswith(asset.sha256):
+        return f"has the SHA-256 {digest}, but {asset.sha256} is published"
+    if not digest.startswith(wanted := expected(path, asset)):
+        return (
+            f"has the SHA-256 {digest}, but {wanted} was pinned in {pin_path(path)} before "
+            "(delete the pin if the file has been published anew)"
+        )
+    return ""

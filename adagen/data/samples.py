@@ -1,0 +1,313 @@
+"""Samples: a folder of shards, as 50,000 images fit neither in memory nor in one write.
+
+    about.json                    what the samples are, what they cost, which files there are
+    steering.safetensors          labels (N,), actions (T, N, K) of the first seed, handmade (T, K)
+    seed<S>-<start>.safetensors   images (n, C, H, W) in [0, 1] of a seed, from row <start> on
+
+Shards are made one by one in a working folder, where a killed run finds them again; the folder of
+samples appears whole or not at all.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from adagen.data.shards import KIND as SHARD
+from adagen.data.shards import actions_of, read_shard, seconds_of, shape_of
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, move_folder, read_json, save_tensors, write_json
+
+KIND = "samples"
+VERSION = 1
+ABOUT, STEERING = "about.json", "steering.safetensors"
+PART = "part.json"
+"""What a part of samples has instead of about.json (`adagen.data.sample_parts`)."""
+KEYS = (
+    "experiment",
+    "paradigm",
+    "dataset",
+    "steps",
+    "method",
+    "training_seed",
+    "seeds",
+    "samples",
+    "shard",
+    "image_shape",
+    "num_classes",
+    "action_names",
+    "cost",
+    "hashes",
+    "shards",
+)
+"""What about.json holds beside kind and version; of a blend of two policies also `fidelity`."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a run, of which images are read a shard at a time or row by row.
+
+    Attributes:
+        folder: where they are.
+        about: what about.json says.
+        labels: (N,) int64 class of sample i, the same for every seed.
+        actions: (T, N, K) what each sample of the first seed was steered by at each call.
+        handmade: (T, K) the hand-made schedule of the experiment.
+    """
+
+    folder: Path
+    about: dict[str, Any]
+    labels: torch.Tensor
+    actions: torch.Tensor
+    handmade: torch.Tensor
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Look at everything but the images.
+
+        Raises:
+            AdagenError: the folder is missing or holds something else, or a file of it is
+                missing, truncated or of the wrong shape.
+        """
+        about = _read_about(folder)
+        tensors, _ = load_tensors(folder / STEERING, f"{KIND} steering")
+        samples = cls(folder, about, tensors["labels"], tensors["actions"], tensors["handmade"])
+        for seed in samples.seeds:
+            for path, rows in zip(samples._shards(seed), samples._rows(), strict=True):
+                found, expected = shape_of(path), (len(rows), *samples.image_shape)
+                if found != expected:
+                    raise AdagenError(
+                        f"{path} holds images of shape {found}, but {folder / ABOUT} says "
+                        f"{expected}. Delete {folder} and run `adagen sample` again."
+                    )
+        return samples
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Sampling seeds."""
+        return tuple(self.about["seeds"])
+
+    @property
+    def count(self) -> int:
+        """Images of a seed, N."""
+        return int(self.about["samples"])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.about["image_shape"]
+        return channels, height, width
+
+    def batches(self, seed: int) -> Iterator[torch.Tensor]:
+        """Yield the images of a seed in order, a shard at a time: (b, C, H, W) in [0, 1].
+
+        Raises:
+            AdagenError: there is no such seed, or a shard is damaged.
+        """
+        for path in self._shards(seed):
+            yield read_shard(path)["images"]
+
+    def images(self, seed: int, rows: Sequence[int]) -> torch.Tensor:
+        """(len(rows), C, H, W) a few images of a seed; no other shard than theirs is read.
+
+        Raises:
+            AdagenError: there is no such seed, or a shard is damaged.
+        """
+        shards, size = self._shards(seed), self.about["shard"]
+        found: dict[int, torch.Tensor] = {}
+        for number in {row // size for row in rows}:  # one shard is held at a time
+            images = read_shard(shards[number])["images"]
+            found |= {row: images[row % size].clone() for row in rows if row // size == number}
+        return torch.stack([found[row] for row in rows])
+
+    def _shards(self, seed: int) -> list[Path]:
+        names = self.about["shards"].get(str(seed))
+        if names is None:
+            raise AdagenError(
+                f"{self.folder} has no samples of seed {seed}, only of "
+                f"{', '.join(map(str, self.seeds))}. Run `adagen sample` again with this config."
+            )
+        return [self.folder / name for name in names]
+
+    def _rows(self) -> list[range]:
+        return _rows_of_shards(self.count, self.about["shard"])
+
+
+class SamplesWriter:
+    """Makes samples in a working folder, shard by shard, and goes on from what is there.
+
+    Args:
+        folder: the working folder; it is made if need be.
+        seeds: sampling seeds.
+        count: images of a seed, N.
+        shard: images in a file, at most.
+        part: i, n: only shard i and every n-th from there on.
+
+    Attributes:
+        missing: (seed, rows) of the shards that are still to be made, in order.
+        total: images that there will be.
+        done: images that are there already.
+
+    Raises:
+        AdagenError: the part has no shard.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seeds: Sequence[int],
+        count: int,
+        shard: int,
+        part: tuple[int, int] = (1, 1),
+    ) -> None:
+        self.folder, self.seeds, self.count, self.shard = folder, tuple(seeds), count, shard
+        self.part, (first, step) = part, part
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*"):  # of a write that was killed
+            leftover.unlink(missing_ok=True)  # several processes may tidy up at once
+        shards = [(seed, rows) for seed in seeds for rows in _rows_of_shards(count, shard)]
+        if not (shards := shards[first - 1 :: step]):
+            raise AdagenError(
+                f"part {first} of {step} has nothing to make: lower evaluation.jobs or "
+                "evaluation.shard."
+            )
+        self.missing = [(seed, rows) for seed, rows in shards if not self._is_there(seed, rows)]
+        self.total = sum(len(rows) for _, rows in shards)
+        self.done = self.total - sum(len(rows) for _, rows in self.missing)
+
+    def add(
+        self, seed: int, rows: range, *, images: torch.Tensor, actions: torch.Tensor, seconds: float
+    ) -> None:
+        """Write a shard: images (n, C, H, W), actions (T, n, K), and how long they took.
+
+        Raises:
+            AdagenError: an image leaves the range [0, 1], or there is no room for the shard.
+        """
+        outside = ((images < 0) | (images > 1)).flatten(1).any(1)
+        if outside.any():
+            raise AdagenError(
+                f"sample {rows[int(outside.nonzero()[0])]} of seed {seed} leaves the range [0, 1] "
+                "of images: let `decode` of its generator return images in that range."
+            )
+        about = {"kind": SHARD, "seconds": seconds}
+        save_tensors(self._path(seed, rows), {"images": images, "actions": actions}, about=about)
+
+    def publish(
+        self, out: Path, about: Mapping[str, Any], *, labels: torch.Tensor, handmade: torch.Tensor
+    ) -> None:
+        """Describe the samples, and move them to `out`, whatever samples are there.
+
+        Args:
+            out: the folder of the samples.
+            about: what they are; what the shards tell (seeds, shapes, speed, names) is added.
+            labels: (N,) classes.
+            handmade: (T, K) the hand-made schedule.
+        """
+        paths = {s: [self._path(s, rows) for rows in self._rows()] for s in self.seeds}
+        actions = [actions_of(path) for path in paths[self.seeds[0]]]
+        steering = {"labels": labels, "actions": torch.cat(actions, 1), "handmade": handmade}
+        save_tensors(self.folder / STEERING, steering, about={"kind": f"{KIND} steering"})
+        seconds = sum(seconds_of(path) for group in paths.values() for path in group)
+        speed = {"images_per_second": len(self.seeds) * self.count / seconds}
+        whole = {
+            **about,
+            "kind": KIND,
+            "version": VERSION,
+            "seeds": list(self.seeds),
+            "samples": self.count,
+            "shard": self.shard,
+            "image_shape": list(shape_of(paths[self.seeds[0]][0])[1:]),
+            "cost": {**about["cost"], **speed},
+            "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
+        }
+        write_json(self.folder / ABOUT, whole)
+        move_folder(self.folder, out)
+
+    def _rows(self) -> list[range]:
+        return _rows_of_shards(self.count, self.shard)
+
+    def _path(self, seed: int, rows: range) -> Path:
+        return self.folder / f"seed{seed}-{rows.start:06d}.safetensors"
+
+    def _is_there(self, seed: int, rows: range) -> bool:
+        path = self._path(seed, rows)
+        try:
+            return path.exists() and len(read_shard(path)["images"]) == len(rows)
+        except AdagenError:  # cut short by a full disk or a power cut: made again
+            return False
+
+
+@contextmanager
+def working_folder(out: Path, checkpoint: Path | None) -> Iterator[Path]:
+    """A folder to make samples in: a lasting one in `checkpoint`, else one beside `out`.
+
+    Raises:
+        AdagenError: `out` is something that samples may not replace, or one of the two folders
+            lies in the other.
+    """
+    _require_replaceable(out)
+    if checkpoint is not None:
+        ours, theirs = out.resolve(), checkpoint.resolve()
+        if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+            raise AdagenError(
+                f"--out {out} and --checkpoint {checkpoint} lie in one another: give the "
+                "resumable state a folder of its own."
+            )
+    # Before hours of sampling, not after them: can anything be written there?
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if checkpoint is not None:
+        yield checkpoint / KIND
+    else:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+            yield Path(folder) / KIND
+
+
+def _require_replaceable(out: Path) -> None:
+    """A folder given by mistake must not be lost: only samples make way for samples."""
+    if out.is_file():
+        raise AdagenError(f"{out} is a file, but samples are a folder: give --out another name.")
+    if out.is_dir() and any(out.iterdir()) and not (out / PART).is_file():
+        try:
+            _read_about(out)
+        except AdagenError:
+            raise AdagenError(
+                f"{out} exists and is no folder of samples, so it is not replaced: delete it, or "
+                "give --out another name."
+            ) from None
+
+
+def _rows_of_shards(count: int, shard: int) -> list[range]:
+    return [range(start, min(start + shard, count)) for start in range(0, count, shard)]
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    """What about.json says, checked."""
+    if not folder.exists():
+        raise AdagenError(f"{folder} does not exist; expected samples. Run `adagen sample` first.")
+    if not (folder / ABOUT).is_file():
+        raise AdagenError(
+            f"{folder} is no folder of samples: it has no {ABOUT}. Check the path given on the "
+            "command line, or run `adagen sample`."
+        )
+    about = read_json(folder / ABOUT)
+    kind = about.get("kind") if isinstance(about, dict) else None
+    if kind != KIND:
+        raise AdagenError(
+            f"{folder / ABOUT} describes {kind or 'something foreign'!r} where {KIND!r} was "
+            "expected. Check the path given on the command line."
+        )
+    if about.get("version") != VERSION:
+        raise AdagenError(
+            f"{folder} holds samples of version {about.get('version')}, but this adagen reads "
+            f"version {VERSION}. Run `adagen sample` again."
+        )
+    if lacking := [key for key in KEYS if key not in about]:
+        raise AdagenError(
+            f"{folder / ABOUT} lacks {lacking[0]!r}, which samples have. Delete {folder} and run "
+            "`adagen sample` again."
+        )
+    return dict(about)

@@ -1,0 +1,1 @@
+"""Metrics in the spaces of small networks that are fitted here."""

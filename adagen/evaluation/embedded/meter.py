@@ -1,0 +1,90 @@
+"""The protocol `embedded`: two small networks fitted to the data set itself."""
+
+from collections.abc import Iterable
+
+import torch
+
+from adagen.evaluation.batches import rebatch
+from adagen.evaluation.embedded.networks import BATCH, LABEL_FREE, PRIMARY, SPACES, MetricNetworks
+from adagen.evaluation.embedded.reference import Reference, protocol
+from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.evaluation.inception_score import inception_score
+from adagen.evaluation.manifold import precision_recall
+from adagen.evaluation.meters import Measured, Meter
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
+
+
+class EmbeddedMeter(Meter):
+    """Distances in both feature spaces of the metric networks, to the train images.
+
+    Raises:
+        AdagenError: the reference follows another protocol, or was computed by other networks.
+    """
+
+    def __init__(
+        self,
+        networks: MetricNetworks,
+        reference: Reference,
+        *,
+        neighbours: int,
+        processes: Processes = SINGLE_PROCESS,
+    ):
+        _require_a_pair(networks, reference)
+        self.networks, self.reference, self.neighbours = networks, reference, neighbours
+        self.processes = processes
+        self.protocol = reference.protocol
+        self.count = reference.train[PRIMARY].count
+        self.hashes = {"networks": str(networks.hash), "reference": str(reference.hash)}
+
+    def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:
+        """Distances in the primary and in the label-free space."""
+        features = self._features(batches)
+        primary, label_free = (
+            frechet_distance(Moments.of(features[space]), self.reference.train[space])
+            for space in SPACES
+        )
+        return primary, label_free
+
+    def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
+        """Every metric but sFID."""
+        features = self._features(batches)
+        moments = {space: Moments.of(features[space]) for space in SPACES}
+        fid = {
+            space: frechet_distance(moments[space], self.reference.train[space]) for space in SPACES
+        }
+        precision, recall = precision_recall(
+            self.reference.train_features,
+            features[PRIMARY],
+            neighbours=self.neighbours,
+            device=self.networks.device,
+        )
+        return {
+            "fid": fid[PRIMARY],
+            "fid_label_free": fid[LABEL_FREE],
+            "sfid": None,
+            "inception_score": inception_score(features["logits"]),
+            "precision": precision,
+            "recall": recall,
+            "memorisation_gap": self.reference.memorisation_gap(moments[PRIMARY]),
+        }
+
+    def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Of all images: some dozens of numbers each, so they all fit."""
+        return self.networks.features(rebatch(batches, BATCH), self.processes)
+
+
+def _require_a_pair(networks: MetricNetworks, reference: Reference) -> None:
+    """The reference must hold the statistics of these very networks."""
+    if reference.protocol != protocol(networks):
+        raise AdagenError(
+            f"The reference follows protocol {reference.protocol!r}, the metric networks "
+            f"{protocol(networks)!r}: numbers of two protocols can't be compared. "
+            "Run `adagen reference` again."
+        )
+    if reference.networks_hash != networks.hash:
+        raise AdagenError(
+            f"The reference was computed by another file of metric networks (SHA-256 "
+            f"{reference.networks_hash}) than the one given ({networks.hash}). "
+            "Run `adagen reference` again with these networks."
+        )

@@ -1,0 +1,319 @@
+"""The two networks that only measure: a classifier and a label-free denoising autoencoder.
+
+Neither shares weights or features with anything that generates, or that a policy is trained on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from adagen import config
+from adagen.data.split import Images, Split
+from adagen.networks.fitting import CPU, Batch, fit
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import file_hash, load_tensors, save_tensors
+from adagen.runtime.noise import seeded, torch_generator
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
+
+PRIMARY = "primary"
+LABEL_FREE = "label_free"
+SPACES = (PRIMARY, LABEL_FREE)
+"""The feature spaces, in the order they are reported."""
+
+NOISE = 0.1
+"""Standard deviation of what the autoencoder removes. More of it, and the features, which learn
+to ignore noise, would no longer see it in a generated image."""
+
+BATCH = 1000
+"""Images measured at once."""
+
+
+class Classifier(nn.Module):
+    """Images (N, C, H, W) to class logits; the pooled last convolution is the primary space.
+
+    The hidden layer between the two matters: what stands directly before the logits collapses
+    onto the classes, and its distances then reward images that are too typical of their class.
+    """
+
+    def __init__(self, channels: int, width: int, *, num_classes: int):
+        super().__init__()
+        self.trunk = nn.Sequential(
+            *_normalised_convolution(channels, width),
+            *_normalised_convolution(width, width),
+            *_normalised_convolution(width, 2 * width, stride=2),
+            *_normalised_convolution(2 * width, 2 * width),
+        )
+        self.head = nn.Sequential(
+            nn.Linear(2 * width, 4 * width), nn.GELU(), nn.Linear(4 * width, num_classes)
+        )
+
+    def pooled(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 2 * width) global average of the last convolution."""
+        maps: torch.Tensor = self.trunk(images)  # (N, 2 * width, H / 2, W / 2)
+        return maps.mean((2, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, classes) logits."""
+        logits: torch.Tensor = self.head(self.pooled(images))
+        return logits
+
+
+class Autoencoder(nn.Module):
+    """Noisy images (N, C, H, W) to clean ones; the pooled bottleneck is the label-free space.
+
+    Nothing is normalised, because that would hide errors of contrast.
+    """
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(2 * width, 2 * width, 3, stride=2, padding=1),
+            nn.GELU(),
+        )
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1),
+            nn.GELU(),
+            nn.ConvTranspose2d(width, width, 4, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, channels, 3, padding=1),
+        )
+
+    def pooled(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 2 * width) global average of the bottleneck."""
+        maps: torch.Tensor = self.encoder(images)  # (N, 2 * width, H / 4, W / 4)
+        return maps.mean((2, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) images without their noise."""
+        clean: torch.Tensor = self.decoder(self.encoder(images))
+        return clean
+
+
+def _normalised_convolution(channels: int, out: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, out, 3, stride, padding=1),
+        nn.GroupNorm(8, out),
+        nn.GELU(),
+    ]
+
+
+@dataclass(frozen=True)
+class MetricNetworks:
+    """Both networks, fitted and frozen, and how good they are.
+
+    Attributes:
+        classifier: gives the primary space and the class probabilities of the Inception Score.
+        autoencoder: gives the label-free space.
+        settings: what they were fitted with.
+        dataset: the split they were fitted on.
+        channels: of the images.
+        num_classes: of the classifier.
+        heldout_accuracy: share of held-out images classified right.
+        heldout_denoising_error: mean squared error over held-out images.
+        hash: SHA-256 of the file they were read from; None before they were written.
+    """
+
+    classifier: Classifier
+    autoencoder: Autoencoder
+    settings: config.MetricNetworks
+    dataset: config.Dataset
+    channels: int
+    num_classes: int
+    heldout_accuracy: float
+    heldout_denoising_error: float
+    hash: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where both networks are."""
+        return next(self.classifier.parameters()).device
+
+    def to(self, device: torch.device) -> Self:
+        """Put both networks on a device."""
+        self._modules().to(device)
+        return self
+
+    @torch.no_grad()
+    def features(
+        self, batches: Iterable[torch.Tensor], processes: Processes = SINGLE_PROCESS
+    ) -> dict[str, torch.Tensor]:
+        """What the networks see in batches of images, (b, C, H, W) in [0, 1].
+
+        Several processes look at the batches in turn, and all know all features.
+
+        Returns:
+            "primary" and "label_free", (N, 2 * width), and "logits", (N, classes): float32, on
+            the CPU.
+
+        Raises:
+            AdagenError: images of another number of channels than they were fitted to.
+        """
+        seen = processes.map_in_order(batches, self._features)
+        whole = [torch.cat(parts) for parts in zip(*seen, strict=True)]
+        return dict(zip((PRIMARY, LABEL_FREE, "logits"), whole, strict=True))
+
+    def _features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Primary and label-free features and logits of a batch, on the CPU."""
+        if images.shape[1] != self.channels:
+            raise AdagenError(
+                f"images have {images.shape[1]} channels, but the metric networks were fitted to "
+                f"images of {self.channels}."
+            )
+        images = images.to(self.device)
+        primary = self.classifier.pooled(images)
+        label_free, logits = self.autoencoder.pooled(images), self.classifier.head(primary)
+        return primary.cpu(), label_free.cpu(), logits.cpu()
+
+    def save(self, path: Path) -> None:
+        """Write the networks; to bind a reference to them, `load` them again."""
+        about: dict[str, Any] = {
+            "kind": "metrics",
+            "settings": self.settings.model_dump(),
+            "dataset": self.dataset.model_dump(),
+            "channels": self.channels,
+            "num_classes": self.num_classes,
+            "heldout_accuracy": self.heldout_accuracy,
+            "heldout_denoising_error": self.heldout_denoising_error,
+        }
+        save_tensors(path, self._modules().state_dict(), about=about)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            AdagenError: the file is missing, damaged, or of another kind or version.
+        """
+        tensors, about = load_tensors(path, "metrics")
+        if "protocol" in about:
+            raise AdagenError(
+                f"{path} holds the metric network of protocol {about['protocol']!r}, but the "
+                "config says 'embedded'. Run `adagen pretrain metrics` again with this config."
+            )
+        try:
+            settings = config.MetricNetworks.model_validate(about["settings"])
+            networks = cls(
+                Classifier(about["channels"], settings.width, num_classes=about["num_classes"]),
+                Autoencoder(about["channels"], settings.width),
+                settings,
+                config.Dataset.model_validate(about["dataset"]),
+                about["channels"],
+                about["num_classes"],
+                about["heldout_accuracy"],
+                about["heldout_denoising_error"],
+                file_hash(path),
+            )
+            networks._modules().eval().requires_grad_(False).load_state_dict(tensors)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise AdagenError(
+                f"{path} holds metric networks of another version of adagen ({error}). "
+                "Delete it and run `adagen pretrain metrics` again."
+            ) from None
+        return networks
+
+    def _modules(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"classifier": self.classifier, "autoencoder": self.autoencoder})
+
+
+def open_networks(
+    path: Path, evaluation: config.Evaluation, *, dataset: config.Dataset
+) -> MetricNetworks:
+    """The metric networks of a configuration.
+
+    Raises:
+        AdagenError: the file holds networks of another one, or none.
+    """
+    networks = MetricNetworks.load(path)
+    if (networks.settings, networks.dataset) != (evaluation.networks, dataset):
+        raise AdagenError(
+            f"{path} was fitted with other settings than the config's evaluation.networks and "
+            "dataset. Run `adagen pretrain metrics` again, or restore the settings."
+        )
+    return networks
+
+
+def fit_metric_networks(
+    settings: config.MetricNetworks,
+    split: Split,
+    *,
+    checkpoints: Path | None = None,
+    device: torch.device = CPU,
+) -> MetricNetworks:
+    """Fit both networks on the train part, and try them on the held-out one.
+
+    Args:
+        settings: sizes and how to fit.
+        split: the data.
+        checkpoints: folder of resumable states; None to keep none.
+        device: where they are fitted, and stay.
+    """
+    channels = split.train.images.shape[1]
+    with seeded("metrics classifier", settings.classifier.seed):
+        classifier = Classifier(channels, settings.width, num_classes=split.num_classes)
+    with seeded("metrics autoencoder", settings.autoencoder.seed):
+        autoencoder = Autoencoder(channels, settings.width)
+    train = split.train
+    for name, module, loss, how in (
+        ("classifier", classifier, classification_loss, settings.classifier),
+        ("autoencoder", autoencoder, denoising_loss, settings.autoencoder),
+    ):
+        checkpoint = checkpoints / f"{name}.ckpt" if checkpoints else None
+        run, what = f"metrics {name}", (train.images, train.labels)
+        fit(module, loss, *what, how, run, checkpoint, train.flip, device)
+    return MetricNetworks(
+        classifier,
+        autoencoder,
+        settings,
+        split.dataset,
+        channels,
+        split.num_classes,
+        _accuracy(classifier, split.heldout),
+        _denoising_error(autoencoder, split.heldout),
+    )
+
+
+def classification_loss(classifier: nn.Module, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of images moved by up to a pixel."""
+    return F.cross_entropy(classifier(_shifted(batch.images, batch.generator)), batch.labels)
+
+
+def denoising_loss(autoencoder: nn.Module, batch: Batch) -> torch.Tensor:
+    """Mean squared error of the images behind the noise."""
+    noise = torch.randn(batch.images.shape, generator=batch.generator).to(batch.images.device)
+    return F.mse_loss(autoencoder(batch.images + NOISE * noise), batch.images)
+
+
+def _shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each image moved by -1, 0 or 1 pixel along each axis, over a black border."""
+    rows, columns = images.shape[-2:]
+    windows = F.pad(images, (1, 1, 1, 1)).unfold(2, rows, 1).unfold(3, columns, 1)
+    down, right = torch.randint(3, (2, len(images)), generator=generator).to(images.device)
+    return windows[torch.arange(len(images), device=images.device), :, down, right]
+
+
+@torch.no_grad()
+def _accuracy(classifier: nn.Module, heldout: Images) -> float:
+    device = next(classifier.parameters()).device
+    chosen = [classifier(batch.to(device)).argmax(-1).cpu() for batch in heldout.batches(BATCH)]
+    return (torch.cat(chosen) == heldout.labels).double().mean().item()
+
+
+@torch.no_grad()
+def _denoising_error(autoencoder: nn.Module, heldout: Images) -> float:
+    generator, total = torch_generator("metrics", "heldout"), 0.0
+    device = next(autoencoder.parameters()).device
+    for images in heldout.batches(BATCH):
+        batch = Batch(images.to(device), heldout.labels, generator)
+        total += len(images) * denoising_loss(autoencoder, batch).item()
+    return total / len(heldout)

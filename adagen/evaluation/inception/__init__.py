@@ -1,0 +1,1 @@
+"""Metrics in the space of Inception, by the published protocols."""

@@ -1,0 +1,212 @@
+"""The protocols with a released Inception network: `authors`, `adm` and `clean`."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from adagen import config
+from adagen.data.weights import load_released
+from adagen.evaluation.batches import rebatch
+from adagen.evaluation.frechet import Moments, frechet_distance, gaussian_distance
+from adagen.evaluation.inception.network import Inception, InceptionOutput
+from adagen.evaluation.inception.reference import SPATIAL, InceptionReference
+from adagen.evaluation.inception.resizing import RESIZINGS
+from adagen.evaluation.inception_score import inception_score
+from adagen.evaluation.manifold import precision_recall
+from adagen.evaluation.meters import Measured, Meter
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import file_hash, load_tensors, save_tensors
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
+
+BATCH = 64
+"""Images measured at once."""
+
+SCORE_SPLIT = {"adm": 5000}
+"""Images in a split of the Inception Score, by protocol; the others take ten equal splits."""
+
+
+def adopt(asset: Path, settings: config.Inception, *, protocol: str, out: Path) -> None:
+    """Take over released weights as the metric network of a protocol.
+
+    Args:
+        asset: the released file.
+        settings: size of the network.
+        protocol: `authors`, `adm` or `clean`.
+        out: file to write, of kind "metrics".
+
+    Raises:
+        AdagenError: the file is missing, or its keys are not those of the network.
+    """
+    network = Inception(settings.shrink)
+    load_released(network, asset)
+    about = {
+        "kind": "metrics",
+        "protocol": protocol,
+        "shrink": settings.shrink,
+        "weights_hash": file_hash(asset),
+    }
+    save_tensors(out, network.state_dict(), about=about)
+
+
+class InceptionNetwork:
+    """Inception, and how a protocol shows it images.
+
+    Attributes:
+        protocol: `authors`, `adm` or `clean`.
+        dimension: pooled features.
+        device: where it runs.
+        weights_hash: SHA-256 of the released file.
+        hash: SHA-256 of the file that `adopt` wrote.
+    """
+
+    def __init__(
+        self, network: Inception, settings: config.Evaluation, *, weights_hash: str, file: str
+    ):
+        self.network = network.eval().requires_grad_(False)
+        self.protocol = settings.protocol
+        self.dimension = network.fc.in_features
+        self.device = next(network.parameters()).device
+        self.weights_hash, self.hash = weights_hash, file
+
+    @classmethod
+    def load(cls, path: Path, settings: config.Evaluation, *, device: torch.device) -> Self:
+        """Read what `adopt` wrote.
+
+        Raises:
+            AdagenError: the file is missing, damaged, or of another protocol or size.
+        """
+        tensors, about = load_tensors(path, "metrics")
+        for key, found, expected in (
+            ("evaluation.protocol", about.get("protocol", "embedded"), settings.protocol),
+            ("evaluation.inception.shrink", about.get("shrink"), settings.inception.shrink),
+        ):
+            if found != expected:
+                raise AdagenError(
+                    f"{path} was made with {key}: {found}, but the config says {expected}. "
+                    "Run `adagen pretrain metrics` again with this config."
+                )
+        network = Inception(settings.inception.shrink)
+        try:
+            network.load_state_dict(tensors)
+            weights_hash = str(about["weights_hash"])
+        except (KeyError, RuntimeError) as error:
+            raise AdagenError(
+                f"{path} holds metric networks of another version of adagen ({error}). "
+                "Delete it and run `adagen pretrain metrics` again."
+            ) from None
+        return cls(network.to(device), settings, weights_hash=weights_hash, file=file_hash(path))
+
+    def outputs(
+        self, batches: Iterable[torch.Tensor], processes: Processes = SINGLE_PROCESS
+    ) -> Iterator[InceptionOutput]:
+        """What the network sees in batches of images (b, C, H, W) in [0, 1], BATCH at a time.
+
+        Grey images are shown in three equal channels. Several processes look at the batches in
+        turn, and all get all outputs.
+
+        Raises:
+            AdagenError: images hold NaN, leave [0, 1] or differ in shape; or there are none.
+        """
+        for output in processes.map_in_order(rebatch(batches, BATCH), self._output):
+            yield InceptionOutput(*output)
+
+    @torch.no_grad()
+    def _output(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The fields of what the network sees in a batch."""
+        colour = images.to(self.device).expand(-1, 3, -1, -1)
+        output: InceptionOutput = self.network(RESIZINGS[self.protocol](colour))
+        return output.pool, output.logits, output.spatial
+
+    def empty(self) -> tuple[Moments, Moments]:
+        """Moments of no pooled and of no spatial features, to merge others into."""
+        return Moments.empty(self.dimension, self.device), Moments.empty(SPATIAL, self.device)
+
+
+class InceptionMeter(Meter):
+    """Measures with a released Inception network.
+
+    Raises:
+        AdagenError: the reference was computed by another network or another protocol.
+    """
+
+    def __init__(
+        self,
+        network: InceptionNetwork,
+        reference: InceptionReference,
+        *,
+        neighbours: int,
+        processes: Processes = SINGLE_PROCESS,
+    ):
+        _require_a_pair(network, reference)
+        self.processes = processes
+        self.network, self.reference, self.neighbours = network, reference, neighbours
+        self.protocol, self.count = reference.protocol, reference.count
+        self.hashes = {"networks": network.hash, "reference": str(reference.hash)}
+
+    def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, None]:
+        """The distance between pooled features; these protocols have no label-free one."""
+        pool, _ = self.network.empty()
+        for output in self.network.outputs(batches, self.processes):
+            pool = pool.merge(Moments.of(output.pool))
+        return frechet_distance(pool, self.reference.pool), None
+
+    def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
+        """Every metric that the protocol and the reference have."""
+        reference = self.reference
+        pool, spatial = self.network.empty()
+        features, logits = [], []
+        for output in self.network.outputs(batches, self.processes):
+            pool = pool.merge(Moments.of(output.pool))
+            logits.append(output.logits.cpu())
+            if reference.spatial:
+                spatial = spatial.merge(Moments.of(output.spatial.flatten(1)))
+            if reference.features is not None:
+                features.append(output.pool.cpu())
+        fid = frechet_distance(pool, reference.pool)
+        precision, recall = None, None
+        if reference.features is not None:
+            precision, recall = precision_recall(
+                reference.features,
+                torch.cat(features),
+                neighbours=self.neighbours,
+                device=self.network.device,
+            )
+        size = SCORE_SPLIT.get(self.network.protocol)
+        return {
+            "fid": fid,
+            "fid_label_free": None,
+            "sfid": _spatial_distance(spatial, reference),
+            "inception_score": inception_score(torch.cat(logits), size),
+            "precision": precision,
+            "recall": recall,
+            "memorisation_gap": None,
+        }
+
+
+def _spatial_distance(spatial: Moments, reference: InceptionReference) -> float | None:
+    """sFID, where the reference has it."""
+    if reference.spatial is None:
+        return None
+    # No look at the rank: enough images for the 2048 pooled features are enough for these.
+    other = reference.spatial
+    return gaussian_distance(
+        spatial.mean, spatial.covariance, mean_b=other.mean, covariance_b=other.covariance
+    )
+
+
+def _require_a_pair(network: InceptionNetwork, reference: InceptionReference) -> None:
+    """The reference must be of this protocol, and computed by this network if by any."""
+    if reference.way != network.protocol:
+        raise AdagenError(
+            f"The reference is of protocol {reference.way!r}, the metric network of "
+            f"{network.protocol!r}: numbers of two protocols can't be compared. "
+            "Run `adagen reference` again."
+        )
+    if reference.networks_hash != network.hash:
+        raise AdagenError(
+            f"The reference was computed by another file of metric networks (SHA-256 "
+            f"{reference.networks_hash}) than the one given ({network.hash}). "
+            "Run `adagen reference` again with these networks."
+        )

@@ -1,0 +1,120 @@
+"""What the protocols with a released Inception network compare generated images with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from adagen import config
+from adagen.evaluation.frechet import Gaussian, Moments
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import difference, file_hash, load_tensors, save_tensors
+
+SPATIAL = 17 * 17 * 7
+"""Spatial features: seven channels of an inner layer, at 17 x 17 places."""
+
+VERSION = "v1"
+"""Raised whenever the same images would get other numbers."""
+
+
+@dataclass(frozen=True)
+class InceptionReference:
+    """Statistics of real images in the spaces of an Inception network.
+
+    Attributes:
+        protocol: names data set, way, network, reference and version; numbers of different
+            protocols are never compared.
+        way: `authors`, `adm` or `clean`.
+        dataset: keys of the configuration's data set that the statistics belong to.
+        networks_hash: SHA-256 of the file of the network.
+        source: what the statistics were taken from ("kind", "name", "sha256").
+        count: images behind the pooled moments; None where a statistics file doesn't say.
+        pool: moments of the pooled features.
+        spatial: moments of the spatial features, for sFID; None where there are none.
+        features: (N, D) pooled features for precision and recall; None where there are none.
+        hash: SHA-256 of the file it was read from; None before it was written.
+    """
+
+    protocol: str
+    way: str
+    dataset: dict[str, Any]
+    networks_hash: str
+    source: dict[str, str]
+    count: int | None
+    pool: Gaussian
+    spatial: Gaussian | None
+    features: torch.Tensor | None
+    hash: str | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the reference."""
+        tensors = {"pool.mean": self.pool.mean, "pool.covariance": self.pool.covariance}
+        if self.spatial:
+            tensors["spatial.mean"] = self.spatial.mean
+            tensors["spatial.covariance"] = self.spatial.covariance
+        if self.features is not None:
+            tensors["features"] = self.features
+        about = {
+            "kind": "reference",
+            "protocol": self.protocol,
+            "way": self.way,
+            "dataset": self.dataset,
+            "networks_hash": self.networks_hash,
+            "source": self.source,
+            "count": self.count,
+        }
+        save_tensors(path, tensors, about=about)
+
+    @classmethod
+    def load(cls, path: Path, dataset: config.Dataset, *, device: torch.device) -> Self:
+        """Read what `save` wrote; the moments are put on a device.
+
+        Raises:
+            AdagenError: the file is missing, damaged, of another kind or version, or belongs to
+                another data set.
+        """
+        tensors, about = load_tensors(path, "reference")
+        if "way" not in about:
+            raise AdagenError(
+                f"{path} is a reference of protocol {about.get('protocol')!r} (`embedded`), or of "
+                "another version of adagen. Run `adagen reference` again with this config."
+            )
+        there = about["dataset"]
+        here = {key: value for key, value in dataset.model_dump().items() if key in there}
+        if told := difference(there, here, key="dataset"):
+            raise AdagenError(
+                f"{path} was made for another data set: {told}. "
+                "Run `adagen reference` again with this config."
+            )
+        count = about["count"]
+
+        def moments(space: str) -> Gaussian:
+            mean = tensors[f"{space}.mean"].to(device)
+            covariance = tensors[f"{space}.covariance"].to(device)
+            return Gaussian(mean, covariance) if count is None else Moments(mean, covariance, count)
+
+        try:
+            return cls(
+                **{key: about[key] for key in ("protocol", "way", "dataset", "networks_hash")},
+                source=about["source"],
+                count=count,
+                pool=moments("pool"),
+                spatial=moments("spatial") if "spatial.mean" in tensors else None,
+                features=tensors.get("features"),
+                hash=file_hash(path),
+            )
+        except KeyError as error:
+            raise AdagenError(
+                f"{path} is a reference of another version of adagen (it lacks {error}). "
+                "Delete it and run `adagen reference` again."
+            ) from None
+
+
+def protocol_name(dataset: str, way: str, *, weights_hash: str, source_hash: str) -> str:
+    """The name of a protocol.
+
+    E.g. "imagenet256-adm-inception.6726825d-reference.3c0b04d7-v1": data set; way; first digits of
+    the SHA-256 of the released weights, and of what the reference was taken from; version.
+    """
+    return f"{dataset}-{way}-inception.{weights_hash[:8]}-reference.{source_hash[:8]}-{VERSION}"

@@ -1,0 +1,138 @@
+"""Actions: what the policy's raw numbers mean, and the hand-made schedule they are residual to.
+
+A raw output a_t becomes an action in two moves (docs/method.md, section 1):
+
+    z_t = s z_{t-1} + (1 - s)(a_t + r_t),   z_0 = a_0 + r_0        (`Actions.smooth`)
+    action = act(z_t)                                              (`Actions.squash`)
+
+with the residual table r chosen so that a = 0 reproduces the hand-made schedule y exactly.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional as F
+
+from adagen.config import Handmade
+
+
+@dataclass(frozen=True)
+class Squash:
+    """An activation and its inverse, both elementwise on float32 tensors."""
+
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    inverse: Callable[[torch.Tensor], torch.Tensor]
+
+
+def _logit(y: torch.Tensor) -> torch.Tensor:
+    y = y.clamp(1e-6, 1 - 1e-6)
+    return torch.log(y / (1 - y))
+
+
+def _softplus_inverse(y: torch.Tensor) -> torch.Tensor:
+    # expm1 would be more precise, but the released policies were trained on float32 residuals
+    # with this rounding; a value of zero has no inverse and stands as the smallest that has.
+    y = y.clamp(min=1e-6)
+    return y + torch.log(1 - torch.exp(-y))
+
+
+SIGMOID = Squash(torch.sigmoid, _logit)
+SOFTPLUS = Squash(F.softplus, _softplus_inverse)
+
+
+def scaled_sigmoid(top: float) -> Squash:
+    """Sigmoid onto (0, top)."""
+    return Squash(lambda z: top * torch.sigmoid(z), lambda y: _logit(y / top))
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The K actions of one generator over its T policy calls.
+
+    Attributes:
+        names: K names, in column order.
+        squashes: K activations.
+        handmade: (T, K) the hand-made schedule, in action units.
+        smoothing: s in [0, 1).
+    """
+
+    names: tuple[str, ...]
+    squashes: tuple[Squash, ...]
+    handmade: torch.Tensor
+    smoothing: float
+
+    @property
+    def calls(self) -> int:
+        """Number of policy calls T."""
+        return len(self.handmade)
+
+    @property
+    def residual(self) -> torch.Tensor:
+        """(T, K): r_0 = v_0 and r_t = (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y)."""
+        v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
+        s = self.smoothing
+        return torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
+
+    def raw(self, schedule: torch.Tensor) -> torch.Tensor:
+        """(T, K) raw outputs that reproduce another schedule (T, K), given in action units."""
+        return replace(self, handmade=schedule).residual - self.residual
+
+    def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:
+        """z_t from z_{t-1} (None at the first call) and the raw output; all (B, K) logits."""
+        target = raw + self.residual[call].to(raw.device)
+        return target if z is None else self.smoothing * z + (1 - self.smoothing) * target
+
+    def squash(self, z: torch.Tensor) -> torch.Tensor:
+        """(B, K) logits to action units."""
+        return self._columns(z, [squash.forward for squash in self.squashes])
+
+    @staticmethod
+    def _columns(
+        x: torch.Tensor, functions: list[Callable[[torch.Tensor], torch.Tensor]]
+    ) -> torch.Tensor:
+        return torch.stack([f(x[..., k]) for k, f in enumerate(functions)], dim=-1)
+
+
+def maskgit_actions(steps: int, handmade: Handmade, *, smoothing: float) -> Actions:
+    """Cosine mask ratio, linearly falling confidence noise, linearly rising guidance."""
+    t = torch.arange(steps, dtype=torch.float32)
+    rho = (t + 1 - 0.001) / steps
+    schedule = [
+        torch.cos(math.pi / 2 * rho),
+        (1 - rho) * handmade.temperature,
+        torch.ones(steps),
+        (t + 0.001) / steps * handmade.guidance,
+    ]
+    return Actions(
+        ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
+        (SIGMOID, SOFTPLUS, SOFTPLUS, SOFTPLUS),
+        torch.stack(schedule, dim=1),
+        smoothing,
+    )
+
+
+def var_actions(scales: int, vocabulary: int, *, handmade: Handmade, smoothing: float) -> Actions:
+    """Constant guidance, top-k, top-p and temperature."""
+    h = handmade
+    row = torch.tensor([h.guidance, h.top_k * vocabulary, h.top_p, h.temperature])
+    return Actions(
+        ("guidance", "top_k", "top_p", "temperature"),
+        (SOFTPLUS, scaled_sigmoid(vocabulary), SIGMOID, SOFTPLUS),
+        row.repeat(scales, 1),
+        smoothing,
+    )
+
+
+def solver_actions(
+    steps: int, first: float, *, last: float, handmade: Handmade, smoothing: float
+) -> Actions:
+    """Evenly spaced times from `first` to `last` and constant guidance, for T + 1 calls."""
+    times = torch.linspace(first, last, steps + 1)
+    return Actions(
+        ("time", "guidance"),
+        (SIGMOID, SOFTPLUS),
+        torch.stack([times, torch.full_like(times, handmade.guidance)], dim=1),
+        smoothing,
+    )

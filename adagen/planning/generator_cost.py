@@ -1,0 +1,136 @@
+"""What the generators of a configuration take, counted on networks that were never filled.
+
+The blocks of a transformer are alike, and so are its steps: two small depths tell the operations
+and bytes of any, and two steps those of one evaluation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from adagen.config import Config, Experiment, InstalledGenerator, VarGenerator
+from adagen.config import Generator as Settings
+from adagen.generators import build
+from adagen.generators.base import Backbone, Generator
+from adagen.planning.counting import META, count, weight_bytes
+from adagen.planning.image_counts import Images
+from adagen.runtime.noise import SampleNoise
+
+
+@dataclass(frozen=True)
+class Generating:
+    """What a generator takes.
+
+    Attributes:
+        evaluation: operations of one evaluation of its network, for one sample.
+        decoding: operations of its decoder, for one image.
+        weights: bytes of its networks on the device, with autocast's copy in half precision.
+        stepping: bytes of a sample that live at once at most before it is decoded.
+        held: bytes of a sample that are left then.
+        decoder: bytes that decoding takes beside these, as many images as are decoded at once.
+    """
+
+    evaluation: float
+    decoding: float
+    weights: float
+    stepping: float
+    held: float
+    decoder: float
+
+    def memory(self, batch: int) -> float:
+        """Bytes on the device where a batch is made."""
+        return self.weights + max(batch * self.stepping, batch * self.held + self.decoder)
+
+
+class Generators:
+    """The generators of a configuration, each looked at once."""
+
+    def __init__(self, config: Config, images: Images) -> None:
+        self.config, self.images = config, images
+        self._backbones: dict[str, Backbone] = {}
+        self._counts: dict[str, Generating] = {}
+
+    def backbone(self, name: str) -> Backbone:
+        """The networks of a generator, unfilled where torch can do that."""
+        if name not in self._backbones:
+            self._backbones[name] = self._built(self.config.generators[name])
+        return self._backbones[name]
+
+    def of(self, experiment: Experiment) -> Generator[Any]:
+        """The generator of an experiment: its evaluations, calls and shapes."""
+        return build.build_generator(self.backbone(experiment.generator), experiment)
+
+    def count(self, name: str) -> Generating:
+        """What a generator takes."""
+        if name not in self._counts:
+            self._counts[name] = self._counted(name)
+        return self._counts[name]
+
+    def _counted(self, name: str) -> Generating:
+        settings, backbone = self.config.generators[name], self.backbone(name)
+        every = self.config.every_experiment.values()
+        experiment = next((e for e in every if e.generator == name), None)
+        if experiment is None:
+            return Generating(0, 0, weight_bytes(backbone), 0, 0, 0)
+        numbers = _at_depth(settings, partial(self._numbers, experiment=experiment))
+        halved = 0.0 if settings.precision == "float32" else 0.5
+        network = getattr(backbone, "network", backbone)
+        weights = weight_bytes(backbone) + halved * weight_bytes(network)
+        evaluation, decoding, *memory = numbers
+        return Generating(evaluation, decoding, weights, *memory)
+
+    def _numbers(self, settings: Settings, experiment: Experiment) -> list[float]:
+        """What is counted of a generator, but for its weights."""
+        backbone = self._built(settings)
+        brief = isinstance(settings, InstalledGenerator | VarGenerator)
+        experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
+        generator = build.build_generator(backbone, experiment)
+        device = generator.device
+        # As many as are decoded at once: the decoder's bytes are those of so many images.
+        n = min(settings.batch, getattr(backbone, "decode_batch", 1))
+        labels = torch.zeros(n, dtype=torch.long, device=device)
+        noise = SampleNoise("plan", 0, range(n), device)
+        states: list[Any] = []
+        with torch.no_grad():
+            steps = count(lambda: states.append(_steps(generator, labels, noise)), n, backbone)
+            decoding = count(lambda: generator.decode(states[0]), n, backbone)
+        evaluation = steps.flops / generator.nfe
+        return [evaluation, decoding.flops, steps.peak, steps.held, n * decoding.peak]
+
+    def _built(self, settings: Settings) -> Backbone:
+        """Untrained networks; those of a package are built for real, as it alone knows how."""
+        with torch.device("cpu" if isinstance(settings, InstalledGenerator) else META):
+            backbone = build.build_backbone(settings, *self.images.of(settings))
+        return backbone.eval().requires_grad_(False)
+
+
+def _steps(generator: Generator[Any], labels: torch.Tensor, noise: SampleNoise) -> Any:
+    """The last state of the hand-made schedule."""
+    state = generator.start(labels, noise)
+    for action in generator.actions.handmade.to(labels.device):
+        state = generator.step(state, action.expand(len(labels), -1))
+    return state
+
+
+def _at_depth(settings: Settings, numbers: Callable[[Settings], list[float]]) -> list[float]:
+    """The numbers of a generator, which grow linearly with its depth."""
+    if isinstance(settings, InstalledGenerator):
+        return numbers(settings)
+    depth = settings.network.depth
+    # Of the same parity: the blocks of a U-ViT come in pairs.
+    few, more = 2 + depth % 2, 4 + depth % 2
+    if depth <= more:
+        return numbers(settings)
+    shallow, deeper = (
+        numbers(
+            settings.model_copy(
+                update={"network": settings.network.model_copy(update={"depth": d})}
+            )
+        )
+        for d in (few, more)
+    )
+    share = (depth - few) / (more - few)
+    return [a + (b - a) * share for a, b in zip(shallow, deeper, strict=True)]

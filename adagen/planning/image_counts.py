@@ -1,0 +1,61 @@
+"""What is known of a data set before it is there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adagen.config import Config, Generator
+from adagen.data.split import inventory
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import read_json
+
+DIGITS = 1797
+PUBLISHED = {
+    "cifar10": (10, 50_000, 32),
+    "imagenet256": (1000, 1_281_167, 256),
+    "imagenet512": (1000, 1_281_167, 512),
+}
+"""Classes, images to learn from and side of the data sets of `config/`, as published."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set.
+
+    Attributes:
+        shape: (C, H, W) of an image.
+        classes: how many.
+        train: images to learn from.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+    train: int
+
+    def of(self, generator: Generator) -> tuple[tuple[int, int, int], int]:
+        """Shape and classes of what a generator makes: those of its released weights, or these."""
+        if weights := generator.weights:
+            return (3, weights.image, weights.image), weights.classes
+        return self.shape, self.classes
+
+
+def images_of(config: Config) -> Images:
+    """The data set of a configuration, whether it is there or not.
+
+    Raises:
+        AdagenError: it isn't, and it is none of the published ones.
+    """
+    dataset, listed = config.dataset, Path(config.resources) / "dataset.json"
+    if not dataset.folder:
+        return Images((1, 8, 8), 10, DIGITS - dataset.heldout)
+    if listed.exists() or (dataset.name not in PUBLISHED and Path(dataset.folder).exists()):
+        found = read_json(listed) if listed.exists() else inventory(dataset)
+        channels, height, width = found["image_shape"]
+        return Images((channels, height, width), len(found["classes"]), sum(found["train"]))
+    if dataset.name not in PUBLISHED:
+        raise AdagenError(
+            f"{dataset.folder} (key 'dataset.folder') does not exist, so nobody knows how large "
+            f"the images of {dataset.name!r} are: put them there, then plan."
+        )
+    classes, train, side = PUBLISHED[dataset.name]
+    side = dataset.size or side
+    return Images((3, side, side), classes, train)

@@ -1,0 +1,1 @@
+"""Policies: networks, tables and the files they are kept in."""

@@ -1,0 +1,48 @@
+"""Schedules beside the hand-made one that people use, each with one thing changed.
+
+What a search has to choose of them is chosen in `sweep.py`. The Halton order, which no schedule
+can say, is the generator's own (`generators/halton.py`).
+"""
+
+import torch
+
+from adagen.generators.actions import Actions
+from adagen.generators.solver import SolverGenerator
+from adagen.policy.networks import ConstantTable
+from adagen.runtime.errors import AdagenError
+
+
+def guidance_interval(actions: Actions, first: int, last: int, strength: float) -> ConstantTable:
+    """Hand-made guidance times `strength` at the calls first .. last, none at the others.
+
+    All else is hand-made. Kynkaanniemi et al., "Applying Guidance in a Limited Interval Improves
+    Sample and Distribution Quality in Diffusion Models" (arXiv 2404.07724).
+
+    Raises:
+        AdagenError: there is no action `guidance`.
+    """
+    if "guidance" not in actions.names:
+        raise AdagenError(
+            "method 'interval' bounds the guidance, but the generator's actions are "
+            f"{', '.join(actions.names)}: take it out of methods."
+        )
+    schedule, column = actions.handmade.clone(), actions.names.index("guidance")
+    t = torch.arange(actions.calls)
+    inside = (first <= t) & (t <= last)
+    schedule[:, column] *= strength * inside
+    return ConstantTable.of(actions.raw(schedule))
+
+
+def log_snr_times(generator: SolverGenerator) -> ConstantTable:
+    """Times evenly spaced in lambda = log(alpha / sigma) between the hand-made ends.
+
+    All else is hand-made. Lu et al., "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic
+    Model Sampling in Around 10 Steps" (arXiv 2206.00927).
+    """
+    actions, of_tau = generator.actions, generator.schedule
+    schedule, column = actions.handmade.clone(), actions.names.index("time")
+    # In double precision: near the end of time alpha is so close to 1 that float32 loses sigma.
+    first, last = of_tau.log_snr(schedule[[0, -1], column].double()).tolist()
+    spaced = torch.linspace(first, last, actions.calls, dtype=torch.float64)
+    schedule[:, column] = of_tau.time(spaced).float()
+    return ConstantTable.of(actions.raw(schedule))

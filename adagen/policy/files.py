@@ -1,0 +1,206 @@
+"""Policy files: a policy bound to the experiment and the generator it was made for."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from adagen.config import SEARCHED, Experiment, PolicyNetworkSize, PolicySettings
+from adagen.data.weights import adopt, read_released
+from adagen.generators.base import Generator, State
+from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import difference, load_tensors, save_tensors
+
+KIND = "policy"
+TABLED = "network and table"
+"""What a file says that its actor is, where the method alone doesn't tell."""
+ADANAT_ACTOR = "policy_old.actor."
+"""Prefix of the actor's keys in a training file of AdaNAT."""
+LAYERS = {
+    "hidden": "t_embedder.mlp.0",
+    "pointwise": "pw_conv",
+    "first": "linear1",
+    "second": "linear2",
+    "actions": "linear3",
+}
+"""The layers of a policy network whose outputs tell its sizes."""
+
+
+def build_actor(
+    method: str,
+    generator: Generator[State],
+    *,
+    settings: PolicySettings,
+    tabled: bool = False,
+) -> ConstantTable | PolicyNetwork | TabledNetwork:
+    """A fresh policy of a method: a table where it is searched for or "static", else the network.
+
+    A `tabled` network has a table beside it, unless it may not know the step.
+    """
+    actions, calls = len(generator.actions.names), generator.actions.calls
+    if method in ("static", *SEARCHED):
+        return ConstantTable(calls, actions)
+    seen = settings.step == "seen"
+    network = PolicyNetwork(
+        generator.seen_width, generator.grid, actions=actions, size=settings, sees_step=seen
+    )
+    return TabledNetwork(network, calls, actions=actions) if tabled and seen else network
+
+
+def build_critic(generator: Generator[State], size: PolicyNetworkSize) -> PolicyNetwork:
+    """A fresh value network: the policy network with one output.
+
+    It sees the step in any case: it is no part of the policy, and the return depends on it.
+    """
+    return PolicyNetwork(generator.seen_width, generator.grid, actions=1, size=size)
+
+
+def save_policy(
+    path: Path,
+    method: str,
+    *,
+    actor: nn.Module,
+    critic: nn.Module | None,
+    size: PolicyNetworkSize,
+    about: dict[str, Any],
+) -> None:
+    """Write a policy; `about` is what `policy_identity` says, and what else is worth knowing."""
+    tensors = {f"actor.{key}": value for key, value in actor.state_dict().items()}
+    if critic is not None:
+        tensors |= {f"critic.{key}": value for key, value in critic.state_dict().items()}
+    sizes = size.model_dump(mode="json", include=set(PolicyNetworkSize.model_fields))
+    about = {**about, "kind": KIND, "method": method, "size": sizes}
+    if isinstance(actor, TabledNetwork):
+        about["actor"] = TABLED
+    save_tensors(path, tensors, about=about)
+
+
+def policy_identity(name: str, experiment: Experiment, *, generator_hash: str) -> dict[str, Any]:
+    """What a policy is bound to: experiment, its schedule, what is seen, the generator's file."""
+    unbound = {"training", "released_policy", "published", "policy"}
+    return {
+        "experiment": name,
+        "settings": experiment.model_dump(mode="json", exclude=unbound),
+        "policy": experiment.policy.inputs,
+        "generator": generator_hash,
+    }
+
+
+def load_policy(
+    path: Path, generator: Generator[State], *, expected: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a policy and check that it belongs here.
+
+    Returns:
+        The policy in eval mode, and the description stored with it.
+
+    Raises:
+        AdagenError: the policy was made for another experiment, settings or generator.
+    """
+    tensors, about, made = _read(path, expected)
+    actor = build_actor(
+        about["method"], generator, settings=made, tabled=about.get("actor") == TABLED
+    )
+    actor.load_state_dict(_part(tensors, "actor."))
+    return actor.eval().requires_grad_(False), about
+
+
+def load_critic(
+    path: Path, generator: Generator[State], *, expected: dict[str, Any]
+) -> PolicyNetwork:
+    """Read the value network that was trained beside a policy, in eval mode.
+
+    Raises:
+        AdagenError: as for `load_policy`; or the file has none.
+    """
+    tensors, _, made = _read(path, expected)
+    if not (own := _part(tensors, "critic.")):
+        raise AdagenError(
+            f"{path} holds no value network, which look-ahead chooses by: give a policy that "
+            "`adagen train` made with training.value_coefficient above 0."
+        )
+    critic = build_critic(generator, made)
+    critic.load_state_dict(own)
+    return critic.eval().requires_grad_(False)
+
+
+def _read(
+    path: Path, expected: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any], PolicySettings]:
+    """The tensors of a policy file, its description, and the settings of its networks."""
+    tensors, about = load_tensors(path, KIND)
+    # Files of before the choice say nothing of it.
+    about = {"policy": PolicySettings().inputs, **about}
+    if told := difference({key: about[key] for key in expected}, expected):
+        raise AdagenError(
+            f"{path} was made for something else: {told}. "
+            "Give the policy file of this experiment, or train it again."
+        )
+    return tensors, about, PolicySettings(**about["size"], **about["policy"])
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose keys begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def load_released_policy(
+    path: Path,
+    grid: tuple[int, int],
+    *,
+    feature_width: int | None = None,
+    actions: int | None = None,
+) -> tuple[PolicyNetwork, PolicyNetworkSize]:
+    """Read a policy that others published, or the actor of one of AdaNAT's training files.
+
+    Args:
+        path: the file.
+        grid: rows and columns of the features.
+        feature_width: channels of the features; None for those of the file.
+        actions: outputs; None for those of the file.
+
+    Returns:
+        The policy in eval mode, and its size, which is the file's.
+
+    Raises:
+        AdagenError: the file can't be read, holds no policy, or one for something else.
+    """
+    tensors = _actor(read_released(path))
+    if absent := [key for key in LAYERS.values() if f"{key}.weight" not in tensors]:
+        raise AdagenError(
+            f"{path} does not hold a policy: {absent[0]}.weight is missing. Check that it is the "
+            "right file, and not that of a generator."
+        )
+    widths = {name: len(tensors[f"{key}.weight"]) for name, key in LAYERS.items()}
+    outputs = widths.pop("actions")
+    size = PolicyNetworkSize(**widths)
+    # Features that are as wide as the network need no embedding, and have none in the file.
+    embedding = tensors.get("x_embedder.weight")
+    width = size.hidden if embedding is None else embedding.shape[1]
+    with torch.device("meta"):
+        policy = PolicyNetwork(width, grid, actions=outputs, size=size)
+    inputs = tensors["linear1.weight"].shape[1]
+    there = {"feature_width": width, "actions": outputs, "linear1.inputs": inputs}
+    here = {
+        "feature_width": feature_width or width,
+        "actions": actions or outputs,
+        "linear1.inputs": policy.linear1.in_features,
+    }
+    if told := difference(there, here):
+        raise AdagenError(
+            f"{path} holds a policy for another generator than one with {here['feature_width']} "
+            f"features on a grid of {grid[0]}x{grid[1]} and {here['actions']} actions: {told}. "
+            "Give the policy that was published for this generator."
+        )
+    adopt(policy, tensors, path=path)
+    return policy.eval().requires_grad_(False), size
+
+
+def _actor(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a policy file, or those of the actor in a training file of AdaNAT.
+
+    There it has two actors, one in training and the one that acts; it evaluates the latter.
+    """
+    return _part(tensors, ADANAT_ACTOR) or tensors

@@ -1,0 +1,204 @@
+"""The policies: hand-made, constant table, network, network with a table, blend.
+
+A policy maps (features, call index) to raw action logits; zeros stand for the hand-made schedule.
+What a raw number means is `actions.py`; where the loop stands is `rollout.py`.
+"""
+
+import math
+from typing import Any, Protocol, Self
+
+import torch
+from torch import nn
+
+from adagen.config import PolicyNetworkSize
+from adagen.runtime.errors import AdagenError
+
+
+class Policy(Protocol):
+    """Anything that can be called like this schedules a generator."""
+
+    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Raw action logits.
+
+        Args:
+            features: (B, N, F) what is seen of the samples, a row-major grid of N positions: the
+                generator's own features, unless `policy.input` says otherwise.
+            call: (B,) int64 index of the policy call.
+
+        Returns:
+            (B, K) raw outputs.
+        """
+        ...
+
+
+class HandMade:
+    """Zeros: the residual table alone, that is the hand-made schedule."""
+
+    def __init__(self, actions: int) -> None:
+        self.actions = actions
+
+    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """(B, K) zeros."""
+        return features.new_zeros(len(features), self.actions)
+
+
+class ConstantTable(nn.Module):
+    """A (T, K) table of raw outputs: the best a schedule can do that never looks at the sample."""
+
+    def __init__(self, calls: int, actions: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(calls, actions))
+
+    @classmethod
+    def of(cls, raw: torch.Tensor) -> Self:
+        """The frozen table that holds `raw` (T, K)."""
+        table = cls(*raw.shape)
+        table.table.data.copy_(raw)
+        return table.requires_grad_(False)
+
+    def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """(B, K) rows of the table; the features are not looked at."""
+        return self.table[call]
+
+
+class AdaptiveLayerNorm(nn.Module):
+    """AdaLN(x) = LN(x) (1 + scale) + shift, with (shift, scale) = Linear(SiLU(c)); starts as LN."""
+
+    def __init__(self, width: int, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
+
+    def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        """x (B, ..., width) modulated by c (B, condition)."""
+        shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
+        if x.ndim == 3:
+            shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
+        modulated: torch.Tensor = self.norm(x) * (1 + scale) + shift
+        return modulated
+
+
+class StepEmbedder(nn.Module):
+    """Sinusoids of the call index at 128 frequencies 10000^(-j/128), then a two-layer MLP."""
+
+    frequencies = 128
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * self.frequencies, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
+        )
+
+    def forward(self, call: torch.Tensor) -> torch.Tensor:
+        """(B,) call indices to (B, hidden)."""
+        j = torch.arange(self.frequencies, dtype=torch.float32, device=call.device)
+        angle = call.float().unsqueeze(1) * torch.exp(-math.log(10000) * j / self.frequencies)
+        embedded: torch.Tensor = self.mlp(torch.cat([angle.cos(), angle.sin()], dim=1))
+        return embedded
+
+
+class PolicyNetwork(nn.Module):
+    """The paper's policy network (docs/method.md, section 1), for any feature grid and width.
+
+    Untrained it returns zeros. Where it doesn't see the step, every call is the first. Parameter
+    names are those of the released policies, whose size is grid (16, 16), hidden 512, pointwise
+    128, first 1024, second 512.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        grid: tuple[int, int],
+        *,
+        actions: int,
+        size: PolicyNetworkSize,
+        sees_step: bool = True,
+    ) -> None:
+        super().__init__()
+        self.grid, self.sees_step = grid, sees_step
+        hidden = size.hidden
+        if feature_width != hidden:
+            self.x_embedder = nn.Linear(feature_width, hidden)
+        self.t_embedder = StepEmbedder(hidden)
+        self.adaLN1 = AdaptiveLayerNorm(hidden, hidden)
+        self.dw_conv = nn.Conv2d(hidden, hidden, 3, stride=2, padding=1, groups=hidden)
+        self.pw_conv = nn.Conv2d(hidden, size.pointwise, 1)
+        cells = ((grid[0] + 1) // 2) * ((grid[1] + 1) // 2)
+        self.linear1 = nn.Linear(size.pointwise * cells, size.first)
+        self.adaLN2 = AdaptiveLayerNorm(size.first, hidden)
+        self.linear2 = nn.Linear(size.first, size.second)
+        self.adaLN3 = AdaptiveLayerNorm(size.second, hidden)
+        self.linear3 = nn.Linear(size.second, actions)
+        self.act = nn.GELU()
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for index in (0, 2):
+            nn.init.normal_(self.t_embedder.mlp[index].weight, std=0.02)  # type: ignore[arg-type]
+        for norm in (self.adaLN1, self.adaLN2, self.adaLN3):
+            nn.init.zeros_(norm.adaLN_modulation[1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.linear3.weight)
+
+    def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
+        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
+        x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
+        x = self.adaLN1(x, c)  # (B, N, hidden)
+        x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)
+        x = self.act(self.pw_conv(self.act(self.dw_conv(x)))).flatten(1)
+        x = self.act(self.adaLN2(self.linear1(x), c))
+        x = self.act(self.adaLN3(self.linear2(x), c))
+        raw: torch.Tensor = self.linear3(x)
+        return raw
+
+
+class TabledNetwork(nn.Module):
+    """Network and table added up: the table learns the schedule, the network what samples need.
+
+    Both start at zero. They are apart so that each may have its own learning rate.
+    """
+
+    def __init__(self, network: PolicyNetwork, calls: int, *, actions: int) -> None:
+        super().__init__()
+        self.network, self.table = network, ConstantTable(calls, actions)
+
+    def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
+        raw: torch.Tensor = self.network(features, call) + self.table(features, call)
+        return raw
+
+
+def learning_rates(actor: nn.Module, rate: float, *, table_rate: float) -> list[dict[str, Any]]:
+    """Parameter groups of an actor, each with its learning rate at the start as `scale`."""
+    if isinstance(actor, TabledNetwork):
+        parts: list[tuple[nn.Module, float]] = [(actor.network, rate), (actor.table, table_rate)]
+    else:
+        parts = [(actor, rate)]
+    return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]
+
+
+class Blend:
+    """(1 - lambda) raw_diverse + lambda raw_faithful: the fidelity-diversity dial."""
+
+    def __init__(self, diverse: Policy, faithful: Policy, *, fidelity: float) -> None:
+        """Two policies of one experiment, which see the same, and lambda.
+
+        Raises:
+            AdagenError: lambda is not in [0, 1].
+        """
+        if not 0 <= fidelity <= 1:
+            raise AdagenError(
+                f"fidelity is {fidelity}: give a number from 0, the diverse policy alone, to 1, "
+                "the faithful one."
+            )
+        self.diverse, self.faithful, self.fidelity = diverse, faithful, fidelity
+
+    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """(B, K) blended raw outputs; at lambda 0 and 1 those of a policy, to the bit."""
+        return torch.lerp(
+            self.diverse(features, call), self.faithful(features, call), self.fidelity
+        )

@@ -1,0 +1,254 @@
+"""Files that appear whole or not at all, and tensors that are never unpickled."""
+
+import errno
+import fcntl
+import functools
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from adagen.runtime.errors import AdagenError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
+
+    The temporary name keeps the suffix, because writers such as `numpy.savez` look at it.
+
+    Raises:
+        AdagenError: the disk is full, or the folder can't be written.
+    """
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path)
+        prefix = f".{path.stem}-"
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+        temporary = Path(name)
+        try:
+            with suppress(OSError):  # without locks leftovers stay
+                _claim(handle)
+            yield temporary
+            # mkstemp makes private files; results are shared like any other file the user writes.
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
+            _flush(temporary)
+            temporary.replace(path)
+        finally:
+            os.close(handle)
+            temporary.unlink(missing_ok=True)
+
+
+def _claim(handle: int) -> None:
+    """Lock a temporary file until it is closed, or its process ends; raise if another has it."""
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote `path`."""
+    pattern = f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"
+    for leftover in path.parent.glob(pattern):
+        with suppress(OSError), leftover.open("rb+") as stream:
+            _claim(stream.fileno())
+            leftover.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Let the content be on the disk before the name is: a power cut would leave an empty file."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a system says that has no room, or doesn't let a file be written."""
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What keeps a file from being written becomes an error for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        raise AdagenError(
+            f"{path} cannot be written ({error.strerror}). Make room on the disk or give "
+            "permission, and repeat the command; what was there before is untouched."
+        ) from None
+
+
+def move_folder(folder: Path, out: Path) -> None:
+    """Put a folder in the place of `out`, which at every moment is whole or absent.
+
+    A kill leaves the folder where it was, or all of it in its place.
+    """
+    beside = out.with_name(f".{out.name}.moving")
+    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
+    try:
+        folder.rename(out)
+    except OSError as error:  # `out` exists, or lies in another file system
+        near = folder
+        beside.mkdir()
+        if error.errno == errno.EXDEV:
+            near = shutil.copytree(folder, beside / "new")
+        if os.path.lexists(out):
+            out.rename(beside / "old")
+        near.rename(out)
+        shutil.rmtree(beside)
+        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        AdagenError: the file is missing or cut short.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise AdagenError(f"{path} does not exist. Run the stage that makes it first.") from None
+    except ValueError as error:
+        raise AdagenError(
+            f"{path} is not a whole JSON file ({error}). Delete it and run its stage again."
+        ) from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    about = path.stat()
+    return _hash(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: Path, modified: int, size: int) -> str:
+    """The hash of a file that hasn't changed since: several gigabytes take tens of seconds."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], *, about: Mapping[str, Any]
+) -> None:
+    """Write tensors and a JSON description of what they are as one safetensors file.
+
+    Raises:
+        AdagenError: there is no room for it.
+    """
+    whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    about = json.loads(_as_text(about))  # as it will be read
+    # One entry: safetensors writes several in any order, and equal content is to be equal bytes.
+    description = {"about": _as_text({**about, CHECKSUM: _checksum(whole, about)})}
+    with atomic_path(path) as temporary:
+        try:
+            safetensors.torch.save_file(whole, temporary, description)
+        except safetensors.SafetensorError as error:
+            raise AdagenError(
+                f"{path} cannot be written ({error}). Make room on the disk or give permission, "
+                "and repeat the command; what was there before is untouched."
+            ) from None
+
+
+def difference(found: Any, expected: Any, *, key: str = "") -> str | None:
+    """The first key in which two JSON-like values differ, in words; None if they are equal."""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for name in {**expected, **found}:
+            here = f"{key}.{name}" if key else str(name)
+            if told := difference(found.get(name), expected.get(name), key=here):
+                return told
+        return None
+    return None if found == expected else f"{key} is {found!r} there and {expected!r} here"
+
+
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote, and check that it is a `kind` file.
+
+    Returns:
+        The tensors by key, and the description (whose "kind" equals `kind`).
+
+    Raises:
+        AdagenError: the file is missing, truncated, damaged, or holds something else.
+    """
+    makes = MADE_BY.get(kind, "the stage that makes it")
+    if not path.exists():
+        raise AdagenError(f"{path} does not exist; expected a {kind} file. Run {makes} first.")
+    try:
+        tensors, about = read_whole(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise AdagenError(
+            f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
+            f"Delete it and run {makes} again, or repeat the workflow's command."
+        ) from None
+    if about.get("kind") != kind:
+        raise AdagenError(
+            f"{path} holds a {about.get('kind', 'foreign')} file where a {kind} file was expected. "
+            "Check the path given on the command line."
+        )
+    return tensors, about
+
+
+def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and description of a file that `save_tensors` wrote, compared with its checksum.
+
+    A file without one, of another origin or an older version, is taken as it is.
+
+    Raises:
+        ValueError: the content is not what was written.
+        SafetensorError, OSError: the file can't be read.
+    """
+    with safetensors.safe_open(path, "pt") as stream:
+        about = json.loads((stream.metadata() or {}).get("about", "{}"))
+        tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+    checksum = about.pop(CHECKSUM, None)
+    if checksum not in (None, _checksum(tensors, about)):
+        raise ValueError("its checksum is not that of its content")
+    return tensors, about
+
+
+CHECKSUM = "sha256"
+"""In the description of a file of tensors: the hash of what it is and holds."""
+
+MADE_BY = {
+    "generator": "`adagen pretrain <generator>` (rule pretrain)",
+    "metrics": "`adagen pretrain metrics` (rule metric_networks)",
+    "reward features": "`adagen pretrain reward` (rule reward_features)",
+    "preference": "`adagen pretrain preference` (rule preference)",
+    "reference": "`adagen reference` (rule reference)",
+    "policy": "`adagen train`, `sweep` or `adopt` (rules train, sweep, released)",
+    "reward state": "`adagen train --reward-state` (rule train)",
+    "samples steering": "`adagen sample` (rule sample)",
+}
+"""The command, and the rule, that makes a file of a kind."""
+
+
+def _as_text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, allow_nan=False, sort_keys=True)
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
+    """Hash of the description, and of names, types, shapes and bytes of contiguous tensors."""
+    total = hashlib.sha256(_as_text(about).encode())
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        total.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()

@@ -1,0 +1,26 @@
+"""Progress bars that are calm in log files."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(items: Iterable[Any] | None, name: str, *, total: int, done: int = 0) -> "tqdm[Any]":
+    """A bar with rate and remaining time: live on a terminal, a line every ten seconds in a log.
+
+    Of several processes the first shows it.
+    """
+    live = sys.stderr.isatty()
+    return tqdm(
+        items,
+        name,
+        total=total,
+        initial=done,
+        mininterval=0.2 if live else 10,
+        maxinterval=10,
+        dynamic_ncols=live,
+        disable=os.environ.get("RANK", "0") != "0",
+    )

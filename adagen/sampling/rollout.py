@@ -1,0 +1,94 @@
+"""The loop. Every paradigm, policy, training, sampling and sweep goes through it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from adagen.generators.base import Generator, State
+from adagen.policy.networks import Policy
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
+
+Watch = Callable[[int, torch.Tensor, torch.Tensor], None]
+Generated = tuple[torch.Tensor, torch.Tensor]
+"""Images (B, C, H, W) in [0, 1], and the actions (T, B, K) that made them."""
+
+
+class BatchSampler(Protocol):
+    """A function that generates one batch: one rollout, or the best of several."""
+
+    def __call__(
+        self, generator: Generator[Any], policy: Policy, *, labels: torch.Tensor, noise: SampleNoise
+    ) -> Generated:
+        """Images of labels (B,), and their actions, from the samples' own noise."""
+        ...
+
+
+def sample_once(
+    generator: Generator[Any], policy: Policy, *, labels: torch.Tensor, noise: SampleNoise
+) -> Generated:
+    """The plain way: one rollout. Arguments and errors are those of `rollout`."""
+    actions: list[torch.Tensor] = []
+
+    def watch(call: int, seen: torch.Tensor, action: torch.Tensor) -> None:
+        actions.append(action)
+
+    images = rollout(generator, policy, labels=labels, noise=noise, watch=watch)
+    return images, torch.stack(actions)
+
+
+@torch.no_grad()
+def rollout(
+    generator: Generator[State],
+    policy: Policy,
+    *,
+    labels: torch.Tensor,
+    noise: SampleNoise,
+    watch: Watch | None = None,
+) -> torch.Tensor:
+    """Generate one batch of images under a policy.
+
+    Args:
+        generator: the frozen generator.
+        policy: maps (what it sees, call index) to raw action logits.
+        labels: (B,) int64 classes.
+        noise: the samples' own noise; its B indices say which samples of the run these are.
+        watch: called after every policy call with (call, seen (B, N, F), action (B, K)).
+
+    Returns:
+        (B, C, H, W) float32 images in [0, 1].
+
+    Raises:
+        AdagenError: a label is not one of the generator's classes, or an action is not finite.
+    """
+    _require_labels(labels, generator.num_classes)
+    state = generator.start(labels, noise)
+    z = None
+    for t in range(generator.actions.calls):
+        call = torch.full_like(labels, t)
+        seen = generator.seen(state)
+        z = generator.actions.smooth(z, policy(seen, call), call=t)
+        action = generator.actions.squash(z)
+        if not torch.isfinite(action).all():
+            row, column = (~torch.isfinite(action)).nonzero()[0].tolist()
+            raise AdagenError(
+                f"{generator.actions.names[column]} is not finite at call {t} of sample "
+                f"{noise.indices[row]} ({noise.purpose}, seed {noise.seed}): the policy, or the "
+                "features it was given, hold NaN or infinity. Check both files; train again if "
+                "need be."
+            )
+        if watch is not None:
+            watch(t, seen, action)
+        state = generator.step(state, action)
+    return generator.decode(state)
+
+
+def _require_labels(labels: torch.Tensor, num_classes: int) -> None:
+    """The null class is the generator's own business: nobody asks for an image of it."""
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        raise AdagenError(
+            f"label {int(labels[outside][0])} is out of range: the generator has {num_classes} "
+            f"classes, 0 to {num_classes - 1}. Check that data set and generator belong together."
+        )

@@ -1,0 +1,1 @@
+"""Training a policy, and the search for static schedules."""

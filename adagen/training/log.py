@@ -1,0 +1,109 @@
+"""Lines of the training log: what an update's actions and judgements say (docs/training.md)."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from adagen.generators.actions import Actions
+from adagen.training.trajectories import Trajectories
+
+Record = dict[str, Any]
+
+DEAD = 0.005
+"""An action is dead where a sigma of exploration moves it by less than this share of its range:
+at half a per cent and less, its effect on an image drowns in that of everything else."""
+SATURATED = 0.01
+"""A bounded action is saturated within this share of its range from either end."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What samples of the averaged policy, without exploration, are like.
+
+    Attributes:
+        fid: primary distance.
+        fid_label_free: label-free distance; None where the protocol has none.
+        recall: share of real images near a sample; None where the protocol has none.
+        spread: standard deviation of each action over samples, averaged over calls.
+    """
+
+    fid: float
+    fid_label_free: float | None
+    recall: float | None
+    spread: dict[str, float]
+
+    def record(self) -> Record:
+        """Its fields of the log."""
+        return {f"validation_{name}": value for name, value in asdict(self).items()}
+
+
+NOT_VALIDATED: Record = {f"validation_{field.name}": None for field in fields(Validation)}
+"""The same fields after an update without a validation."""
+NOT_JUDGED: Record = {
+    f"{measure}_{name}": None
+    for measure in ("accuracy", "loss")
+    for name in ("real", "heldout", "fake")
+}
+"""The fields of `judgement` under a reward that calls no image real or generated."""
+
+
+def judgement(name: str, logits: torch.Tensor, *, sign: int) -> Record:
+    """How well a discriminator knows a set of images, by its mean logit of each.
+
+    Args:
+        name: of the set.
+        logits: (n,) positive for "real".
+        sign: 1 for real images, -1 for generated ones.
+
+    Returns:
+        The share it is right about, and the mean of -log of the probability it gives the truth.
+    """
+    right = sign * logits
+    return {
+        f"accuracy_{name}": float((right > 0).float().mean()),
+        f"loss_{name}": float(F.softplus(-right).mean()),
+    }
+
+
+def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: float) -> Record:
+    """Where the actions of an update lie, by name, and which of them can't be learnt from there."""
+    taken = trajectories.actions
+    # A squash that has an end reaches it at infinity.
+    end = torch.full_like(taken[0, 0], torch.inf)
+    bottom, top = actions.squash(-end), actions.squash(end)
+    bounded = [name for name, finite in zip(actions.names, top.isfinite(), strict=True) if finite]
+    # Without an upper end, the range is that of the hand-made schedule, or the bend of softplus.
+    usual = actions.handmade.amax(0).clamp(min=1).to(taken.device)
+    span = torch.where(top.isfinite(), top - bottom, usual)
+    dead = reach(actions, trajectories.raw, sigma=sigma) < DEAD * span
+    margin = SATURATED * span
+    saturated = (taken < bottom + margin) | (taken > top - margin)
+    at_an_end = by_name(actions, saturated.float().mean((0, 1)))
+    return {
+        "action_mean": by_name(actions, taken.mean((0, 1))),
+        "action_spread": spread(actions, taken),
+        "dead_share": by_name(actions, dead.float().mean((0, 1))),
+        "saturated_share": {name: at_an_end[name] for name in bounded},
+    }
+
+
+def reach(actions: Actions, raw: torch.Tensor, *, sigma: float) -> torch.Tensor:
+    """(T, B, K) how far each action moves when its own raw output, (T, B, K), moves by sigma."""
+    z, reached = None, []
+    for call, drawn in enumerate(raw):
+        low, high = (actions.smooth(z, drawn + step, call=call) for step in (-sigma, sigma))
+        reached.append((actions.squash(high) - actions.squash(low)) / 2)
+        z = actions.smooth(z, drawn, call=call)
+    return torch.stack(reached)
+
+
+def spread(actions: Actions, taken: torch.Tensor) -> dict[str, float]:
+    """Standard deviation over samples of actions (T, B, K), averaged over calls, by name."""
+    return by_name(actions, taken.std(1).mean(0))
+
+
+def by_name(actions: Actions, values: torch.Tensor) -> dict[str, float]:
+    """The (K,) values of the actions."""
+    return dict(zip(actions.names, values.tolist(), strict=True))

@@ -1,0 +1,153 @@
+"""The best static schedule by search: the baselines that a learned schedule has to beat.
+
+CMA-ES moves a few numbers to lower the Frechet distance of samples drawn with noise that is the
+same for every candidate and never used for reporting. With all of them zero the schedule is the
+hand-made one. They are
+
+- of `tuned`, for each action an offset and a slope over the steps, in logits;
+- of `interval`, angles whose squared sines are the shares of the run that go without guidance at
+  its beginning and at its end, and the logarithm of how much stronger guidance is in between.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cma
+import numpy as np
+import torch
+
+from adagen.config import Sweep
+from adagen.generators.actions import Actions
+from adagen.policy.baselines import guidance_interval
+from adagen.policy.networks import ConstantTable
+from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
+from adagen.runtime.progress import progress
+
+Trial = dict[str, float]
+Parameters = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The schedules that a search chooses among.
+
+    Attributes:
+        size: number of parameters P, which are all zero for the hand-made schedule.
+        schedule: (P,) parameters to the schedule they stand for.
+        told: the same to what the log says of them.
+    """
+
+    size: int
+    schedule: Callable[[Parameters], ConstantTable]
+    told: Callable[[Parameters], Trial]
+
+
+def space_of(method: str, actions: Actions) -> Space:
+    """The schedules of a method that is searched for, `tuned` or `interval`."""
+    if method == "interval":
+        return Space(
+            3,
+            lambda x: guidance_interval(actions, *interval_bounds(x, actions.calls)),
+            lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
+        )
+    names = [f"{a}_{what}" for what in ("offset", "slope") for a in actions.names]
+    return Space(
+        len(names),
+        lambda x: static_schedule(x, actions),
+        lambda x: dict(zip(names, x.tolist(), strict=True)),
+    )
+
+
+BOUNDS = ("first", "last", "strength")
+
+
+def interval_bounds(parameters: Parameters, calls: int) -> tuple[int, int, float]:
+    """First and last call with guidance, and its strength.
+
+    Args:
+        parameters: (3,) x, y and z: of all calls but one a share sin^2(x / 2) is cut off at the
+            beginning, of what is left sin^2(y / 2) at the end, so that one call stays at least;
+            the strength is exp(z).
+        calls: number of policy calls T.
+    """
+    x, y, z = parameters.tolist()
+    first = round((calls - 1) * math.sin(x / 2) ** 2)
+    last = calls - 1 - round((calls - 1 - first) * math.sin(y / 2) ** 2)
+    return first, last, math.exp(z)
+
+
+def static_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:
+    """The table raw[t, k] = offset_k + slope_k x_t, with x_t from -1 to 1 over the calls.
+
+    Args:
+        parameters: (2K,) K offsets, then K slopes, in logits.
+        actions: the actions they are offsets to.
+    """
+    offset, slope = torch.from_numpy(parameters).float().chunk(2)
+    x = torch.linspace(-1, 1, actions.calls).unsqueeze(1)
+    return ConstantTable.of(offset + slope * x)
+
+
+def search(
+    space: Space,
+    distance: Callable[[ConstantTable], float],
+    *,
+    settings: Sweep,
+    name: str,
+    checkpoint: Path | None = None,
+    processes: Processes = SINGLE_PROCESS,
+) -> tuple[ConstantTable, list[Trial]]:
+    """Find the static schedule of least distance within `settings.evaluations` trials.
+
+    The hand-made schedule is the first trial, so the result is never worse than it by the
+    search's own samples. A killed search resumes: the trials it made are told to it again.
+    Several processes make each trial together, and the first keeps the checkpoint.
+
+    Returns:
+        The best schedule and all trials, in order.
+    """
+    tried: list[Parameters] = []
+    trials: list[Trial] = []
+    if checkpoint is not None and processes.first:
+        trials = (load_checkpoint(checkpoint, name, settings=settings) or {}).get("trials", [])
+    trials = processes.broadcast(trials)
+    done = iter(list(trials))
+    bar = progress(None, name, total=settings.evaluations, done=len(trials))
+
+    def evaluate(x: Parameters) -> float:
+        tried.append(x)
+        if (known := next(done, None)) is not None:
+            return known["fid"]
+        # The search goes where its numbers lead: not even rounding may lead processes apart.
+        value = processes.broadcast(float(distance(space.schedule(x))))
+        trials.append({"evaluation": len(trials) + 1, "fid": value, **space.told(x)})
+        bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
+        bar.update()
+        if checkpoint is not None and processes.first:
+            save_checkpoint(checkpoint, name, settings=settings, state={"trials": trials})
+        return value
+
+    random = np.random.default_rng(settings.seed)
+    options = {
+        "verbose": -9,
+        "seed": np.nan,  # leave numpy's global state alone
+        "randn": lambda *shape: random.standard_normal(shape),
+    }
+    strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), settings.spread, options)
+    with bar:
+        evaluate(np.zeros(space.size))
+        used = 1
+        while used < settings.evaluations:
+            candidates = strategy.ask()
+            if used + len(candidates) > settings.evaluations:
+                for x in candidates[: settings.evaluations - used]:
+                    evaluate(x)
+                break
+            strategy.tell(candidates, [evaluate(x) for x in candidates])
+            used += len(candidates)
+    best = min(range(len(trials)), key=lambda i: trials[i]["fid"])
+    return space.schedule(tried[best]), trials

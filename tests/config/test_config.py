@@ -1,0 +1,485 @@
+"""Mistakes in config files: one paragraph that names file and key and says what to do."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.config import dial_run, load_config, parse_config
+from adagen.config.overlay import DEFAULT_KINDS, overlay
+from adagen.runtime.errors import AdagenError
+
+MINIMAL = {
+    "name": "toy",
+    "results": "results",
+    "resources": "resources",
+    "generators": {
+        "tokens": {"paradigm": "maskgit"},
+        "scales": {"paradigm": "var"},
+        "noise": {"paradigm": "dit"},
+        "flow": {"paradigm": "sit"},
+    },
+    "experiments": {"toy_t4": {"generator": "tokens"}},
+}
+
+WEIGHTS = {"network": "net", "decoder": "dec"}
+
+
+def with_value(key: str, value: object) -> dict[str, object]:
+    """The minimal config with one key set, e.g. "generators.flow.network.width"."""
+    content = copy.deepcopy(MINIMAL)
+    *sections, last = key.split(".")
+    inner = content
+    for section in sections:
+        inner = inner.setdefault(section, {})
+    inner[last] = value
+    return content
+
+
+def guidance(scales: list[float]) -> dict[str, object]:
+    """The section `curves` with these guidance scales."""
+    return {"guidance": {"experiments": ["toy_t4"], "scales": scales}}
+
+
+def complaint(content: object, source: str = "toy.yaml") -> str:
+    with pytest.raises(AdagenError) as caught:
+        parse_config(content, source)
+    message = str(caught.value)
+    assert message.startswith(f"{source}: ")
+    assert "\n" not in message and len(message) < 400
+    return message
+
+
+def test_the_minimal_config_is_whole():
+    config = parse_config(MINIMAL, "toy.yaml")
+    assert config.experiments["toy_t4"].steps == 4
+    assert config.methods == ("handmade", "tuned", "static", "adagen")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        # unknown keys
+        ("evalution", {}, ["unknown key 'evalution'", "'evaluation'"]),
+        ("generators.flow.network.widht", 8, ["'generators.flow.network.widht'", "'width'"]),
+        ("updates", 3, ["unknown key 'updates'", "another section", "config/README.md"]),
+        ("zzzzqqqq", 3, ["unknown key 'zzzzqqqq'", "config/README.md"]),
+        ("training.sigmas", [1, 1], ["'training.sigmas'", "'sigma'"]),
+        # wrong types and ranges
+        ("experiments.toy_t4.steps", "four", ["'experiments.toy_t4.steps' is 'four'", "integer"]),
+        ("experiments.toy_t4.steps", 0, ["'experiments.toy_t4.steps' is 0", "greater than 0"]),
+        ("experiments.toy_t4.steps", True, ["experiments.toy_t4", "steps is True"]),
+        ("experiments.toy_t4.handmade.guidance", float("nan"), ["guidance", "finite"]),
+        ("experiments.toy_t4.smoothing", 1, ["'experiments.toy_t4.smoothing' is 1", "less than 1"]),
+        ("experiments.toy_t4", None, ["'experiments.toy_t4' is None", "section"]),
+        ("experiments", [1], ["'experiments' is [1]", "section"]),
+        ("training", 3, ["'training' is 3", "section"]),
+        ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
+        ("dataset.name", "cats", ["name is 'cats'", "'digits'"]),
+        # the dial
+        ("methods", ["faithful"], ["methods has 'faithful'", "`dial: {}`"]),
+        ("dial", {"weight": 0}, ["'dial.weight' is 0", "greater than 0"]),
+        ("preference", {"kind": "clap"}, ["'preference.kind' is 'clap'", "'clip'"]),
+        ("preference", {"kind": "clip", "prompt": "a"}, ["'preference.prompt'", "pattern"]),
+        # paradigms and generators
+        ("generators.flow.paradigm", "gan", ["'generators.flow.paradigm' is 'gan'", "'sit'"]),
+        ("generators.flow", {}, ["'generators.flow.paradigm' is missing"]),
+        ("experiments.toy_t4.generator", "gone", ["toy_t4.generator is 'gone'", "tokens, scales"]),
+        # what a generator or its solver can't do
+        ("experiments.odd", {"generator": "noise", "steps": 5}, ["odd.steps is 5", "even"]),
+        ("experiments.odd", {"generator": "flow", "steps": 3}, ["odd.steps is 3", "even"]),
+        ("experiments.v", {"generator": "scales", "steps": 5}, ["v.steps is 5", "4 scales"]),
+        ("generators.scales.scales", [8], ["'generators.scales'", "[8]", "at least two"]),
+        ("generators.scales.scales", [1, 4, 2, 8], ["'generators.scales'", "larger than the last"]),
+        ("generators.tokens.network.width", 66, ["generators.tokens.network", "heads (4)"]),
+        ("generators.noise.network", {"width": 6, "heads": 2}, ["generators.noise", "of 4"]),
+        ("generators.scales.tokeniser.width", 48, ["scales.tokeniser.width' is 48", "of 32"]),
+        # numbers that make no sense together
+        ("training.trajectories", 1001, ["'training'", "multiple of group (8)"]),
+        ("training.group", 1, ["'training'", "group is 1"]),
+        (
+            "training",
+            {"baseline": "value", "group": 1, "value_coefficient": 0},
+            ["'training'", "value_coefficient is 0"],
+        ),
+        ("training.reward", {"kind": "gan"}, ["'training.reward.kind' is 'gan'", "'gaussian'"]),
+        ("training.reward", {"hidden": 9}, ["unknown key 'training.reward.hidden'"]),
+        ("training.reward.memory", 1, ["'training.reward.memory' is 1", "less than 1"]),
+        ("training.sigma", [0.5, 0], ["'training'", "sigma must be positive"]),
+        ("evaluation.seeds", [1, 1], ["'evaluation'", "all different"]),
+        ("evaluation.seeds", [], ["'evaluation'", "at least one number"]),
+        ("evaluation.jobs", 999, ["'evaluation'", "jobs is 999", "files of samples to make"]),
+        ("training_seeds", [], ["training_seeds", "at least one"]),
+        ("training_seeds", [0, 0], ["training_seeds", "all different"]),
+        ("evaluation.samples", 64, ["evaluation.samples is 64", "at least 65"]),
+        ("sweep.samples", 10, ["sweep.samples is 10", "at least 65"]),
+        ("experiments.toy_t4.training.validate_samples", 9, ["toy_t4.training.validate_samples"]),
+        # released weights
+        ("generators.tokens.weights", WEIGHTS, ["generators.tokens", "'patches'", "'vqgan'"]),
+        ("generators.tokens.tokeniser", {"kind": "vqgan"}, ["generators.tokens", "'vqgan'"]),
+        ("generators.tokens.tokeniser", {"kind": "jpeg"}, ["tokens.tokeniser", "'jpeg'"]),
+        ("generators.tokens.tokeniser.patsch", 2, ["'generators.tokens.tokeniser.patsch'"]),
+        ("generators.noise.weights", WEIGHTS, ["generators.noise", "latent and weights"]),
+        ("generators.flow.latent", {}, ["generators.flow", "latent and weights"]),
+        ("generators.flow.precision", "half", ["'generators.flow.precision' is 'half'"]),
+        ("reward_features", {"kind": "dino", "blocks": [12]}, ["reward_features", "0 to 11"]),
+        ("reward_features", {"kind": "dino", "mask": 0.5}, ["unknown key 'reward_features.mask'"]),
+        ("evaluation.protocol", "fid", ["'evaluation.protocol' is 'fid'", "'authors'"]),
+        ("evaluation.reference", "stats", ["'evaluation'", "leave it empty"]),
+        ("evaluation.protocol", "adm", ["sweep.samples is 800", "2048", "at least 2049"]),
+        ("assets.catalogue.own", {"file": "../x"}, ["'assets.catalogue.own.file'", "pattern"]),
+        (
+            "assets.catalogue.own",
+            {"file": "x", "licence": "MIT", "description": "x"},
+            ["'assets.catalogue.own'", "neither url nor manual"],
+        ),
+        ("device", "tpu", ["'device' is 'tpu'", "'cuda'"]),
+        # names that would become paths or other targets
+        ("experiments.a/b", {"generator": "tokens"}, ["experiments", "'a/b'", "path"]),
+        ("experiments.", {"generator": "tokens"}, ["experiments", "''", "path"]),
+        ("generators.metrics", {"paradigm": "sit"}, ["'metrics'", "choose a different one"]),
+        ("generators.preference", {"paradigm": "sit"}, ["'preference'", "different one"]),
+    ],
+)  # fmt: skip
+def test_one_paragraph_names_the_key_and_what_to_do(key, value, told):
+    message = complaint(with_value(key, value))
+    for part in told:
+        assert part in message
+
+
+@pytest.mark.parametrize("key", ["name", "results", "generators", "experiments"])
+def test_missing_keys(key):
+    content = {name: value for name, value in MINIMAL.items() if name != key}
+    assert f"key '{key}' is missing" in complaint(content)
+
+
+def test_a_mistake_in_the_shared_training_is_told_where_it_stands():
+    assert "unknown key 'training.updatez'" in complaint(with_value("training.updatez", 3))
+
+
+def test_experiments_inherit_the_training_key_by_key():
+    shared = {"kind": "tokens", "steps": 3, "channels": 5}
+    content = with_value("training", {"updates": 7, "reward": shared})
+    own = {"epochs": 2, "reward": {"steps": 9}}
+    content["experiments"]["own_t4"] = {"generator": "tokens", "training": own}
+    config = parse_config(content, "toy.yaml")
+    plain, changed = (config.experiments[name].training for name in ("toy_t4", "own_t4"))
+    assert plain == config.training
+    assert (changed.updates, changed.epochs) == (7, 2)
+    assert (changed.reward.steps, changed.reward.channels) == (9, 5)
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "expected"),
+    [
+        ({"components": 9}, {"kind": "tokens", "steps": 2}, {"kind": "tokens", "steps": 2}),
+        ({"kind": "tokens", "steps": 2}, {"kind": "frechet"}, {"kind": "frechet"}),
+        ({"kind": "tokens", "steps": 2}, {"kind": "gaussian"}, {"kind": "gaussian"}),
+        # The same kind, named or not.
+        (
+            {"components": 9, "memory": 0.1},
+            {"kind": "gaussian", "memory": 0.2},
+            {"kind": "gaussian", "components": 9, "memory": 0.2},
+        ),
+        ({"kind": "gaussian", "components": 9}, {"memory": 0}, {"components": 9, "memory": 0}),
+    ],
+)
+def test_an_override_of_another_kind_replaces_the_section(shared, own, expected):
+    content = with_value("training.reward", shared)
+    content["experiments"]["toy_t4"]["training"] = {"reward": own}
+    alone = parse_config(with_value("training.reward", expected), "toy.yaml")
+    config = parse_config(content, "toy.yaml")
+    assert config.experiments["toy_t4"].training.reward == alone.training.reward
+    # And so it does where one file lies over another.
+    whole = overlay(with_value("training.reward", shared), with_value("training.reward", own))
+    assert parse_config(whole, "toy.yaml").training.reward == alone.training.reward
+
+
+def test_the_dial_makes_the_method_faithful():
+    content = {**MINIMAL, "dial": {}, "methods": ["faithful"]}
+    assert parse_config(content, "toy.yaml").dial.weight == 1
+    studies = {"one": {"a": {"method": "faithful"}}}
+    content = {**MINIMAL, "ablation": {"experiment": "toy_t4", "studies": studies}}
+    assert "methods has 'faithful'" in complaint(content)
+
+
+def test_other_numbers_of_steps_are_searched_for_as_briefly_as_the_curves_say():
+    content = with_value("sweep", {"evaluations": 30, "samples": 500, "seed": 3})
+    content["curves"] = {"steps": {"toy_t4": {"steps": [2, 8]}}, "sweep": {"samples": 200}}
+    content["experiments"]["toy_t8"] = {"generator": "tokens", "steps": 8}
+    config = parse_config(content, "toy.yaml")
+    brief = config.sweep_of("toy_t4-steps-2")
+    assert (brief.evaluations, brief.samples, brief.seed) == (30, 200, 3)
+    # The curve takes the latter, which stands in the tables of the run, too.
+    assert config.sweep_of("toy_t4") == config.sweep_of("toy_t8") == config.sweep
+    again = parse_config(config.model_dump(mode="json"), "toy.yaml")
+    assert again.sweep_of("toy_t4-steps-2") == brief
+    del content["curves"]["sweep"]
+    config = parse_config(content, "toy.yaml")
+    assert config.sweep_of("toy_t4-steps-2") == config.sweep
+    content["curves"]["sweep"] = {"samples": 64}
+    assert "curves.sweep.samples is 64" in complaint(content)
+
+
+def test_a_curve_of_guidance_derives_experiments_that_differ_in_nothing_else():
+    content = with_value("curves", guidance([0, 1, 2.5]))
+    config = parse_config(content, "toy.yaml")
+    own = config.experiments["toy_t4"]
+    assert own.handmade.guidance == 1
+    derived = config.guidance_of("toy_t4")
+    assert {scale: name for scale, (name, _) in derived.items()} == {
+        0: "toy_t4-guidance-0",
+        1: "toy_t4",
+        2.5: "toy_t4-guidance-2.5",
+    }
+    assert derived[1][1] == own
+    changed = own.handmade.model_copy(update={"guidance": 2.5})
+    assert derived[2.5][1] == own.model_copy(update={"handmade": changed})
+    assert config.every_experiment == {**dict(derived.values()), **config.experiments}
+    # Without the hand-made schedule among the methods there is nothing to turn.
+    methods = {**content, "methods": ["tuned"]}
+    assert parse_config(methods, "toy.yaml").every_experiment == config.experiments
+    # A name that is taken already, by other settings.
+    content["experiments"]["toy_t4-guidance-0"] = {"generator": "tokens"}
+    assert "becomes the experiment 'toy_t4-guidance-0', but another one" in complaint(content)
+
+
+def test_the_ends_of_the_dial_are_the_two_policies():
+    content = {**MINIMAL, "dial": {}, "curves": {"fidelity": {"experiments": ["toy_t4"]}}}
+    config = parse_config(content, "toy.yaml")
+    assert [dial_run(point, 3) for point in config.dial_of("toy_t4")] == [
+        "adagen_seed3",
+        "dial0.2_seed3",
+        "dial0.4_seed3",
+        "dial0.6_seed3",
+        "dial0.8_seed3",
+        "faithful_seed3",
+    ]
+    alone = parse_config({**content, "methods": ["handmade"]}, "toy.yaml")
+    assert alone.dial_of("toy_t4") == ()
+
+
+def test_the_default_kinds_are_those_of_the_models():
+    config = parse_config(MINIMAL, "toy.yaml")
+    found = {
+        "reward": config.training.reward,
+        "reward_features": config.reward_features,
+        "preference": config.preference,
+        "tokeniser": config.generators["tokens"].tokeniser,
+    }
+    assert {section: model.kind for section, model in found.items()} == DEFAULT_KINDS
+
+
+def test_principal_components_are_of_a_masked_autoencoder():
+    content = with_value("reward_features", {"kind": "dino"})
+    assert "toy_t4.training.reward.kind is 'gaussian'" in complaint(content)
+    content["methods"] = ["handmade"]
+    parse_config(content, "toy.yaml")  # nothing is trained
+    content |= {"methods": ["adagen"], "training": {"reward": {"kind": "tokens", "batch": 12}}}
+    assert "training.reward.batch is 12" in complaint(content)
+    content["training"]["reward"] = {"kind": "convolution", "batch": 12}
+    parse_config(content, "toy.yaml")
+    content["refinements"] = {"best": {"kind": "repeated", "judge": "gaussian"}}
+    assert "refinements.best.judge is 'gaussian'" in complaint(content)
+
+
+def refining(name, settings, reward="gaussian", *paradigms):
+    """A config with a refinement, for experiments of these paradigms."""
+    content = with_value("refinements", {name: settings})
+    content["training"] = {"reward": {"kind": reward}}
+    own = {"maskgit": {"paradigm": "maskgit"}, "sit": {"paradigm": "sit"}}
+    content["generators"] = {paradigm: own[paradigm] for paradigm in paradigms}
+    content["experiments"] = {f"{p}_t4": {"generator": p, "steps": 4} for p in paradigms}
+    return content
+
+
+def test_refinements_go_to_the_experiments_that_allow_them():
+    content = refining("best", {"kind": "repeated", "n": 2}, "gaussian", "maskgit", "sit")
+    content["refinements"] |= {
+        "ahead": {"kind": "lookahead"},
+        "both": {"kind": "resampled", "k": 3, "choice": "softmax"},
+    }
+    config = parse_config(content, "toy.yaml")
+    assert config.refinements_of("sit_t4") == ["best"]
+    assert config.refinements_of("maskgit_t4") == ["best", "ahead", "both"]
+    assert {name: (how.n, how.k) for name, how in config.refinements.items()} == {
+        "best": (2, 1),
+        "ahead": (1, 4),
+        "both": (4, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "reward", "told"),
+    [
+        ({"kind": "lookahead"}, "gaussian", "the next state follows from the action"),
+        ({"kind": "repeated", "k": 2}, "tokens", "refinements.mine.k is 2"),
+        ({"kind": "resampled"}, "classifier", "kind 'classifier', which is no discriminator"),
+        ({"kind": "resampled"}, "frechet", "experiments.sit_t4 is of kind 'frechet', which judges"),
+        ({"kind": "repeated"}, "frechet", "says nothing of one by itself"),
+        ({"kind": "repeated", "n": 1}, "gaussian", "refinements.mine"),
+        ({"kind": "lookahead", "n": 2}, "gaussian", "unknown key"),
+        ({"kind": "best"}, "gaussian", "refinements.mine"),
+    ],
+)
+def test_refinements_that_cannot_be(settings, reward, told):
+    message = complaint(refining("mine", settings, reward, "sit"))
+    assert told in message and "\n" not in message
+
+
+def test_looking_ahead_by_a_value_network_takes_one_that_learns():
+    content = refining("ahead", {"kind": "lookahead"}, "gaussian", "maskgit")
+    content["training"] = {"value_coefficient": 0}
+    message = complaint(content)
+    assert "refinements.ahead.k is 4" in message and "training.value_coefficient 0" in message
+    content["refinements"]["ahead"]["judge"] = "gaussian"
+    parse_config(content, "toy.yaml")
+
+
+def test_the_classifier_may_choose_the_best_and_names_become_files():
+    parse_config(refining("b", {"kind": "repeated"}, "classifier", "sit"), "toy.yaml")
+    fitted = {"kind": "resampled", "judge": "gaussian"}
+    parse_config(refining("b", fitted, "frechet", "sit"), "toy.yaml")
+    message = complaint(refining("best.5", {"kind": "repeated"}, "gaussian", "sit"))
+    assert "refinements has the name 'best.5'" in message
+
+
+def test_a_family_makes_rows_of_the_methods_it_has():
+    methods = ["handmade", "halton", "logsnr_time", "released"]
+    content = {**with_value("experiments.flow_t4", {"generator": "flow"}), "methods": methods}
+    content["experiments"]["scales_t4"] = {"generator": "scales"}
+    config = parse_config(content, "toy.yaml")
+    rows = {name: config.methods_of(name) for name in config.experiments}
+    assert rows == {
+        "toy_t4": ("handmade", "halton"),
+        "flow_t4": ("handmade", "logsnr_time"),
+        "scales_t4": ("handmade",),
+    }
+
+
+def test_a_method_without_any_row_is_a_mistake():
+    message = complaint({**MINIMAL, "methods": ["handmade", "logsnr_time"]})
+    assert "methods has 'logsnr_time'" in message and "dit and sit" in message
+    studies = {"schedule": {"even": {"method": "logsnr_time"}}}
+    message = complaint({**MINIMAL, "ablation": {"experiment": "toy_t4", "studies": studies}})
+    assert "ablation.studies.schedule.even.method is 'logsnr_time'" in message
+
+
+def test_an_interval_takes_guidance():
+    content = with_value("experiments.toy_t4.handmade", {"guidance": 0})
+    parse_config(content, "toy.yaml")
+    message = complaint({**content, "methods": ["interval"]})
+    assert "toy_t4.handmade.guidance is 0" in message
+    variant = {"handmade": {"guidance": 0}, "method": "interval"}
+    ablation = {"experiment": "toy_t4", "studies": {"guidance": {"none": variant}}}
+    message = complaint({**MINIMAL, "ablation": ablation})
+    assert "ablation.studies.guidance.none.handmade.guidance is 0" in message
+
+
+def test_authors_protocol_takes_whole_classes():
+    content = with_value("evaluation", {"protocol": "authors", "samples": 50_500})
+    content["generators"]["released"] = {"paradigm": "sit", "weights": WEIGHTS, "latent": {}}
+    content |= {"sweep": {"samples": 2100}, "training": {"validate_samples": 2100}}
+    assert "evaluation.samples is 50500" in complaint(content)
+    content["evaluation"]["samples"] = 50_000
+    assert parse_config(content, "toy.yaml").evaluation.dimension == 2048
+
+
+def test_a_file_may_extend_another(tmp_path):
+    """Relative to its own folder, and whatever it is laid over itself."""
+    (tmp_path / "sub").mkdir()
+    base, middle, top = tmp_path / "base.yaml", tmp_path / "sub" / "a.yaml", tmp_path / "b.yaml"
+    base.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
+    middle.write_text("extends: ../base.yaml\ntraining: {updates: 9}")
+    top.write_text("extends: sub/a.yaml\ntraining: {clip: 0.1}")
+    training = load_config([top]).training
+    assert (training.updates, training.epochs, training.clip) == (9, 2, 0.1)
+
+
+def test_a_file_cannot_extend_itself(tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("extends: two.yaml")
+    two.write_text("extends: one.yaml")
+    with pytest.raises(AdagenError, match=r"one\.yaml extends itself, by way of .*two\.yaml"):
+        load_config([one])
+    one.write_text("extends: gone.yaml")
+    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist"):
+        load_config([one])
+
+
+def test_later_files_are_laid_over_earlier_ones(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
+    above.write_text("training: {updates: 9}\nexperiments: {more_t8: {generator: flow, steps: 8}}")
+    config = load_config([below, above])
+    assert (config.training.updates, config.training.epochs) == (9, 2)
+    assert list(config.experiments) == ["toy_t4", "more_t8"]
+    assert config.experiments["more_t8"].training.updates == 9
+
+
+def test_an_error_names_every_file_it_may_stand_in(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(yaml.safe_dump(MINIMAL))
+    above.write_text("experiments: {toy_t4: {smoothin: 0.8}}")
+    told = r"below\.yaml \+ .*above\.yaml: unknown key .*'smoothing'"
+    with pytest.raises(AdagenError, match=told):
+        load_config([below, above])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: [unclosed", "cannot be read as YAML"),
+        ("a: 1\n b: 2", "cannot be read as YAML"),
+        ("name: a\nname: b", "key 'name' stands twice"),
+        ("sweep: {seed: 1, seed: 2}", "key 'seed' stands twice"),
+        ("- a\n- list", "`key: value`"),
+        ("just words", "`key: value`"),
+        ("", "key 'name' is missing"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+    ],
+)
+def test_files_that_are_no_config(tmp_path, text, told):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(AdagenError) as caught:
+        load_config([path])
+    message = str(caught.value)
+    assert told in message and str(path) in message and "\n" not in message
+
+
+def test_a_missing_file_or_a_folder(tmp_path):
+    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist: give a config file"):
+        load_config([tmp_path / "gone.yaml"])
+    with pytest.raises(AdagenError, match="cannot be read as YAML"):
+        load_config([tmp_path])
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "config").glob("*.yaml")))
+def test_configs_of_the_repository_are_valid(path):
+    load_config([path])
+
+
+trees = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
+)
+
+
+def leaves(tree, path=()):
+    if not isinstance(tree, dict):
+        return {path: tree}
+    return {p: leaf for k, inner in tree.items() for p, leaf in leaves(inner, (*path, k)).items()}
+
+
+@given(trees, trees)
+def test_an_overlay_says_what_it_says_and_leaves_the_rest(below, above):
+    both = leaves(overlay(below, above))
+    assert leaves(above).items() <= both.items()
+    assert overlay(overlay(below, above), above) == overlay(below, above)
+    if isinstance(below, dict) and isinstance(above, dict):
+        untouched = {path: v for path, v in leaves(below).items() if path[0] not in above}
+        assert untouched.items() <= both.items()
+        assert overlay(below, {}) == below

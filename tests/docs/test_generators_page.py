@@ -1,0 +1,163 @@
+"""docs/generators.md as a reader runs it, block by block, with less training."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adagen.config.overlay import overlay
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = Path("docs/examples/gaussian_mixture")
+PAGE = (ROOT / "docs" / "generators.md").read_text()
+FIT = {"updates": 30, "batch": 32}
+SMALL = {
+    "training": {
+        "updates": 2,
+        "trajectories": 64,
+        "validate_every": 1,
+        "validate_samples": 300,
+        "reward": {"components": 16},
+    },
+    "sweep": {"evaluations": 4, "samples": 300},
+    "reward_features": {"fit": FIT},
+    "evaluation": {
+        "samples": 300,
+        "networks": {"classifier": FIT, "autoencoder": FIT},
+    },
+}
+pytestmark = pytest.mark.xdist_group("generators_page")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+INSTALL, WORKFLOW, STAGES = blocks("bash")
+USE, *EXCERPTS = blocks("python")
+
+
+class Reader:
+    """A folder with what the page speaks of, and commands given in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.site = folder, folder / "site"
+        shutil.copytree(ROOT / EXAMPLE, folder / EXAMPLE)
+        for name in ("profiles", "workflow"):
+            shutil.copytree(ROOT / name, folder / name)
+        for name in ("Snakefile", "environment.yml"):
+            shutil.copy(ROOT / name, folder)
+        config = folder / EXAMPLE / "config.yaml"
+        config.write_text(yaml.safe_dump(overlay(yaml.safe_load(config.read_text()), SMALL)))
+
+    def __call__(self, *command: str) -> str:
+        """What a command prints; it must succeed."""
+        path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        python = [str(self.site), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join(path),
+            "PYTHONPATH": os.pathsep.join(filter(None, python)),
+            # The environment of the tests stays as it is, and nothing is fetched.
+            "PIP_TARGET": str(self.site),
+            "PIP_NO_DEPS": "1",
+            "PIP_NO_INDEX": "1",
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=900
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+        return done.stdout
+
+    def shell(self, block: str) -> str:
+        return self("bash", "-euo", "pipefail", "-c", block)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> Reader:
+    """One who has installed the example."""
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    reader.shell(INSTALL)
+    return reader
+
+
+@pytest.fixture(scope="module")
+def trained(reader) -> Reader:
+    """The same after the stages by hand."""
+    reader.shell(STAGES)
+    return reader
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_package_is_found_by_its_entry_point(reader):
+    (about,) = reader.site.glob("adagen_gaussian_mixture-*.dist-info")
+    (entry,) = blocks("toml")
+    assert entry.strip() in (ROOT / EXAMPLE / "pyproject.toml").read_text()
+    assert entry.splitlines()[1].replace('"', "") in (about / "entry_points.txt").read_text()
+
+
+@pytest.mark.slow
+def test_the_stages_by_hand_train_measure_and_plot(trained):
+    results = trained.folder / "results/mixture/digits_mixture_t4"
+    handmade, adagen = rows(results / "fid.csv")
+    assert (handmade["method"], adagen["method"]) == ("handmade", "adagen")
+    assert handmade["paradigm"] == adagen["paradigm"] == "gaussian_mixture"
+    assert handmade["fid"] != adagen["fid"] and float(adagen["fid"]) > 0
+    assert (results / "schedule.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_makes_the_reported_images(trained):
+    check = """
+from adagen.data.samples import Samples
+samples = Samples.open(Path("results/mixture/digits_mixture_t4/samples/adagen_seed0"))
+assert images.shape == (10, 1, 8, 8)
+assert 0 <= images.min() < images.max() <= 1
+assert samples.labels[:10].tolist() == list(range(10))
+torch.testing.assert_close(images, samples.images(0, range(10)), atol=1e-4, rtol=0)
+"""
+    trained(sys.executable, "-c", USE + check)
+
+
+@pytest.mark.slow
+def test_the_workflow_takes_the_generator_as_any_other(reader, tmp_path):
+    own = Reader(tmp_path / "own")
+    own.site = reader.site
+    own.shell(WORKFLOW)
+    table = rows(own.folder / "results/mixture/tables/fid.csv")
+    assert [row["method"] for row in table] == ["handmade", "tuned", "adagen"]
+    assert (own.folder / "results/mixture/figures/schedule.png").exists()
+    assert "gaussian\\_mixture" in (own.folder / "results/mixture/tables/fid.tex").read_text()
+    assert "Nothing to be done" in own.shell(WORKFLOW.strip() + " --dry-run 2>&1")
+    # A new version is another generator: what follows from it is made again.
+    (metadata,) = reader.site.glob("adagen_gaussian_mixture-*.dist-info/METADATA")
+    told = metadata.read_text()
+    metadata.write_text(told.replace("\nVersion: 1.0\n", "\nVersion: 1.1\n"))
+    try:
+        planned = own.shell(WORKFLOW.strip() + " --dry-run 2>&1")
+    finally:
+        metadata.write_text(told)
+    assert re.search(r"^pretrain +1$", planned, re.MULTILINE)
+    assert re.search(r"^train +1$", planned, re.MULTILINE)
+    assert not re.search(r"^metric_networks", planned, re.MULTILINE)
+
+
+def test_excerpts_are_of_the_file():
+    source = (ROOT / EXAMPLE / "gaussian_mixture.py").read_text()
+    assert len(EXCERPTS) == 3 and all(excerpt in source for excerpt in EXCERPTS)
+
+
+def test_the_section_of_the_page_is_that_of_the_config():
+    (section,) = re.findall(r"^    generators:\n(?:    .*\n)+", PAGE, re.MULTILINE)
+    config = yaml.safe_load((ROOT / EXAMPLE / "config.yaml").read_text())
+    assert yaml.safe_load(section) == {"generators": config["generators"]}

@@ -1,0 +1,38 @@
+"""Counts on networks without weights are those of the networks themselves."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adagen.config import Transformer, load_config
+from adagen.evaluation.cost import gflops_per_image
+from adagen.generators import build
+from adagen.planning.generator_cost import Generators
+from adagen.planning.image_counts import images_of
+from adagen.policy.networks import HandMade
+from adagen.runtime.noise import SampleNoise, seeded
+from adagen.sampling.rollout import sample_once
+
+CONFIG = load_config([Path(__file__).parents[2] / "config" / "config.yaml"])
+
+
+@pytest.mark.parametrize("name", CONFIG.generators)
+def test_an_image_is_so_many_evaluations_and_a_decoding(name: str):
+    """Of a network that is deeper than those that are counted, at other steps."""
+    settings = CONFIG.generators[name]
+    deeper = settings.model_copy(update={"network": Transformer(width=16, depth=7, heads=2)})
+    config = CONFIG.model_copy(update={"generators": {**CONFIG.generators, name: deeper}})
+    experiment = config.experiments[f"digits_{name}_t4"]
+    generators = Generators(config, images_of(config))
+    taken, nfe = generators.count(name), generators.of(experiment).nfe
+
+    with seeded("test"):
+        backbone = build.build_backbone(deeper, (1, 8, 8), 10).eval().requires_grad_(False)
+    generator = build.build_generator(backbone, experiment)
+    what = HandMade(len(generator.actions.names)), torch.zeros(2, dtype=torch.long)
+    noise = SampleNoise("test", 0, range(2))
+    real = gflops_per_image(lambda: sample_once(generator, *what, noise), 2)
+    assert nfe * taken.evaluation + taken.decoding == pytest.approx(real * 1e9, rel=1e-9)
+    assert taken.weights == sum(tensor.nbytes for tensor in backbone.state_dict().values())
+    assert 0 < taken.held <= taken.stepping

@@ -1,0 +1,149 @@
+"""Checkpoints: whole or an error, bound to their run, and never a way to run code."""
+
+import contextlib
+import hashlib
+import io
+import os
+import pickle
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from damage import cut, flip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adagen.config import Fit
+from adagen.runtime.checkpoints import load_checkpoint, previous_of, save_checkpoint
+from adagen.runtime.errors import AdagenError
+
+SETTINGS = Fit(updates=5)
+STATE = {
+    "weights": {"a": torch.arange(4.0), "b": torch.tensor(2)},
+    "records": [{"reward": 0.5, "fid": None, "spread": {"time": 0.1}}],
+    "update": 3,
+}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    path = tmp_path / "resume" / "run.ckpt"
+    save_checkpoint(path, "run", settings=SETTINGS, state=STATE)
+    return path
+
+
+def test_there_and_back(path):
+    state = load_checkpoint(path, "run", settings=SETTINGS)
+    assert torch.equal(state["weights"]["a"], STATE["weights"]["a"])
+    assert state["records"] == STATE["records"] and state["update"] == 3
+    assert load_checkpoint(path.with_name("none.ckpt"), "run", settings=SETTINGS) is None
+
+
+def test_of_another_run_or_other_settings(path):
+    for name, current, told in (
+        ("other", SETTINGS, "run is 'run' there and 'other' here"),
+        ("run", Fit(updates=6), "settings.updates is 5 there and 6 here"),
+    ):
+        with pytest.raises(AdagenError, match=r"run\.ckpt was written by another run") as caught:
+            load_checkpoint(path, name, settings=current)
+        assert "Delete" in str(caught.value) and told in str(caught.value)
+
+
+def test_the_one_before_is_kept(path):
+    first = path.read_bytes()
+    save_checkpoint(path, "run", settings=SETTINGS, state={"update": 4})
+    assert previous_of(path).read_bytes() == first
+    assert load_checkpoint(path, "run", settings=SETTINGS) == {"update": 4}
+    path.unlink()  # killed between the two renames
+    assert load_checkpoint(path, "run", settings=SETTINGS)["update"] == 3
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    where=st.floats(0, 1, exclude_max=True),
+    damage=st.sampled_from([cut, flip]),
+    both=st.booleans(),
+)
+def test_a_damaged_one_gives_way_to_the_one_before(tmp_path_factory, where, damage, both):
+    path = tmp_path_factory.mktemp("damaged") / "run.ckpt"
+    for update in (3, 4):
+        save_checkpoint(
+            path, "run", settings=SETTINGS, state={"update": update, "weights": torch.ones(9)}
+        )
+    damage(path, where)
+    if both:
+        damage(previous_of(path), where)
+        told = r"run\.ckpt .* and .*run\.previous\.ckpt .*Delete .*run\.ckpt and .*previous\.ckpt"
+        with pytest.raises(AdagenError, match=told):
+            load_checkpoint(path, "run", settings=SETTINGS)
+        assert path.exists() and previous_of(path).exists()
+        return
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output):
+        state = load_checkpoint(path, "run", settings=SETTINGS)
+    assert state["update"] == 3
+    assert "run.ckpt is damaged" in output.getvalue() and "goes on" in output.getvalue()
+    save_checkpoint(
+        path, "run", settings=SETTINGS, state={"update": 4}
+    )  # the damaged one doesn't come back
+    assert load_checkpoint(path, "run", settings=SETTINGS)["update"] == 4
+    path.unlink()
+    assert load_checkpoint(path, "run", settings=SETTINGS)["update"] == 3
+
+
+def seal(path: Path, content: bytes) -> None:
+    """Write a file that looks whole."""
+    path.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+@pytest.mark.parametrize("content", [[1], torch.ones(3), "text", None, {"name": "run"}])
+def test_something_else(path, content):
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    for written in (path.write_bytes, partial(seal, path)):
+        written(stream.getvalue())
+        with pytest.raises(AdagenError, match="no whole checkpoint of run is left"):
+            load_checkpoint(path, "run", settings=SETTINGS)
+
+
+def test_a_failed_save_leaves_the_old_one(path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError("disk broken")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk broken"):
+        save_checkpoint(path, "run", settings=SETTINGS, state={"update": 4})
+    assert load_checkpoint(path, "run", settings=SETTINGS)["update"] == 3
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, crater: Path) -> None:
+        self.crater = crater
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.crater),)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_planted_pickle_is_not_executed(path, tmp_path):
+    crater = tmp_path / "crater"
+    planted = {
+        "name": "run",
+        "settings": SETTINGS.model_dump_json(),
+        "state": {"update": Bomb(crater)},
+    }
+    # The bomb works: whoever unpickles it is hit.
+    pickle.loads(pickle.dumps(Bomb(crater)))
+    crater.rmdir()
+
+    new, old = io.BytesIO(), io.BytesIO()
+    torch.save(planted, new)
+    torch.save(planted, old, _use_new_zipfile_serialization=False)
+    for content in (new.getvalue(), old.getvalue(), pickle.dumps(planted)):
+        seal(path, content)
+        with pytest.raises(AdagenError, match="no checkpoint"):
+            load_checkpoint(path, "run", settings=SETTINGS)
+    assert not crater.exists()

@@ -1,0 +1,158 @@
+"""Files appear whole or not at all, and what is read is what was asked for."""
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import (
+    atomic_path,
+    difference,
+    file_hash,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
+)
+
+
+def test_the_file_appears_at_the_end_and_nothing_else_does(tmp_path):
+    path = tmp_path / "new" / "folder" / "out.csv"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".csv")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_the_old_file_or_none(tmp_path, failure):
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("old")
+    for path in (old, new):
+        with pytest.raises(failure), atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise failure
+    assert old.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from adagen.runtime.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_left_is_removed_by_the_next_write(tmp_path):
+    path = tmp_path / "out[1].txt"
+    subprocess.run([sys.executable, "-c", KILLED, path], timeout=60)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out[1]-") and left.read_text() == "half"
+    with atomic_path(path) as first, atomic_path(path) as second:  # but no other write's file
+        first.write_text("first")
+        second.write_text("second")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "first"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_user_decides_who_may_read(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_json(tmp_path / "out.json", {})
+        assert stat.S_IMODE((tmp_path / "out.json").stat().st_mode) == mode
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+
+
+def test_json_there_and_back_and_never_nan(tmp_path):
+    path = tmp_path / "out.json"
+    write_json(path, {"a": [1, None, 0.1]})
+    assert read_json(path) == {"a": [1, None, 0.1]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": [1, None, 0.1]}
+
+
+def test_json_that_is_missing_or_cut_short(tmp_path):
+    path = tmp_path / "out.json"
+    with pytest.raises(AdagenError, match=r"out\.json does not exist\. Run the stage"):
+        read_json(path)
+    path.write_text('{"a": [1, ')
+    with pytest.raises(AdagenError, match=r"out\.json is not a whole JSON file .* Delete it"):
+        read_json(path)
+
+
+def test_tensors_there_and_back(tmp_path):
+    path = tmp_path / "out.safetensors"
+    matrix = torch.arange(6.0).view(2, 3)
+    tensors = {"a": matrix.T, "b": torch.tensor(3), "c": torch.nn.Parameter(matrix[:, 1])}
+    about = {"kind": "toy", "nested": {"numbers": [1, 2.5, None]}}
+    save_tensors(path, tensors, about=about)
+    loaded, described = load_tensors(path, "toy")
+    assert described == about
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[key], value) for key, value in tensors.items())
+    assert file_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_equal_content_is_equal_bytes(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for _ in range(8):  # an order that is left to chance would differ in one of them
+        for path, about in ((first, {"kind": "toy", "n": 1}), (second, {"n": 1, "kind": "toy"})):
+            save_tensors(path, {"a": torch.ones(3), "b": torch.ones(2)}, about=about)
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_kind_is_refused(tmp_path):
+    path = tmp_path / "out.safetensors"
+    save_tensors(path, {"a": torch.ones(3)}, about={"kind": "policy"})
+    with pytest.raises(AdagenError, match="holds a policy file where a generator file"):
+        load_tensors(path, "generator")
+    safetensors.torch.save_file({"a": torch.ones(3)}, path)
+    with pytest.raises(AdagenError, match="holds a foreign file"):
+        load_tensors(path, "generator")
+    with pytest.raises(AdagenError, match=r"gone does not exist; expected a generator file"):
+        load_tensors(tmp_path / "gone", "generator")
+
+
+def test_truncated_at_any_length(tmp_path):
+    path = tmp_path / "out.safetensors"
+    save_tensors(path, {"a": torch.ones(30)}, about={"kind": "toy"})
+    whole = path.read_bytes()
+    for length in (0, 1, 7, 8, 9, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(AdagenError, match=r"out\.safetensors cannot be read .* Delete it"):
+            load_tensors(path, "toy")
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_an_error_for_the_user(tmp_path_factory, garbage):
+    path = tmp_path_factory.mktemp("garbage") / "out.safetensors"
+    path.write_bytes(garbage)
+    with pytest.raises(AdagenError):
+        load_tensors(path, "toy")
+
+
+def test_the_first_difference_in_words():
+    here = {"a": 1, "b": {"c": [1, 2], "d": None}}
+    assert difference(here, here) is None
+    assert (
+        difference({"a": 1, "b": {"c": [1], "d": None}}, here) == "b.c is [1] there and [1, 2] here"
+    )
+    assert difference({**here, "e": 3}, here) == "e is 3 there and None here"
+    assert difference({"a": 1, "b": 2}, here).startswith("b is 2 there")

@@ -1,0 +1,148 @@
+"""The search for the best static schedule, on a landscape whose lowest point is known."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagen.config import Handmade, Sweep
+from adagen.generators.actions import solver_actions
+from adagen.policy.baselines import guidance_interval
+from adagen.policy.networks import ConstantTable
+from adagen.runtime.errors import AdagenError
+from adagen.training.search import interval_bounds, search, space_of, static_schedule
+
+ACTIONS = solver_actions(4, 0.9, last=0.01, handmade=Handmade(), smoothing=0.0)
+SPACE = space_of("tuned", ACTIONS)
+OPTIMUM = np.array([0.8, -1.2, 0.5, 0.3])
+SETTINGS = Sweep(evaluations=60, samples=100)
+
+
+class Valley:
+    """Squared distance to the optimum's table; counts its calls and can be killed at one."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.seen: list[torch.Tensor] = []
+        self.kill_at = kill_at
+
+    def __call__(self, policy: ConstantTable) -> float:
+        if len(self.seen) == self.kill_at:
+            raise KeyboardInterrupt
+        self.seen.append(policy.table.clone())
+        return float((policy.table - static_schedule(OPTIMUM, ACTIONS).table).square().mean())
+
+
+def test_a_schedule_is_offset_and_slope_over_the_calls():
+    table = static_schedule(np.array([1.0, 2.0, 0.5, -1.0]), ACTIONS).table
+    assert torch.allclose(table[:, 0], torch.tensor([0.5, 0.75, 1.0, 1.25, 1.5]))
+    assert torch.allclose(table[:, 1], torch.tensor([3.0, 2.5, 2.0, 1.5, 1.0]))
+    assert not table.requires_grad
+
+
+def test_it_finds_a_known_optimum():
+    valley = Valley()
+    policy, trials = search(SPACE, valley, settings=Sweep(evaluations=400, samples=100), name="toy")
+    assert (policy.table - static_schedule(OPTIMUM, ACTIONS).table).abs().max() < 0.05
+    assert min(trial["fid"] for trial in trials) < 1e-3 < trials[0]["fid"]
+
+
+def test_bounds_cut_off_shares_of_the_run():
+    assert interval_bounds(np.zeros(3), 9) == (0, 8, 1.0)
+    half = np.pi / 2  # sin^2(half / 2) = 1/2
+    assert interval_bounds(np.array([half, 0.0, np.log(2)]), 9) == (4, 8, pytest.approx(2))
+    assert interval_bounds(np.array([0.0, -half, 0.0]), 9) == (0, 4, 1.0)
+    assert interval_bounds(np.array([half, half, 0.0]), 9) == (4, 6, 1.0)  # of what is left
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50), st.integers(1, 33))
+def test_one_call_at_least_is_guided(x, y, calls):
+    first, last, _ = interval_bounds(np.array([x, y, 0.0]), calls)
+    assert 0 <= first <= last < calls
+
+
+def test_it_finds_a_known_interval():
+    def guidance(policy):
+        return ACTIONS.squash(policy.table + ACTIONS.residual)[:, 1]
+
+    target = guidance(guidance_interval(ACTIONS, 2, 3, 1.7))
+    space = space_of("interval", ACTIONS)
+    tried = []
+
+    def distance(policy):
+        tried.append(policy.table)
+        return (guidance(policy) - target).square().mean()
+
+    settings = Sweep(evaluations=200, samples=100)
+    policy, trials = search(space, distance, settings=settings, name="toy")
+    assert tried[0].abs().max() == 0 and len(trials) == 200
+    assert list(trials[0]) == ["evaluation", "fid", "first", "last", "strength"]
+    assert (trials[0]["first"], trials[0]["last"], trials[0]["strength"]) == (0, 4, 1.0)
+    best = min(trials, key=lambda trial: trial["fid"])
+    assert (best["first"], best["last"]) == (2, 3) and abs(best["strength"] - 1.7) < 0.05
+    assert torch.equal(policy.table, guidance_interval(ACTIONS, 2, 3, best["strength"]).table)
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 9, 10, 23])
+def test_the_budget_is_kept_exactly_and_begins_with_the_hand_made(evaluations):
+    valley = Valley()
+    settings = SETTINGS.model_copy(update={"evaluations": evaluations})
+    policy, trials = search(SPACE, valley, settings=settings, name="toy")
+    assert len(valley.seen) == len(trials) == evaluations
+    assert [trial["evaluation"] for trial in trials] == list(range(1, evaluations + 1))
+    assert valley.seen[0].abs().max() == 0  # zeros are the hand-made schedule
+    names = ["time_offset", "guidance_offset", "time_slope", "guidance_slope"]
+    assert list(trials[0]) == ["evaluation", "fid", *names]
+    # The result is the best of what was tried, never worse than the hand-made schedule.
+    best = min(range(evaluations), key=lambda i: trials[i]["fid"])
+    assert torch.equal(policy.table, valley.seen[best])
+
+
+@pytest.mark.parametrize("kill_at", [0, 1, 5, 9, 30])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, kill_at):
+    checkpoint = tmp_path / "search.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        search(SPACE, Valley(kill_at), settings=SETTINGS, name="toy", checkpoint=checkpoint)
+    rest = Valley()
+    policy, trials = search(SPACE, rest, settings=SETTINGS, name="toy", checkpoint=checkpoint)
+    whole_policy, whole_trials = search(SPACE, Valley(), settings=SETTINGS, name="toy")
+    assert len(rest.seen) == SETTINGS.evaluations - kill_at  # nothing was tried twice
+    assert trials == whole_trials
+    assert torch.equal(policy.table, whole_policy.table)
+
+
+def test_a_checkpoint_of_another_search_is_refused(tmp_path):
+    checkpoint = tmp_path / "search.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        search(SPACE, Valley(4), settings=SETTINGS, name="toy", checkpoint=checkpoint)
+    with pytest.raises(AdagenError, match=r"search\.ckpt was written by another run"):
+        search(SPACE, Valley(), settings=SETTINGS, name="other", checkpoint=checkpoint)
+
+
+def test_numbers_of_any_library_can_be_checkpointed(tmp_path):
+    checkpoint = tmp_path / "search.ckpt"
+    killed = Valley(4)
+    with pytest.raises(KeyboardInterrupt):
+        search(
+            SPACE,
+            lambda policy: np.float64(killed(policy)),
+            settings=SETTINGS,
+            name="toy",
+            checkpoint=checkpoint,
+        )
+    assert (
+        len(search(SPACE, Valley(), settings=SETTINGS, name="toy", checkpoint=checkpoint)[1]) == 60
+    )
+
+
+def test_seeds_differ_and_global_randomness_is_left_alone():
+    np.random.seed(4321)
+    before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
+    first = search(SPACE, Valley(), settings=SETTINGS, name="toy")[1]
+    assert first == search(SPACE, Valley(), settings=SETTINGS, name="toy")[1]
+    other = search(SPACE, Valley(), settings=SETTINGS.model_copy(update={"seed": 1}), name="toy")[1]
+    assert first[0] == other[0] and first[1] != other[1]
+    assert np.array_equal(before[0], np.random.get_state()[1])
+    assert before[1] == random.getstate() and torch.equal(before[2], torch.get_rng_state())
