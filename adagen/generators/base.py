@@ -50,6 +50,7 @@ class Generator(ABC, Generic[S]):
         candidate_nfe: network evaluations of one more candidate for every state but the last, by
             `branches`.
         device: where labels, noise and policy belong.
+        hash: SHA-256 of the file that its networks were read from; empty where there is none.
     """
 
     actions: Actions
@@ -62,6 +63,7 @@ class Generator(ABC, Generic[S]):
     stochastic: bool = False
     candidate_nfe: int = 0
     device: torch.device
+    hash: str = ""
 
     @abstractmethod
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
@@ -111,10 +113,13 @@ class Backbone(nn.Module):
     Attributes:
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
         precision: of the networks' matrix products, while it is fitted or generates.
+        hash: SHA-256 of the file that it was read from, set by `build.load_backbone`; empty where
+            there is none.
     """
 
     num_classes: int
     precision: Precision = "float32"
+    hash: str = ""
 
     @property
     def device(self) -> torch.device:

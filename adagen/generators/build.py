@@ -26,7 +26,7 @@ from adagen.networks.var import VAR
 from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, load_tensors, save_tensors
+from adagen.runtime.files import difference, file_hash, load_tensors, save_tensors
 from adagen.runtime.noise import seeded
 
 KIND = "generator"
@@ -174,7 +174,7 @@ def build_generator(
     `method` matters where it changes the generator itself: `halton` does.
     """
     generator = _scheduled(backbone, experiment, method)
-    generator.policy_input = experiment.policy.input
+    generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
     return generator
 
 
@@ -317,7 +317,9 @@ def save_backbone(
 def load_backbone(
     path: Path, name: str, *, settings: config.Generator, dataset: config.Dataset
 ) -> Backbone:
-    """Read a generator that was fitted here, or taken over from released weights.
+    """Read a generator that `adagen pretrain` wrote: fitted, or taken over from released weights.
+
+    Its `hash` is that of the file, which policies and samples are bound to.
 
     Raises:
         AdagenError: it is another generator, or was made with other settings than the config's.
@@ -332,6 +334,7 @@ def load_backbone(
     with torch.device("meta"):
         backbone = build_backbone(settings, tuple(about["image_shape"]), about["num_classes"])
     backbone.load_state_dict(tensors, assign=True)
+    backbone.hash = file_hash(path)
     return backbone.eval().requires_grad_(False)
 
 

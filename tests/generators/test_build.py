@@ -1,5 +1,7 @@
 """From settings to networks and back from files: fitted generators, and released weights."""
 
+import hashlib
+
 import pytest
 import torch
 
@@ -88,9 +90,11 @@ def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path
     )
     # Released weights belong to no data set.
     other = config.Dataset(name="cats", folder="cats")
-    assert torch.equal(
-        images_of(load_backbone(path, "g", settings=settings, dataset=other), experiment), expected
-    )
+    read = load_backbone(path, "g", settings=settings, dataset=other)
+    assert torch.equal(images_of(read, experiment), expected)
+    assert not taken.hash
+    file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert build_generator(read, experiment).hash == read.hash == file_hash
 
 
 def test_a_released_file_of_another_size_is_told(family, tmp_path):
