@@ -1,12 +1,9 @@
-"""`adagen <command>`: every stage by hand, and what every workflow rule calls.
+"""The command line, `adagen <command>`: each command stands in one file with what it does.
 
-A command and what it does stand in one file. What imports torch is imported by the function that
-needs it, so that `adagen --help`, and a mistake in an option or the configuration, answer at once.
+Rules of the workflow call these commands too. Functions import torch and pandas themselves, so that
+`adagen --help`, and a mistake in an option or in the configuration, answer at once.
 """
 
+from adagen.cli.main import main
 
-def main() -> None:
-    """Entry point of the command line."""
-    from adagen.cli.main import main
-
-    main()
+__all__ = ["main"]

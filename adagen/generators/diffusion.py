@@ -70,6 +70,6 @@ class DiffusionBackbone(SolverBackbone):
         )
         x = alpha * x0 + sigma * noise
         with self.mixed():
-            output, _ = self.network(x, self.schedule.network_time(tau), labels)
+            output, _ = self.network(x, self.schedule.network_time(tau), labels=labels)
         error: torch.Tensor = (output.float() - noise).square().mean((1, 2, 3))
         return (error * (1 / alpha.flatten() ** 2).clamp(max=20)).mean()

@@ -54,5 +54,5 @@ class FlowBackbone(SolverBackbone):
             batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
         )
         with self.mixed():
-            output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels)
+            output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels=labels)
         return F.mse_loss(output.float(), x0 - noise)

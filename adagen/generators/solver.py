@@ -224,6 +224,8 @@ class SolverGenerator(Generator[SolverState]):
         self, x: torch.Tensor, tau: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         with self.backbone.mixed():
-            output, features = self.backbone.network(x, self.schedule.network_time(tau), labels)
+            output, features = self.backbone.network(
+                x, self.schedule.network_time(tau), labels=labels
+            )
         # Learned variances, where there are any, are unused.
         return output[:, : x.shape[1]].float(), features.float()

@@ -92,7 +92,7 @@ class VAR(nn.Module):
         x = torch.cat([self._start(condition), self.word_embed(inputs)], 1)
         x = x + self._places(0, len(self.scales))
         for block in self.blocks:
-            x, _ = block(x, condition, self.attn_bias_for_masking)
+            x, _ = block(x, condition, mask=self.attn_bias_for_masking)
         return self._logits(x, condition)
 
     def begin(self, labels: torch.Tensor) -> VARState:
@@ -204,7 +204,7 @@ class _Block(nn.Module):
     ) -> tuple[torch.Tensor, Cache]:
         """(B, N, width) and class vectors (B, width) -> (B, N, width), and the longer cache."""
         gate1, gate2, scale1, scale2, shift1, shift2 = self.ada_lin(condition).chunk(6, 1)
-        mixed, cache = self.attn(adaptive_norm(x, shift1, scale=scale1), mask, past)
+        mixed, cache = self.attn(adaptive_norm(x, shift1, scale=scale1), mask, past=past)
         x = gated(x, gate1, branch=mixed)
         return gated(x, gate2, branch=self.ffn(adaptive_norm(x, shift2, scale=scale2))), cache
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tiny import FIT, NETWORKS, REWARD, TINY
 
-from adagen.cli import main as cli
+from adagen.cli.main import main
 
 CONFIG = {
     **TINY,
@@ -48,7 +48,7 @@ class Console:
         config = [] if given else ["--config", "config.yaml"]
         self.monkeypatch.setattr(sys, "argv", ["adagen", words[0], *config, *words[1:]])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         return ended.value.code or 0
 
     def mistake(self, command: str) -> str:

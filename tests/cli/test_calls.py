@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adagen.cli import main as cli
+from adagen.cli.main import app
 
 STAGES = [
     "pretrain",
@@ -32,7 +32,7 @@ FILES = "--generator flow.safetensors --networks metrics.safetensors --reference
 
 
 def test_help_lists_the_stages():
-    done = CliRunner().invoke(cli.app, ["--help"])
+    done = CliRunner().invoke(app, ["--help"])
     assert done.exit_code == 0
     for stage in STAGES:
         assert f" {stage} " in done.output
@@ -40,10 +40,10 @@ def test_help_lists_the_stages():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_has_help(stage):
-    done = CliRunner().invoke(cli.app, [stage, "--help"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(app, [stage, "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert "--config" in done.output and "--out" in done.output
-    command = next(c for c in cli.app.registered_commands if c.callback.__name__ == stage)
+    command = next(c for c in app.registered_commands if c.callback.__name__ == stage)
     assert command.callback.__doc__.splitlines()[0] in done.output
 
 

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from adagen.cli import diagnose as stage
-from adagen.cli import main as cli
+from adagen.cli.main import app
 from adagen.training import ranking as diagnosis
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
@@ -23,7 +23,7 @@ TRAIN = (
 
 
 def test_help():
-    done = CliRunner().invoke(cli.app, ["diagnose", "reward", "--help"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(app, ["diagnose", "reward", "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     for option in (
         "--config",
