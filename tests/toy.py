@@ -84,7 +84,7 @@ class ToyReward(Reward):
     def pool(self, images, *source, views=1):
         return KeptPool(images.images.flatten(1), images.labels)
 
-    def judge(self, pool, rows, *source):
+    def score_pool(self, pool, rows, *source):
         if len(pool) == 1:  # the pools of "real" images
             return torch.ones(1)
         self.scored += 1

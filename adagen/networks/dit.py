@@ -55,7 +55,7 @@ class DiT(nn.Module):
         self._initialise()
 
     def forward(
-        self, x: torch.Tensor, time: torch.Tensor, *, labels: torch.Tensor
+        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict noise (DiT) or velocity (SiT).
 

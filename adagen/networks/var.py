@@ -198,7 +198,6 @@ class _Block(nn.Module):
         self,
         x: torch.Tensor,
         condition: torch.Tensor,
-        *,
         mask: torch.Tensor | None = None,
         past: Cache | None = None,
     ) -> tuple[torch.Tensor, Cache]:
@@ -226,7 +225,7 @@ class _CachedAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None, *, past: Cache | None
+        self, x: torch.Tensor, mask: torch.Tensor | None, past: Cache | None
     ) -> tuple[torch.Tensor, Cache]:
         """(B, N, width) -> (B, N, width), attending to `past` and to what `mask` leaves of x."""
         bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])

@@ -162,9 +162,9 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     decoded: list[str] = []
     read: Callable[..., Any] = sources.read_pixels
 
-    def counted(data: bytes, where: str, form: sources.Form) -> Any:
+    def counted(data: bytes, where: str, *, form: sources.Form) -> Any:
         decoded.append(where)
-        return read(data, where, form)
+        return read(data, where, form=form)
 
     monkeypatch.setattr(sources, "read_pixels", counted)
     return decoded

@@ -14,9 +14,9 @@ from adagen.runtime.lifeline import WORKFLOW
 
 STAGE = """
 import os, sys, time
-from adagen.runtime.lifeline import follow_workflow
+from adagen.runtime.lifeline import exit_when_workflow_exits
 {before}
-follow_workflow()
+exit_when_workflow_exits()
 print(os.getpid(), flush=True)
 time.sleep(30)
 """
@@ -32,7 +32,7 @@ class Chain:
         shell = f"set -o pipefail; {sys.executable} {stage} 2>&1 | tee {self.log}; true"
         code = f"""
 import os, subprocess
-from adagen.runtime.lifeline import WORKFLOW, lead
+from adagen.runtime.lifeline import WORKFLOW, end_stages_with_this_process
 {leads}
 child = subprocess.Popen(["bash", "-c", {shell!r}])
 print(child.pid, flush=True)
@@ -77,7 +77,7 @@ def alive(process: int) -> bool:
 def chain(tmp_path, request):
     opened = []
 
-    def start(before: str = "", leads: str = "lead()") -> Chain:
+    def start(before: str = "", leads: str = "end_stages_with_this_process()") -> Chain:
         opened.append(Chain(tmp_path, before, leads))
         return opened[-1]
 

@@ -13,8 +13,8 @@ from adagen.runtime.locks import LOCK, exclusive_folder
 HOLDER = """
 import sys
 from pathlib import Path
-from adagen.runtime.locks import alone
-with alone(Path(sys.argv[1])):
+from adagen.runtime.locks import exclusive_folder
+with exclusive_folder(Path(sys.argv[1])):
     print("mine", flush=True)
     sys.stdin.readline()
 """

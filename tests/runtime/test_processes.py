@@ -27,7 +27,7 @@ def test_what_three_processes_share_is_what_one_makes(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_each_process_has_a_part_of_its_own(count):
-    parts = [Processes(rank, count).own(8, "things") for rank in range(count)]
+    parts = [Processes(rank, count).own_range(8, "things") for rank in range(count)]
     assert [i for part in parts for i in part] == list(range(8))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     with pytest.raises(AdagenError, match=r"training.trajectories: 1, but there are 2 processes"):

@@ -28,7 +28,7 @@ def test_the_catalogue_has_every_published_file_once():
     known = assets.catalogue(Assets())
     assert list(known) == NAMES
     # A second entry of the same key would silently replace the first.
-    text = (ROOT / "adagen" / "assets.yaml").read_text()
+    text = (ROOT / "adagen" / "data" / "assets.yaml").read_text()
     assert len([line for line in text.splitlines() if line[:1].isalpha()]) == len(known)
 
 
@@ -168,5 +168,5 @@ def test_the_catalogue_is_package_data():
     import tomllib
 
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert "assets.yaml" in settings["tool"]["setuptools"]["package-data"]["adagen"]
-    assert isinstance(yaml.safe_load((ROOT / "adagen" / "assets.yaml").read_text()), dict)
+    assert "*.yaml" in settings["tool"]["setuptools"]["package-data"]["adagen.data"]
+    assert isinstance(yaml.safe_load((ROOT / "adagen" / "data" / "assets.yaml").read_text()), dict)
