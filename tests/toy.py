@@ -96,7 +96,7 @@ class ToyReward(Reward):
         error = (levels - target.unsqueeze(1)).square().mean(1)
         return 2 - 20 * error + (math.nan if self.scored == self.broken_at else 0)
 
-    def pay(self, scores):
+    def payoff(self, scores):
         return scores.sigmoid()
 
     def learn(self, real, fake, steps, generator):
