@@ -33,4 +33,4 @@ def adopt(config: Config, experiment: str, *, generator_file: Path, out: Path) -
     about = policy_identity(experiment, settings, generator_hash=file_hash(generator_file)) | {
         "training_seed": None
     }
-    save_policy(out, "released", actor=policy, critic=None, size=size, about=about)
+    save_policy(out, "released", actor=policy, critic=None, size=size, metadata=about)

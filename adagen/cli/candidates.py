@@ -16,7 +16,7 @@ from adagen.policy.files import load_critic, policy_identity
 from adagen.rewards.base import Reward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash
-from adagen.sampling.refinement import LookAhead, Score, repeated
+from adagen.sampling.refinement import LookAhead, Score, best_of
 from adagen.sampling.rollout import BatchSampler, sample_once
 
 
@@ -115,7 +115,7 @@ def refine(
         )
     if how.kind == "lookahead":
         return generator, sample_once
-    choose = partial(repeated, n=how.n, score=judges.score(), resample=how.kind == "resampled")
+    choose = partial(best_of, n=how.n, score=judges.score(), resample=how.kind == "resampled")
     return generator, choose
 
 

@@ -118,7 +118,7 @@ def train(
         save_state(reward_state, run.kept["reward"], about=bound)
     learnt = critic if training.value_coefficient else None
     save_policy(
-        out, method, actor=run.average.module, critic=learnt, size=settings.policy, about=about
+        out, method, actor=run.average.module, critic=learnt, size=settings.policy, metadata=about
     )
     remove_checkpoint(checkpoint)
 
@@ -202,5 +202,5 @@ def sweep(
     about = policy_identity(experiment, settings, generator_hash=file_hash(generator_file)) | {
         "training_seed": None
     }
-    save_policy(out, method, actor=policy, critic=None, size=settings.policy, about=about)
+    save_policy(out, method, actor=policy, critic=None, size=settings.policy, metadata=about)
     remove_checkpoint(checkpoint)

@@ -90,8 +90,10 @@ def schedule_table(
     """
     actions = actions.astype(np.float64)
     classes = [pd.NA, *np.unique(labels)]
-    parts = [_rows(actions, handmade, names)]
-    parts += [_rows(actions[:, labels == label], handmade, names) for label in classes[1:]]
+    parts = [schedule_rows(actions, handmade, names=names)]
+    parts += [
+        schedule_rows(actions[:, labels == label], handmade, names=names) for label in classes[1:]
+    ]
     table = pd.concat(parts, ignore_index=True)
     table["class"] = pd.array(np.repeat(classes, handmade.size), dtype="Int64")
     table["experiment"], table["method"] = experiment, method
@@ -99,8 +101,19 @@ def schedule_table(
     return table[list(COLUMNS)]
 
 
-def _rows(actions: np.ndarray, handmade: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """One row for each of K actions and T steps, of (T, n, K) values."""
+def schedule_rows(
+    actions: np.ndarray, handmade: np.ndarray, *, names: Sequence[str]
+) -> pd.DataFrame:
+    """One row for each of K actions and T steps.
+
+    Args:
+        actions: (T, n, K) float64 what each sample was steered by, in action units.
+        handmade: (T, K) the hand-made schedule.
+        names: K names.
+
+    Returns:
+        Columns `action`, `step`, `handmade`, those of `summary`, and `count`, which is n.
+    """
     calls, count, _ = actions.shape
     numbers = {"handmade": handmade, **summary(actions)}
     return pd.DataFrame(

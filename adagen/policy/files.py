@@ -1,5 +1,7 @@
 """Policy files: a policy bound to the experiment and the generator it was made for."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,22 @@ LAYERS = {
     "actions": "linear3",
 }
 """The layers of a policy network whose outputs tell its sizes."""
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """What a policy's file holds beside the policy.
+
+    Attributes:
+        metadata: experiment and settings, method, network sizes, hash of the generator's file,
+            training seed.
+        critic: the value network that was trained beside the policy; None where there is none.
+        path: the file; None before it was written.
+    """
+
+    metadata: Mapping[str, Any]
+    critic: nn.Module | None = None
+    path: Path | None = None
 
 
 def build_actor(
@@ -64,14 +82,23 @@ def save_policy(
     actor: nn.Module,
     critic: nn.Module | None,
     size: PolicyNetworkSize,
-    about: dict[str, Any],
+    metadata: Mapping[str, Any],
 ) -> None:
-    """Write a policy; `about` is what `policy_identity` says, and what else is worth knowing."""
+    """Write a policy.
+
+    Args:
+        path: the file.
+        method: what the policy was made as.
+        actor: the policy.
+        critic: the value network that was trained beside it; None for no such network.
+        size: of both networks.
+        metadata: what `policy_identity` says, and what else is worth knowing.
+    """
     tensors = {f"actor.{key}": value for key, value in actor.state_dict().items()}
     if critic is not None:
         tensors |= {f"critic.{key}": value for key, value in critic.state_dict().items()}
     sizes = size.model_dump(mode="json", include=set(PolicyNetworkSize.model_fields))
-    about = {**about, "kind": KIND, "method": method, "size": sizes}
+    about = {**metadata, "kind": KIND, "method": method, "size": sizes}
     if isinstance(actor, TabledNetwork):
         about["actor"] = TABLED
     save_tensors(path, tensors, about=about)

@@ -1,12 +1,12 @@
 """Refinement: more compute for better images, by choosing among candidates (docs/refinement.md).
 
-*Repeated* makes N whole samples of a condition and keeps the best by reward; *resampled* keeps one
+*Best of N* makes N whole samples of a condition and keeps the best by reward; *resampled* keeps one
 with probability proportional to D / (1 - D), which a discriminator's logit is the logarithm of.
 *Look-ahead* draws K next states at every step and keeps one by its value. It makes a generator of a
 generator, so that both go together: each of the N samples may look ahead.
 
     ahead = LookAhead(generator, critic, k=4)
-    images, actions = repeated(ahead, policy, labels, noise, n=4, score=reward.score)
+    images, actions = best_of(ahead, policy, labels, noise, n=4, score=reward.score)
 
 Candidate k of sample i draws from noise of its own, and candidate 0 is the plain sample: one
 candidate is no refinement, to the bit, and the first two of four are those of two. Candidates come
@@ -78,7 +78,7 @@ class LookAhead(Generator[S]):
         self.feature_width, self.raw_width = generator.feature_width, generator.raw_width
         self.policy_input, self.num_classes = generator.policy_input, generator.num_classes
         self.nfe = generator.nfe + (k - 1) * generator.candidate_nfe
-        self.device = generator.device
+        self.device, self.hash = generator.device, generator.hash
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
         """That of the generator."""
@@ -110,7 +110,7 @@ class LookAhead(Generator[S]):
         return state, value / self.temperature + noise.gumbel(f"choice/{state.call}")
 
 
-def repeated(
+def best_of(
     generator: Generator[Any],
     policy: Policy,
     *,

@@ -40,7 +40,7 @@ def save(path, generator, method="adagen", tabled=False):
     for parameter in actor.parameters():
         nn.init.normal_(parameter)
     save_policy(
-        path, method, actor=actor, critic=critic, size=SIZE, about=BINDING | {"training_seed": 7}
+        path, method, actor=actor, critic=critic, size=SIZE, metadata=BINDING | {"training_seed": 7}
     )
     return actor
 
@@ -74,7 +74,7 @@ def test_the_value_network_is_in_the_file_of_a_trained_policy(tmp_path, generato
     actor, critic = build_actor("adagen", generator, settings=SIZE), build_critic(generator, SIZE)
     for parameter in critic.parameters():
         nn.init.normal_(parameter)
-    save_policy(path, "adagen", actor=actor, critic=critic, size=SIZE, about=BINDING)
+    save_policy(path, "adagen", actor=actor, critic=critic, size=SIZE, metadata=BINDING)
     again = load_critic(path, generator, expected=BINDING)
     features = torch.randn(3, generator.grid[0] * generator.grid[1], generator.feature_width)
     call = torch.tensor([0, 4, 2])
@@ -82,7 +82,7 @@ def test_the_value_network_is_in_the_file_of_a_trained_policy(tmp_path, generato
     assert again(features, call).shape == (3, 1) and not again.training
     with pytest.raises(AdagenError, match="was made for something else: experiment"):
         load_critic(path, generator, expected=BINDING | {"experiment": "digits_sit_t8"})
-    save_policy(path, "adagen", actor=actor, critic=None, size=SIZE, about=BINDING)
+    save_policy(path, "adagen", actor=actor, critic=None, size=SIZE, metadata=BINDING)
     with pytest.raises(AdagenError, match="holds no value network, which look-ahead chooses by"):
         load_critic(path, generator, expected=BINDING)
 
@@ -167,7 +167,7 @@ def test_without_the_step_all_calls_are_one_and_no_table_stands_beside(tmp_path,
     for parameter in actor.parameters():
         nn.init.normal_(parameter)
     save_policy(
-        path, "adagen", actor=actor, critic=None, size=hidden, about=bound | {"training_seed": 7}
+        path, "adagen", actor=actor, critic=None, size=hidden, metadata=bound | {"training_seed": 7}
     )
     again, _ = load_policy(path, generator, expected=bound)
     features = torch.randn(1, 16, generator.feature_width).expand(2, -1, -1)

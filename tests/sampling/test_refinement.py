@@ -17,7 +17,7 @@ from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.draws import batches
-from adagen.sampling.refinement import LookAhead, keep_best, repeated
+from adagen.sampling.refinement import LookAhead, best_of, keep_best
 from adagen.sampling.rollout import sample_once
 from tests.sampling.test_draws import SIZE, random_policy
 
@@ -56,7 +56,7 @@ def test_one_candidate_is_the_plain_sample_to_the_bit(family, tiny_generator):
     policy, given = random_policy(generator), {"labels": LABELS, "noise": NOISE}
     plain = sample_once(generator, policy, **given)
     for resample in (False, True):
-        images, actions = repeated(
+        images, actions = best_of(
             generator, policy, **given, n=1, score=brightness, resample=resample
         )
         assert images.equal(plain[0]) and actions.equal(plain[1])
@@ -71,8 +71,8 @@ def test_one_candidate_is_the_plain_sample_to_the_bit(family, tiny_generator):
 def test_two_candidates_are_the_first_of_four_and_all_differ(family, tiny_generator):
     generator = tiny_generator(family)
     policy, few, many = random_policy(generator), Recorder(), Recorder()
-    repeated(generator, policy, labels=LABELS, noise=NOISE, n=2, score=few)
-    repeated(generator, policy, labels=LABELS, noise=NOISE, n=4, score=many)
+    best_of(generator, policy, labels=LABELS, noise=NOISE, n=2, score=few)
+    best_of(generator, policy, labels=LABELS, noise=NOISE, n=4, score=many)
     assert len(few.images) == 2 and len(many.images) == 4
     for one, other in zip(few.images, many.images, strict=False):
         assert one.equal(other)
@@ -83,7 +83,7 @@ def test_two_candidates_are_the_first_of_four_and_all_differ(family, tiny_genera
 def test_the_best_is_kept_with_the_actions_that_made_it(family, tiny_generator):
     generator = tiny_generator(family)
     policy, judge = random_policy(generator), Recorder()
-    images, actions = repeated(generator, policy, labels=LABELS, noise=NOISE, n=3, score=judge)
+    images, actions = best_of(generator, policy, labels=LABELS, noise=NOISE, n=3, score=judge)
     scores = torch.stack([brightness(i, LABELS, NOISE) for i in judge.images])
     assert brightness(images, LABELS, NOISE).equal(scores.amax(0))
     assert len(scores.argmax(0).unique()) > 1  # not always the same candidate
@@ -98,7 +98,7 @@ def test_batches_change_no_refined_sample(family, tiny_generator):
     ahead = LookAhead(generator, random_critic(generator), k=3, choice="softmax")
 
     def way(*arguments):
-        return repeated(*arguments, n=2, score=brightness, resample=True)
+        return best_of(*arguments, n=2, score=brightness, resample=True)
 
     what = ahead, random_policy(generator), "report", 0, 20
     whole, parts = (torch.cat(list(batches(*what, size, way))) for size in (20, 7))
@@ -225,7 +225,7 @@ def test_resampling_keeps_in_proportion_to_the_odds(n):
 
     noise = SampleNoise("report", 0, range(6000))
     labels = torch.zeros(6000, dtype=torch.int64)
-    images, _ = repeated(
+    images, _ = best_of(
         Toy(), HandMade(1), labels=labels, noise=noise, n=n, score=score, resample=True
     )
     kinds = [math.comb(n, i) / 2**n * 3 * i / (3 * i + n - i) for i in range(n + 1)]
@@ -238,7 +238,7 @@ def test_a_score_that_is_not_finite_names_its_sample():
 
     labels, noise = torch.zeros(3, dtype=torch.int64), SampleNoise("report", 5, [7, 8, 9])
     with pytest.raises(AdagenError, match=r"sample 8 \(report, seed 5\) is not finite"):
-        repeated(Toy(), HandMade(1), labels=labels, noise=noise, n=2, score=score)
+        best_of(Toy(), HandMade(1), labels=labels, noise=noise, n=2, score=score)
 
 
 @settings(deadline=None)
@@ -281,7 +281,7 @@ def test_every_evaluation_is_counted_and_shared_ones_once(family, n, k, tiny_gen
     policy = random_policy(generator)
 
     def run():
-        repeated(ahead, policy, labels=LABELS, noise=NOISE, n=n, score=brightness)
+        best_of(ahead, policy, labels=LABELS, noise=NOISE, n=n, score=brightness)
 
     assert rows_through(generator, run) == len(LABELS) * n * ahead.nfe
     steps = generator.actions.calls

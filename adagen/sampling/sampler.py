@@ -1,0 +1,338 @@
+"""The sampler: a generator under a policy, which makes images.
+
+    sampler = Sampler(generator, policy)
+    samples = sampler(labels=3, n=16, seed=0)
+    samples.save("grid.png")
+
+Sample i of a seed is the same image whatever the batch size: it draws from noise of its own. It is
+also the image that `adagen sample` makes for this seed, index and class.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import nn
+
+from adagen.config import PolicyNetworkSize
+from adagen.generators.base import Generator
+from adagen.policy.files import PolicyFile, save_policy
+from adagen.policy.networks import Blend, Policy
+from adagen.rewards.base import Reward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
+from adagen.runtime.processes import SINGLE_PROCESS, Processes
+from adagen.runtime.progress import progress
+from adagen.sampling.draws import class_labels
+from adagen.sampling.refinement import LookAhead, Score, best_of
+from adagen.sampling.rollout import BatchSampler, Generated, sample_once
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT = "report"
+"""Purpose of the noise of all samples that are shown or measured."""
+Labels = int | Sequence[int] | torch.Tensor | None
+ScoreFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Images (B, C, H, W) in [0, 1] and their labels (B,) to scores (B,); higher is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedSamples:
+    """Images, and how they were made.
+
+    Attributes:
+        images: (B, C, H, W) float32 in [0, 1], on the CPU.
+        labels: (B,) int64 classes.
+        actions: (T, B, K) what each sample was steered by at each call, in action units.
+        action_names: K names.
+        handmade: (T, K) the hand-made schedule.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    actions: torch.Tensor
+    action_names: tuple[str, ...]
+    handmade: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def schedule(self) -> "pd.DataFrame":
+        """The distribution of every action at every step over the samples.
+
+        Returns:
+            One row for each action and step, with columns `action`, `step`, `handmade`, `mean`,
+            `std`, `q05` and `q95` (quantiles, between which nine samples in ten lie) and `count`.
+        """
+        from adagen.paper.schedule import schedule_rows
+
+        actions, handmade = self.actions.double().numpy(), self.handmade.numpy()
+        return schedule_rows(actions, handmade, names=self.action_names)
+
+    def save(self, path: str | Path, *, columns: int | None = None) -> None:
+        """Write the images as one picture, row after row.
+
+        Args:
+            path: the file; its suffix says in which format (.png).
+            columns: images in a row; by default about as many as there are rows.
+        """
+        from torchvision.utils import save_image
+
+        from adagen.runtime.files import atomic_path
+
+        columns = columns or round(len(self) ** 0.5)
+        with atomic_path(Path(path)) as temporary:
+            save_image(self.images, temporary, nrow=columns, padding=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """A frozen generator under a policy.
+
+    Attributes:
+        generator: the generator; looking ahead where that was asked for.
+        policy: its schedule, on the generator's device.
+        batch: images made at once; changes memory and speed, and no image.
+        batch_sampler: makes a batch: one rollout, or the best of several.
+        candidates: whole samples that are made of each one that is kept.
+        policy_file: what the policy's file says, and the value network in it; None for a policy
+            that has no file.
+        generator_file: the file that the generator was read from; None for one without.
+        log: the training log, one row an update, of a sampler that was just trained.
+    """
+
+    generator: Generator[Any]
+    policy: Policy
+    _: KW_ONLY
+    batch: int = 64
+    batch_sampler: BatchSampler = sample_once
+    candidates: int = 1
+    policy_file: PolicyFile | None = None
+    generator_file: Path | None = None
+    log: "pd.DataFrame | None" = None
+
+    def __call__(
+        self, labels: Labels = None, *, n: int | None = None, seed: int = 0
+    ) -> GeneratedSamples:
+        """Samples 0 .. n-1 of a seed.
+
+        Args:
+            labels: one class for all, or a class for each; None goes round the classes.
+            n: number of samples; by default as many as there are labels, 1 for a single class,
+                and one of each class without any.
+            seed: sampling seed. The same seed, index and class give the same image.
+
+        Raises:
+            AdagenError: a label is none of the generator's classes, `n` is not the number of
+                labels, or an image is not finite.
+        """
+        classes = self._classes(labels, n)
+        found: list[Generated] = []
+        with progress(None, "sampling", total=len(classes)) as bar:
+            for batch in self.batches(classes, seed=seed):
+                found.append(batch)
+                bar.update(len(batch[0]))
+        images, actions = zip(*found, strict=True)
+        kinds = self.generator.actions
+        return GeneratedSamples(
+            torch.cat(images), classes, torch.cat(actions, 1), kinds.names, kinds.handmade.cpu()
+        )
+
+    def batches(
+        self,
+        labels: torch.Tensor,
+        *,
+        indices: torch.Tensor | None = None,
+        purpose: str = REPORT,
+        seed: int = 0,
+        processes: Processes = SINGLE_PROCESS,
+    ) -> Iterator[Generated]:
+        """Yield batches of images and of the actions that made them.
+
+        Args:
+            labels: (n,) int64 classes.
+            indices: (n,) int64 which samples of the seed to make; by default 0 .. n-1.
+            purpose: "report", "search" or "validate"; different purposes never share noise.
+            seed: sampling seed within the purpose.
+            processes: make the batches in turn, and all see all of them.
+
+        Yields:
+            Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order, on the CPU.
+
+        Raises:
+            AdagenError: a label is none of the generator's classes, or an image is not finite.
+        """
+        indices = torch.arange(len(labels)) if indices is None else indices
+
+        def generate(part: tuple[torch.Tensor, torch.Tensor]) -> Generated:
+            rows, classes = part
+            noise = SampleNoise(purpose, seed, rows.tolist(), self.generator.device)
+            generated = self.batch_sampler(
+                self.generator, self.policy, labels=classes.to(noise.device), noise=noise
+            )
+            images, actions = (tensor.cpu() for tensor in generated)
+            if not torch.isfinite(images).all():
+                bad = rows[(~torch.isfinite(images)).flatten(1).any(1)]
+                raise AdagenError(
+                    f"sample {int(bad[0])} of seed {seed} ({purpose}) is not finite: the generator "
+                    "or the policy returned NaN or infinity. Check both files; train again if "
+                    "need be."
+                )
+            return images, actions
+
+        parts = zip(indices.split(self.batch), labels.split(self.batch), strict=True)
+        return processes.map_in_order(parts, generate)
+
+    def image_batches(
+        self, n: int, *, purpose: str, seed: int, processes: Processes = SINGLE_PROCESS
+    ) -> Iterator[torch.Tensor]:
+        """Yield the images of samples 0 .. n-1, going round the classes: (b, C, H, W) in [0, 1].
+
+        Search and validation look at each batch once and keep none. Arguments and errors are those
+        of `batches`.
+        """
+        labels = class_labels(n, self.generator.num_classes)
+        for images, _ in self.batches(labels, purpose=purpose, seed=seed, processes=processes):
+            yield images
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations of one image that is kept, with all of its candidates."""
+        return self.candidates * self.generator.nfe
+
+    def blend(self, other: "Sampler", fidelity: float) -> Self:
+        """The dial: raw outputs are (1 - fidelity) this policy's + fidelity the other's.
+
+        Args:
+            other: a sampler of the same generator, steps and hand-made schedule.
+            fidelity: from 0, this policy alone, to 1, the other one.
+
+        Raises:
+            AdagenError: the other sampler is of something else, or `fidelity` is not in [0, 1].
+        """
+        one, two = self.generator, other.generator
+        same = all(
+            getattr(one, key) == getattr(two, key) for key in ("hash", "policy_input", "grid")
+        )
+        if (
+            not same
+            or one.actions.names != two.actions.names
+            or not torch.equal(one.actions.residual, two.actions.residual)
+        ):
+            raise AdagenError(
+                "two policies can be blended where both steer the same generator, with the same "
+                "steps, hand-made schedule and policy inputs, which these two do not: load both "
+                "with the same generator file and policies of one experiment."
+            )
+        return replace(self, policy=Blend(self.policy, other.policy, fidelity=fidelity))
+
+    def best_of(
+        self,
+        n: int,
+        score: ScoreFunction | Reward,
+        *,
+        resample: bool = False,
+    ) -> Self:
+        """Of every sample n candidates are made, and the one of the highest score is kept.
+
+        Args:
+            n: candidates; the first of them is the plain sample.
+            score: a function of images (B, C, H, W) in [0, 1] and labels (B,) that returns (B,); a
+                reward; or the file of one, written by `adagen train --reward-state` or
+                `adagen fit-judges`.
+            resample: draw the kept one with probability proportional to exp(score) instead.
+            features: with a file, the frozen features that its reward sees by.
+            preference: with the file of a reward of kind `classifier`, that classifier.
+
+        Raises:
+            AdagenError: candidates are chosen among already, there is none, or a file is missing
+                or belongs to something else.
+        """
+        if n < 1 or self.candidates > 1:
+            what = "already the best of several" if n > 0 else f"asked for the best of {n}"
+            raise AdagenError(
+                f"this sampler is {what}: call `best_of` once, with 1 candidate or more, on the "
+                "sampler that `adagen.load` returned."
+            )
+        judge = score.score if isinstance(score, Reward) else _without_noise(score)
+        return self.with_candidates(n, judge, resample=resample)
+
+    def with_candidates(self, n: int, score: Score, *, resample: bool = False) -> Self:
+        """As `best_of`, by a score that also takes the samples' noise, as `Reward.score` does."""
+        choose = partial(best_of, n=n, score=score, resample=resample)
+        return replace(self, batch_sampler=choose, candidates=n)
+
+    def look_ahead(self, k: int) -> Self:
+        """At every step k next states are drawn, and the one of the highest value is kept.
+
+        Raises:
+            AdagenError: the policy was trained without a value network, or the generator is
+                deterministic.
+        """
+        critic = self.policy_file.critic if self.policy_file else None
+        if critic is None:
+            raise AdagenError(
+                "look-ahead chooses by the value network of a training, but this sampler's policy "
+                "has none: load one that `adagen train` made with training.value_coefficient "
+                "above 0."
+            )
+        critic = critic.to(self.generator.device)
+        return replace(self, generator=LookAhead(self.generator, critic, k=k))
+
+    def save(self, path: str | Path) -> None:
+        """Write the policy, with the value network that was trained beside it, for `adagen.load`.
+
+        Raises:
+            AdagenError: the policy can't be saved: a blend, or one that was not trained, searched
+                or loaded.
+        """
+        if self.policy_file is None or not isinstance(self.policy, nn.Module):
+            raise AdagenError(
+                f"{path} is not written: only a policy that was trained, searched for or loaded "
+                "can be saved. Of a blend save both policies, and blend them again."
+            )
+        metadata = self.policy_file.metadata
+        save_policy(
+            Path(path),
+            metadata["method"],
+            actor=self.policy,
+            critic=self.policy_file.critic,
+            size=PolicyNetworkSize(**metadata["size"]),
+            metadata={key: metadata[key] for key in metadata if key not in ("actor", "size")},
+        )
+
+    def _classes(self, labels: Labels, n: int | None) -> torch.Tensor:
+        """(n,) int64 the class of every sample."""
+        if n is not None and n < 1:
+            raise AdagenError(f"n is {n}, but samples are 1 or more: give another number.")
+        if labels is None:
+            return class_labels(n or self.generator.num_classes, self.generator.num_classes)
+        given = torch.as_tensor(labels, dtype=torch.int64, device="cpu")
+        if given.ndim == 0:
+            return given.repeat(1 if n is None else n)
+        if given.ndim > 1 or not len(given) or n not in (None, len(given)):
+            raise AdagenError(
+                f"labels have shape {tuple(given.shape)} where "
+                f"{'one class or more' if n is None else f'one class or {n} of them'} was "
+                "expected: give a number, or one number for each sample."
+            )
+        return given
+
+
+def _without_noise(score: ScoreFunction) -> Score:
+    """A user's function as a score: it draws nothing."""
+
+    def judge(images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        scores = torch.as_tensor(score(images, labels), device=images.device)
+        if scores.shape != labels.shape:
+            raise AdagenError(
+                f"the score of {len(labels)} images has shape {tuple(scores.shape)}, but "
+                f"({len(labels)},) was expected: one number for each image."
+            )
+        return scores
+
+    return judge

@@ -1,0 +1,135 @@
+"""The sampler: labels, blends, the best of several, and what its samples say and write."""
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from adagen.config import PolicySettings
+from adagen.policy.files import PolicyFile, build_actor, build_critic
+from adagen.policy.networks import HandMade
+from adagen.runtime.errors import AdagenError
+from adagen.sampling.sampler import Sampler
+
+SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
+
+
+def random_policy(generator, seed=0):
+    """A policy network that isn't hand-made: it looks at the features, and acts."""
+    torch.manual_seed(seed)
+    actor = build_actor("adagen", generator, settings=SIZE)
+    for parameter in actor.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return actor.requires_grad_(False)
+
+
+@pytest.fixture
+def sampler(tiny_generator) -> Sampler:
+    generator = tiny_generator("maskgit")
+    return Sampler(generator, random_policy(generator), batch=4)
+
+
+def brightness(images, labels):
+    return images.mean((1, 2, 3))
+
+
+def test_labels_are_one_class_or_many_or_go_round(sampler):
+    assert sampler(3, n=5).labels.tolist() == [3] * 5
+    assert sampler(3).labels.tolist() == [3]
+    for labels in ([1, 9, 1], torch.tensor([1, 9, 1]), (1, 9, 1)):
+        assert sampler(labels).labels.tolist() == [1, 9, 1]
+    assert sampler(n=12).labels.tolist() == [*range(10), 0, 1]
+    assert sampler().labels.tolist() == [*range(10)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "n", "told"),
+    [
+        ([1, 2], 3, r"shape \(2,\) where one class or 3 of them"),
+        ([], None, "one class or more"),
+        (10, 2, "label 10 is out of range"),
+        (3, 0, "n is 0"),
+    ],
+)
+def test_labels_that_fit_no_sample_are_refused(sampler, labels, n, told):
+    with pytest.raises(AdagenError, match=told):
+        sampler(labels, n=n)
+
+
+def test_the_same_seed_gives_the_same_images_in_any_batch(sampler):
+    samples = sampler(n=9)
+    again = Sampler(sampler.generator, sampler.policy, batch=2)(n=9)
+    assert samples.images.equal(again.images)  # tokens hide what batches round
+    assert samples.images.shape == (9, 1, 8, 8) and len(samples) == 9
+    assert samples.actions.shape == (4, 9, 4)
+    assert not samples.images.equal(sampler(n=9, seed=1).images)
+    # A sample's image follows from its index and class, whatever else is made.
+    assert samples.images[:3].equal(sampler(n=3).images)
+
+
+def test_the_schedule_is_the_distribution_of_the_actions(sampler):
+    samples = sampler(n=20)
+    table = samples.schedule().set_index(["action", "step"])
+    guidance = samples.actions[2, :, samples.action_names.index("guidance")].double()
+    row = table.loc[("guidance", 2)]
+    assert len(table) == 4 * 4 and row["count"] == 20
+    assert row["mean"] == pytest.approx(guidance.mean().item())
+    assert row["q95"] == pytest.approx(guidance.quantile(0.95).item())
+    handmade = Sampler(sampler.generator, HandMade(4))(n=2).schedule()
+    assert handmade["mean"].to_numpy() == pytest.approx(handmade["handmade"].to_numpy(), abs=1e-4)
+
+
+def test_the_picture_holds_the_images_row_by_row(sampler, tmp_path):
+    samples = sampler(n=6)
+    samples.save(str(tmp_path / "grid.png"), columns=3)
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size == (3 * 9 + 1, 2 * 9 + 1)  # with a pixel between any two
+        fifth = torch.tensor(list(picture.convert("L").crop((10, 10, 18, 18)).getdata()))
+    assert fifth.view(8, 8).float() / 255 == pytest.approx(samples.images[4, 0], abs=1 / 255)
+
+
+def test_a_blend_goes_from_one_policy_to_the_other(sampler):
+    other = Sampler(sampler.generator, random_policy(sampler.generator, seed=1), batch=4)
+    ends = [sampler.blend(other, fidelity)(n=4).actions for fidelity in (0, 1)]
+    assert ends[0].equal(sampler(n=4).actions) and ends[1].equal(other(n=4).actions)
+    with pytest.raises(AdagenError, match=r"fidelity is 1\.5"):
+        sampler.blend(other, 1.5)
+
+
+def test_policies_of_other_generators_are_not_blended(sampler, tiny_generator):
+    longer = tiny_generator("maskgit", steps=6)
+    other = Sampler(longer, random_policy(longer))
+    with pytest.raises(AdagenError, match="load both with the same generator file"):
+        sampler.blend(other, 0.5)
+
+
+def test_the_best_of_several_is_the_brightest_of_them(sampler):
+    best = sampler.best_of(4, brightness)
+    assert best.nfe == 4 * sampler.nfe
+    found, plain, two = best(n=8), sampler(n=8), sampler.best_of(2, brightness)(n=8)
+    bright = [brightness(s.images, s.labels) for s in (plain, two, found)]
+    assert (bright[0] <= bright[1]).all() and (bright[1] <= bright[2]).all()
+    assert (bright[0] < bright[2]).any()
+    assert sampler.best_of(1, brightness)(n=8).images.equal(plain.images)
+
+
+def test_a_score_of_another_shape_or_a_second_choice_is_refused(sampler):
+    with pytest.raises(AdagenError, match=r"shape \(\), but \(4,\) was expected"):
+        sampler.best_of(2, lambda images, labels: images.mean())(n=4)
+    with pytest.raises(AdagenError, match="already the best of several"):
+        sampler.best_of(2, brightness).best_of(2, brightness)
+    with pytest.raises(AdagenError, match="best of 0"):
+        sampler.best_of(0, brightness)
+
+
+def test_looking_ahead_takes_a_value_network(sampler):
+    with pytest.raises(AdagenError, match="this sampler's policy has none"):
+        sampler.look_ahead(2)
+    critic = build_critic(sampler.generator, SIZE)
+    ahead = Sampler(sampler.generator, sampler.policy, policy_file=PolicyFile({}, critic))
+    assert ahead.look_ahead(3).nfe > sampler.nfe
+
+
+def test_only_a_policy_can_be_saved(sampler, tmp_path):
+    with pytest.raises(AdagenError, match="is not written"):
+        sampler.save(tmp_path / "policy.safetensors")
