@@ -7,7 +7,6 @@ JSON schema in workflow/schemas and the key list in config/README.md are generat
 from adagen.config.ablation import Ablation, Cell, Variant
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
-    DETERMINISTIC,
     FAMILIES,
     LEARNED,
     METHODS,
@@ -28,7 +27,6 @@ from adagen.config.experiments import (
     DinoFeatures,
     Evaluation,
     Experiment,
-    Handmade,
     Inception,
     MetricNetworks,
     PolicyNetworkSize,
@@ -56,6 +54,7 @@ from adagen.config.generators import (
     VqganTokeniser,
     Weights,
 )
+from adagen.config.handmade import Handmade
 from adagen.config.loading import load_config, parse_config
 from adagen.config.published import Published, published_numbers
 from adagen.config.refinements import (
@@ -81,7 +80,6 @@ from adagen.config.rewards import (
 from adagen.config.run import Config
 
 __all__ = [
-    "DETERMINISTIC",
     "FAMILIES",
     "LEARNED",
     "METHODS",

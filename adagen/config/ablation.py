@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -133,8 +133,15 @@ def inherited(ablation: Any, experiments: Mapping[str, Any]) -> Any:
             f"{', '.join(experiments)}"
         )
     base = experiments.get(name, {})
+    return map_variants(ablation, lambda variant: _laid_over(base, variant))
+
+
+def map_variants(ablation: Any, change: Callable[[Any], Any]) -> Any:
+    """The section `ablation` as it stands in a file, with every variant changed."""
+    if not isinstance(ablation, Mapping) or not isinstance(ablation.get("studies"), Mapping):
+        return ablation
     studies = {
-        study: {label: _laid_over(base, variant) for label, variant in variants.items()}
+        study: {label: change(variant) for label, variant in variants.items()}
         if isinstance(variants, Mapping)
         else variants
         for study, variants in ablation["studies"].items()

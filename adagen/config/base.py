@@ -27,8 +27,6 @@ WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
 """Methods that follow from the settings: they have no policy file."""
 SEARCHED: tuple[Method, ...] = ("interval", "tuned")
 LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
-DETERMINISTIC: tuple[Paradigm, ...] = ("dit", "sit")
-"""Paradigms whose next state follows from the action."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),
     "logsnr_time": ("dit", "sit"),

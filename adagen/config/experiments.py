@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from adagen.config.base import Fit, Fraction, Model, PolicyInput, Positive, by_kind
+from adagen.config.base import Fit, Model, PolicyInput, Positive, by_kind
 from adagen.config.generators import Transformer
+from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 from adagen.config.rewards import AnyReward, GaussianSettings
 
@@ -122,23 +123,6 @@ class Sweep(Model):
     """Seed of the search."""
 
 
-class Handmade(Model):
-    """Constants of the hand-made schedules (docs/method.md, section 1).
-
-    A family reads the ones it has.
-    """
-
-    guidance: float = Field(1.0, ge=0)
-    """w of g = c + w (c - u); MaskGIT ramps linearly towards it: w (t + 0.001) / T."""
-    temperature: float = Field(1.0, gt=0)
-    """MaskGIT: confidence temperature, decaying linearly from it: (1 - (t + 0.999) / T) of it.
-    VAR: sampling temperature."""
-    top_k: Fraction = 900 / 4096
-    """VAR: share of the vocabulary that may be drawn."""
-    top_p: Fraction = 0.96
-    """VAR: probability mass that may be drawn."""
-
-
 class Experiment(Model):
     """One generator at one step budget."""
 
@@ -148,7 +132,7 @@ class Experiment(Model):
     """Generation steps T."""
     smoothing: float = Field(0.0, ge=0, lt=1)
     """Constant s of the moving average over the logits of an action."""
-    handmade: Handmade = Handmade()
+    handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     released_policy: str = ""
     """Asset that holds the authors' policy, which the method `released` samples with; an

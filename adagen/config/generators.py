@@ -1,7 +1,7 @@
 """The data set and the frozen generators."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     ConfigDict,
@@ -15,6 +15,7 @@ from pydantic import (
 
 from adagen.config import paradigms
 from adagen.config.base import Fit, Fraction, Model, Paradigm, Positive, Precision, by_kind
+from adagen.config.handmade import Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 
 
@@ -162,6 +163,13 @@ class GeneratorSettings(Model):
     batch: Positive = 250
     """Images generated at once where no policy is trained; changes memory, never results."""
 
+    stochastic: ClassVar[bool] = False
+    """Whether a step draws its next state, so that looking ahead has something to choose from."""
+    not_in_weights: ClassVar[Collection[str]] = ()
+    """Keys of a package that change images but not the weights: the order of a solver, say."""
+    handmade: ClassVar[type[Handmade]] = Handmade
+    """Model of `experiments.*.handmade` of its experiments."""
+
     @property
     def made_by(self) -> dict[str, dict[str, str]]:
         """What decides, beside its settings, what a generator is: of built-in ones nothing."""
@@ -184,6 +192,8 @@ class FrozenGenerator(GeneratorSettings):
 class MaskgitGenerator(FrozenGenerator):
     """Masked-token generator."""
 
+    stochastic = True
+
     paradigm: Literal["maskgit"]
     """Family."""
     tokeniser: Tokeniser = Field(default_factory=PatchTokeniser)
@@ -201,6 +211,8 @@ class MaskgitGenerator(FrozenGenerator):
 
 class VarGenerator(FrozenGenerator):
     """Next-scale generator."""
+
+    stochastic = True
 
     paradigm: Literal["var"]
     """Family."""
@@ -257,7 +269,11 @@ class SitGenerator(SolverSettings):
 
 
 class InstalledGenerator(GeneratorSettings):
-    """Generator of an installed package (docs/generators.md), with the keys that it adds."""
+    """Generator that a package brings, with the keys that it adds (docs/generators.md).
+
+    A package derives its settings from this model. It may set the class attributes `stochastic`,
+    `not_in_weights` and `handmade` too.
+    """
 
     # The JSON schema can't know what will be installed where it is read. In Python a package's
     # settings are a subclass of this model, and keys that it doesn't know are errors as ever.
@@ -291,7 +307,7 @@ def _paradigm(data: Any) -> str | None:
     if not isinstance(data, Mapping | Model):
         return "installed"  # which says that it is no section
     paradigm = data.get("paradigm") if isinstance(data, Mapping) else getattr(data, "paradigm", "")
-    return paradigm if paradigm is None or paradigm in get_args(Paradigm) else "installed"
+    return paradigm if paradigm is None or paradigms.is_built_in(paradigm) else "installed"
 
 
 BuiltInGenerator = MaskgitGenerator | VarGenerator | DitGenerator | SitGenerator

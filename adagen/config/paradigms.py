@@ -1,4 +1,7 @@
-"""Paradigms that other packages bring: what they register as entry points (docs/generators.md)."""
+"""Paradigms that others bring: entry points of packages, or registered in Python.
+
+docs/generators.md says how to write one.
+"""
 
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_args
@@ -8,56 +11,106 @@ from pydantic_core import PydanticKnownError
 from adagen.config.base import Model, Paradigm
 
 GROUP = "adagen.generators"
-"""Group of entry points: the name of one is a paradigm, and what it leads to its backbone."""
+"""Group of entry points: the name of one is a paradigm, and it leads to the paradigm's backbone."""
+
+_IN_PYTHON: dict[str, tuple[Any, str]] = {}
+"""Backbone and version of every paradigm that was registered in this process."""
+
+
+def is_built_in(paradigm: object) -> bool:
+    """Whether a paradigm is one of adagen's own families."""
+    return paradigm in get_args(Paradigm)
+
+
+def register(paradigm: str, backbone: Any, *, version: str) -> None:
+    """Make a paradigm known in this process; one that was registered before is replaced.
+
+    Raises:
+        ValueError: the name is taken by a built-in or installed paradigm, or the backbone has no
+            settings.
+    """
+    if is_built_in(paradigm):
+        raise ValueError(f"{paradigm!r} is a built-in paradigm: choose another name")
+    if found := _entry_points(paradigm):
+        raise ValueError(f"{_described(found[0])}: choose another name, or uninstall it")
+    _require_settings(backbone, f"{getattr(backbone, '__name__', backbone)} was registered")
+    _IN_PYTHON[paradigm] = (backbone, version)
 
 
 def registered(paradigm: object) -> Any:
     """The subclass of `adagen.generators.installed.InstalledBackbone` of a paradigm.
 
     Raises:
-        ValueError: no package brings it, several do, or it can't be loaded; a part of the error
-            of the configuration that asks for it.
+        ValueError: nobody brings it, several packages do, or it can't be loaded; a part of the
+            error of the configuration that asks for it.
     """
+    if isinstance(paradigm, str) and paradigm in _IN_PYTHON:
+        return _IN_PYTHON[paradigm][0]
     entry = _entry_point(paradigm)
     try:
         backbone = entry.load()
     except Exception as error:  # whatever a package raises when it is imported
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{_told(entry)}, but that cannot be imported ({reason})") from error
-    settings = getattr(backbone, "settings", None)
-    if not (isinstance(settings, type) and issubclass(settings, Model)):
-        raise ValueError(
-            f"{_told(entry)}, but that has no settings: a subclass of "
-            "adagen.generators.installed.InstalledBackbone is expected"
-        )
+        raise ValueError(f"{_described(entry)}, but that cannot be imported ({reason})") from error
+    _require_settings(backbone, _described(entry))
     return backbone
 
 
 def package(paradigm: str) -> dict[str, str]:
-    """Name and version of the package that brings a paradigm."""
-    about = _entry_point(paradigm).dist
-    assert about is not None  # those that `entry_points` finds belong to a distribution
-    return {"name": about.name, "version": about.version}
+    """Name and version of what brings a paradigm, to which the files of its generators are bound.
+
+    A paradigm that was registered in Python has a version alone.
+    """
+    if paradigm in _IN_PYTHON:
+        return {"name": "registered in Python", "version": _IN_PYTHON[paradigm][1]}
+    distribution = _entry_point(paradigm).dist
+    assert distribution is not None  # those that `entry_points` finds belong to a distribution
+    return {"name": distribution.name, "version": distribution.version}
+
+
+def _require_settings(backbone: Any, subject: str) -> None:
+    """Raise ValueError unless a backbone has settings whose own declarations make sense."""
+    settings = getattr(backbone, "settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, Model)):
+        raise ValueError(
+            f"{subject}, but that has no settings: a subclass of "
+            "adagen.generators.installed.InstalledBackbone is expected"
+        )
+    for key in vars(settings).get("not_in_weights", ()):
+        if key not in settings.model_fields:
+            raise ValueError(
+                f"{subject}, whose settings say that {key!r} is not in the weights, but have no "
+                "such key"
+            )
+
+
+def _entry_points(paradigm: object) -> list[EntryPoint]:
+    return [entry for entry in entry_points(group=GROUP) if entry.name == paradigm]
 
 
 def _entry_point(paradigm: object) -> EntryPoint:
-    known = entry_points(group=GROUP)
-    found = [entry for entry in known if entry.name == paradigm]
+    found = _entry_points(paradigm)
     if not found:
-        installed = ", ".join(f"{name!r}" for name in sorted(known.names)) or "none is"
-        told = ", ".join(f"{name!r}" for name in get_args(Paradigm))
-        told = f"{told}, or one of an installed package ({installed}; pip install the one it needs)"
+        names = sorted({*entry_points(group=GROUP).names, *_IN_PYTHON})
+        installed = ", ".join(f"{name!r}" for name in names) or "none is"
+        known = ", ".join(f"{name!r}" for name in get_args(Paradigm))
         raise PydanticKnownError(
             "union_tag_invalid",
-            {"discriminator": "paradigm", "tag": str(paradigm), "expected_tags": told},
+            {
+                "discriminator": "paradigm",
+                "tag": str(paradigm),
+                "expected_tags": f"{known}, or one of an installed package ({installed}; pip "
+                "install the one it needs, or call adagen.register_generator)",
+            },
         )
     if len(found) > 1:
-        told = " and ".join(_told(entry) for entry in found)
-        raise ValueError(f"{told}: uninstall all but one of them")
+        packages = " and ".join(_described(entry) for entry in found)
+        raise ValueError(f"{packages}: uninstall all but one of them")
     return found[0]
 
 
-def _told(entry: EntryPoint) -> str:
-    about = entry.dist
-    assert about is not None
-    return f"the package {about.name} {about.version} registers {entry.name!r} as {entry.value}"
+def _described(entry: EntryPoint) -> str:
+    distribution = entry.dist
+    assert distribution is not None
+    package = f"{distribution.name} {distribution.version}"
+    return f"the package {package} registers {entry.name!r} as {entry.value}"

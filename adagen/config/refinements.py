@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from adagen.config.base import DETERMINISTIC, Model, Positive
+from adagen.config.base import Model, Positive
 from adagen.config.curves import require_known
 from adagen.config.experiments import Experiment
 
@@ -32,7 +32,7 @@ class Refinement(Model):
     """Experiments that a run makes it for; empty for all whose generator allows it."""
     k: Positive = 1
     """Next states that are drawn at every step, of which one is kept by its value; 1 for no
-    look-ahead. More take a stochastic generator: `maskgit` or `var`."""
+    look-ahead. More take a stochastic generator: `maskgit`, `var`, or a package's."""
     choice: Literal["best", "softmax"] = "best"
     """Which of them is kept: that of the highest value, or one drawn with probability proportional
     to exp(value / temperature)."""
@@ -47,7 +47,7 @@ class LookaheadRefinement(Refinement):
     """Which refinement it is."""
     k: Several = 4
     """Next states that are drawn at every step, of which one is kept by its value. It takes a
-    stochastic generator: `maskgit` or `var`."""
+    stochastic generator: `maskgit`, `var`, or a package's."""
 
     @property
     def n(self) -> int:
@@ -85,7 +85,7 @@ def refinements_of(
     generators: Mapping[str, Any],
 ) -> list[str]:
     """Names of the refinements that are made for an experiment: asked for, and allowed by it."""
-    stochastic = generators[experiments[name].generator].paradigm not in DETERMINISTIC
+    stochastic = generators[experiments[name].generator].stochastic
     return [
         refinement
         for refinement, how in refinements.items()

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from adagen.config.ablation import Ablation, Cell, cells, inherited
+from adagen.config.ablation import Ablation, Cell, cells, inherited, map_variants
 from adagen.config.assets import Assets
 from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model, Positive
 from adagen.config.curves import Budget, Curves, budgets, check_curves
@@ -24,6 +24,7 @@ from adagen.config.experiments import (
 )
 from adagen.config.feature_checks import check_features
 from adagen.config.generators import Dataset, Generator, VarGenerator
+from adagen.config.handmade import with_package_handmade
 from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
@@ -99,6 +100,12 @@ class Config(Model):
         }
         ablation = inherited(data.get("ablation"), experiments)
         curves = inherited_curves(data.get("curves", {}), experiments, data.get("sweep", {}))
+        generators = data.get("generators")
+        experiments = {
+            name: with_package_handmade(experiment, generators)
+            for name, experiment in experiments.items()
+        }
+        ablation = map_variants(ablation, lambda it: with_package_handmade(it, generators))
         return {**data, "experiments": experiments, "ablation": ablation, "curves": curves}
 
     @property

@@ -340,7 +340,7 @@ def load_backbone(
 
 def _origin(name: str, settings: config.Generator, dataset: config.Dataset) -> dict[str, Any]:
     """What a generator's file is bound to: all that can change its weights or what they mean."""
-    unbound = {"title", "batch", "decode_batch", "precision"}
+    unbound = {"title", "batch", "decode_batch", "precision", *settings.not_in_weights}
     return {
         "name": name,
         "settings": settings.model_dump(mode="json", exclude=unbound),

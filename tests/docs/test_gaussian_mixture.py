@@ -38,7 +38,7 @@ def settings_of(example, **keys):
 @pytest.fixture(scope="module")
 def mixture(example):
     """Three classes of two components in four pixels, in double precision."""
-    made = example.Mixture(settings_of(example, components=2), (1, 2, 2), 3).double()
+    made = example.Mixture(settings_of(example, components=2), (1, 2, 2), num_classes=3).double()
     random = torch_generator("mixture")
     draw = lambda *shape: torch.randn(shape, generator=random, dtype=torch.float64)  # noqa: E731
     made.axes.data = torch.linalg.qr(draw(3, 4, 4)).Q
@@ -89,7 +89,7 @@ def test_without_noise_an_image_is_itself_and_in_much_noise_its_class(mixture):
 def test_many_small_steps_reach_what_the_equation_does(example):
     """Of one Gaussian, dx/ds = (x - D) / s has a solution: x - mu shrinks as its deviation."""
     steps, chosen = 2000, settings_of(example, components=1, noisiest=3.0, cleanest=0.1)
-    one = example.Mixture(chosen, (1, 2, 2), 1)
+    one = example.Mixture(chosen, (1, 2, 2), num_classes=1)
     one.axes.data[0] = torch.eye(4)
     one.variances.data[0] = torch.tensor([0.01, 0.1, 0.5, 1.0])
     one.means.data[0, 0] = torch.tensor([0.5, -0.5, 0.0, 0.2])
@@ -110,7 +110,7 @@ def test_many_small_steps_reach_what_the_equation_does(example):
 def digits(example):
     """The mixture of the digits."""
     split = load_dataset(Dataset())
-    fitted = example.Mixture(settings_of(example), (1, 8, 8), 10)
+    fitted = example.Mixture(settings_of(example), (1, 8, 8), num_classes=10)
     fitted.learn(split.train, "digits", None, torch.device("cpu"))
     return fitted.requires_grad_(False), split
 
@@ -154,8 +154,8 @@ def test_features_are_what_the_sample_shows(digits):
 
 def test_what_does_not_fit_is_told(example):
     with pytest.raises(AdagenError, match=r"images are 5x5.*dataset\.size"):
-        example.Mixture(settings_of(example), (1, 5, 5), 10)
+        example.Mixture(settings_of(example), (1, 5, 5), num_classes=10)
     few = Images(torch.rand(6, 1, 2, 2), torch.tensor([0, 0, 0, 0, 1, 1]))
-    mixture = example.Mixture(settings_of(example, components=4), (1, 2, 2), 2)
+    mixture = example.Mixture(settings_of(example, components=4), (1, 2, 2), num_classes=2)
     with pytest.raises(AdagenError, match=r"few\.components is 4, but there are 2 .* of class 1"):
         mixture.learn(few, "few", None, torch.device("cpu"))

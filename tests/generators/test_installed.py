@@ -1,49 +1,61 @@
 """Generators of other packages, as far as the configuration and files: found, checked, bound."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import jsonschema
 import pytest
 import torch
 import yaml
 
-from adagen.config import Config, load_config, parse_config
+from adagen.config import Config, load_config, paradigms, parse_config
 from adagen.data.split import load_dataset
 from adagen.generators.build import build_generator, load_backbone, pretrain, save_backbone
+from adagen.generators.installed import register_generator
 from adagen.runtime.errors import AdagenError
 
 MODULE = """
 import torch
+from pydantic import Field
 from adagen.generators.actions import SIGMOID, Actions
-from adagen.config import InstalledGenerator
+from adagen.config import Handmade, InstalledGenerator
 from adagen.generators.base import Generator, State
 from adagen.generators.installed import InstalledBackbone
 
+class Constants(Handmade):
+    guidance: float = 2.0
+    level: float = Field(0.5, gt=0, lt=1)
+
 class Settings(InstalledGenerator):
+    not_in_weights = ("order",)
+    handmade = Constants
+
     shade: float = 0.5
+    order: int = 1
 
 class Grey(InstalledBackbone):
     settings = Settings
 
-    def __init__(self, settings, image_shape, num_classes):
-        super().__init__(settings, image_shape, num_classes)
-        self.image_shape, self.num_classes = image_shape, num_classes
+    def __init__(self, settings, image_shape, *, num_classes):
+        super().__init__(settings, image_shape, num_classes=num_classes)
         self.mean = torch.nn.Parameter(torch.empty(image_shape))
         self.weight = torch.nn.Parameter(torch.randn(3))
 
-    def learn(self, train, name, checkpoint, device):
+    def learn(self, train, name, *, checkpoint, device):
         with torch.no_grad():
             self.mean.copy_(train.images.mean(0))
 
-    def generator(self, steps, handmade, smoothing):
-        return GreyGenerator(self, steps)
+    def generator(self, steps, handmade, *, smoothing):
+        return GreyGenerator(steps, handmade)
 
 class GreyGenerator(Generator):
-    def __init__(self, backbone, steps):
-        self.actions = Actions(("level",), (SIGMOID,), torch.full((steps, 1), 0.5), 0.0)
+    def __init__(self, steps, handmade):
+        schedule = torch.full((steps, 1), handmade.level)
+        self.actions = Actions(("level",), (SIGMOID,), schedule, 0.0)
 
     start = step = decode = raw = None
 """
@@ -74,6 +86,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     sys.modules.pop("grey_images", None)
 
 
+def module_of(install: Install) -> ModuleType:
+    """The module of the package, imported."""
+    install()
+    return importlib.import_module("grey_images")
+
+
 def content(**section) -> dict:
     return {
         "name": "t",
@@ -82,6 +100,10 @@ def content(**section) -> dict:
         "generators": {"g": {"paradigm": "grey", **section}},
         "experiments": {"e": {"generator": "g", "steps": 4}},
     }
+
+
+def refined(**refinement) -> dict:
+    return content() | {"refinements": {"ahead": {"kind": "lookahead", **refinement}}}
 
 
 def mistake(**section) -> str:
@@ -148,6 +170,90 @@ def test_the_schema_knows_no_key_of_a_package_but_all_others(section, valid):
     assert validator.is_valid(section) == valid
 
 
+def test_a_package_has_a_hand_made_model_of_its_own(install, tmp_path):
+    """Its constants, its defaults, our messages; in variants of the ablation too."""
+    install()
+    described, path = content(), tmp_path / "t.yaml"
+    described["experiments"]["e"]["handmade"] = {"level": 0.25}
+    described["ablation"] = {
+        "experiment": "e",
+        "studies": {"s": {"full": {}, "dark": {"handmade": {"level": 0.75}}}},
+    }
+    config = parse_config(described, "t")
+    handmade = config.experiments["e"].handmade
+    assert (handmade.level, handmade.guidance) == (0.25, 2.0)
+    full, dark = config.cells
+    assert full.experiment == config.experiments["e"]
+    assert (dark.experiment.handmade.level, dark.experiment.handmade.guidance) == (0.75, 2.0)
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config([path]) == config
+    assert parse_config(content(), "t").experiments["e"].handmade.level == 0.5
+
+
+@pytest.mark.parametrize(
+    ("handmade", "expected"),
+    [
+        ({"levels": 0.5}, "unknown key 'experiments.e.handmade.levels'. Did you mean 'level'?"),
+        ({"level": 2}, "key 'experiments.e.handmade.level' is 2, but"),
+        (3, "key 'experiments.e.handmade' is 3, but a section with keys is expected"),
+    ],
+)
+def test_its_constants_are_checked_as_all_others_are(install, handmade, expected):
+    install()
+    described = content()
+    described["experiments"]["e"]["handmade"] = handmade
+    with pytest.raises(AdagenError) as error:
+        parse_config(described, "t.yaml")
+    assert expected in str(error.value)
+
+
+def test_constants_of_a_package_are_unknown_to_a_built_in_generator(install):
+    install()
+    described = content(paradigm="sit")
+    described["experiments"]["e"]["handmade"] = {"level": 0.5}
+    with pytest.raises(AdagenError, match=r"unknown key 'experiments\.e\.handmade\.level'"):
+        parse_config(described, "t.yaml")
+
+
+def test_looking_ahead_is_refused_where_a_package_draws_nothing(install):
+    install()
+    with pytest.raises(AdagenError, match=r"refinements\.ahead\.k is 4, .* deterministic solver"):
+        parse_config(refined(), "t")
+    install(module=MODULE.replace("not_in_weights", "stochastic = True\n    not_in_weights"))
+    assert parse_config(refined(), "t").refinements_of("e") == ["ahead"]
+
+
+@pytest.fixture
+def registering(monkeypatch):
+    """Registrations of a test are forgotten after it."""
+    monkeypatch.setattr(paradigms, "_IN_PYTHON", {})
+
+
+def test_a_generator_registered_in_python_is_found_by_the_configuration(install, registering):
+    grey = module_of(install)
+    decorated = register_generator("night", version="3")(grey.Grey)
+    assert decorated is grey.Grey
+    assert register_generator("night", grey.Grey, version="4") is grey.Grey  # a cell run twice
+    settings = parse_config(content(paradigm="night", shade=0.1), "t").generators["g"]
+    assert type(settings) is grey.Settings
+    assert settings.made_by == {"package": {"name": "registered in Python", "version": "4"}}
+    assert "'night'" in mistake(paradigm="nigth")
+
+
+def test_names_and_classes_that_cannot_be_registered_are_refused(install, registering):
+    grey = module_of(install)
+    for name, expected in {"sit": "built-in", "grey": "the package grey-images 1.0"}.items():
+        with pytest.raises(AdagenError, match=f"'{name}' cannot be registered.*{expected}"):
+            register_generator(name, grey.Grey)
+    with pytest.raises(AdagenError, match=r"give a subclass of adagen\.InstalledBackbone"):
+        register_generator("night", torch.nn.Linear)
+
+
+def test_a_key_outside_the_weights_must_be_a_key(install):
+    install(module=MODULE.replace('("order",)', '("odrer",)'))
+    assert "'odrer' is not in the weights, but have no such key" in mistake()
+
+
 def test_a_broken_package_is_named(install):
     install(module="import nothing_of_this_name")
     told = mistake()
@@ -211,6 +317,15 @@ def test_its_file_is_refused_by_another_version(made, install):
     told = r"package.version is '1.0' there and '1.1' here.*adagen pretrain g"
     with pytest.raises(AdagenError, match=told):
         load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
+
+
+def test_its_file_is_not_bound_to_keys_outside_the_weights(made):
+    path, config, _ = made
+    other = parse_config(content(order=2), "t").generators["g"]
+    assert load_backbone(path, "g", settings=other, dataset=config.dataset).section.order == 2
+    other = parse_config(content(shade=0.1), "t").generators["g"]
+    with pytest.raises(AdagenError, match=r"settings\.shade is 0\.5 there and 0\.1 here"):
+        load_backbone(path, "g", settings=other, dataset=config.dataset)
 
 
 def test_a_built_in_generators_file_is_not_its_own(made, tmp_path, tiny_backbone):

@@ -64,16 +64,15 @@ class Mixture(InstalledBackbone):
     settings = Settings
 
     def __init__(
-        self, settings: Settings, image_shape: tuple[int, int, int], num_classes: int
+        self, settings: Settings, image_shape: tuple[int, int, int], *, num_classes: int
     ) -> None:
-        super().__init__(settings, image_shape, num_classes)
+        super().__init__(settings, image_shape, num_classes=num_classes)
         channels, height, width = image_shape
         if height % 2 or width % 2:
             raise AdagenError(
                 f"images are {height}x{width}, but a policy sees a mixture in patches of 2x2 "
                 "pixels: give `dataset.size` an even number."
             )
-        self.chosen, self.image_shape, self.num_classes = settings, image_shape, num_classes
         shape = (num_classes, settings.components, channels * height * width)
         self.axes = nn.Parameter(torch.empty(shape[0], shape[2], shape[2]))  # (Y, D, D), columns
         self.variances = nn.Parameter(torch.empty(shape[0], shape[2]))  # (Y, D)
@@ -88,16 +87,16 @@ class Mixture(InstalledBackbone):
         pixels = 2 * torch.cat(list(train.batches())).flatten(1) - 1
         for label in progress(range(self.num_classes), name, total=self.num_classes):
             own = pixels[train.labels == label]
-            if len(own) < self.chosen.components:
+            if len(own) < self.section.components:
                 raise AdagenError(
-                    f"generators.{name}.components is {self.chosen.components}, but there are "
+                    f"generators.{name}.components is {self.section.components}, but there are "
                     f"{len(own)} training images of class {label}: choose fewer components."
                 )
             mixture = GaussianMixture(
-                self.chosen.components,
+                self.section.components,
                 covariance_type="tied",
                 reg_covar=FLOOR,
-                random_state=self.chosen.seed,
+                random_state=self.section.seed,
             ).fit(own.double().numpy())
             variances, axes = torch.linalg.eigh(torch.from_numpy(mixture.covariances_))
             self.axes[label], self.variances[label] = axes, variances
@@ -159,7 +158,7 @@ class MixtureGenerator(Generator[MixtureState]):
     """T steps of Euler, each to a share of the noise that is there."""
 
     def __init__(self, mixture: Mixture, steps: int, handmade: Handmade, smoothing: float) -> None:
-        self.mixture, settings = mixture, mixture.chosen
+        self.mixture, settings = mixture, mixture.section
         ends = torch.tensor([settings.noisiest, settings.cleanest]) ** (1 / RHO)
         levels = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, steps + 1)) ** RHO
         kept = levels[1:] / levels[:-1]
@@ -178,8 +177,8 @@ class MixtureGenerator(Generator[MixtureState]):
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MixtureState:
         """Nothing but noise."""
-        x = self.mixture.chosen.noisiest * noise.normal("start", *self.mixture.image_shape)
-        return self._look(0, labels, noise, x, x.new_full((len(x),), self.mixture.chosen.noisiest))
+        x = self.mixture.section.noisiest * noise.normal("start", *self.mixture.image_shape)
+        return self._look(0, labels, noise, x, x.new_full((len(x),), self.mixture.section.noisiest))
 
     def step(self, state: MixtureState, action: torch.Tensor) -> MixtureState:
         """x <- D + kept (x - D), with D guided: Euler's step from noise s to kept * s."""
