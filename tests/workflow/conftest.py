@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -33,6 +34,13 @@ class Checkout:
             command.parent.mkdir()
             shutil.copy(Path(__file__).with_name("stub.sh"), command)
             command.chmod(0o755)
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """A checkout that is there already."""
+        checkout = cls.__new__(cls)
+        checkout.folder, checkout.commands = folder, [str(Path(sys.executable).parent)]
+        return checkout
 
     def run(self, *command: str, check: bool = True) -> Run:
         """Run a command; unless told not to, fail with its output if it fails."""

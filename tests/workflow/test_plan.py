@@ -302,17 +302,6 @@ def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
     assert checkout.planned(policy, "--config", "dial={weight: 3.0}") == {"train": 1}
 
 
-def test_results_without_their_networks_are_out_of_date(checkout, commit) -> None:
-    """A clone holds tables of an earlier run; asked for the networks too, they are made anew."""
-    checkout.snakemake("all")
-    commit()
-    checkout.run("git", "clean", "--quiet", "-d", "--force", "-x")
-    assert (checkout.folder / "results" / "tables" / "fid.csv").exists()
-    policies = {"train": 8, "sweep": 4}
-    expected = {**FROZEN, **policies, "sample": 16, "evaluate": 4, "table": 1, "pretrained": 1}
-    assert checkout.planned("results/tables/fid.csv", "pretrained") == expected
-
-
 def test_samples_are_made_by_as_many_jobs_as_asked_for(checkout) -> None:
     samples, jobs = "results/digits_sit_t4/samples/handmade", "evaluation={jobs: 3}"
     checkout.snakemake(samples, "--config", jobs)
