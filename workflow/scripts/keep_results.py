@@ -1,9 +1,9 @@
-"""Keep what a finished run gave: its tables, figures and metrics, with a manifest of where they are from.
+"""Keep what a finished run gave: its tables, figures and metrics, and a manifest of their origin.
 
     python workflow/scripts/keep_results.py config/config.yaml docs/results/digits
 
-The workflow writes to `results/`, which git ignores. What a page shows of a run is copied from there
-to a folder of its own, which no rule and no DVC stage writes.
+The workflow writes to `results/`, which git ignores. What a page shows of a run is copied from
+there to a folder of its own, which no rule and no DVC stage writes.
 """
 
 import argparse
