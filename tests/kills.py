@@ -4,7 +4,7 @@
 
 runs a small DAG with real stages, sends SIGKILL to a random process of it (Snakemake, a stage, its
 shell, tee; with `--processes 2` a rank or what launched it, too), again and again, each time
-followed by the commands of docs/workflow.md, "After a kill". Whatever a run ends with has to be,
+followed by the commands of docs/recovery.md. Whatever a run ends with has to be,
 byte by byte, what an undisturbed run ends with, but for measured times. Prints statistics as JSON;
 exit status 1 if anything was lost. Needs Linux.
 """

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -197,26 +198,42 @@ def test_the_faithful_policy_needs_its_reward(trained):
     assert "'faithful' needs a section `dial` in the config" in message
 
 
-def test_the_python_of_the_documentation_runs_as_written(trained):
-    """But for the names of the files."""
-    page = (Path(__file__).parents[2] / "docs" / "dial.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    for there, here in (
-        ("digits_sit_t4", "flow_t2"),
-        ("resources/digits/generators/sit.safetensors", "flow.safetensors"),
-        ("results/flow_t2/policy", "."),
-        ("config/config.yaml", "config.yaml"),
-        ("_seed0", ""),
-    ):
-        assert there in code
-        code = code.replace(there, here)
-    found: dict[str, list[torch.Tensor]] = {}
-    exec(code, found)
-    assert len(found["strip"]) == 5 and found["strip"][0].shape == (10, 1, 8, 8)
+@pytest.fixture
+def documented(trained):
+    """Runs the Python of a page in one namespace, but for the names of the files."""
+
+    def run(page: str) -> dict[str, Any]:
+        text = (Path(__file__).parents[2] / page).read_text()
+        code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+        for written, here in {
+            "resources/digits/generators/sit.safetensors": "flow.safetensors",
+            "resources/digits/reference.safetensors": "real.safetensors",
+            "results/digits_sit_t4/policy": ".",
+            "_seed0": "",
+        }.items():
+            code = code.replace(written, here)
+        found: dict[str, Any] = {}
+        exec(code, found)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_python_of_the_front_pages_runs_as_written(documented, page):
+    found = documented(page)
+    assert found["samples"].images.shape[1:] == (1, 8, 8) and Path("grid.png").exists()
+    if page == "docs/python.md":
+        assert found["numbers"]["fid"] > 0
+
+
+def test_the_python_of_the_dial_runs_as_written(documented, trained):
+    strip = documented("docs/dial.md")["strip"]
+    assert len(strip) == 5 and strip[0].shape == (10, 1, 8, 8)
     trained(f"{SAMPLE} --method adagen --policy adagen.safetensors --out adagen")
     # The images that are reported on, up to what a batch of another size rounds away.
-    assert torch.allclose(found["strip"][0], images("adagen")[:10], atol=1e-5)
-    assert not found["strip"][2].equal(found["strip"][0])
+    assert torch.allclose(strip[0], images("adagen")[:10], atol=1e-5)
+    assert not strip[2].equal(strip[0])
 
 
 class Killed(BaseException):

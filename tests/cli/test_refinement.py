@@ -14,7 +14,6 @@ import yaml
 from adagen.cli import sample as sampling
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
-from adagen.runtime.noise import SampleNoise
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {
@@ -151,26 +150,26 @@ def test_from_a_policy_to_the_table(drawing):
 
 
 def test_the_python_of_the_documentation_runs_as_written(drawing):
-    drawing(sample("maskgit", "digits_maskgit_t4", "both"))
-    for there, here in {
-        "my.yaml": "config.yaml",
+    lay_over({"refinements": {"best4": {"kind": "repeated", "n": 4}}})
+    drawing(sample("maskgit", "digits_maskgit_t4", "best4"))
+    for written, here in {
         "resources/digits/reward.safetensors": "reward.safetensors",
         "resources/digits/generators/maskgit.safetensors": "maskgit.safetensors",
         "results/digits_maskgit_t4/policy/adagen_seed0.safetensors": "maskgit0.policy",
         "results/digits_maskgit_t4/policy/adagen_seed0.reward.safetensors": "maskgit0.reward",
     }.items():
-        Path(there).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(here, there)
+        Path(written).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here, written)
     page = (Path(__file__).parents[2] / "docs" / "refinement.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     found: dict[str, Any] = {}
     exec(code, found)
-    assert found["images"].shape == (10, 1, 8, 8) and found["actions"].shape == (4, 10, 4)
-    # The same call makes what is reported on, up to what a batch of another size rounds away.
-    run, reported = found["run"], Samples.open(Path("digits_maskgit_t4/samples/adagen_seed0+both"))
-    images, _ = run.make(torch.arange(10), SampleNoise("report", 0, range(10)))
-    assert torch.allclose(images, next(reported.batches(0))[:10], atol=1e-4)
-    assert run.nfe == reported.about["cost"]["nfe"]
+    best, samples = found["best"], found["samples"]
+    assert samples.images.shape == (10, 1, 8, 8) and samples.actions.shape == (4, 10, 4)
+    # The images that are reported on, up to what a batch of another size rounds away.
+    reported = Samples.open(Path("digits_maskgit_t4/samples/adagen_seed0+best4"))
+    assert torch.allclose(samples.images, next(reported.batches(0))[:10], atol=1e-4)
+    assert best.nfe == reported.about["cost"]["nfe"]
 
 
 def test_a_judge_can_be_fitted_to_the_kept_policy(trained):

@@ -1,10 +1,15 @@
-"""The documentation names things that exist: functions, files, config keys, options, log fields."""
+"""The documentation names things that exist, and the pages of the manual are short.
+
+Checked are modules, functions, files, links, config keys, commands, options, rules and log fields.
+"""
 
 import ast
 import functools
+import importlib.util
 import json
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_origin
@@ -14,12 +19,17 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+import adagen
 from adagen.cli.main import app
 from adagen.config import Config, load_config
 
 ROOT = Path(__file__).parents[2]
+MANUAL = sorted(ROOT.glob("docs/*.md"))
+LONG = {"method.md"}
+MOST_WORDS = 2500
 PAGES = [
-    *sorted(ROOT.glob("docs/*.md")),
+    *MANUAL,
+    *sorted(ROOT.glob("docs/experiments/*.md")),
     ROOT / "config" / "README.md",
     *sorted(ROOT.glob("*.md")),
 ]
@@ -36,7 +46,46 @@ def fenced(page: Path, language: str) -> list[str]:
     return [text for name, text in FENCE.findall(page.read_text()) if name == language]
 
 
-# Functions and files
+def commands(page: Path, program: str) -> Iterator[list[str]]:
+    """The words of every call of a program: in blocks of bash, in indented code, in `spans`."""
+    prose = FENCE.sub("", page.read_text())
+    lines = re.sub(r"\\\n", " ", "\n".join(fenced(page, "bash"))).splitlines()
+    lines += re.findall(r"^    (.+)$", prose, re.MULTILINE)
+    for line in [line.strip() for line in lines] + code_spans(page):
+        if re.match(rf"(\w+=\S+ )*{program} ", line):
+            words = shlex.split(line, comments=True)
+            yield words[words.index(program) + 1 :]
+
+
+# The manual
+
+
+@pytest.mark.parametrize("page", MANUAL, ids=lambda page: page.name)
+def test_a_page_of_the_manual_is_short(page: Path) -> None:
+    if page.name not in LONG:
+        assert len(page.read_text().split()) <= MOST_WORDS
+
+
+# Modules, functions and files
+
+
+@pages
+def test_modules_exist(page: Path) -> None:
+    """What is named as `adagen.module.name`, in prose and in code."""
+    for dotted in set(re.findall(r"(?<![\w/.-])adagen(?:\.[a-zA-Z_]\w*)+", page.read_text())):
+        found, *rest = adagen, *dotted.split(".")[1:]
+        for depth, name in enumerate(rest, start=1):
+            if not hasattr(found, name):
+                module = ".".join(["adagen", *rest[:depth]])
+                assert importlib.util.find_spec(module), f"no {dotted}"
+                importlib.import_module(module)
+            found = getattr(found, name)
+
+
+@pages
+def test_python_compiles(page: Path) -> None:
+    for text in fenced(page, "python"):
+        ast.parse(textwrap.dedent(text))
 
 
 @functools.cache
@@ -133,21 +182,67 @@ def test_config_examples_are_valid(page: Path, tmp_path: Path) -> None:
 
 # Commands
 
+SETTING = re.compile(r"(\w+)=(.*)", re.DOTALL)
+
+
+def config_has(keys: list[str], value: object) -> bool:
+    """Whether keys, and those of the mapping they are set to, are keys of the configuration."""
+    inside = value.items() if isinstance(value, dict) else ()
+    return has_key(Config, keys) and all(config_has([*keys, k], v) for k, v in inside)
+
+
+@pages
+def test_make_has_the_targets(page: Path) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for words in commands(page, "make"):
+        assert words[0] in targets, words
+
 
 @pages
 def test_commands_exist(page: Path) -> None:
     stages = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    make = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    blocks = re.sub(r"\\\n", " ", "\n".join(fenced(page, "bash")))
-    for line in blocks.splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] == ["make"]:
-            assert words[1] in make, line
-        if words[:1] == ["adagen"]:
-            command = stages[words[1]]
-            command = getattr(command, "commands", {}).get(" ".join(words[2:3]), command)
-            known = {option for p in command.params for option in p.opts}
-            assert {word for word in words if word.startswith("--")} <= known, line
+    for words in commands(page, "adagen"):
+        if not re.match(r"[a-z]", words[0]):  # `adagen --help`, `adagen <stage> --help`
+            continue
+        command = stages[words[0]]
+        if members := getattr(command, "commands", {}):
+            command = members[words[1]]
+        known = {option for p in command.params for option in p.opts} | {"--help"}
+        assert {word for word in words if word.startswith("--")} <= known, words
+
+
+@pages
+def test_snakemake_is_given_what_exists(page: Path) -> None:
+    """Configuration files, keys and rules that are named on its command line."""
+    rules = defined_rules()
+    for words in commands(page, "snakemake"):
+        option = ""
+        for word in words:
+            if word.startswith("-"):
+                option = word
+            elif option == "--configfile" and word.startswith("config/"):
+                assert (ROOT / word).exists(), words
+            elif option == "--config" and (setting := SETTING.match(word)):
+                assert config_has([setting[1]], yaml.safe_load(setting[2])), words
+            elif option in ("--forcerun", "--set-threads") and "<" not in word:
+                assert word.split("=")[0] in rules, words
+
+
+@functools.cache
+def defined_rules() -> set[str]:
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    text = "\n".join(file.read_text() for file in files)
+    named = re.findall(r'name:\s+f?"([a-z]\w*?)_?[{"]', text)
+    return {*re.findall(r"^\s*(?:rule|checkpoint) (\w+):", text, re.MULTILINE), *named}
+
+
+def test_the_rules_of_the_workflow_exist() -> None:
+    """Those of the table in docs/workflow.md, with the commands that they run."""
+    page = (ROOT / "docs" / "workflow.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `adagen ([\w-]+)` \|", page, re.MULTILINE)
+    assert {rule for rule, _ in rows} <= defined_rules()
+    stages = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert {command for _, command in rows} <= set(stages)
 
 
 # The training log

@@ -24,41 +24,42 @@ INTRODUCTION = """\
 Every number that a run depends on stands in one of the files of this folder or in the defaults
 below. A key that is not in the list is an error, and the message names the nearest one that is.
 
+    snakemake --cores all                                            # config.yaml
+    snakemake --cores all --configfile config/digits_full.yaml       # another
+    snakemake --cores all --config 'training={updates: 80}'          # one key over it
+
 ## Files
 
 - [`config.yaml`](config.yaml): the default. One generator of each of the four paradigms, at one
-  step budget, one training seed.
-- [`digits_full.yaml`](digits_full.yaml), laid over it: a second step budget and several training
+  number of steps, one training seed.
+- [`digits_full.yaml`](digits_full.yaml) extends it: a second number of steps and several training
   seeds. It shares the default's generators, metric networks and reference statistics.
-- [`smoke.yaml`](smoke.yaml), laid over it: every job at its smallest, for the tests. Its numbers
-  mean nothing.
-- [`cifar10.yaml`](cifar10.yaml): four generators fitted to CIFAR-10, on one GPU.
+- [`smoke.yaml`](smoke.yaml) extends it: every job at its smallest, for the tests. Its numbers mean
+  nothing.
+- [`cifar10.yaml`](cifar10.yaml): generators fitted to CIFAR-10, on one GPU.
 - [`imagenet256.yaml`](imagenet256.yaml): the released generators and policies on ImageNet at 256
-  pixels, as published. What such runs take is told in
-  [docs/workflow.md](../docs/workflow.md#paper-scale).
+  pixels, as published. What such runs take: [docs/imagenet.md](../docs/imagenet.md).
 - [`imagenet512.yaml`](imagenet512.yaml): MaskGIT-L at 512 pixels, with a checkpoint of your own.
 
-A file may name another that it is laid over, by a path relative to its own folder. Only what
-differs then has to be written:
+A file may extend another, by a path relative to its own folder. Then only the differences have to
+be written:
 
     extends: config.yaml
     name: my_run
     results: results/my_run
 
 Without a file, a workflow run takes `config.yaml`. Files that are given take its place; each brings
-what it extends, later ones are laid over earlier ones, and single keys over all of them:
+what it extends, later files are laid over earlier ones, and single keys over all of them:
 
-    snakemake --cores all --configfile config/digits_full.yaml
     snakemake --cores all --configfile config/imagenet256.yaml my_cluster.yaml
-    snakemake --cores all --config 'training={updates: 80}'
 
-A stage that is run by hand reads the files it is given in the same way:
+A stage that is run by hand reads its files in the same way:
 
     adagen pretrain maskgit --config config/smoke.yaml --out F
 
 "Laid over" means key by key: mappings are merged at every depth, and anything else (numbers, text,
-whole lists) is replaced. An entry or a section that a file sets to `null` is taken out. A section
-that names another `kind` than what it lies over takes its place with all of its keys.
+whole lists) is replaced. An entry or a section that a file sets to `null` is removed. A section
+with another `kind` than the one below it replaces it with all of its keys.
 
 Give a file of your own a `name` and a `results` folder of its own. Keep `resources` where it uses
 the same generators, metric networks and reference; change it where one of them has other settings,
@@ -66,23 +67,20 @@ or the run writes over the files that are there.
 
 ## Generators, experiments, methods
 
+Terms are defined in the [glossary](../docs/glossary.md).
+
 - A **generator** is a frozen network: a paradigm, its size, and how it is fitted, or which released
   files it is taken from. It is made once and knows nothing of schedules.
 - An **experiment** is one generator at one number of steps, with the hand-made schedule that every
-  policy starts from. Several experiments may share a generator. VAR takes one step a scale, so
+  policy starts from. Several experiments may share a generator. VAR takes one step per scale, so
   there another number of steps needs another generator.
-- A **method** is how an experiment is scheduled: `handmade` (as written under `handmade`), `tuned`
-  (the best static schedule that a search finds), `static` (a learned schedule that knows the step
-  only), `adagen` (a learned policy that sees the sample too), `released` (the authors' policy),
-  `faithful` (as `adagen`, paid by `preference` too: the other end of the
-  [dial](../docs/dial.md)). `interval`, `halton` (MaskGIT alone) and `logsnr_time` (DiT and SiT
-  alone) are [baselines](../docs/method.md#baselines-that-change-one-thing) that change one thing of
-  the hand-made schedule. The methods `static`, `adagen` and `faithful` are trained once for every
-  entry of `training_seeds`. A method is left out of experiments whose family doesn't have it, and
-  `released` of those without a `released_policy`.
-
-A *run* is one method of one experiment, and of one training seed where it is trained. It names the
-files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
+- A **method** is how an experiment is scheduled: `handmade`, `tuned`, `static`, `adagen`,
+  `faithful`, `released`, `interval`, `halton` or `logsnr_time`
+  ([what each is](../docs/glossary.md#methods)). The methods `static`, `adagen` and `faithful` are
+  trained once for every entry of `training_seeds`. A method is left out of experiments whose family
+  doesn't have it, and `released` of those without a `released_policy`.
+- A **run** is one method of one experiment, and of one training seed where it is trained. It names
+  files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
 
 `training` and `policy` have two places. At the top level they hold for all experiments; what an
 experiment says under its own is laid over that, for this experiment alone.
@@ -91,13 +89,13 @@ A **refinement** draws samples of the method `adagen` once more, each the choice
 ([docs/refinement.md](../docs/refinement.md)); such a run is called `adagen_seed0+<refinement>`.
 
 A **steps curve** takes one experiment to other numbers of steps
-([docs/sweeps.md](../docs/sweeps.md)). Where another experiment is that already, it is the one;
-otherwise it is called `<experiment>-steps-<T>`, and has rows in the curve's own table only.
+([docs/sweeps.md](../docs/sweeps.md)). If another experiment has these settings already, the curve
+uses it; otherwise it is called `<experiment>-steps-<T>`, and has rows in the curve's table only.
 
-An **ablation** takes one experiment and compares it with variants of itself, in studies. A variant
-is what it changes, laid over the experiment; where that is nothing, it is the experiment. Others
-become experiments of their own, called `<experiment>-<study>-<variant>`, which only the target
-`ablation` makes ([docs/training.md](../docs/training.md#ablations)).
+An **ablation** compares one experiment with variants of itself, in studies. A variant is what it
+changes in the experiment; one that changes nothing is the experiment. Others become experiments of
+their own, called `<experiment>-<study>-<variant>`, which only the target `ablation` makes
+([docs/ablations.md](../docs/ablations.md)).
 
 ## What else is checked
 
@@ -114,20 +112,20 @@ Before anything runs:
 - With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
   where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
   are multiples of 8, the images that its discriminator normalises together.
-- A refinement with `k` above 1 finds an experiment whose generator draws (`maskgit` or `var`), and
-  names no other; what it names are keys of `experiments`. The rewards of the experiments that it
-  refines are not of kind `frechet` for kind `repeated`, nor `frechet` or `classifier` for kind
-  `resampled`. Names of refinements have no `.`.
+- A refinement with `k` above 1 finds an experiment whose generator is stochastic (`maskgit` or
+  `var`), and names no other; what it names are keys of `experiments`. The rewards of the
+  experiments that it refines are not of kind `frechet` for kind `repeated`, nor `frechet` or
+  `classifier` for kind `resampled`. Names of refinements have no `.`.
 - The method `faithful` comes with a section `dial`.
 - Keys of `curves.steps` are experiments, none of a VAR; their `steps` are all different, and other
-  than the experiment's own. What is derived is checked as an experiment is, and has its own name.
+  than the experiment's own. Derived experiments are checked as others are.
 - `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
   twice.
 - `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
   variant at least, and derived experiments have names of their own. A variant is checked as an
   experiment is.
-- A method of `methods` that one family alone has finds an experiment of that family, and so does
-  the `method` of a variant. With `interval`, `handmade.guidance` is above 0.
+- A method that only one family has needs an experiment of that family, in `methods` as in the
+  `method` of a variant. With `interval`, `handmade.guidance` is above 0.
 - `experiments.<name>.published` is an entry of `adagen/config/published.yaml`, of the data set and
   the number of steps of the experiment.
 - An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
@@ -141,15 +139,15 @@ Before anything runs:
   the `blocks` that are named.
 - Names consist of letters, digits, `_`, `-` and `.`; no generator is called `metrics`,
   `reward` or `preference`.
-- An asset of `assets.catalogue` has a `url`, or says under `manual` how to get it, and no other is
-  kept in the same file. Assets that are referred to are known.
+- An asset of `assets.catalogue` has a `url`, or says under `manual` how to get it, and a file of
+  its own. Assets that are referred to exist.
 
 By the first stage that reads the images: `dataset.heldout` is at most half of them, a `patch`
 divides their sides, the resolutions of a tokeniser halve them evenly, and the last of a VAR's
-`scales` is the side of what its tokeniser makes of them. Released files are compared with what the
-configuration says of them, key by key.
+`scales` is the side of what its tokeniser makes of them. Released files are compared with the
+configuration, key by key.
 
-What a change of a key re-runs is told in [docs/workflow.md](../docs/workflow.md#what-re-runs).
+What a change of a key re-runs: [docs/workflow.md](../docs/workflow.md#what-re-runs).
 
 # Keys
 
