@@ -100,7 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         keep(arguments.config, arguments.out)
-    except (AdagenError, OSError) as error:
+    except (AdagenError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"keep_results: {error}")
 
 

@@ -1,0 +1,67 @@
+"""Results of a real run, kept apart from where the workflow writes."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config" / "smoke.yaml"
+FILES = {
+    "results/smoke/tables/fid.csv": "experiment,fid\n",
+    "results/smoke/figures/fid.png": "picture",
+    "results/smoke/one/metrics/handmade.json": "{}",
+    "results/smoke/one/policy/adagen_seed0.safetensors": "policy",
+    "results/smoke/one/samples/handmade/about.json": "{}",
+    "resources/smoke/generators/sit.safetensors": "generator",
+    "benchmarks/smoke/train/one.tsv": "s\th:m:s\n12.5\t0:00:12\n",
+    "benchmarks/smoke/table.tsv": "s\th:m:s\n1.5\t0:00:01\n",
+}
+
+
+def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "workflow" / "scripts" / "keep_results.py"
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A repository in which a run of the smoke configuration has finished."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
+    subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
+    commit = [*git, "commit", "--quiet", "--allow-empty", "--message", "state"]
+    subprocess.run(commit, cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_a_run_is_kept_with_its_origin(finished: Path) -> None:
+    (finished / "kept").mkdir()
+    (finished / "kept" / "older.csv").touch()
+    done = run(finished, CONFIG, "kept")
+    assert done.returncode == 0, done.stderr
+    kept = {str(p.relative_to(finished / "kept")) for p in (finished / "kept").rglob("*.*")}
+    assert kept == {
+        "manifest.json", "tables/fid.csv", "figures/fid.png", "one/metrics/handmade.json"
+    }  # fmt: skip
+    manifest = json.loads((finished / "kept" / "manifest.json").read_text())
+    assert manifest["job_seconds"] == 14
+    sha = hashlib.sha256(b"generator").hexdigest()
+    assert manifest["networks"] == {"generators/sit.safetensors": sha}
+    assert list(manifest["policies"]) == ["one/policy/adagen_seed0.safetensors"]
+    assert len(manifest["commit"]) == 40 and manifest["versions"]["torch"]
+    assert manifest["processor"] and manifest["date"].startswith("20")
+
+
+def test_a_run_that_is_not_finished_keeps_nothing(finished: Path) -> None:
+    (finished / "resources/smoke/generators/sit.safetensors").unlink()
+    done = run(finished, CONFIG, "kept")
+    assert done.returncode == 1 and "holds no finished run" in done.stderr
+    assert not (finished / "kept").exists()
