@@ -25,6 +25,7 @@ check: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	python workflow/scripts/config_schema.py | diff $(SCHEMA) -

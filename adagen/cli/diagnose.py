@@ -11,7 +11,8 @@ import torch
 from adagen.cli.common import device_of, open_experiment, require_its_classes
 from adagen.config import Config, Experiment
 from adagen.data.split import Images, Split, load_dataset
-from adagen.evaluation.meters import Meter, load_meter
+from adagen.evaluation.meters import Meter
+from adagen.evaluation.protocols import load_meter
 from adagen.generators.base import Generator, State
 from adagen.paper.figures.reward import reward_figure
 from adagen.paper.figures.style import require_drawable, save_figure
@@ -123,7 +124,13 @@ def diagnose_reward(
     settings, generator = open_experiment(config, experiment, generator_file=generator_file)
     device, training = device_of(config), settings.training
     samples = training.validate_samples if samples is None else samples
-    meter = load_meter(config.evaluation, config.dataset, networks, reference_file, device)
+    meter = load_meter(
+        config.evaluation,
+        config.dataset,
+        networks=networks,
+        reference=reference_file,
+        device=device,
+    )
     split = load_dataset(config.dataset)
     require_its_classes(generator, split)
     with seeded("diagnose", experiment, seed):

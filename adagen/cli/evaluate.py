@@ -12,7 +12,7 @@ from adagen.evaluation.embedded.reference import Reference
 from adagen.evaluation.evaluate import evaluate as measure_samples
 from adagen.evaluation.evaluate import measure as measure_images
 from adagen.evaluation.inception.reference import InceptionReference
-from adagen.evaluation.meters import load_meter
+from adagen.evaluation.protocols import load_meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
@@ -71,10 +71,17 @@ def evaluate(
             f"{len(twice)} folders of samples are called {twice[0]!r}, which would be measured "
             f"into one {out_dir / twice[0]}.json: evaluate them in separate calls."
         )
-    settings, files = config.evaluation, (networks, reference_file)
-    meter = load_meter(settings, config.dataset, *files, device_of(config), processes)
+    settings = config.evaluation
+    meter = load_meter(
+        settings,
+        config.dataset,
+        networks=networks,
+        reference=reference_file,
+        device=device_of(config),
+        processes=processes,
+    )
     for path in samples:
-        content = measure_samples(path, meter, config.dataset, settings)
+        content = measure_samples(path, meter, dataset=config.dataset, settings=settings)
         if processes.first:
             write_json(out_dir / f"{path.name}.json", content)
 
@@ -88,7 +95,13 @@ def measure(
         AdagenError: there are no images at `source`, or they can't be measured.
     """
     settings = config.evaluation
-    meter = load_meter(settings, config.dataset, networks, reference_file, device_of(config))
-    content = measure_images(source, meter, settings)
+    meter = load_meter(
+        settings,
+        config.dataset,
+        networks=networks,
+        reference=reference_file,
+        device=device_of(config),
+    )
+    content = measure_images(source, meter, settings=settings)
     write_json(out, content)
     print(json.dumps(content, indent=2))

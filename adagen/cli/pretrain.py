@@ -73,14 +73,7 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     claim_checkpoint(checkpoint, "reward", config.dataset, settings)
     resume = checkpoint and checkpoint / "reward.ckpt"
     train = load_dataset(config.dataset).train
-    features = fit_reward_features(
-        settings,
-        train.images,
-        labels=train.labels,
-        checkpoint=resume,
-        flip=train.flip,
-        device=device_of(config),
-    )
+    features = fit_reward_features(settings, train, checkpoint=resume, device=device_of(config))
     save_reward_features(out, features, image_shape=list(train.images.shape[1:]))
 
 

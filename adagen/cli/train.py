@@ -18,7 +18,8 @@ from adagen.cli.common import (
 )
 from adagen.config import LEARNED, SEARCHED, Config
 from adagen.data.split import load_dataset
-from adagen.evaluation.meters import Meter, load_meter
+from adagen.evaluation.meters import Meter
+from adagen.evaluation.protocols import load_meter
 from adagen.generators.base import Generator, State
 from adagen.policy.files import build_actor, build_critic, policy_identity, save_policy
 from adagen.policy.networks import ConstantTable, Policy
@@ -62,8 +63,14 @@ def train(
     training = settings.training.model_copy(update={"trackers": ()})
     settings = settings.model_copy(update={"training": training})
     device = device_of(config)
-    measured = config.evaluation, config.dataset, networks, reference_file
-    meter = load_meter(*measured, device, processes)
+    meter = load_meter(
+        config.evaluation,
+        config.dataset,
+        networks=networks,
+        reference=reference_file,
+        device=device,
+        processes=processes,
+    )
     split = load_dataset(config.dataset)
     require_its_classes(generator, split)
     with seeded("train", experiment, method, seed):
@@ -175,8 +182,14 @@ def sweep(
     settings, generator = open_experiment(config, experiment, generator_file=generator_file)
     device, evaluation = device_of(config), config.evaluation
     budget = config.sweep_of(experiment)
-    measured = evaluation, config.dataset, networks, reference_file
-    meter = load_meter(*measured, device, processes)
+    meter = load_meter(
+        evaluation,
+        config.dataset,
+        networks=networks,
+        reference=reference_file,
+        device=device,
+        processes=processes,
+    )
 
     def distance(policy: ConstantTable) -> float:
         policy, (n, seed) = policy.to(device), (budget.samples, budget.seed)

@@ -1,1 +1,1 @@
-"""How good the images are, and what they cost."""
+"""Metrics of generated images, and their cost."""

@@ -1,4 +1,4 @@
-"""What an image costs."""
+"""The cost of generating an image, in floating-point operations."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def gflops_per_image(generate: Callable[[], object], images: int) -> float:
-    """Billions of floating-point operations an image: matrix products and convolutions.
+    """Count billions of floating-point operations per image, in matrix products and convolutions.
 
-    A multiplication and an addition count as two; everything elementwise is left out, as is
+    A multiplication and an addition count as two. Elementwise operations are left out, as is
     usual.
 
     Args:
-        generate: makes a batch of images, policy and decoder included.
-        images: how many images one call makes.
+        generate: makes a batch of images, including policy and decoder.
+        images: number of images that one call makes.
     """
-    # Fused attention kernels are not counted by every version and on every device; the plain one
-    # is made of matrix products, which are.
+    # Not every version and device counts fused attention kernels. The plain kernel consists of
+    # matrix products, which are always counted.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         generate()
     return float(counter.get_total_flops()) / images / 1e9

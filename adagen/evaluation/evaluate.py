@@ -1,4 +1,4 @@
-"""From samples, or any images, to the numbers of a table."""
+"""Metrics of samples, or of any images, as the dictionaries that metrics files hold."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ import torch
 
 from adagen import config
 from adagen.data.samples import Samples
-from adagen.evaluation.image_sets import ImageSets, open_source
-from adagen.evaluation.meters import METRICS, Measured, Meter
+from adagen.evaluation.image_sets import ImageSets, open_images
+from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.progress import progress
 
@@ -24,19 +24,23 @@ DESCRIPTION = (
     "refinement",
     "training_seed",
 )
-"""What a metrics file takes over from its samples; those of plain runs have no refinement."""
+"""Keys that a metrics file copies from its samples. Runs without refinement lack that key."""
 
 
 def evaluate(
-    folder: Path, meter: Meter, dataset: config.Dataset, settings: config.Evaluation
+    folder: Path, meter: Meter, *, dataset: config.Dataset, settings: config.Evaluation
 ) -> dict[str, Any]:
-    """The content of a metrics file: every number per sampling seed, its mean and error.
+    """Measure a folder of samples.
 
     Args:
         folder: samples, as `adagen sample` writes them.
-        meter: what measures them.
-        dataset: whose samples they must be.
-        settings: how many of them, and of which seeds.
+        meter: measures them.
+        dataset: the data set that the samples must belong to.
+        settings: the number of samples and the sampling seeds that are expected.
+
+    Returns:
+        The content of a metrics file: every metric per sampling seed, the mean over the seeds and
+        its standard error.
 
     Raises:
         AdagenError: the samples are damaged, or are not those the settings ask for.
@@ -44,7 +48,7 @@ def evaluate(
     samples = Samples.open(folder)
     about = samples.about
     _require_as_configured(samples, dataset, settings)
-    per_seed = _measure_sets(open_source(folder), meter, settings.protocol)
+    per_seed = _measure_sets(open_images(folder), meter, settings.protocol)
     return {
         **{key: about[key] for key in DESCRIPTION if key in about},
         "fidelity": about.get("fidelity"),
@@ -61,23 +65,24 @@ def evaluate(
     }
 
 
-def measure(path: Path, meter: Meter, settings: config.Evaluation) -> dict[str, Any]:
-    """The numbers of any images, with all that they depend on.
+def measure(path: Path, meter: Meter, *, settings: config.Evaluation) -> dict[str, Any]:
+    """Measure any images.
 
     Args:
         path: a folder of image files, an npz file of 8-bit images ("arr_0"), or samples.
-        meter: what measures them.
-        settings: the protocol.
+        meter: measures them.
+        settings: names the protocol.
 
     Returns:
-        "source", "kind" and "count" (images in a set); "protocol"; "sets", the numbers of each
-        set by its name; their "mean"; "reference_count", real images behind the reference, None
-        where its file doesn't say; "hashes".
+        "source", "kind" and "count" (images in a set); "protocol"; "sets", the metrics of each
+        set by its name; their "mean"; "reference_count", the number of real images behind the
+        reference (None where its file does not say); "hashes" of the images and of what measured
+        them.
 
     Raises:
-        AdagenError: there are no such images, or they are damaged or not alike.
+        AdagenError: there are no such images, or they are damaged, or differ in size or channels.
     """
-    source = open_source(path)
+    source = open_images(path)
     measured = _measure_sets(source, meter, settings.protocol)
     return {
         "source": str(path),
@@ -92,7 +97,7 @@ def measure(path: Path, meter: Meter, settings: config.Evaluation) -> dict[str, 
 
 
 def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measured]:
-    """The numbers of each set of a source."""
+    """Measure each set of a source, in order."""
     if protocol == "authors" and source.labels is not None:
         _require_whole_classes(source.path, source.labels)
     measured = []
@@ -116,9 +121,9 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
 
 
 def _over_sets(rows: Sequence[Measured], statistic: Any) -> dict[str, float | None]:
-    """A statistic of every metric over the sets; None where the metric or the statistic is."""
+    """Apply a statistic to every metric over the sets; None where a value is missing or it is NaN."""
     columns: dict[str, float | None] = {}
-    for key in METRICS:
+    for key in rows[0]:
         values = [row[key] for row in rows]
         known = None if None in values else statistic(np.array(values, dtype=np.float64))
         columns[key] = None if known is None or math.isnan(known) else float(known)
@@ -126,14 +131,14 @@ def _over_sets(rows: Sequence[Measured], statistic: Any) -> dict[str, float | No
 
 
 def _standard_error(values: np.ndarray) -> float:
-    """Of the mean of n values; NaN for one, which has none."""
+    """Standard error of the mean of n values; NaN for a single value."""
     if len(values) < 2:
         return math.nan
     return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _require_whole_classes(path: Path, labels: torch.Tensor) -> None:
-    """The authors measure equally many images of every class."""
+    """Refuse sets in which classes differ in size: the authors measure equally many of each."""
     counts = labels.bincount()
     if (counts != counts[0]).any():
         classes = len(counts)
@@ -147,7 +152,7 @@ def _require_whole_classes(path: Path, labels: torch.Tensor) -> None:
 def _require_as_configured(
     samples: Samples, dataset: config.Dataset, settings: config.Evaluation
 ) -> None:
-    """The samples must be the ones that the config asks for."""
+    """Refuse samples that were made with other settings than the config's."""
     asked: Mapping[str, tuple[Any, Any]] = {
         "dataset.name": (samples.about["dataset"], dataset.name),
         "evaluation.seeds": (list(samples.seeds), list(settings.seeds)),

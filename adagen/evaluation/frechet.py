@@ -10,7 +10,7 @@ from adagen.runtime.errors import AdagenError
 
 @dataclass(frozen=True)
 class Gaussian:
-    """First and second moments in float64, of nobody knows how many features.
+    """First and second moments in float64, of an unknown number of features.
 
     Attributes:
         mean: (D,).
@@ -21,7 +21,7 @@ class Gaussian:
     covariance: torch.Tensor
 
     def require_full_rank(self) -> None:
-        """Nothing can be required of statistics that don't say how many features they are of."""
+        """Accept the statistics: without a number of features there is nothing to check."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Moments(Gaussian):
     """Moments of a known number of features; the covariance is normalised by count - 1.
 
     Attributes:
-        count: how many features they come from.
+        count: number of features.
     """
 
     count: int
 
     @classmethod
     def of(cls, features: torch.Tensor) -> Self:
-        """The moments of features (N, D); the covariance of a single one is zero."""
+        """Compute the moments of features (N, D). The covariance of a single one is zero."""
         features = features.double()
         mean = features.mean(0)
         centred = features - mean
@@ -44,12 +44,12 @@ class Moments(Gaussian):
 
     @classmethod
     def empty(cls, dimension: int, device: torch.device) -> Self:
-        """The moments of no features, for others to be merged into."""
+        """Moments of no features, which others can be merged into."""
         zero = torch.zeros(dimension, dtype=torch.float64, device=device)
         return cls(zero, torch.outer(zero, zero), 0)
 
     def merge(self, other: Self) -> Self:
-        """The moments of both sets together, whatever batches or processes they came from."""
+        """Compute the moments of both sets together (Chan et al., 1979)."""
         count = self.count + other.count
         shift = other.mean - self.mean
         scatter = (
@@ -61,10 +61,10 @@ class Moments(Gaussian):
         return type(self)(mean, scatter / max(count - 1, 1), count)
 
     def require_full_rank(self) -> None:
-        """Refuse a sample too small for its dimension.
+        """Refuse a sample that is too small for its dimension.
 
         Raises:
-            AdagenError: the covariance can't have full rank, so a distance would mostly measure
+            AdagenError: the covariance cannot have full rank, so a distance would mostly measure
                 the number of samples.
         """
         dimension = len(self.mean)
@@ -77,10 +77,10 @@ class Moments(Gaussian):
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """Squared Frechet distance between two sets of features, on one device.
+    """Squared Frechet distance between two sets of features, both on one device.
 
     Raises:
-        AdagenError: one of them has too few features for their dimension.
+        AdagenError: a set has too few features for their dimension.
     """
     a.require_full_rank()
     b.require_full_rank()
@@ -96,19 +96,20 @@ def gaussian_distance(
 ) -> float:
     """|m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_b^1/2 S_a S_b^1/2)^1/2.
 
-    For means (D,) and covariances (D, D) in float64. S_a S_b and the symmetric
-    S_b^1/2 S_a S_b^1/2 share their eigenvalues, but the latter's are real and, up to rounding,
-    not negative: no complex square root, and never NaN, whatever the rank.
+    Means are (D,) and covariances (D, D), in float64. S_a S_b and the symmetric
+    S_b^1/2 S_a S_b^1/2 have the same eigenvalues. Those of the symmetric matrix come out real and,
+    up to rounding, not negative, so that no complex square root and no NaN occurs at any rank.
 
-    Give what is better determined, the reference, as b: a covariance that was taken in float32 may
-    have eigenvalues below zero, and the real part of their complex roots is 0, as it is here.
+    Pass the reference, which is better determined, as b. A covariance that was computed in float32
+    may have eigenvalues below zero; they are taken as zero, which is the real part of their
+    complex root.
     """
     root = _square_root(covariance_b)
     product = root @ covariance_a @ root
     eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0)
     traces = covariance_a.trace() + covariance_b.trace() - 2 * eigenvalues.sqrt().sum()
     distance = (mean_a - mean_b).square().sum() + traces
-    # Rounding takes the distance of equal Gaussians to either side of zero.
+    # Rounding may put the distance of equal Gaussians slightly below zero.
     return max(float(distance), 0.0)
 
 

@@ -14,12 +14,12 @@ def inception_score(logits: torch.Tensor, size: int | None = None) -> float:
     """Mean over splits of exp E_x KL(p(y|x) || p(y)), between 1 and the number of classes.
 
     Args:
-        logits: (N, classes). Their order doesn't matter: samples sorted by class are shuffled
-            first, since a split that lacks classes would score too low.
-        size: samples in a split, the last of which may have fewer; None for ten equal splits.
+        logits: (N, classes), in any order. They are shuffled first, since a split of samples
+            sorted by class lacks classes and would score too low.
+        size: samples in a split, of which the last may have fewer; None for ten equal splits.
 
     Raises:
-        AdagenError: fewer samples than splits, or none.
+        AdagenError: there are fewer samples than splits, or none.
     """
     least = 1 if size else SPLITS
     if len(logits) < least:
@@ -35,7 +35,7 @@ def inception_score(logits: torch.Tensor, size: int | None = None) -> float:
 
 
 def _score(logits: torch.Tensor) -> torch.Tensor:
-    """The score of one split: logits (N, classes) against their marginal."""
+    """Score one split: logits (N, classes) against their marginal."""
     log_p = logits.double().log_softmax(-1)
     log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
     return (log_p.exp() * (log_p - log_marginal)).sum(-1).mean().exp()

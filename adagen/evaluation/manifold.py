@@ -6,7 +6,7 @@ from adagen.runtime.errors import AdagenError
 
 ROWS = 1000
 COLUMNS = 10_000
-"""Rows and columns of the distance matrix held in memory at once."""
+"""Rows and columns of the part of the distance matrix that is in memory at a time."""
 
 
 def precision_recall(
@@ -16,20 +16,22 @@ def precision_recall(
     neighbours: int,
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a device is immutable
 ) -> tuple[float, float]:
-    """Share of generated features near real ones (fidelity), and the reverse (diversity).
+    """Precision and recall of generated features.
 
-    Near means inside the ball around some feature of the other set that reaches that feature's
-    k-th nearest neighbour in its own set. Recall grows with the number of generated images, so
+    Precision is the share of generated features that are near real ones (fidelity), recall the
+    share of real features that are near generated ones (diversity). Each feature of a set has a
+    ball that reaches its k-th nearest neighbour in that set; a feature of the other set is near
+    if it lies in any of these balls. Recall grows with the number of generated images, so
     compare equal numbers only.
 
     Args:
         real: (N, D).
         generated: (M, D).
         neighbours: k.
-        device: where distances are computed; the features may lie elsewhere.
+        device: where distances are computed. The features may be on another one.
 
     Raises:
-        AdagenError: a set has no k-th neighbour.
+        AdagenError: a set has k features or fewer.
     """
     for name, features in (("real", real), ("generated", generated)):
         if len(features) <= neighbours:
@@ -37,20 +39,24 @@ def precision_recall(
                 f"{len(features)} {name} images are too few for the {neighbours} nearest "
                 f"neighbours of precision and recall: at least {neighbours + 1} are needed."
             )
-    precision = _share_inside(generated, real, _radii(real, neighbours, device), device)
-    recall = _share_inside(real, generated, _radii(generated, neighbours, device), device)
+    precision = _share_inside(
+        generated, real, radii=_radii(real, neighbours, device), device=device
+    )
+    recall = _share_inside(
+        real, generated, radii=_radii(generated, neighbours, device), device=device
+    )
     return precision, recall
 
 
 def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> torch.Tensor:
-    """(N,) distance of each feature to its k-th nearest other."""
+    """Distances (N,) of each feature to its k-th nearest neighbour."""
     radii = []
     for rows in torch.split(features, ROWS):
         nearest = torch.empty(len(rows), 0, device=device)
         for columns in torch.split(features, COLUMNS):
             distances = torch.cdist(rows.to(device), columns.to(device))
             both = torch.cat([nearest, distances], 1)
-            # Each feature is its own nearest, at distance 0: one more than k.
+            # k + 1, because each feature is its own nearest neighbour, at distance 0.
             kept = min(neighbours + 1, both.shape[1])
             nearest = both.topk(kept, largest=False).values
         radii.append(nearest[:, -1])
@@ -58,7 +64,7 @@ def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> tor
 
 
 def _share_inside(
-    queries: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor, device: torch.device
+    queries: torch.Tensor, centres: torch.Tensor, *, radii: torch.Tensor, device: torch.device
 ) -> float:
     """Share of queries that lie in at least one ball."""
     found = []

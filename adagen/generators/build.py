@@ -264,13 +264,11 @@ def pretrain(
     fit(
         backbone,
         type(backbone).loss,
-        train.images,
-        train.labels,
-        settings.pretrain,
-        name,
-        resume,
-        train.flip,
-        device,
+        data=train,
+        settings=settings.pretrain,
+        name=name,
+        checkpoint=resume,
+        device=device,
     )
     return backbone
 
@@ -292,7 +290,7 @@ def fit_tokeniser(
         total: torch.Tensor = (image - target).square().mean() + quantiser_loss
         return total
 
-    fit(tokeniser, loss, train.images, train.labels, settings, name, resume, train.flip, device)
+    fit(tokeniser, loss, data=train, settings=settings, name=name, checkpoint=resume, device=device)
 
 
 def save_backbone(

@@ -1,4 +1,7 @@
-"""Supervised fitting of every frozen network: generators, tokenisers, metrics, reward features."""
+"""Supervised fitting of all networks that are frozen later.
+
+These are generators, tokenisers, metric networks and reward features.
+"""
 
 import math
 import time
@@ -11,8 +14,7 @@ import torch
 from torch import nn
 
 from adagen.config import Fit
-from adagen.data.sources import ImageRows
-from adagen.data.split import Flip, Images
+from adagen.data.split import Images
 from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
@@ -23,19 +25,19 @@ M = TypeVar("M", bound=nn.Module)
 CPU = torch.device("cpu")
 
 CHECKPOINT_SECONDS = 15
-"""At most this much work is lost to a kill."""
+"""Seconds between checkpoints: a kill loses at most this much work."""
 
 
 @dataclass
 class Batch:
-    """What a loss function sees.
+    """The input of a loss function.
 
     Attributes:
-        images: (B, C, H, W) in [0, 1], or rows of whatever else the module is fitted to (tokens);
-            where the module is.
-        labels: (B,) class indices, or whatever else belongs to a row; where the module is.
-        generator: the batch's own randomness, on the CPU wherever the module is, so that every
-            device draws the same.
+        images: (B, C, H, W) in [0, 1], or rows of other data such as tokens, on the module's
+            device.
+        labels: (B,) class indices, or other data that belongs to the rows, on the module's device.
+        generator: randomness of this batch. It is on the CPU, so that every device draws the
+            same.
     """
 
     images: torch.Tensor
@@ -46,35 +48,32 @@ class Batch:
 def fit(
     module: M,
     loss: Callable[[M, Batch], torch.Tensor],
-    images: torch.Tensor | ImageRows,
-    labels: torch.Tensor,
+    *,
+    data: Images,
     settings: Fit,
     name: str,
     checkpoint: Path | None = None,
-    flip: Flip = "never",
     device: torch.device = CPU,
 ) -> M:
     """Train `module` in place with AdamW and a cosine schedule; return it with averaged weights.
 
-    Update n draws its batch and noise from (name, seed, n), so a run that was killed and resumed
-    from `checkpoint` ends with the same weights as one that was not. The checkpoint may be resumed
-    on another device.
+    Update n draws its batch and noise from (name, seed, n). A run that was killed and resumed from
+    `checkpoint` therefore ends with the same weights as an uninterrupted one. The checkpoint may be
+    resumed on another device.
 
     Args:
-        module: trained in place; returned in eval mode, on `device`, parameters frozen.
+        module: is trained in place, and returned in eval mode, on `device`, with its parameters
+            frozen.
         loss: maps (module, batch) to a scalar loss.
-        images: (N, C, H, W) in [0, 1], or a source of such.
-        labels: (N,) class indices, or whatever else belongs to a row.
+        data: images or other rows, and their labels.
         settings: number of updates, batch size, learning rate, averaging.
-        name: names the run in the progress bar, in errors, and in its randomness.
-        checkpoint: where the resumable state is kept; None to keep none.
-        flip: whether images are mirrored at random.
+        name: names the run in the progress bar and in errors, and seeds its randomness.
+        checkpoint: file of the resumable state; None to keep none.
         device: where the module is trained.
 
     Raises:
         AdagenError: the loss is not finite, or an image cannot be read.
     """
-    data = Images(images, labels, flip)
     module.to(device)
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -91,8 +90,8 @@ def fit(
     for update in bar:
         generator = torch_generator("fit", name, settings.seed, update)
         rows = torch.randint(len(data), (settings.batch,), generator=generator)
-        batch = data.batch(rows, generator).to(device), labels[rows].to(device)
-        value = loss(module, Batch(*batch, generator))
+        images, labels = data.batch(rows, generator).to(device), data.labels[rows].to(device)
+        value = loss(module, Batch(images, labels, generator))
         if not torch.isfinite(value):
             raise AdagenError(
                 f"{name}: the loss is {value.item()} at update {update}. "
@@ -104,7 +103,7 @@ def fit(
         value.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        # Early weights are poor: the average forgets them in a window that grows with the run.
+        # Early weights are poor, so the window of the average grows with the run.
         keep = min(settings.average, (1 + update) / (10 + update))
         for mean, current in zip(average, parameters, strict=True):
             mean.lerp_(current.detach(), 1 - keep)
@@ -125,5 +124,5 @@ def fit(
 
 
 def _cosine(progress: float) -> float:
-    """Learning rate factor: a short linear warm-up, then a half cosine down to zero."""
+    """Factor of the learning rate: a short linear warm-up, then a half cosine down to zero."""
     return min(1.0, progress / 0.02 + 0.02) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -86,8 +86,15 @@ def fit_preference(
     """Fit the classifier to images of the train split."""
     with seeded("preference", settings.fit.seed):
         classifier = Classifier(train.images.shape[1], settings.width, num_classes=classes)
-    what = train.images, train.labels, settings.fit, "preference"
-    return fit(classifier, classification_loss, *what, checkpoint, train.flip, device)
+    return fit(
+        classifier,
+        classification_loss,
+        data=train,
+        settings=settings.fit,
+        name="preference",
+        checkpoint=checkpoint,
+        device=device,
+    )
 
 
 def save_preference(

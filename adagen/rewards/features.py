@@ -14,8 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import AnyRewardFeatures, RewardFeatures
-from adagen.data.sources import ImageRows
-from adagen.data.split import Flip
+from adagen.data.split import Images
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors
@@ -79,26 +78,22 @@ class MaskedAutoencoder(nn.Module):
 
 def fit_reward_features(
     settings: RewardFeatures,
-    images: torch.Tensor | ImageRows,
+    train: Images,
     *,
-    labels: torch.Tensor,
     checkpoint: Path | None,
-    flip: Flip = "never",
     device: torch.device = CPU,
 ) -> MaskedAutoencoder:
-    """Fit the network to images (N, C, H, W) in [0, 1]; the labels are never looked at."""
+    """Fit the network to images (N, C, H, W) in [0, 1]. Their labels are not used."""
     with seeded("reward features", settings.fit.seed):
-        network = MaskedAutoencoder(settings, tuple(images.shape[1:]))  # type: ignore[arg-type]
+        network = MaskedAutoencoder(settings, tuple(train.images.shape[1:]))  # type: ignore[arg-type]
     return fit(
         network,
         MaskedAutoencoder.loss,
-        images,
-        labels,
-        settings.fit,
-        "reward features",
-        checkpoint,
-        flip,
-        device,
+        data=train,
+        settings=settings.fit,
+        name="reward features",
+        checkpoint=checkpoint,
+        device=device,
     )
 
 

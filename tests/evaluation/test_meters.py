@@ -1,22 +1,29 @@
 """From files to the meter of a configuration."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from adagen.config import Dataset, Inception
+from adagen.config import Dataset, Evaluation, Inception
 from adagen.evaluation.embedded.meter import EmbeddedMeter
 from adagen.evaluation.inception.making import computed_reference, released_reference
 from adagen.evaluation.inception.meter import InceptionMeter, InceptionNetwork, adopt
-from adagen.evaluation.meters import load_meter
+from adagen.evaluation.meters import Meter
+from adagen.evaluation.protocols import load_meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash
 
 CPU = torch.device("cpu")
 
 
+def load(settings: Evaluation, networks: Path, reference: Path) -> Meter:
+    return load_meter(settings, Dataset(), networks=networks, reference=reference, device=CPU)
+
+
 def test_the_embedded_meter(measuring):
     files = measuring.networks_file, measuring.reference_file
-    meter = load_meter(measuring.settings, Dataset(), *files, CPU)
+    meter = load(measuring.settings, *files)
     assert isinstance(meter, EmbeddedMeter) and meter.protocol == measuring.reference.protocol
     assert meter.count == 1437
     assert meter.hashes == {"networks": file_hash(files[0]), "reference": file_hash(files[1])}
@@ -39,7 +46,7 @@ def files(tmp_path_factory, inception_weights, settings_of, measuring):
 
 
 def test_the_meter_of_a_released_network(files, settings_of, measuring):
-    meter = load_meter(settings_of("authors"), Dataset(), *files, CPU)
+    meter = load(settings_of("authors"), *files)
     assert isinstance(meter, InceptionMeter) and meter.count == 360
     assert meter.protocol.startswith("digits-authors-inception.")
     assert meter.hashes == {"networks": file_hash(files[0]), "reference": file_hash(files[1])}
@@ -53,14 +60,14 @@ def test_the_meter_of_a_released_network(files, settings_of, measuring):
 def test_files_of_another_protocol_are_refused(files, settings_of, measuring):
     networks, reference = files
     with pytest.raises(AdagenError, match="protocol: authors, but the config says adm"):
-        load_meter(settings_of("adm"), Dataset(), networks, reference, CPU)
+        load(settings_of("adm"), networks, reference)
     with pytest.raises(AdagenError, match="`embedded`"):
-        load_meter(settings_of("authors"), Dataset(), networks, measuring.reference_file, CPU)
+        load(settings_of("authors"), networks, measuring.reference_file)
     embedded = measuring.settings
     with pytest.raises(AdagenError, match="protocol 'authors'"):
-        load_meter(embedded, Dataset(), networks, reference, CPU)
+        load(embedded, networks, reference)
     with pytest.raises(AdagenError, match="reference of protocol 'authors'"):
-        load_meter(embedded, Dataset(), measuring.networks_file, reference, CPU)
+        load(embedded, measuring.networks_file, reference)
 
 
 def test_a_missing_asset(tmp_path, small):

@@ -19,7 +19,7 @@ from adagen.data.samples import ABOUT, STEERING, Samples
 from adagen.data.shards import read_shard
 from adagen.data.split import inventory
 from adagen.data.weights import read_released
-from adagen.evaluation.inception.npz import NpzImages, read_gaussian
+from adagen.evaluation.npz import NpzImages, read_gaussian
 from adagen.runtime.checkpoints import load_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import MADE_BY, load_tensors, read_json

@@ -1,5 +1,6 @@
 """Fitting frozen networks: exact resumption, averaging, mirrored images, and a stop at NaN."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from torch.nn import functional as F
 
 from adagen.config import Fit
 from adagen.data.sources import ImageRows, StoredImages
+from adagen.data.split import Images
 from adagen.networks import fitting
 from adagen.networks.fitting import Batch, fit
 from adagen.runtime.errors import AdagenError
 
 SETTINGS = Fit(updates=12, batch=8, average=0.9)
 IMAGES, LABELS = torch.rand(50, 1, 2, 2), torch.arange(50) % 3
+DATA = Images(IMAGES, LABELS)
 
 
 class Killed(Exception):
@@ -49,7 +52,9 @@ class KilledAt:
 
 def run(loss_function=loss, checkpoint: Path | None = None, **changes: object) -> nn.Module:
     settings = SETTINGS.model_copy(update=changes)
-    return fit(network(), loss_function, IMAGES, LABELS, settings, "toy", checkpoint)
+    return fit(
+        network(), loss_function, data=DATA, settings=settings, name="toy", checkpoint=checkpoint
+    )
 
 
 @pytest.mark.parametrize("kills", [(5,), (0,), (1, 1, 7), (12,)])
@@ -115,7 +120,7 @@ def test_the_result_is_frozen_averaged_and_better():
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
     before = error(module)
     settings = Fit(updates=200, batch=50, learning_rate=0.02)
-    fitted = fit(module, squares, IMAGES, LABELS, settings, "linear")
+    fitted = fit(module, squares, data=DATA, settings=settings, name="linear")
     assert fitted is module and not fitted.training
     assert not any(p.requires_grad for p in fitted.parameters())
     assert error(fitted) < before / 20
@@ -143,7 +148,7 @@ def test_frozen_parameters_and_global_randomness_are_left_alone():
     module = network()
     module[2].bias.requires_grad_(False)
     bias, state = module[2].bias.clone(), torch.get_rng_state()
-    fit(module, loss, IMAGES, LABELS, SETTINGS, "frozen")
+    fit(module, loss, data=DATA, settings=SETTINGS, name="frozen")
     assert torch.equal(module[2].bias, bias)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -157,7 +162,7 @@ def test_updates_names_and_seeds_draw_their_own_batches():
             return loss(module, batch)
 
         settings = SETTINGS.model_copy(update={"seed": seed})
-        fit(network(), spy, IMAGES, LABELS, settings, name)
+        fit(network(), spy, data=DATA, settings=settings, name=name)
         return torch.stack(seen)
 
     base = rows("toy", 0)
@@ -175,7 +180,9 @@ def bytes_and_floats() -> tuple[ImageRows, torch.Tensor]:
 @pytest.mark.parametrize("flip", ["never", "random"])
 def test_a_source_is_fitted_to_like_a_tensor(flip):
     states = [
-        fit(network(), loss, images, LABELS, SETTINGS, "toy", flip=flip).state_dict()
+        fit(
+            network(), loss, data=Images(images, LABELS, flip), settings=SETTINGS, name="toy"
+        ).state_dict()
         for images in bytes_and_floats()
     ]
     assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
@@ -189,7 +196,7 @@ def test_random_flips_mirror_about_half_of_what_a_module_sees():
             batches.append(batch.images)
             return loss(module, batch)
 
-        fit(network(), spy, IMAGES, LABELS, SETTINGS, "toy", flip=flip)
+        fit(network(), spy, data=Images(IMAGES, LABELS, flip), settings=SETTINGS, name="toy")
         return torch.cat(batches)
 
     plain, flipped = seen("never"), seen("random")  # the rows are drawn before the flips
@@ -201,11 +208,11 @@ def test_random_flips_mirror_about_half_of_what_a_module_sees():
 def test_flipped_runs_resume_exactly(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1)
     source, _ = bytes_and_floats()
-    arguments = (source, LABELS, SETTINGS, "toy")
-    whole = fit(network(), loss, *arguments, flip="random")
+    flipped = partial(fit, data=Images(source, LABELS, "random"), settings=SETTINGS, name="toy")
+    whole, checkpoint = flipped(network(), loss), tmp_path / "toy.ckpt"
     with pytest.raises(Killed):
-        fit(network(), KilledAt(5), *arguments, tmp_path / "toy.ckpt", "random")
-    resumed = fit(network(), loss, *arguments, tmp_path / "toy.ckpt", "random")
+        flipped(network(), KilledAt(5), checkpoint=checkpoint)
+    resumed = flipped(network(), loss, checkpoint=checkpoint)
     assert all(torch.equal(resumed.state_dict()[k], v) for k, v in whole.state_dict().items())
 
 
@@ -225,10 +232,11 @@ def test_a_run_moves_between_devices(tmp_path, monkeypatch, devices):
 
     left, checkpoint = [0] * 5, tmp_path / "toy.ckpt"
     first, second = map(torch.device, devices)
+    toy = partial(fit, data=DATA, settings=SETTINGS, name="toy")
     with pytest.raises(IndexError):
-        fit(network(), killed, IMAGES, LABELS, SETTINGS, "toy", checkpoint, device=first)
-    resumed = fit(network(), moved, IMAGES, LABELS, SETTINGS, "toy", checkpoint, device=second)
-    whole = fit(network(), moved, IMAGES, LABELS, SETTINGS, "toy").state_dict()
+        toy(network(), killed, checkpoint=checkpoint, device=first)
+    resumed = toy(network(), moved, checkpoint=checkpoint, device=second)
+    whole = toy(network(), moved).state_dict()
     for key, value in resumed.state_dict().items():
         assert value.device.type == second.type
         torch.testing.assert_close(value.cpu(), whole[key], atol=1e-4, rtol=1e-4)

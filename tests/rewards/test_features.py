@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adagen.config import Dataset, Fit, RewardFeatures, Transformer
-from adagen.data.split import load_dataset
+from adagen.data.split import Images, load_dataset
 from adagen.networks.fitting import Batch
 from adagen.rewards.features import (
     MaskedAutoencoder,
@@ -71,12 +71,16 @@ def test_the_loss_is_that_of_hidden_patches_which_are_not_seen(images):
 
 
 def test_fitting_learns_to_fill_in_and_never_looks_at_labels(images):
-    fitted = fit_reward_features(SETTINGS, images, labels=torch.zeros(len(images)), checkpoint=None)
+    fitted = fit_reward_features(
+        SETTINGS, Images(images, torch.zeros(len(images))), checkpoint=None
+    )
     before, after = (network.loss(batch(images[:300])) for network in (untrained(), fitted))
     guess = images.std() ** 2  # what knowing the mean costs
     assert after < 0.7 * guess < before
     assert not any(p.requires_grad for p in fitted.parameters())
-    other = fit_reward_features(SETTINGS, images, labels=torch.arange(len(images)), checkpoint=None)
+    other = fit_reward_features(
+        SETTINGS, Images(images, torch.arange(len(images))), checkpoint=None
+    )
     assert all(torch.equal(fitted.state_dict()[k], v) for k, v in other.state_dict().items())
 
 

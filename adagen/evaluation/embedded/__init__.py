@@ -1,1 +1,1 @@
-"""Metrics in the spaces of small networks that are fitted here."""
+"""The protocol `embedded`: metrics in the spaces of small networks fitted to the data set."""

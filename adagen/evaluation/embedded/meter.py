@@ -1,13 +1,13 @@
-"""The protocol `embedded`: two small networks fitted to the data set itself."""
+"""The meter of protocol `embedded`, which needs no released network."""
 
 from collections.abc import Iterable
 
 import torch
 
-from adagen.evaluation.batches import rebatch
 from adagen.evaluation.embedded.networks import BATCH, LABEL_FREE, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.embedded.reference import Reference, protocol
 from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.evaluation.image_sets import rebatch
 from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
@@ -16,7 +16,7 @@ from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 
 class EmbeddedMeter(Meter):
-    """Distances in both feature spaces of the metric networks, to the train images.
+    """Measures in both feature spaces of the metric networks, against the train images.
 
     Raises:
         AdagenError: the reference follows another protocol, or was computed by other networks.
@@ -30,7 +30,7 @@ class EmbeddedMeter(Meter):
         neighbours: int,
         processes: Processes = SINGLE_PROCESS,
     ):
-        _require_a_pair(networks, reference)
+        _require_matching(networks, reference)
         self.networks, self.reference, self.neighbours = networks, reference, neighbours
         self.processes = processes
         self.protocol = reference.protocol
@@ -38,7 +38,7 @@ class EmbeddedMeter(Meter):
         self.hashes = {"networks": str(networks.hash), "reference": str(reference.hash)}
 
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:
-        """Distances in the primary and in the label-free space."""
+        """Frechet distances in the primary and in the label-free space."""
         features = self._features(batches)
         primary, label_free = (
             frechet_distance(Moments.of(features[space]), self.reference.train[space])
@@ -47,7 +47,7 @@ class EmbeddedMeter(Meter):
         return primary, label_free
 
     def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
-        """Every metric but sFID."""
+        """Every metric; sFID is None."""
         features = self._features(batches)
         moments = {space: Moments.of(features[space]) for space in SPACES}
         fid = {
@@ -70,12 +70,12 @@ class EmbeddedMeter(Meter):
         }
 
     def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Of all images: some dozens of numbers each, so they all fit."""
+        """Features of all images. They fit in memory: an image has some dozens of numbers."""
         return self.networks.features(rebatch(batches, BATCH), self.processes)
 
 
-def _require_a_pair(networks: MetricNetworks, reference: Reference) -> None:
-    """The reference must hold the statistics of these very networks."""
+def _require_matching(networks: MetricNetworks, reference: Reference) -> None:
+    """Refuse a reference that was not computed by these very networks."""
     if reference.protocol != protocol(networks):
         raise AdagenError(
             f"The reference follows protocol {reference.protocol!r}, the metric networks "

@@ -1,6 +1,6 @@
-"""The two networks that only measure: a classifier and a label-free denoising autoencoder.
+"""The two networks of protocol `embedded`: a classifier and a label-free denoising autoencoder.
 
-Neither shares weights or features with anything that generates, or that a policy is trained on.
+They only measure. Neither shares weights or features with a generator or a reward.
 """
 
 from collections.abc import Iterable
@@ -23,21 +23,21 @@ from adagen.runtime.processes import SINGLE_PROCESS, Processes
 PRIMARY = "primary"
 LABEL_FREE = "label_free"
 SPACES = (PRIMARY, LABEL_FREE)
-"""The feature spaces, in the order they are reported."""
+"""The feature spaces, in the order of reports."""
 
 NOISE = 0.1
-"""Standard deviation of what the autoencoder removes. More of it, and the features, which learn
-to ignore noise, would no longer see it in a generated image."""
+"""Standard deviation of the noise that the autoencoder removes. With more of it, its features
+would learn to ignore noise in generated images."""
 
 BATCH = 1000
-"""Images measured at once."""
+"""Number of images that are measured at once."""
 
 
 class Classifier(nn.Module):
-    """Images (N, C, H, W) to class logits; the pooled last convolution is the primary space.
+    """Maps images (N, C, H, W) to class logits; the pooled last convolution is the primary space.
 
-    The hidden layer between the two matters: what stands directly before the logits collapses
-    onto the classes, and its distances then reward images that are too typical of their class.
+    The hidden layer between the two matters: features directly before the logits collapse onto
+    the classes, and their distances then favour images that are too typical of their class.
     """
 
     def __init__(self, channels: int, width: int, *, num_classes: int):
@@ -64,9 +64,9 @@ class Classifier(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Noisy images (N, C, H, W) to clean ones; the pooled bottleneck is the label-free space.
+    """Maps noisy images (N, C, H, W) to clean ones; the pooled bottleneck is the label-free space.
 
-    Nothing is normalised, because that would hide errors of contrast.
+    It has no normalisation, which would hide errors of contrast.
     """
 
     def __init__(self, channels: int, width: int):
@@ -101,6 +101,7 @@ class Autoencoder(nn.Module):
 
 
 def _normalised_convolution(channels: int, out: int, stride: int = 1) -> list[nn.Module]:
+    """Convolution, group normalisation and GELU."""
     return [
         nn.Conv2d(channels, out, 3, stride, padding=1),
         nn.GroupNorm(8, out),
@@ -110,16 +111,16 @@ def _normalised_convolution(channels: int, out: int, stride: int = 1) -> list[nn
 
 @dataclass(frozen=True)
 class MetricNetworks:
-    """Both networks, fitted and frozen, and how good they are.
+    """Both networks, fitted and frozen, with their accuracy.
 
     Attributes:
         classifier: gives the primary space and the class probabilities of the Inception Score.
         autoencoder: gives the label-free space.
-        settings: what they were fitted with.
+        settings: sizes, and settings of the fits.
         dataset: the split they were fitted on.
-        channels: of the images.
-        num_classes: of the classifier.
-        heldout_accuracy: share of held-out images classified right.
+        channels: channels of the images.
+        num_classes: classes of the classifier.
+        heldout_accuracy: share of held-out images that are classified correctly.
         heldout_denoising_error: mean squared error over held-out images.
         hash: SHA-256 of the file they were read from; None before they were written.
     """
@@ -136,11 +137,11 @@ class MetricNetworks:
 
     @property
     def device(self) -> torch.device:
-        """Where both networks are."""
+        """The device of both networks."""
         return next(self.classifier.parameters()).device
 
     def to(self, device: torch.device) -> Self:
-        """Put both networks on a device."""
+        """Move both networks to a device, and return self."""
         self._modules().to(device)
         return self
 
@@ -148,9 +149,9 @@ class MetricNetworks:
     def features(
         self, batches: Iterable[torch.Tensor], processes: Processes = SINGLE_PROCESS
     ) -> dict[str, torch.Tensor]:
-        """What the networks see in batches of images, (b, C, H, W) in [0, 1].
+        """Compute the features of batches of images, (b, C, H, W) in [0, 1].
 
-        Several processes look at the batches in turn, and all know all features.
+        Several processes share the batches, and every one gets all features.
 
         Returns:
             "primary" and "label_free", (N, 2 * width), and "logits", (N, classes): float32, on
@@ -176,7 +177,7 @@ class MetricNetworks:
         return primary.cpu(), label_free.cpu(), logits.cpu()
 
     def save(self, path: Path) -> None:
-        """Write the networks; to bind a reference to them, `load` them again."""
+        """Write the networks; `load` them again before a reference is computed and bound to them."""
         about: dict[str, Any] = {
             "kind": "metrics",
             "settings": self.settings.model_dump(),
@@ -190,7 +191,7 @@ class MetricNetworks:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read networks that `save` wrote.
 
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
@@ -204,15 +205,17 @@ class MetricNetworks:
         try:
             settings = config.MetricNetworks.model_validate(about["settings"])
             networks = cls(
-                Classifier(about["channels"], settings.width, num_classes=about["num_classes"]),
-                Autoencoder(about["channels"], settings.width),
-                settings,
-                config.Dataset.model_validate(about["dataset"]),
-                about["channels"],
-                about["num_classes"],
-                about["heldout_accuracy"],
-                about["heldout_denoising_error"],
-                file_hash(path),
+                classifier=Classifier(
+                    about["channels"], settings.width, num_classes=about["num_classes"]
+                ),
+                autoencoder=Autoencoder(about["channels"], settings.width),
+                settings=settings,
+                dataset=config.Dataset.model_validate(about["dataset"]),
+                channels=about["channels"],
+                num_classes=about["num_classes"],
+                heldout_accuracy=about["heldout_accuracy"],
+                heldout_denoising_error=about["heldout_denoising_error"],
+                hash=file_hash(path),
             )
             networks._modules().eval().requires_grad_(False).load_state_dict(tensors)
         except (KeyError, ValueError, RuntimeError) as error:
@@ -223,16 +226,17 @@ class MetricNetworks:
         return networks
 
     def _modules(self) -> nn.ModuleDict:
+        """Both networks as one module."""
         return nn.ModuleDict({"classifier": self.classifier, "autoencoder": self.autoencoder})
 
 
 def open_networks(
     path: Path, evaluation: config.Evaluation, *, dataset: config.Dataset
 ) -> MetricNetworks:
-    """The metric networks of a configuration.
+    """Load the metric networks of a configuration.
 
     Raises:
-        AdagenError: the file holds networks of another one, or none.
+        AdagenError: the file holds no metric networks, or was made with other settings.
     """
     networks = MetricNetworks.load(path)
     if (networks.settings, networks.dataset) != (evaluation.networks, dataset):
@@ -250,11 +254,11 @@ def fit_metric_networks(
     checkpoints: Path | None = None,
     device: torch.device = CPU,
 ) -> MetricNetworks:
-    """Fit both networks on the train part, and try them on the held-out one.
+    """Fit both networks on the train part, and evaluate them on the held-out part.
 
     Args:
-        settings: sizes and how to fit.
-        split: the data.
+        settings: sizes, and settings of the fits.
+        split: the data set.
         checkpoints: folder of resumable states; None to keep none.
         device: where they are fitted, and stay.
     """
@@ -263,39 +267,44 @@ def fit_metric_networks(
         classifier = Classifier(channels, settings.width, num_classes=split.num_classes)
     with seeded("metrics autoencoder", settings.autoencoder.seed):
         autoencoder = Autoencoder(channels, settings.width)
-    train = split.train
-    for name, module, loss, how in (
+    for name, module, loss, fit_settings in (
         ("classifier", classifier, classification_loss, settings.classifier),
         ("autoencoder", autoencoder, denoising_loss, settings.autoencoder),
     ):
-        checkpoint = checkpoints / f"{name}.ckpt" if checkpoints else None
-        run, what = f"metrics {name}", (train.images, train.labels)
-        fit(module, loss, *what, how, run, checkpoint, train.flip, device)
+        fit(
+            module,
+            loss,
+            data=split.train,
+            settings=fit_settings,
+            name=f"metrics {name}",
+            checkpoint=checkpoints / f"{name}.ckpt" if checkpoints else None,
+            device=device,
+        )
     return MetricNetworks(
-        classifier,
-        autoencoder,
-        settings,
-        split.dataset,
-        channels,
-        split.num_classes,
-        _accuracy(classifier, split.heldout),
-        _denoising_error(autoencoder, split.heldout),
+        classifier=classifier,
+        autoencoder=autoencoder,
+        settings=settings,
+        dataset=split.dataset,
+        channels=channels,
+        num_classes=split.num_classes,
+        heldout_accuracy=_accuracy(classifier, split.heldout),
+        heldout_denoising_error=_denoising_error(autoencoder, split.heldout),
     )
 
 
 def classification_loss(classifier: nn.Module, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of images moved by up to a pixel."""
+    """Cross-entropy of the logits of images that are shifted by up to a pixel."""
     return F.cross_entropy(classifier(_shifted(batch.images, batch.generator)), batch.labels)
 
 
 def denoising_loss(autoencoder: nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean squared error of the images behind the noise."""
+    """Mean squared error of the images that are recovered from noisy ones."""
     noise = torch.randn(batch.images.shape, generator=batch.generator).to(batch.images.device)
     return F.mse_loss(autoencoder(batch.images + NOISE * noise), batch.images)
 
 
 def _shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image moved by -1, 0 or 1 pixel along each axis, over a black border."""
+    """Shift each image by -1, 0 or 1 pixel along each axis; black pixels fill the border."""
     rows, columns = images.shape[-2:]
     windows = F.pad(images, (1, 1, 1, 1)).unfold(2, rows, 1).unfold(3, columns, 1)
     down, right = torch.randint(3, (2, len(images)), generator=generator).to(images.device)
@@ -304,6 +313,7 @@ def _shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def _accuracy(classifier: nn.Module, heldout: Images) -> float:
+    """Share of images that are classified correctly."""
     device = next(classifier.parameters()).device
     chosen = [classifier(batch.to(device)).argmax(-1).cpu() for batch in heldout.batches(BATCH)]
     return (torch.cat(chosen) == heldout.labels).double().mean().item()
@@ -311,6 +321,7 @@ def _accuracy(classifier: nn.Module, heldout: Images) -> float:
 
 @torch.no_grad()
 def _denoising_error(autoencoder: nn.Module, heldout: Images) -> float:
+    """Mean denoising loss over all images, always with the same noise."""
     generator, total = torch_generator("metrics", "heldout"), 0.0
     device = next(autoencoder.parameters()).device
     for images in heldout.batches(BATCH):

@@ -1,4 +1,4 @@
-"""Reference statistics: what generated images are compared with, computed once a data set."""
+"""Reference statistics of protocol `embedded`, computed once for each data set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from adagen.runtime.files import file_hash, load_tensors, save_tensors
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 SUBSETS = 8
-"""Train subsets behind the memorisation gap."""
+"""Number of train subsets behind the memorisation gap."""
 
 VERSION = "v1"
-"""Raised whenever the same images would get other numbers."""
+"""Changes whenever the same images would get other numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Reference:
         protocol: names data set, split, space and version; numbers of different protocols are
             never compared.
         networks_hash: SHA-256 of the file of the networks that computed it.
-        train: moments of the train images, by space: what distances are taken to.
+        train: moments of the train images, by space. Distances are taken to these.
         heldout: moments of the held-out images, by space.
         subsets: primary moments of train subsets, each of the size of the held-out part.
         train_features: (N, D) primary features of the train images, for precision and recall.
@@ -49,11 +49,11 @@ class Reference:
     def compute(
         cls, networks: MetricNetworks, split: Split, *, processes: Processes = SINGLE_PROCESS
     ) -> Self:
-        """The statistics of a data set; several processes look at its images in turn.
+        """Compute the statistics of a data set; several processes share its images.
 
         Raises:
-            AdagenError: the networks come from no file or from another split, or a part has too
-                few images for the dimension of the features.
+            AdagenError: the networks were not read from a file, or were fitted on another split; or
+                a part has too few images for the dimension of the features.
         """
         if networks.hash is None:
             raise AdagenError(
@@ -73,24 +73,25 @@ class Reference:
             for seed in range(SUBSETS)
         ]
         reference = cls(
-            protocol(networks),
-            networks.hash,
-            {space: Moments.of(train[space]) for space in SPACES},
-            {space: Moments.of(heldout[space]) for space in SPACES},
-            [Moments.of(train[PRIMARY][rows]) for rows in subsets],
-            train[PRIMARY],
+            protocol=protocol(networks),
+            networks_hash=networks.hash,
+            train={space: Moments.of(train[space]) for space in SPACES},
+            heldout={space: Moments.of(heldout[space]) for space in SPACES},
+            subsets=[Moments.of(train[PRIMARY][rows]) for rows in subsets],
+            train_features=train[PRIMARY],
         )
         for moments in (*reference.train.values(), *reference.heldout.values()):
             moments.require_full_rank()
         return reference
 
     def memorisation_gap(self, generated: Moments) -> float:
-        """How much farther the held-out images are than train images, in the primary space.
+        """Distance to the held-out images minus distance to train images, in the primary space.
 
         The Frechet distance falls with the size of a set, so the distance to the held-out images
-        is compared with the mean over train subsets of the same size. Zero for a generator that
-        knows the distribution, positive for one that repeats what it was trained on. The held-out
-        images are one draw: a gap smaller than the spread of distances to the subsets says nothing.
+        is compared with the mean over train subsets of the same size. The gap is zero for a
+        generator that knows the distribution, and positive for one that repeats its training
+        images. The held-out images are a single draw: a gap smaller than the spread of distances
+        to the subsets says nothing.
         """
         near = [frechet_distance(generated, subset) for subset in self.subsets]
         return frechet_distance(generated, self.heldout[PRIMARY]) - sum(near) / len(near)
@@ -111,7 +112,7 @@ class Reference:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read a reference that `save` wrote.
 
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
@@ -124,13 +125,13 @@ class Reference:
             )
         try:
             return cls(
-                about["protocol"],
-                about["networks_hash"],
-                {space: _moments(tensors, f"train.{space}") for space in SPACES},
-                {space: _moments(tensors, f"heldout.{space}") for space in SPACES},
-                [_moments(tensors, f"subset.{i}") for i in range(SUBSETS)],
-                tensors["train_features"],
-                file_hash(path),
+                protocol=about["protocol"],
+                networks_hash=about["networks_hash"],
+                train={space: _moments(tensors, f"train.{space}") for space in SPACES},
+                heldout={space: _moments(tensors, f"heldout.{space}") for space in SPACES},
+                subsets=[_moments(tensors, f"subset.{i}") for i in range(SUBSETS)],
+                train_features=tensors["train_features"],
+                hash=file_hash(path),
             )
         except KeyError as error:
             raise AdagenError(
@@ -139,6 +140,7 @@ class Reference:
             ) from None
 
     def _named_moments(self) -> dict[str, Moments]:
+        """All moments, by their names in the file."""
         return {
             **{f"train.{space}": moments for space, moments in self.train.items()},
             **{f"heldout.{space}": moments for space, moments in self.heldout.items()},
@@ -147,10 +149,10 @@ class Reference:
 
 
 def protocol(networks: MetricNetworks) -> str:
-    """The name of the protocol these networks measure by, e.g. "digits-conv64-heldout360.0-v1".
+    """The name of the protocol of these networks, e.g. "digits-conv64-heldout360.0-v1".
 
-    Data set; primary space and its dimension; size and seed of the held-out part, or that it is a
-    folder of its own; version.
+    It lists data set; primary space and its dimension; size and seed of the held-out part, or
+    "-folder" where it is a folder of its own; version.
     """
     dataset = networks.dataset
     part = "-folder" if dataset.heldout_folder else f"{dataset.heldout}.{dataset.split_seed}"
@@ -158,10 +160,12 @@ def protocol(networks: MetricNetworks) -> str:
 
 
 def _moments(tensors: Mapping[str, torch.Tensor], name: str) -> Moments:
+    """Read the moments of a name from the tensors of a file."""
     return Moments(
         tensors[f"{name}.mean"], tensors[f"{name}.covariance"], int(tensors[f"{name}.count"])
     )
 
 
 def _keys(dataset: config.Dataset) -> str:
+    """The settings of a data set in one line, for error messages."""
     return ", ".join(f"{key}: {value}" for key, value in dataset.model_dump().items())

@@ -1,1 +1,1 @@
-"""Metrics in the space of Inception, by the published protocols."""
+"""The published protocols: metrics in the space of a released Inception network."""

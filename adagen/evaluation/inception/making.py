@@ -1,8 +1,9 @@
-"""Making a reference for Inception: from a released file, or from the images of a data set."""
+"""How a reference for Inception is made: from a released file, or from images of a data set."""
 
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from adagen import config
 from adagen.data.split import Split
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.evaluation.inception.meter import BATCH, InceptionNetwork
-from adagen.evaluation.inception.npz import IMAGES, NpzImages, array_names, read_gaussian
 from adagen.evaluation.inception.reference import SPATIAL, InceptionReference, protocol_name
+from adagen.evaluation.npz import IMAGES, NpzImages, array_names, read_gaussian
 from adagen.runtime.files import file_hash
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
 
 FEATURES = 10_000
-"""Real images behind precision and recall, at most: as many as in ADM's reference batches."""
+"""Number of real images behind precision and recall, at most. ADM's reference batches have as
+many."""
 
 
 def released_reference(
@@ -30,119 +32,137 @@ def released_reference(
     asset: Path,
     processes: Processes = SINGLE_PROCESS,
 ) -> InceptionReference:
-    """The reference that a released file holds.
+    """Make a reference from a released file.
 
-    Of `authors`, that is a statistics file ("mu", "sigma"). Of `adm`, a reference batch: images
-    ("arr_0"), from which features are taken, beside statistics of the whole data set ("mu",
-    "sigma", "mu_s", "sigma_s"), or one of both only. Several processes look at images in turn.
+    For `authors` this is a statistics file ("mu", "sigma"). For `adm` it is a reference batch,
+    which has images ("arr_0"), whose features are taken, or statistics of the whole data set
+    ("mu", "sigma", "mu_s", "sigma_s"), or both. Several processes share the images.
 
     Raises:
-        AdagenError: the file is missing, damaged, pickled or holds something else; or there are
-            too few images in it.
+        AdagenError: the file is missing, damaged or pickled, holds something else, or has too few
+            images.
     """
-    names, adm, features = array_names(asset), network.protocol == "adm", None
+    names, features = array_names(asset), None
     source = {"kind": "statistics file", "name": asset.name, "sha256": file_hash(asset)}
-    if adm and IMAGES in names:
+    has_spatial = network.protocol == "adm"
+    if has_spatial and IMAGES in names:
         source["kind"], images = "reference batch", NpzImages.open(asset)
-        every = np.arange(len(images))
-        seen = _measure(network, images.batches(BATCH), len(images), every, processes)
+        statistics = _statistics(
+            network,
+            images.batches(BATCH),
+            kept=np.arange(len(images)),
+            processes=processes,
+            count=len(images),
+        )
         if "mu" not in names:
-            return _computed(network, {"name": dataset.name}, source, seen)
-        features = seen[2]
-    return _reference(
-        network,
-        {"name": dataset.name},
-        source,
-        None,
-        read_gaussian(asset, "mu", covariance="sigma", dimension=network.dimension),
-        read_gaussian(asset, "mu_s", covariance="sigma_s", dimension=SPATIAL) if adm else None,
-        features,
+            statistics.pool.require_full_rank()
+            return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
+        features = statistics.features
+    pool = read_gaussian(asset, "mu", covariance="sigma", dimension=network.dimension)
+    spatial = (
+        read_gaussian(asset, "mu_s", covariance="sigma_s", dimension=SPATIAL)
+        if has_spatial
+        else None
     )
+    statistics = _Statistics(None, pool, spatial, features)
+    return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
 
 
 def computed_reference(
     network: InceptionNetwork, split: Split, *, processes: Processes = SINGLE_PROCESS
 ) -> InceptionReference:
-    """The statistics of the train images of a data set, as they are, never mirrored.
+    """Make a reference from the train images of a data set, never mirrored.
 
-    Several processes look at the images in turn.
+    Several processes share the images.
 
     Raises:
         AdagenError: an image cannot be read, or there are too few for the dimension of the
             features.
     """
-    # Where the folder lies says nothing about the images; how they are cropped and split does.
+    # The path of the folder says nothing about the images; cropping and splitting do.
     settings = split.dataset.model_dump(exclude={"folder", "heldout_folder", "flip"})
-    told = json.dumps([settings, split.file_list_hash], sort_keys=True)
+    description = json.dumps([settings, split.file_list_hash], sort_keys=True)
     source = {
         "kind": "images",
         "name": split.dataset.name,
         "file_list": split.file_list_hash,
-        "sha256": hashlib.sha256(told.encode()).hexdigest(),
+        "sha256": hashlib.sha256(description.encode()).hexdigest(),
     }
-    # RandomState: numpy guarantees its stream for ever, unlike that of its newer generators.
+    # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
     chosen = np.random.RandomState(0).permutation(len(split.train))[:FEATURES]
-    images = split.train.batches(BATCH)
-    seen = _measure(network, images, len(split.train), chosen, processes)
-    return _computed(network, settings, source, seen)
+    statistics = _statistics(
+        network,
+        split.train.batches(BATCH),
+        count=len(split.train),
+        kept=chosen,
+        processes=processes,
+    )
+    statistics.pool.require_full_rank()
+    return _reference(network, settings, source=source, statistics=statistics)
 
 
-Seen = tuple[Moments, Moments | None, torch.Tensor]
-"""Moments of both spaces, of which only `adm` has the second, and features."""
+@dataclass(frozen=True)
+class _Statistics:
+    """Statistics of real images.
+
+    Attributes:
+        count: number of images; None where a statistics file does not say.
+        pool: moments of the pooled features.
+        spatial: moments of the spatial features; None for protocols other than `adm`.
+        features: (N, D) pooled features for precision and recall; None where there are none.
+    """
+
+    count: int | None
+    pool: Gaussian
+    spatial: Gaussian | None
+    features: torch.Tensor | None
 
 
-def _measure(
+def _statistics(
     network: InceptionNetwork,
     batches: Iterable[torch.Tensor],
+    *,
     count: int,
-    chosen: np.ndarray,
+    kept: np.ndarray,
     processes: Processes,
-) -> Seen:
-    """What is seen in `count` images; the features are those of the `chosen`."""
+) -> _Statistics:
+    """Compute the statistics of `count` images, with the features of the rows `kept`."""
     (pool, spatial), features = network.empty(), []
-    adm = network.protocol == "adm"
-    wanted = torch.zeros(count, dtype=torch.bool)
-    wanted[torch.from_numpy(chosen)] = True
+    has_spatial = network.protocol == "adm"
+    is_kept = torch.zeros(count, dtype=torch.bool)
+    is_kept[torch.from_numpy(kept)] = True
     with progress(None, "reference", total=count) as bar:
         for output in network.outputs(batches, processes):
             pool = pool.merge(Moments.of(output.pool))
-            if adm:
+            if has_spatial:
                 spatial = spatial.merge(Moments.of(output.spatial.flatten(1)))
-            here = wanted[pool.count - len(output.pool) : pool.count]
-            features.append(output.pool.cpu()[here])
+            rows = is_kept[pool.count - len(output.pool) : pool.count]
+            features.append(output.pool.cpu()[rows])
             bar.update(len(output.pool))
-    return pool, spatial if adm else None, torch.cat(features)
-
-
-def _computed(
-    network: InceptionNetwork, dataset: dict[str, Any], source: dict[str, str], seen: Seen
-) -> InceptionReference:
-    """A reference whose moments are of images that were seen; enough of them."""
-    pool, spatial, features = seen
-    pool.require_full_rank()
-    return _reference(network, dataset, source, pool.count, pool, spatial, features)
+    return _Statistics(pool.count, pool, spatial if has_spatial else None, torch.cat(features))
 
 
 def _reference(
     network: InceptionNetwork,
     dataset: dict[str, Any],
+    *,
     source: dict[str, str],
-    count: int | None,
-    pool: Gaussian,
-    spatial: Gaussian | None,
-    features: torch.Tensor | None,
+    statistics: _Statistics,
 ) -> InceptionReference:
-    way = network.protocol
+    """Bind statistics to the network, the data set and the source they come from."""
     return InceptionReference(
-        protocol_name(
-            dataset["name"], way, weights_hash=network.weights_hash, source_hash=source["sha256"]
+        protocol=protocol_name(
+            dataset["name"],
+            network.protocol,
+            weights_hash=network.weights_hash,
+            source_hash=source["sha256"],
         ),
-        way,
-        dataset,
-        network.hash,
-        source,
-        count,
-        pool,
-        spatial,
-        features,
+        way=network.protocol,
+        dataset=dataset,
+        networks_hash=network.hash,
+        source=source,
+        count=statistics.count,
+        pool=statistics.pool,
+        spatial=statistics.spatial,
+        features=statistics.features,
     )

@@ -1,4 +1,4 @@
-"""The protocols with a released Inception network: `authors`, `adm` and `clean`."""
+"""The meter of the protocols with a released Inception network: `authors`, `adm` and `clean`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +8,8 @@ import torch
 
 from adagen import config
 from adagen.data.weights import load_released
-from adagen.evaluation.batches import rebatch
 from adagen.evaluation.frechet import Moments, frechet_distance, gaussian_distance
+from adagen.evaluation.image_sets import rebatch
 from adagen.evaluation.inception.network import Inception, InceptionOutput
 from adagen.evaluation.inception.reference import SPATIAL, InceptionReference
 from adagen.evaluation.inception.resizing import RESIZINGS
@@ -21,20 +21,20 @@ from adagen.runtime.files import file_hash, load_tensors, save_tensors
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 BATCH = 64
-"""Images measured at once."""
+"""Number of images that are measured at once."""
 
 SCORE_SPLIT = {"adm": 5000}
-"""Images in a split of the Inception Score, by protocol; the others take ten equal splits."""
+"""Size of a split of the Inception Score, by protocol. Others take ten equal splits."""
 
 
 def adopt(asset: Path, settings: config.Inception, *, protocol: str, out: Path) -> None:
-    """Take over released weights as the metric network of a protocol.
+    """Write released weights as the file of a protocol's metric network.
 
     Args:
         asset: the released file.
         settings: size of the network.
         protocol: `authors`, `adm` or `clean`.
-        out: file to write, of kind "metrics".
+        out: file of kind "metrics" to write.
 
     Raises:
         AdagenError: the file is missing, or its keys are not those of the network.
@@ -51,12 +51,12 @@ def adopt(asset: Path, settings: config.Inception, *, protocol: str, out: Path) 
 
 
 class InceptionNetwork:
-    """Inception, and how a protocol shows it images.
+    """Inception with the resizing of a protocol.
 
     Attributes:
         protocol: `authors`, `adm` or `clean`.
-        dimension: pooled features.
-        device: where it runs.
+        dimension: number of pooled features.
+        device: the device it runs on.
         weights_hash: SHA-256 of the released file.
         hash: SHA-256 of the file that `adopt` wrote.
     """
@@ -72,7 +72,7 @@ class InceptionNetwork:
 
     @classmethod
     def load(cls, path: Path, settings: config.Evaluation, *, device: torch.device) -> Self:
-        """Read what `adopt` wrote.
+        """Read a file that `adopt` wrote.
 
         Raises:
             AdagenError: the file is missing, damaged, or of another protocol or size.
@@ -101,10 +101,10 @@ class InceptionNetwork:
     def outputs(
         self, batches: Iterable[torch.Tensor], processes: Processes = SINGLE_PROCESS
     ) -> Iterator[InceptionOutput]:
-        """What the network sees in batches of images (b, C, H, W) in [0, 1], BATCH at a time.
+        """Yield the outputs for batches of images (b, C, H, W) in [0, 1], BATCH images at a time.
 
-        Grey images are shown in three equal channels. Several processes look at the batches in
-        turn, and all get all outputs.
+        Grey images are repeated in three channels. Several processes share the batches, and every
+        one gets all outputs.
 
         Raises:
             AdagenError: images hold NaN, leave [0, 1] or differ in shape; or there are none.
@@ -114,18 +114,18 @@ class InceptionNetwork:
 
     @torch.no_grad()
     def _output(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The fields of what the network sees in a batch."""
+        """The fields of `InceptionOutput` for a batch."""
         colour = images.to(self.device).expand(-1, 3, -1, -1)
         output: InceptionOutput = self.network(RESIZINGS[self.protocol](colour))
         return output.pool, output.logits, output.spatial
 
     def empty(self) -> tuple[Moments, Moments]:
-        """Moments of no pooled and of no spatial features, to merge others into."""
+        """Empty moments of the pooled and of the spatial features, to merge others into."""
         return Moments.empty(self.dimension, self.device), Moments.empty(SPATIAL, self.device)
 
 
 class InceptionMeter(Meter):
-    """Measures with a released Inception network.
+    """Measures in the space of a released Inception network.
 
     Raises:
         AdagenError: the reference was computed by another network or another protocol.
@@ -139,14 +139,14 @@ class InceptionMeter(Meter):
         neighbours: int,
         processes: Processes = SINGLE_PROCESS,
     ):
-        _require_a_pair(network, reference)
+        _require_matching(network, reference)
         self.processes = processes
         self.network, self.reference, self.neighbours = network, reference, neighbours
         self.protocol, self.count = reference.protocol, reference.count
         self.hashes = {"networks": network.hash, "reference": str(reference.hash)}
 
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, None]:
-        """The distance between pooled features; these protocols have no label-free one."""
+        """Frechet distance of the pooled features. These protocols have no label-free one."""
         pool, _ = self.network.empty()
         for output in self.network.outputs(batches, self.processes):
             pool = pool.merge(Moments.of(output.pool))
@@ -186,18 +186,18 @@ class InceptionMeter(Meter):
 
 
 def _spatial_distance(spatial: Moments, reference: InceptionReference) -> float | None:
-    """sFID, where the reference has it."""
+    """The sFID; None where the reference has no spatial features."""
     if reference.spatial is None:
         return None
-    # No look at the rank: enough images for the 2048 pooled features are enough for these.
+    # The rank is not checked: these features are fewer than the pooled ones, which were.
     other = reference.spatial
     return gaussian_distance(
         spatial.mean, spatial.covariance, mean_b=other.mean, covariance_b=other.covariance
     )
 
 
-def _require_a_pair(network: InceptionNetwork, reference: InceptionReference) -> None:
-    """The reference must be of this protocol, and computed by this network if by any."""
+def _require_matching(network: InceptionNetwork, reference: InceptionReference) -> None:
+    """Refuse a reference of another protocol or another network."""
     if reference.way != network.protocol:
         raise AdagenError(
             f"The reference is of protocol {reference.way!r}, the metric network of "

@@ -1,7 +1,7 @@
-"""Inception-v3 as metrics use it: the port of TensorFlow's network of 2015.
+"""Inception-v3 for metrics: the port of TensorFlow's network of 2015.
 
-Layers and keys are torchvision's. How its blocks pool is not, and metrics depend on it: averages
-leave out the padding, and the last block takes maxima.
+Layers and keys are torchvision's. Pooling differs, and metrics depend on it: averages leave out
+the padding, and the last block takes maxima.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from torch import nn
 from torchvision.models import inception as torchvision
 
 CLASSES = 1008
-"""Logits; ImageNet's thousand classes are among them."""
+"""Number of logits; ImageNet's thousand classes are among them."""
 SPATIAL = 7
-"""Channels of the spatial features."""
+"""Number of channels of the spatial features."""
 
 Pool = Callable[[torch.Tensor], torch.Tensor]
 _average: Pool = partial(F.avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False)
@@ -27,7 +27,7 @@ _halve: Pool = partial(F.max_pool2d, kernel_size=3, stride=2)
 
 @dataclass(frozen=True)
 class InceptionOutput:
-    """What metrics read.
+    """The outputs that metrics use.
 
     Attributes:
         pool: (B, 2048 / shrink) means of the last block over positions.
@@ -42,11 +42,11 @@ class InceptionOutput:
 
 
 class Inception(nn.Module):
-    """The network; it is only ever used in eval mode.
+    """The network, for use in eval mode only.
 
     Args:
-        shrink: every channel count is divided by this. 1 is the released network; 2, 4, 8 and 16
-            are for tests with random weights.
+        shrink: divides every channel count. 1 is the released network; 2, 4, 8 and 16 are for
+            tests with random weights.
     """
 
     def __init__(self, shrink: int = 1) -> None:
@@ -91,13 +91,13 @@ class Inception(nn.Module):
 
 
 def _convolution(shrink: int, into: int, out: int, **shape: int) -> nn.Module:
-    """Convolution, batch normalisation and ReLU, of fewer channels than is said."""
+    """Convolution, batch normalisation and ReLU; `shrink` divides the channel counts."""
     layer: nn.Module = torchvision.BasicConv2d(into // shrink, out // shrink, **shape)
     return layer
 
 
 def _branches_a(block: Any, x: torch.Tensor) -> list[torch.Tensor]:
-    """What a block of the first kind concatenates."""
+    """The outputs that a block of kind A concatenates."""
     return [
         block.branch1x1(x),
         block.branch5x5_2(block.branch5x5_1(x)),
@@ -107,7 +107,7 @@ def _branches_a(block: Any, x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _branches_c(block: Any, x: torch.Tensor) -> list[torch.Tensor]:
-    """What a block of the second kind concatenates."""
+    """The outputs that a block of kind C concatenates."""
     double = block.branch7x7dbl_3(block.branch7x7dbl_2(block.branch7x7dbl_1(x)))
     return [
         block.branch1x1(x),
@@ -118,7 +118,7 @@ def _branches_c(block: Any, x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _branches_e(block: Any, x: torch.Tensor, pool: Pool) -> list[torch.Tensor]:
-    """What a block of the third kind concatenates."""
+    """The outputs that a block of kind E concatenates."""
     single = block.branch3x3_1(x)
     double = block.branch3x3dbl_2(block.branch3x3dbl_1(x))
     return [

@@ -1,4 +1,4 @@
-"""What the protocols with a released Inception network compare generated images with."""
+"""Reference statistics of the protocols with a released Inception network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, file_hash, load_tensors, save_tensors
 
 SPATIAL = 17 * 17 * 7
-"""Spatial features: seven channels of an inner layer, at 17 x 17 places."""
+"""Number of spatial features: seven channels of an inner layer at 17 x 17 positions."""
 
 VERSION = "v1"
-"""Raised whenever the same images would get other numbers."""
+"""Changes whenever the same images would get other numbers."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class InceptionReference:
     """Statistics of real images in the spaces of an Inception network.
 
     Attributes:
-        protocol: names data set, way, network, reference and version; numbers of different
+        protocol: names data set, `way`, network, reference and version. Numbers of different
             protocols are never compared.
-        way: `authors`, `adm` or `clean`.
-        dataset: keys of the configuration's data set that the statistics belong to.
+        way: the protocol's key in the configuration: `authors`, `adm` or `clean`.
+        dataset: settings of the data set that the statistics belong to.
         networks_hash: SHA-256 of the file of the network.
-        source: what the statistics were taken from ("kind", "name", "sha256").
-        count: images behind the pooled moments; None where a statistics file doesn't say.
+        source: what the statistics were computed from ("kind", "name", "sha256").
+        count: number of images behind the pooled moments; None where a statistics file does not
+            say.
         pool: moments of the pooled features.
         spatial: moments of the spatial features, for sFID; None where there are none.
         features: (N, D) pooled features for precision and recall; None where there are none.
@@ -68,7 +69,7 @@ class InceptionReference:
 
     @classmethod
     def load(cls, path: Path, dataset: config.Dataset, *, device: torch.device) -> Self:
-        """Read what `save` wrote; the moments are put on a device.
+        """Read a reference that `save` wrote, with its moments on a device.
 
         Raises:
             AdagenError: the file is missing, damaged, of another kind or version, or belongs to
@@ -80,11 +81,11 @@ class InceptionReference:
                 f"{path} is a reference of protocol {about.get('protocol')!r} (`embedded`), or of "
                 "another version of adagen. Run `adagen reference` again with this config."
             )
-        there = about["dataset"]
-        here = {key: value for key, value in dataset.model_dump().items() if key in there}
-        if told := difference(there, here, key="dataset"):
+        found = about["dataset"]
+        expected = {key: value for key, value in dataset.model_dump().items() if key in found}
+        if mismatch := difference(found, expected, key="dataset"):
             raise AdagenError(
-                f"{path} was made for another data set: {told}. "
+                f"{path} was made for another data set: {mismatch}. "
                 "Run `adagen reference` again with this config."
             )
         count = about["count"]
@@ -112,9 +113,10 @@ class InceptionReference:
 
 
 def protocol_name(dataset: str, way: str, *, weights_hash: str, source_hash: str) -> str:
-    """The name of a protocol.
+    """The full name of a protocol.
 
-    E.g. "imagenet256-adm-inception.6726825d-reference.3c0b04d7-v1": data set; way; first digits of
-    the SHA-256 of the released weights, and of what the reference was taken from; version.
+    An example is "imagenet256-adm-inception.6726825d-reference.3c0b04d7-v1". It lists data set;
+    key of the protocol; first digits of the SHA-256 of the released weights, and of the source of
+    the reference; version.
     """
     return f"{dataset}-{way}-inception.{weights_hash[:8]}-reference.{source_hash[:8]}-{VERSION}"

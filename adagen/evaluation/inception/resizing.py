@@ -1,4 +1,4 @@
-"""How images reach Inception: three published ways, which give three different distances.
+"""The resizing of images for Inception: three published versions give three different distances.
 
 All take images (b, 3, H, W) float32 in [0, 1] and return (b, 3, 299, 299) around [-1, 1].
 """
@@ -11,22 +11,22 @@ from cleanfid.resize import build_resizer
 from torch.nn import functional as F
 
 SIDE = 299
-"""Side of the images that Inception sees."""
+"""Side of Inception's input images, in pixels."""
 
 
 def authors(images: torch.Tensor) -> torch.Tensor:
-    """Float images; plain bilinear with half-pixel centres, not antialiased."""
+    """Keep float images, and resize them bilinearly with half-pixel centres, not antialiased."""
     resized = F.interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False)
     return 2 * resized - 1
 
 
 def adm(images: torch.Tensor) -> torch.Tensor:
-    """8-bit images; the bilinear resizing of TensorFlow 1, whose pixel i stands at i H / 299."""
+    """Round to 8 bits, and resize as TensorFlow 1 does: bilinearly, with pixel i at i H / 299."""
     return (legacy_bilinear(_to_bytes(images), SIDE) - 128) / 128
 
 
 def clean(images: torch.Tensor) -> torch.Tensor:
-    """8-bit images; clean-fid's own resizing: bicubic, antialiased, not rounded again."""
+    """Round to 8 bits, and resize as clean-fid does: bicubically, antialiased, in float."""
     resize = build_resizer("clean")
     pixels = _to_bytes(images).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     resized = np.stack([resize(image) for image in pixels])
@@ -38,28 +38,28 @@ RESIZINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "adm": adm,
     "clean": clean,
 }
-"""By protocol."""
+"""Resizing function by protocol."""
 
 
 def legacy_bilinear(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Bilinear resizing of (b, C, H, W) without half-pixel centres or aligned corners.
+    """Resize (b, C, H, W) bilinearly without half-pixel centres or aligned corners.
 
-    Output pixel i lies at i H / side of the input, so the image moves towards its upper left
-    corner, and what lies beyond the last pixel repeats it.
+    Output pixel i lies at i H / side of the input. The image therefore moves towards its upper left
+    corner, and the last pixel is repeated at the border.
     """
     return _along(_along(images, side, -1), side, -2)
 
 
 def _along(images: torch.Tensor, side: int, axis: int) -> torch.Tensor:
-    """One axis of `legacy_bilinear`."""
+    """Resize one axis for `legacy_bilinear`."""
     length = images.shape[axis]
-    place = torch.arange(side, dtype=torch.float32, device=images.device) * (length / side)
-    below = place.floor().long()
+    position = torch.arange(side, dtype=torch.float32, device=images.device) * (length / side)
+    below = position.floor().long()
     above = (below + 1).clamp(max=length - 1)
-    share = (place - below).view(-1, *[1] * (-axis - 1))
+    share = (position - below).view(-1, *[1] * (-axis - 1))
     return images.index_select(axis, below).lerp(images.index_select(axis, above), share)
 
 
 def _to_bytes(images: torch.Tensor) -> torch.Tensor:
-    """The nearest of 256 levels, as floats from 0 to 255: what an image file keeps."""
+    """Round to the 256 levels of an image file, as floats from 0 to 255."""
     return (images * 255).round()

@@ -16,7 +16,6 @@ from adagen.evaluation.inception.network import Inception as Network
 from adagen.evaluation.inception.resizing import RESIZINGS
 from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
-from adagen.evaluation.meters import METRICS
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash
 
@@ -136,7 +135,6 @@ def test_every_metric_is_what_it_says(protocol, small, real, pictures):
             places.mean, places.covariance, mean_b=other.mean, covariance_b=other.covariance
         )
         assert expected["sfid"] > 0
-    assert tuple(measured) == METRICS
     assert alike(measured, expected, 1e-5)
     assert measured["fid"] > 0 and measured["inception_score"] > 1
 
@@ -166,7 +164,7 @@ def test_network_batches_do_not_matter(small, real, pictures, monkeypatch):
 def test_what_the_reference_lacks_is_none(small, real, pictures):
     bare = replace(real["adm"], spatial=None, features=None)
     measured = InceptionMeter(small("adm"), bare, neighbours=3).measure([pictures])
-    assert {key for key, value in measured.items() if value is None} == set(METRICS) - {
+    assert {key for key, value in measured.items() if value is not None} == {
         "fid",
         "inception_score",
     }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from adagen.evaluation.inception.npz import NpzImages, array_names, read_gaussian
+from adagen.evaluation.npz import NpzImages, array_names, read_gaussian
 from adagen.runtime.errors import AdagenError
 
 

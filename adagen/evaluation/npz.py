@@ -1,4 +1,4 @@
-"""NumPy archives that others published: arrays of statistics, and images that don't fit in memory.
+"""NumPy archives: arrays of published statistics, and images that are read in batches.
 
 Nothing is ever unpickled.
 """
@@ -19,12 +19,12 @@ from adagen.evaluation.frechet import Gaussian
 from adagen.runtime.errors import AdagenError
 
 IMAGES = "arr_0"
-"""The array that holds the images, as `numpy.savez` calls it where it is given no name."""
+"""Name of the array of images: what `numpy.savez` calls an array without a name."""
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """What is wrong with the file becomes an error for its reader."""
+    """Turn the errors of reading an archive into an `AdagenError`."""
     try:
         yield
     except FileNotFoundError:
@@ -37,26 +37,26 @@ def _reading(path: Path) -> Iterator[None]:
             f"{path} cannot be read as a NumPy archive of plain arrays ({error}): it is truncated, "
             "damaged, pickled or something else. Fetch or make it again."
         ) from None
-    except pickle.UnpicklingError:  # what NumPy says of a file it doesn't know
+    except pickle.UnpicklingError:  # NumPy raises it for files of unknown formats
         raise AdagenError(f"{path} is not a NumPy archive (npz). Check the path.") from None
 
 
 def array_names(path: Path) -> list[str]:
-    """The names of the arrays in an archive.
+    """List the names of the arrays in an archive.
 
     Raises:
-        AdagenError: the file is missing or no archive.
+        AdagenError: the file is missing or is no archive.
     """
     with _reading(path), zipfile.ZipFile(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def read_gaussian(path: Path, mean: str, *, covariance: str, dimension: int) -> Gaussian:
-    """Two arrays of a statistics file, checked.
+    """Read mean (D,) and covariance (D, D) from two arrays of a statistics file.
 
     Raises:
-        AdagenError: the file is missing, damaged or pickled, lacks an array, or holds one of
-            another shape, with NaN, or not symmetric.
+        AdagenError: the file is missing, damaged or pickled, or lacks an array; or an array has
+            another shape, holds NaN, or is not symmetric.
     """
     names = array_names(path)
     arrays = []
@@ -83,14 +83,19 @@ def read_gaussian(path: Path, mean: str, *, covariance: str, dimension: int) -> 
 
 @dataclass(frozen=True)
 class NpzImages:
-    """8-bit images (N, H, W, C) of an archive, read a batch at a time."""
+    """8-bit images (N, H, W, C) of an archive, read a batch at a time.
+
+    Attributes:
+        path: the archive.
+        shape: (N, H, W, C).
+    """
 
     path: Path
     shape: tuple[int, ...]
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Look at the header.
+        """Open an archive and read the header of its images.
 
         Raises:
             AdagenError: the file is missing, damaged or pickled, or holds something else.
@@ -122,6 +127,7 @@ class NpzImages:
             yield torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
     def _pixels(self, size: int) -> Iterator[np.ndarray]:
+        """Yield (b, H, W, C) bytes, without ever holding the whole array."""
         image = int(np.prod(self.shape[1:]))
         with (
             _reading(self.path),
@@ -142,7 +148,7 @@ _MEMBER = f"{IMAGES}.npy"
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether columns come first, and type of the array that follows in the stream."""
+    """Read shape, whether it is in Fortran order, and type of the array that follows."""
     version = np.lib.format.read_magic(stream)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
