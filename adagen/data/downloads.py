@@ -14,7 +14,6 @@ import tenacity
 import urllib3
 from tqdm import tqdm
 
-from adagen import __version__
 from adagen.runtime.progress import progress
 
 ATTEMPTS = 5
@@ -167,7 +166,7 @@ class Download:
         if have and have == (self.size or note.size):
             self.pieced = True
             return
-        headers = {"User-Agent": f"adagen/{__version__}", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": "adagen", "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
         if have and note.url == self.url and note.validator:

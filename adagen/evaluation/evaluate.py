@@ -121,7 +121,7 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
 
 
 def _over_sets(rows: Sequence[Measured], statistic: Any) -> dict[str, float | None]:
-    """Apply a statistic to every metric over the sets; None where a value is missing or it is NaN."""
+    """Apply a statistic to every metric over the sets; None where a value is missing."""
     columns: dict[str, float | None] = {}
     for key in rows[0]:
         values = [row[key] for row in rows]

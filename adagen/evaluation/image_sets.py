@@ -123,7 +123,7 @@ def _read_files(files: list[Path]) -> Iterator[torch.Tensor]:
 
 
 def _read(path: Path) -> np.ndarray:
-    """Read the (H, W, C) bytes of an image file, unconverted: converting would change the metrics."""
+    """Read the (H, W, C) bytes of an image file, unconverted, as metrics need them."""
     with opened(path.read_bytes(), str(path)) as image:
         if image.mode not in ("L", "RGB"):
             raise AdagenError(

@@ -177,7 +177,7 @@ class MetricNetworks:
         return primary.cpu(), label_free.cpu(), logits.cpu()
 
     def save(self, path: Path) -> None:
-        """Write the networks; `load` them again before a reference is computed and bound to them."""
+        """Write the networks; `load` them again before computing a reference for the file."""
         about: dict[str, Any] = {
             "kind": "metrics",
             "settings": self.settings.model_dump(),
