@@ -30,7 +30,7 @@ wildcard_constraints:
     generator=one_of(CONFIG.generators),
     experiment=one_of(EXPERIMENTS),
     method=one_of(LEARNED),
-    run=one_of(RUNS),
+    run=one_of(run.name for run in PLAIN),
     refinement=one_of(CONFIG.refinements),
     seed=r"\d+",
 
@@ -47,7 +47,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 
 
-if expand_refined_runs(METRICS):
+if refined_runs(CONFIG):
 
     include: "workflow/rules/refinement.smk"
 
@@ -55,7 +55,7 @@ if expand_refined_runs(METRICS):
 include: "workflow/rules/curves.smk"
 
 
-if expand_dial(METRICS) or expand_guidance(METRICS):
+if dial_runs(CONFIG) or guidance_runs(CONFIG):
 
     include: "workflow/rules/dial.smk"
 
@@ -78,11 +78,9 @@ for name in CONFIG.experiments:
         name:
             f"experiment_{name}"
         input:
-            expand(
-                METRICS,
-                experiment=name,
-                run=[*runs_of(name, *METHODS), *refined_runs_of(name), *dial_of(name)],
-            ),
+            expand_runs(METRICS, plain_runs(CONFIG, name)),
+            expand_runs(METRICS, refined_runs(CONFIG, [name])),
+            expand_runs(METRICS, dial_runs(CONFIG, [name])),
         localrule: True
 
 
@@ -90,12 +88,12 @@ rule all:
     default_target: True
     input:
         rules.pretrained.input,
-        expand_runs(POLICY, *WITH_POLICY),
+        expand_runs(POLICY, policies_of(reported_runs(CONFIG))),
         rules.system.output,
         rules.table.output,
         rules.comparisons.output if "comparisons" in FIGURES else [],
         rules.candidates.input if "candidates" in CURVES else [],
         rules.steps.input if "steps" in CURVES else [],
-        rules.dial.input if expand_dial(METRICS) or expand_guidance(METRICS) else [],
+        rules.dial.input if dial_runs(CONFIG) or guidance_runs(CONFIG) else [],
         [figure_files(figure) for figure in FIGURES],
     localrule: True

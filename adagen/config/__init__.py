@@ -20,7 +20,7 @@ from adagen.config.base import (
     Precision,
 )
 from adagen.config.curves import Budget, Curves, StepsCurve
-from adagen.config.dials import FidelityCurve, GuidanceCurve, dial_run
+from adagen.config.dials import FidelityCurve, GuidanceCurve
 from adagen.config.experiments import (
     NORM_GROUP,
     AnyRewardFeatures,
@@ -149,7 +149,6 @@ __all__ = [
     "Variant",
     "VqganTokeniser",
     "Weights",
-    "dial_run",
     "load_config",
     "parse_config",
     "published_numbers",

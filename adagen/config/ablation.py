@@ -80,11 +80,6 @@ class Cell:
         """Where it stands in the configuration."""
         return f"ablation.studies.{self.study}.{self.variant}"
 
-    @property
-    def runs(self) -> list[str]:
-        """Names of its runs."""
-        return [f"{self.method}_seed{n}" for n in self.training_seeds] or [self.method]
-
 
 def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
     """The variants of the studies that are made, by study.

@@ -41,12 +41,6 @@ class GuidanceCurve(Model):
     """Values of `handmade.guidance`, rising. At the experiment's own stands its run."""
 
 
-def dial_run(fidelity: float, seed: int) -> str:
-    """Name of the run at a point of the dial, with a training seed."""
-    ends = {0.0: f"adagen_seed{seed}", 1.0: f"faithful_seed{seed}"}
-    return ends.get(fidelity, f"dial{fidelity:g}_seed{seed}")
-
-
 def with_guidance(name: str, experiment: Experiment, *, scale: float) -> tuple[str, Experiment]:
     """An experiment with another guidance scale, and its name; at its own, that of the original.
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from adagen import config
+from adagen.config import identity
 from adagen.data.released import asset_path
 from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
@@ -305,7 +306,7 @@ def save_backbone(
     """Write a generator with the settings it was made from; see `load_backbone`."""
     about = {
         "kind": KIND,
-        **_origin(name, settings, dataset),
+        **identity.generator_file(name, settings, dataset=dataset),
         "image_shape": list(image_shape),
         "num_classes": backbone.num_classes,
     }
@@ -323,7 +324,7 @@ def load_backbone(
         AdagenError: it is another generator, or was made with other settings than the config's.
     """
     tensors, about = load_tensors(path, KIND)
-    expected = _origin(name, settings, dataset)
+    expected = identity.generator_file(name, settings, dataset=dataset)
     if told := difference({key: about.get(key) for key in expected}, expected):
         raise AdagenError(
             f"{path} is not the config's generator {name!r}: {told}. "
@@ -334,15 +335,3 @@ def load_backbone(
     backbone.load_state_dict(tensors, assign=True)
     backbone.hash = file_hash(path)
     return backbone.eval().requires_grad_(False)
-
-
-def _origin(name: str, settings: config.Generator, dataset: config.Dataset) -> dict[str, Any]:
-    """What a generator's file is bound to: all that can change its weights or what they mean."""
-    unbound = {"title", "batch", "decode_batch", "precision", *settings.not_in_weights}
-    return {
-        "name": name,
-        "settings": settings.model_dump(mode="json", exclude=unbound),
-        **settings.made_by,
-        # Released weights know nothing of the data set.
-        "dataset": None if settings.weights else dataset.model_dump(mode="json"),
-    }

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator
 
 from adagen.config import LEARNED, SEARCHED, ClassifierSettings, Config
+from adagen.config.runs import Run, policies_of, runs_of
 from adagen.planning.assets import MOMENTS, fetching
 from adagen.planning.counting import weight_bytes
 from adagen.planning.fit_cost import fits
 from adagen.planning.image_counts import images_of
 from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
-from adagen.planning.runs import Policy, Run, policies_of, runs_of
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
 from adagen.training.update import PART
@@ -99,13 +99,13 @@ class Plan:
     def _at_once(self, images: int) -> int:
         return min(images, MEASURED if self.config.evaluation.protocol == "embedded" else 64)
 
-    def _adopting(self, policy: Policy) -> Job:
+    def _adopting(self, policy: Run) -> Job:
         """The authors' policies."""
         experiment = self.config.every_experiment[policy.experiment]
         actor, _ = self.networks.policy_and_value(experiment, policy.method)
         return Job("adopt", policy.experiment, disk=actor.weights)
 
-    def _training(self, policy: Policy) -> Job:
+    def _training(self, policy: Run) -> Job:
         """Rollouts, PPO, the reward that learns alongside, and validations."""
         networks, experiment = self.networks, self.config.every_experiment[policy.experiment]
         training, generator = experiment.training, networks.generators.of(experiment)
@@ -151,7 +151,7 @@ class Plan:
             actor.weights + critic.weights + reward.state,
         )
 
-    def _searching(self, policy: Policy) -> Job:
+    def _searching(self, policy: Run) -> Job:
         """Schedules tried, each on so many samples."""
         networks, experiment = self.networks, self.config.every_experiment[policy.experiment]
         generator = networks.generators.of(experiment)
@@ -173,7 +173,7 @@ class Plan:
         """Judges that are fitted to kept policies, from samples of their own."""
         config, networks = self.config, self.networks
         refined = [
-            (run.policy, config.refinements[run.refinement]) for run in runs if run.refinement
+            (run.schedules[0], config.refinements[run.refinement]) for run in runs if run.refinement
         ]
         for policy in dict.fromkeys(policy for policy, how in refined if how.judge == "gaussian"):
             experiment = config.every_experiment[policy.experiment]
@@ -204,7 +204,7 @@ class Plan:
     def _sampling(self, run: Run) -> Job:
         """Images that are reported on, with all their candidates."""
         config, networks = self.config, self.networks
-        experiment = config.every_experiment[run.policy.experiment]
+        experiment = config.every_experiment[run.experiment]
         generator = networks.generators.of(experiment)
         how = config.refinements[run.refinement] if run.refinement else None
         n, k = (how.n, how.k) if how else (1, 1)
@@ -213,7 +213,7 @@ class Plan:
         nfe, made = generator.nfe + (k - 1) * generator.candidate_nfe, n * images
         evaluations, other, weights = made * nfe, 0.0, 0.0
         _, asking = operations(math.prod(generator.grid) * generator.seen_width)
-        for policy in run.policies:
+        for policy in run.schedules:
             actor, critic = networks.policy_and_value(experiment, policy.method)
             valuing = asking if how and how.judge == "gaussian" else critic.asked.flops
             looks = k * (calls - 1) * valuing if k > 1 else 0
@@ -229,7 +229,7 @@ class Plan:
         numbers = 4 * math.prod(shape) + steered
         return Job(
             "refine" if how else "sample",
-            run.policy.experiment,
+            run.experiment,
             images,
             evaluations,
             experiment.generator,
@@ -256,4 +256,4 @@ class Plan:
         images = evaluation.samples * len(evaluation.seeds)
         memory = metric.weights + self._at_once(images) * metric.asked.peak
         flops = images * metric.asked.flops
-        return Job("evaluate", run.policy.experiment, images, other=flops, memory=memory)
+        return Job("evaluate", run.experiment, images, other=flops, memory=memory)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from adagen.config import SEARCHED, Experiment, PolicyNetworkSize, PolicySettings
+from adagen.config.identity import policy_file
 from adagen.data.weights import adopt, read_released
 from adagen.generators.base import Generator, State
 from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
@@ -106,13 +107,7 @@ def save_policy(
 
 def policy_identity(name: str, experiment: Experiment, *, generator_hash: str) -> dict[str, Any]:
     """What a policy is bound to: experiment, its schedule, what is seen, the generator's file."""
-    unbound = {"training", "released_policy", "published", "policy"}
-    return {
-        "experiment": name,
-        "settings": experiment.model_dump(mode="json", exclude=unbound),
-        "policy": experiment.policy.inputs,
-        "generator": generator_hash,
-    }
+    return policy_file(name, experiment, generator_hash=generator_hash)
 
 
 def load_policy(

@@ -8,6 +8,7 @@ from adagen.config import load_config, parse_config
 from adagen.config.ablation import slug
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
+from adagen.config.runs import ablation_runs
 from adagen.runtime.errors import AdagenError
 
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
@@ -40,8 +41,14 @@ def test_variants_are_the_experiment_or_derived_from_it():
         BASE,
         f"{BASE}-elan-value-0.1",
     ]
-    assert config.cells[0].runs == ["adagen_seed3", "adagen_seed4"]
-    assert config.cells[4].runs == ["handmade"] and config.cells[5].runs[0] == "static_seed3"
+    names = [(run.experiment, run.name) for run in ablation_runs(config)]
+    assert names == [
+        *((BASE, f"adagen_seed{seed}") for seed in (3, 4)),
+        *((f"{BASE}-elan-value-0.1", f"adagen_seed{seed}") for seed in (3, 4)),
+        *((BASE, f"static_seed{seed}") for seed in (3, 4)),
+        (BASE, "handmade"),
+        *((f"{BASE}-elan-value-0.1", f"static_seed{seed}") for seed in (3, 4)),
+    ]
     derived = config.every_experiment[f"{BASE}-elan-value-0.1"]
     base = config.experiments[BASE]
     # What the experiment says of itself stays.

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adagen.config import dial_run, load_config, parse_config
+from adagen.config import load_config, parse_config
 from adagen.config.overlay import DEFAULT_KINDS, overlay
+from adagen.config.runs import dial_runs
 from adagen.runtime.errors import AdagenError
 
 MINIMAL = {
@@ -249,8 +250,9 @@ def test_a_curve_of_guidance_derives_experiments_that_differ_in_nothing_else():
 
 def test_the_ends_of_the_dial_are_the_two_policies():
     content = {**MINIMAL, "dial": {}, "curves": {"fidelity": {"experiments": ["toy_t4"]}}}
+    content["training_seeds"] = [3]
     config = parse_config(content, "toy.yaml")
-    assert [dial_run(point, 3) for point in config.dial_of("toy_t4")] == [
+    assert [run.name for run in dial_runs(config)] == [
         "adagen_seed3",
         "dial0.2_seed3",
         "dial0.4_seed3",
@@ -259,7 +261,7 @@ def test_the_ends_of_the_dial_are_the_two_policies():
         "faithful_seed3",
     ]
     alone = parse_config({**content, "methods": ["handmade"]}, "toy.yaml")
-    assert alone.dial_of("toy_t4") == ()
+    assert dial_runs(alone) == []
 
 
 def test_the_default_kinds_are_those_of_the_models():

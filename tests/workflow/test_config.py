@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -12,25 +13,31 @@ from adagen.config import Config, load_config
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "config" / "config.yaml"
+CONFIGS = list(ROOT.glob("config/*.yaml"))
 
 
-def schema() -> dict[str, object]:
-    content: dict[str, object] = json.loads(
-        (ROOT / "workflow" / "schemas" / "config.schema.json").read_text()
-    )
-    return content
+SCHEMA = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
 
 
 def test_schema_is_that_of_the_code() -> None:
-    generated = Config.model_json_schema()
-    assert schema() == {**generated, "$schema": schema()["$schema"]}, "run `make schema`"
+    script = runpy.run_path(str(ROOT / "workflow" / "scripts" / "config_schema.py"))
+    assert script["editor_schema"]() == SCHEMA, "run `make schema`"
 
 
-@pytest.mark.parametrize("path", list(ROOT.glob("config/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_is_valid_by_itself(path: Path) -> None:
-    config = load_config([path])
-    jsonschema.validate(config.model_dump(mode="json"), schema())
-    assert config.name == path.stem or path == DEFAULT
+    assert load_config([path]).name == path.stem or path == DEFAULT
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_editors_find_no_mistake_in_a_config_but_find_a_misspelt_key(path: Path) -> None:
+    lines = path.read_text()
+    assert lines.startswith("# yaml-language-server: $schema=../workflow/schemas/")
+    content = yaml.safe_load(lines)
+    jsonschema.validate(content, SCHEMA)
+    misspelt = {**content, "training": {"udpates": 3}}
+    with pytest.raises(jsonschema.ValidationError, match="'udpates' was unexpected"):
+        jsonschema.validate(misspelt, SCHEMA)
 
 
 def test_smoke_covers_every_paradigm() -> None:

@@ -1,12 +1,14 @@
 """config/README.md says what adagen.config says."""
 
+import runpy
 from pathlib import Path
-
-from adagen.config_docs import Schema, page
 
 from adagen.config import Config, load_config
 
-CONFIG = Path(__file__).parents[2] / "config"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+SCRIPT = runpy.run_path(str(ROOT / "workflow" / "scripts" / "config_docs.py"))
+Schema, page = SCRIPT["Schema"], SCRIPT["page"]
 
 
 def rows(text: str) -> list[list[str]]:

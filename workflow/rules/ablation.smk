@@ -4,7 +4,7 @@
 
 rule ablation_table:
     input:
-        metrics=expand_ablation(METRICS),
+        metrics=expand_runs(METRICS, ablation_runs(CONFIG)),
     output:
         csv=shown("<results>/tables/ablation.csv", "Ablation"),
         latex=shown("<results>/tables/ablation.tex", "Ablation"),
@@ -21,7 +21,7 @@ rule ablation_table:
         gpu=0,
     params:
         config=config_file,
-        depends=[[c.study, c.variant, c.name, c.method, c.training_seeds] for c in CONFIG.cells],
+        depends=depends(identity.ablation),
     shell:
         "adagen ablation --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
         " {input.metrics:q} 2>&1 | tee {log:q}"
@@ -30,7 +30,7 @@ rule ablation_table:
 # Samples of the study of rewards, which show what a metric may hide; where there is this study.
 ABLATION_FIGURES = {
     "ablation": [],
-    "ablation_samples": expand_ablation(SAMPLES, "reward"),
+    "ablation_samples": expand_runs(SAMPLES, ablation_runs(CONFIG, ["reward"])),
 }
 ABLATION_FIGURES = {k: v for k, v in ABLATION_FIGURES.items() if v or k == "ablation"}
 
@@ -60,7 +60,7 @@ for figure, samples in ABLATION_FIGURES.items():
             gpu=0,
         params:
             config=config_file,
-            depends={"name": CONFIG.name},
+            depends=depends(identity.named),
             kind=figure,
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"

@@ -53,6 +53,6 @@ rule dataset:
         gpu=0,
     params:
         config=config_file,
-        depends=dataset_depends,
+        depends=depends(identity.dataset),
     shell:
         "adagen dataset --config {params.config:q} --out {output.inventory:q}" " 2>&1 | tee {log:q}"

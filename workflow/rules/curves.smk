@@ -10,8 +10,8 @@ if CONFIG.budgets:
 
     rule steps_table:
         input:
-            plain=expand_steps(METRICS),
-            refined=expand_refined_runs(METRICS, CONFIG.curves.steps),
+            plain=expand_runs(METRICS, steps_runs(CONFIG)),
+            refined=expand_runs(METRICS, refined_runs(CONFIG, CONFIG.curves.steps)),
         output:
             csv=shown("<results>/tables/steps.csv", "Steps"),
             latex=shown("<results>/tables/steps.tex", "Steps"),
@@ -28,7 +28,7 @@ if CONFIG.budgets:
             gpu=0,
         params:
             config=config_file,
-            depends=[[budget.base, budget.name, budget.methods] for budget in CONFIG.budgets],
+            depends=depends(identity.steps),
         shell:
             "adagen steps --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
             " {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
@@ -37,7 +37,7 @@ if CONFIG.budgets:
     CURVES["steps"] = rules.steps_table.output.csv
 
 
-if expand_refined_runs(METRICS):
+if refined_runs(CONFIG):
 
     CURVES["candidates"] = rules.refinement_table.output.csv
 
@@ -65,7 +65,7 @@ for figure, table in CURVES.items():
             gpu=0,
         params:
             config=config_file,
-            depends={"name": CONFIG.name},
+            depends=depends(identity.named),
             kind=figure,
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"

@@ -2,7 +2,7 @@
 # what the rewards say of them, tables and figures.
 
 
-if expand_dial(METRICS):
+if dial_runs(CONFIG):
 
     rule blend:
         input:
@@ -29,7 +29,7 @@ if expand_dial(METRICS):
             gpu=GPU * PROCESSES,
         params:
             config=config_file,
-            depends=sample_depends,
+            depends=depends(identity.sample, "experiment"),
             checkpoint=resume_folder,
         shell:
             "adagen sample --config {params.config:q} --experiment {wildcards.experiment:q}"
@@ -44,7 +44,7 @@ if expand_dial(METRICS):
             features=rules.reward_features.output.features,
             reward="<results>/{experiment}/policy/adagen_seed{seed}.reward.safetensors",
             preference=rules.preference.output.preference,
-            sources=train_sources,
+            sources=images,
             samples=judged_samples,
         output:
             judgement=ensure("<results>/{experiment}/judged/adagen_seed{seed}.json", non_empty=True),
@@ -62,7 +62,7 @@ if expand_dial(METRICS):
             gpu=GPU,
         params:
             config=config_file,
-            depends=judge_depends,
+            depends=depends(identity.judge, "experiment"),
         shell:
             "adagen judge --config {params.config:q} --experiment {wildcards.experiment:q}"
             " --seed {wildcards.seed:q} --generator {input.generator:q}"
@@ -73,20 +73,20 @@ if expand_dial(METRICS):
 
 JUDGED = expand(
     "<results>/{experiment}/judged/adagen_seed{seed}.json",
-    experiment=[name for name in CONFIG.experiments if dial_of(name)],
+    experiment=[name for name in CONFIG.experiments if dial_runs(CONFIG, [name])],
     seed=CONFIG.training_seeds,
 )
-DIALS = {"fidelity": expand_dial, "guidance": expand_guidance}
-DIALS = {dial: files for dial, files in DIALS.items() if files(METRICS)}
+DIALS = {"fidelity": dial_runs(CONFIG), "guidance": guidance_runs(CONFIG)}
+DIALS = {dial: runs for dial, runs in DIALS.items() if runs}
 
 
-for dial, files in DIALS.items():
+for dial, runs in DIALS.items():
 
     rule:
         name:
             f"{dial}_table"
         input:
-            metrics=files(METRICS),
+            metrics=expand_runs(METRICS, runs),
             judged=JUDGED,
         output:
             csv=shown(f"<results>/tables/{dial}.csv", "Dial"),
@@ -104,7 +104,7 @@ for dial, files in DIALS.items():
             gpu=0,
         params:
             config=config_file,
-            depends=part(getattr(CONFIG.curves, dial)),
+            depends=depends(partial(identity.curve, name=dial)),
             command=dial,
             judged=judged_options,
         shell:
@@ -124,7 +124,7 @@ TABLES = expand("<results>/tables/{dial}.csv", dial=DIALS)
 SHEETS = expand("<results>/tables/{dial}.tex", dial=DIALS)
 DIAL_FIGURES = {
     "dial": rules.table.output.csv,
-    "dial_strip": [path for files in DIALS.values() for path in files(SAMPLES)],
+    "dial_strip": [path for runs in DIALS.values() for path in expand_runs(SAMPLES, runs)],
 }
 
 
@@ -153,7 +153,7 @@ for figure, others in DIAL_FIGURES.items():
             gpu=0,
         params:
             config=config_file,
-            depends={"name": CONFIG.name},
+            depends=depends(identity.named),
             kind=figure,
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"

@@ -3,7 +3,8 @@
 # alone) have a rule of their own, and so have refined runs and those that only the ablation has.
 
 
-for suffix, (experiments, runs) in EVALUATED.items():
+for suffix, (experiments, runs) in evaluations(CONFIG).items():
+    names = [run.name for run in runs]
 
     rule:
         name:
@@ -11,15 +12,15 @@ for suffix, (experiments, runs) in EVALUATED.items():
         input:
             networks=rules.metric_networks.output.networks,
             reference=rules.reference.output.statistics,
-            samples=expand(rules.sample.output.samples, run=runs, allow_missing=True),
+            samples=expand(rules.sample.output.samples, run=names, allow_missing=True),
             # What the samples were made from: with the samples gone, metrics that are older than
             # these (those of a fresh clone, say) are still seen to be out of date.
             generator=generator_file,
-            policies=expand(POLICY, run=trained(runs), allow_missing=True),
+            policies=expand(POLICY, run=[p.name for p in policies_of(runs)], allow_missing=True),
         output:
             metrics=[
                 report(
-                    ensure(f"<results>/{{experiment}}/metrics/{run}.json", non_empty=True),
+                    ensure(f"<results>/{{experiment}}/metrics/{run.name}.json", non_empty=True),
                     caption="../report/metrics.rst",
                     category="Metrics",
                     subcategory=paradigm_of,
@@ -44,7 +45,7 @@ for suffix, (experiments, runs) in EVALUATED.items():
             gpu=GPU * PROCESSES,
         params:
             config=config_file,
-            depends=evaluate_depends,
+            depends=depends(identity.evaluate),
             folder=metrics_folder,
         shell:
             "adagen evaluate --config {params.config:q} --networks {input.networks:q}"

@@ -10,18 +10,18 @@ COMPARED = {
     method
     for experiment in CONFIG.experiments
     for pair in PAIRS
-    if all(runs_of(experiment, method) for method in pair)
+    if set(pair) <= set(CONFIG.methods_of(experiment))
     for method in pair
 }
 
 # The inputs of each kind of figure. A kind of which the configuration has no run is left out.
 FIGURES = {
-    "samples": expand_runs(SAMPLES, *METHODS),
-    "schedule": expand_runs(SAMPLES, *METHODS),
-    "fid": expand_runs(METRICS, *METHODS),
-    "comparisons": expand_runs(METRICS, *COMPARED),
-    "training": expand_runs("<results>/{experiment}/policy/{run}.jsonl", *LEARNED),
-    "sweep": expand_runs("<results>/{experiment}/policy/{run}.csv", *SEARCHED),
+    "samples": expand_runs(SAMPLES, reported_runs(CONFIG)),
+    "schedule": expand_runs(SAMPLES, reported_runs(CONFIG)),
+    "fid": expand_runs(METRICS, reported_runs(CONFIG)),
+    "comparisons": expand_runs(METRICS, reported_runs(CONFIG, COMPARED)),
+    "training": expand_runs("<results>/{experiment}/policy/{run}.jsonl", reported_runs(CONFIG, LEARNED)),
+    "sweep": expand_runs("<results>/{experiment}/policy/{run}.csv", reported_runs(CONFIG, SEARCHED)),
 }
 FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
 
@@ -56,11 +56,14 @@ SHOWN_UNDER |= {"training": "Training and search", "sweep": "Training and search
 # Samples by themselves of two runs of an experiment, between which the report changes in place: of the
 # hand-made schedule, and of the learned one with the lowest training seed, or else the released one.
 GRIDS = [
-    f"<results>/{experiment}/figures/grid_{run}.{suffix}"
+    f"<results>/{run.experiment}/figures/grid_{run.name}.{suffix}"
     for experiment in CONFIG.experiments
-    for learned in [*runs_of(experiment, "adagen")[:1], *runs_of(experiment, "released")][:1]
-    for run in (*runs_of(experiment, "handmade"), learned)
-    if runs_of(experiment, "handmade")
+    for handmade in plain_runs(CONFIG, experiment, methods=["handmade"])
+    for learned in (
+        plain_runs(CONFIG, experiment, methods=["adagen"])
+        or plain_runs(CONFIG, experiment, methods=["released"])
+    )[:1]
+    for run in (handmade, learned)
     for suffix in ("pdf", "png")
 ]
 
@@ -92,15 +95,13 @@ def paradigm_of(wildcards):
 
 def run_in_print(run):
     """`AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
-    plain, _, refinement = run.partition("+")
-    method, _, seed = plain.partition("_seed")
-    name = METHOD_NAMES.get(method) or f"λ = {method.removeprefix('dial')}"
-    parts = [name, *([f"seed {seed}"] if seed else [])]
-    return " + ".join([", ".join(parts), *([refinement] if refinement else [])])
+    name = METHOD_NAMES[run.method] if run.fidelity is None else f"λ = {run.fidelity:g}"
+    seed = "" if run.seed is None else f", seed {run.seed}"
+    return f"{name}{seed}{' + ' if run.refinement else ''}{run.refinement}"
 
 
 def grid_labels(wildcards):
-    return {"experiment": wildcards.experiment, "method": METHOD_NAMES[method_of(wildcards.run)]}
+    return {"experiment": wildcards.experiment, "method": METHOD_NAMES[run_of(wildcards).method]}
 
 
 def captions_folder(wildcards, input):

@@ -1,6 +1,18 @@
-"""Where the files of a run lie, and which of them a stage reads."""
+"""Which files a stage reads."""
+
+from adagen.data.released import asset_path, catalogue
+
+POLICY = "<results>/{experiment}/policy/{run}.safetensors"
+REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
+JUDGES = "<results>/{experiment}/policy/{run}.judges.safetensors"
+SAMPLES = "<results>/{experiment}/samples/{run}"
+METRICS = "<results>/{experiment}/metrics/{run}.json"
 
 ASSETS = {known.file: name for name, known in catalogue(CONFIG.assets).items()}
+
+# What is taken over instead of fitted or computed; empty where nothing is.
+INCEPTION = CONFIG.evaluation.inception.weights if CONFIG.evaluation.protocol != "embedded" else ""
+DINO = CONFIG.reward_features.weights if CONFIG.reward_features.kind == "dino" else ""
 
 
 def asset(name):
@@ -8,9 +20,14 @@ def asset(name):
     return ancient(str(asset_path(CONFIG.assets, name)))
 
 
-def images():
+def images(wildcards=None):
     """The inventory of the images, for rules that read them; the digits need none."""
     return [rules.dataset.output.inventory] if CONFIG.dataset.folder else []
+
+
+def asset_or_images(name):
+    """A released file that is taken over, or else the images, from which it is made."""
+    return [asset(name)] if name else images()
 
 
 def dataset_sources(wildcards):
@@ -24,18 +41,16 @@ def pretrain_sources(wildcards):
     return [asset(weights.network), asset(weights.decoder)] if weights else images()
 
 
-# What is taken over instead of fitted or computed; empty where nothing is.
-INCEPTION = CONFIG.evaluation.inception.weights if CONFIG.evaluation.protocol != "embedded" else ""
-DINO = CONFIG.reward_features.weights if CONFIG.reward_features.kind == "dino" else ""
-STATISTICS = CONFIG.evaluation.reference
-
-
 def metric_sources(wildcards):
-    return [asset(INCEPTION)] if INCEPTION else images()
+    return asset_or_images(INCEPTION)
 
 
 def reward_sources(wildcards):
-    return [asset(DINO)] if DINO else images()
+    return asset_or_images(DINO)
+
+
+def reference_sources(wildcards):
+    return asset_or_images(CONFIG.evaluation.reference)
 
 
 def preference_sources(wildcards):
@@ -43,15 +58,6 @@ def preference_sources(wildcards):
     if settings.kind == "classifier":
         return images()
     return [asset(settings.weights), *images(), *filter(None, [settings.names])]
-
-
-def reference_sources(wildcards):
-    return [asset(STATISTICS)] if STATISTICS else images()
-
-
-def train_sources(wildcards):
-    """What the reward learns from."""
-    return images()
 
 
 def preference_file(wildcards):
@@ -70,16 +76,9 @@ def generator_file(wildcards):
     return expand(rules.pretrain.output.generator, generator=name)
 
 
-POLICY = "<results>/{experiment}/policy/{run}.safetensors"
-REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
-JUDGES = "<results>/{experiment}/policy/{run}.judges.safetensors"
-SAMPLES = "<results>/{experiment}/samples/{run}"
-METRICS = "<results>/{experiment}/metrics/{run}.json"
-
-
 def policy_file(wildcards):
     """The policy of a run; a schedule that follows from the settings needs none."""
-    return expand(POLICY, **wildcards) if method_of(wildcards.run) in WITH_POLICY else []
+    return expand_runs(POLICY, run_of(wildcards).policies)
 
 
 def judging_state(wildcards):
@@ -90,5 +89,11 @@ def judging_state(wildcards):
 
 def samples_of(wildcards):
     """All samples of an experiment."""
-    name = wildcards.experiment
-    return expand(SAMPLES, experiment=name, run=runs_of(name, *METHODS))
+    return expand_runs(SAMPLES, plain_runs(CONFIG, wildcards.experiment))
+
+
+def judged_samples(wildcards):
+    """Samples of both dials of an experiment, with one training seed."""
+    name, seed = wildcards.experiment, int(wildcards.seed)
+    dial = [run for run in dial_runs(CONFIG, [name]) if run.seed == seed]
+    return expand_runs(SAMPLES, [*dial, *guidance_runs(CONFIG, [name])])

@@ -20,7 +20,7 @@ rule paper:
         gpu=0,
     params:
         config=config_file,
-        depends={"name": CONFIG.name},
+        depends=depends(identity.named),
         captions=captions_folder,
         options=run_options,
     shell:

@@ -20,7 +20,7 @@ rule table:
         gpu=0,
     params:
         config=config_file,
-        depends={"name": CONFIG.name},
+        depends=depends(identity.named),
     shell:
         "adagen table --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
         " {input.metrics:q} 2>&1 | tee {log:q}"
@@ -45,7 +45,7 @@ rule system:
         gpu=0,
     params:
         config=config_file,
-        depends=system_depends,
+        depends=depends(identity.system),
     shell:
         "adagen system --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
         " {input.metrics:q} 2>&1 | tee {log:q}"
@@ -75,7 +75,7 @@ if "comparisons" in FIGURES:
             gpu=0,
         params:
             config=config_file,
-            depends={"name": CONFIG.name},
+            depends=depends(identity.named),
         shell:
             "adagen compare --config {params.config:q} --out {output.csv:q}"
             " --latex {output.latex:q} {input.metrics:q} 2>&1 | tee {log:q}"
@@ -109,7 +109,7 @@ for figure, inputs in FIGURES.items():
             gpu=0,
         params:
             config=config_file,
-            depends={"name": CONFIG.name},
+            depends=depends(identity.named),
             kind=figure,
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
@@ -143,7 +143,7 @@ rule figure_grid:
         gpu=0,
     params:
         config=config_file,
-        depends={"name": CONFIG.name},
+        depends=depends(identity.named),
     shell:
         "adagen figure grid --config {params.config:q} --out {output.pdf:q} --png {output.png:q}"
         " {input.samples:q} 2>&1 | tee {log:q}"

@@ -21,7 +21,7 @@ rule pretrain:
         gpu=gpu_of_pretrain,
     params:
         config=config_file,
-        depends=pretrain_depends,
+        depends=depends(identity.pretrain, "generator"),
         checkpoint=resume_folder,
     shell:
         "adagen pretrain {wildcards.generator:q} --config {params.config:q}"
@@ -48,7 +48,7 @@ rule metric_networks:
         gpu=0 if INCEPTION else GPU,
     params:
         config=config_file,
-        depends=metrics_depends,
+        depends=depends(identity.metric_networks),
         checkpoint=resume_folder,
     shell:
         "adagen pretrain metrics --config {params.config:q}"
@@ -74,7 +74,7 @@ rule reward_features:
         gpu=0 if DINO else GPU,
     params:
         config=config_file,
-        depends=reward_depends,
+        depends=depends(identity.reward_features),
         checkpoint=resume_folder,
     shell:
         "adagen pretrain reward --config {params.config:q}"
@@ -101,7 +101,7 @@ rule preference:
         gpu=GPU,
     params:
         config=config_file,
-        depends=preference_depends,
+        depends=depends(identity.preference),
         checkpoint=resume_folder,
     shell:
         "adagen pretrain preference --config {params.config:q}"

@@ -21,7 +21,7 @@ rule reference:
         gpu=GPU * PROCESSES,
     params:
         config=config_file,
-        depends=reference_depends,
+        depends=depends(identity.reference),
     shell:
         "adagen reference --config {params.config:q} --networks {input.networks:q}"
         " --out {output.statistics:q} 2>&1 | tee {log:q}"

@@ -6,7 +6,7 @@ rule fit_judges:
         generator=generator_file,
         policy=POLICY,
         features=rules.reward_features.output.features,
-        sources=train_sources,
+        sources=images,
     output:
         judges=ensure(JUDGES, non_empty=True),
     log:
@@ -23,7 +23,7 @@ rule fit_judges:
         gpu=GPU * PROCESSES,
     params:
         config=config_file,
-        depends=fit_judges_depends,
+        depends=depends(identity.fit_judges, "experiment"),
         method=method_name,
     shell:
         "adagen fit-judges --config {params.config:q} --experiment {wildcards.experiment:q}"
@@ -38,7 +38,7 @@ rule refine:
         features=rules.reward_features.output.features,
         reward=judging_state,
         preference=preference_file,
-        sources=train_sources,
+        sources=images,
     output:
         samples=kept_if_small(directory("<results>/{experiment}/samples/{run}+{refinement}")),
     log:
@@ -55,7 +55,7 @@ rule refine:
         gpu=GPU * PROCESSES,
     params:
         config=config_file,
-        depends=refine_depends,
+        depends=depends(identity.refine, "experiment", "refinement"),
         method=method_name,
         checkpoint=resume_folder,
         preference=preference_option,
@@ -70,8 +70,8 @@ rule refine:
 rule refinement_table:
     input:
         # Numbers of steps that only a curve has may be of equal compute.
-        plain=[*dict.fromkeys([*expand_runs(METRICS, *METHODS), *expand_steps(METRICS)])],
-        refined=expand_refined_runs(METRICS),
+        plain=expand_runs(METRICS, dict.fromkeys([*reported_runs(CONFIG), *steps_runs(CONFIG)])),
+        refined=expand_runs(METRICS, refined_runs(CONFIG)),
     output:
         csv=shown("<results>/tables/refinement.csv", "Refinement"),
         latex=shown("<results>/tables/refinement.tex", "Refinement"),
@@ -88,7 +88,7 @@ rule refinement_table:
         gpu=0,
     params:
         config=config_file,
-        depends={"name": CONFIG.name},
+        depends=depends(identity.named),
     shell:
         "adagen refinement --config {params.config:q} --out {output.csv:q}"
         " --latex {output.latex:q} {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"

@@ -4,32 +4,7 @@ More, for one run: `--set-resources train:runtime=5760`. A job that is stopped f
 continues from its checkpoint when it is submitted again.
 """
 
-# digits: 1,797 images of 8x8. Torch itself takes most of the memory.
-# images: a folder of small images, networks of some million weights. Torch with CUDA takes 4 GB.
-# released: up to 2 billion weights (VAR-d30: 8 GB in float32), which pass through the main memory
-#   on their way to the GPU, twice at a time where they are rewritten; 50,000 images a run, of which
-#   one shard is in memory; 1.3 million images where reference statistics are computed.
-if any(generator.weights for generator in CONFIG.generators.values()):
-    SCALE = "released"
-elif CONFIG.dataset.folder:
-    SCALE = "images"
-else:
-    SCALE = "digits"
-
-# Main memory in MB, and minutes.
-NEEDS = {
-    "pretrain": {"digits": (2000, 60), "images": (8000, 120), "released": (32000, 60)},
-    "networks": {"digits": (2000, 60), "images": (8000, 60), "released": (4000, 30)},
-    "reference": {"digits": (2000, 30), "images": (8000, 60), "released": (24000, 720)},
-    # A thousand updates at paper scale take days on one GPU; most partitions end a job before.
-    "train": {"digits": (3000, 120), "images": (16000, 240), "released": (48000, 2880)},
-    "sweep": {"digits": (2000, 120), "images": (8000, 240), "released": (24000, 2880)},
-    "sample": {"digits": (2000, 60), "images": (8000, 60), "released": (24000, 720)},
-    # Several candidates of each.
-    "refine": {"digits": (2000, 120), "images": (8000, 240), "released": (24000, 2880)},
-    "evaluate": {"digits": (3000, 60), "images": (8000, 60), "released": (16000, 240)},
-    "figure": {"digits": (2000, 10), "images": (4000, 20), "released": (8000, 60)},
-}
+SCALE = scale_of(CONFIG)
 
 
 def memory(stage):

@@ -26,7 +26,7 @@ if CONFIG.evaluation.jobs == 1:
             gpu=GPU * PROCESSES,
         params:
             config=config_file,
-            depends=sample_depends,
+            depends=depends(identity.sample, "experiment"),
             method=method_name,
             checkpoint=resume_folder,
             policy=policy_option,
@@ -60,7 +60,7 @@ else:
             gpu=GPU * PROCESSES,
         params:
             config=config_file,
-            depends=sample_depends,
+            depends=depends(identity.sample, "experiment"),
             method=method_name,
             checkpoint=resume_folder,
             policy=policy_option,
@@ -93,6 +93,6 @@ else:
             runtime=minutes("sample"),
             gpu=0,
         params:
-            depends=sample_depends,
+            depends=depends(identity.sample, "experiment"),
         shell:
             "adagen gather --out {output.samples:q} {input.parts:q} 2>&1 | tee {log:q}"

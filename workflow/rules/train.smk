@@ -10,7 +10,7 @@ rule train:
         preference=preference_file,
         networks=rules.metric_networks.output.networks,
         reference=rules.reference.output.statistics,
-        sources=train_sources,
+        sources=images,
     output:
         policy=ensure(
             "<results>/{experiment}/policy/{method}_seed{seed}.safetensors", non_empty=True
@@ -33,7 +33,7 @@ rule train:
         gpu=GPU * PROCESSES,
     params:
         config=config_file,
-        depends=train_depends,
+        depends=depends(identity.train, "experiment", "method"),
         preference=preference_option,
         checkpoint=resume_folder,
     shell:
@@ -67,7 +67,7 @@ rule released:
         gpu=0,
     params:
         config=config_file,
-        depends=released_depends,
+        depends=depends(identity.released, "experiment"),
     shell:
         "adagen adopt --config {params.config:q} --experiment {wildcards.experiment:q}"
         " --generator {input.generator:q} --out {output.policy:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,264 @@
+"""What every result depends on: the part of the configuration that can change it.
+
+Rules compare these dictionaries between runs (`depends`), and run a job again when one has
+changed, and only then. Files hold them, and are refused where they differ. A key that changes no
+result stands in `CHANGES_NO_RESULT`, once; all others of a section count by themselves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adagen.config.assets import Asset, Assets
+from adagen.config.base import Model
+from adagen.config.experiments import Evaluation, Experiment, Training
+from adagen.config.generators import Dataset, Generator, GeneratorSettings
+from adagen.config.published import published_numbers
+from adagen.config.refinements import AnyRefinement
+from adagen.config.run import Config
+
+Identity = dict[str, Any]
+"""Plain data, as JSON has it."""
+
+CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
+    # Names, places and hardware. Tables and figures depend on `name` by themselves.
+    Config: frozenset({"name", "results", "resources", "assets", "device", "processes"}),
+    Assets: frozenset({"folder", "catalogue"}),
+    Asset: frozenset(Asset.model_fields),
+    GeneratorSettings: frozenset({"batch", "decode_batch"}),
+    Training: frozenset({"batch", "trackers"}),
+    Evaluation: frozenset({"shard", "jobs"}),
+}
+"""Keys that change memory, speed or where files lie. Bytes of an asset are fixed by its hash."""
+
+# A title is printed by a table, which depends on it (`system`). Weights are the same at every
+# precision, which counts where images are made with them (`schedule`).
+NOT_OF_WEIGHTS = ("title", "precision")
+# These say how an experiment is scheduled by a policy, or stand beside its numbers.
+NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")
+
+
+def _part(model: Model, *without: str) -> Identity:
+    """A section as plain data, less some of its keys and those that change no result."""
+    kinds = type(model).__mro__
+    nothing = {key for kind in kinds for key in CHANGES_NO_RESULT.get(kind, ())}
+    return model.model_dump(mode="json", exclude={*nothing, *without})
+
+
+# Files
+
+
+def generator_weights(settings: Generator) -> Identity:
+    """The settings that decide a generator's weights and what they mean."""
+    without = (*NOT_OF_WEIGHTS, *settings.not_in_weights)
+    return {"settings": _part(settings, *without), **settings.made_by}
+
+
+def generator_file(name: str, settings: Generator, *, dataset: Dataset) -> Identity:
+    """What the file of a generator is bound to. Released weights know nothing of the data set."""
+    return {
+        "name": name,
+        **generator_weights(settings),
+        "dataset": None if settings.weights else _part(dataset),
+    }
+
+
+def schedule(experiment: Experiment) -> Identity:
+    """What decides the images of an experiment, besides its generator and the policy's answers."""
+    return _part(experiment, *NOT_OF_SCHEDULE)
+
+
+def policy_file(name: str, experiment: Experiment, *, generator_hash: str) -> Identity:
+    """What the file of a policy is bound to: experiment, schedule, what it sees, the generator."""
+    return {
+        "experiment": name,
+        "settings": schedule(experiment),
+        "policy": experiment.policy.inputs,
+        "generator": generator_hash,
+    }
+
+
+# Resumable state: the sections that a checkpoint is bound to
+
+
+def training_state(config: Config, experiment: str, *, method: str) -> list[Model]:
+    """The sections that a training in progress is bound to."""
+    settings = config.every_experiment[experiment]
+    # A training goes on with other trackers, or without.
+    training = settings.training.model_copy(update={"trackers": ()})
+    dial = [config.dial] if config.dial and method == "faithful" else []
+    return [config.dataset, settings.model_copy(update={"training": training}), *dial]
+
+
+def search_state(config: Config, experiment: str) -> list[Model]:
+    """The sections that a search in progress is bound to."""
+    settings = config.every_experiment[experiment]
+    return [config.dataset, settings, config.sweep_of(experiment)]
+
+
+def samples_state(
+    experiment: Experiment, evaluation: Evaluation, *, refinement: AnyRefinement | None = None
+) -> list[Model]:
+    """The sections that a folder of samples in progress is bound to; its files are shards."""
+    keys = ("protocol", "samples", "seeds", "shard")
+    chosen = [refinement.model_copy(update={"experiments": ()})] if refinement else []
+    return [
+        experiment.model_copy(update={"training": Training()}),
+        Evaluation(**{key: getattr(evaluation, key) for key in keys}),
+        *chosen,
+    ]
+
+
+# Jobs: the `depends` of the rule of the same name
+
+
+def dataset(config: Config) -> Identity:
+    """The inventory of the images: all but how training mirrors them."""
+    return _part(config.dataset, "flip")
+
+
+def pretrain(config: Config, generator: str) -> Identity:
+    """The weights of a generator, fitted or taken over."""
+    settings = config.generators[generator]
+    if settings.weights:
+        return {"generator": _part(settings, *NOT_OF_WEIGHTS, "pretrain")}
+    weights = generator_weights(settings)
+    return {"dataset": _part(config.dataset), "generator": weights.pop("settings"), **weights}
+
+
+def metric_networks(config: Config) -> Identity:
+    """The networks that measure."""
+    evaluation = config.evaluation
+    if evaluation.protocol == "embedded":
+        return {"dataset": _part(config.dataset), "networks": _part(evaluation.networks)}
+    return {"protocol": evaluation.protocol, "inception": _part(evaluation.inception)}
+
+
+def reward_features(config: Config) -> Identity:
+    """The frozen features of the reward."""
+    features = {"features": _part(config.reward_features)}
+    released = config.reward_features.kind == "dino"
+    return features if released else {"dataset": _part(config.dataset), **features}
+
+
+def preference(config: Config) -> Identity:
+    """The network that says how well an image shows its class."""
+    return {"dataset": _part(config.dataset), "preference": _part(config.preference)}
+
+
+def reference(config: Config) -> Identity:
+    """The statistics of real images."""
+    if config.evaluation.reference:
+        return {"reference": config.evaluation.reference, "dataset": config.dataset.name}
+    return {"dataset": _part(config.dataset)}
+
+
+def _scheduled(config: Config, experiment: str) -> Identity:
+    """The schedule of an experiment, and how its generator makes images of its weights."""
+    settings = config.every_experiment[experiment]
+    generator = config.generators[settings.generator]
+    sampler = generator.model_dump(mode="json", include={*generator.not_in_weights})
+    return {
+        "experiment": schedule(settings),
+        "precision": generator.precision,
+        **({"sampler": sampler} if sampler else {}),
+    }
+
+
+def train(config: Config, experiment: str, method: str) -> Identity:
+    """A trained policy."""
+    settings = config.every_experiment[experiment]
+    # Of the ways to keep features one rounds them, and so changes the policy.
+    rounded = settings.training.keep_features == "bfloat16"
+    return {
+        "dataset": _part(config.dataset),
+        **_scheduled(config, experiment),
+        "training": _part(settings.training, "keep_features"),
+        **({"rounded": True} if rounded else {}),
+        "policy": _part(settings.policy),
+        **({"dial": _part(config.dial)} if config.dial and method == "faithful" else {}),
+    }
+
+
+def released(config: Config, experiment: str) -> Identity:
+    """A policy that is taken over from the authors."""
+    return _part(config.every_experiment[experiment], "training", "published", "policy")
+
+
+def sweep(config: Config, experiment: str) -> Identity:
+    """A searched schedule; its file says what policies of the experiment see, though it doesn't."""
+    return {
+        **_scheduled(config, experiment),
+        "sweep": _part(config.sweep_of(experiment)),
+        "policy": config.every_experiment[experiment].policy.inputs,
+    }
+
+
+def sample(config: Config, experiment: str) -> Identity:
+    """Samples of a run; the protocol decides the order of their classes."""
+    evaluation = config.evaluation
+    return {
+        **_scheduled(config, experiment),
+        "dataset": config.dataset.name,
+        "protocol": evaluation.protocol,
+        "samples": evaluation.samples,
+        "seeds": evaluation.seeds,
+    }
+
+
+def fit_judges(config: Config, experiment: str) -> Identity:
+    """Judges of candidates, which are fitted to real images and to samples of a policy."""
+    return {**_scheduled(config, experiment), "dataset": _part(config.dataset)}
+
+
+def refine(config: Config, experiment: str, refinement: str) -> Identity:
+    """Samples that are chosen among candidates."""
+    settings = config.refinements[refinement]
+    reward = config.every_experiment[experiment].training.reward
+    return {
+        **sample(config, experiment),
+        "refinement": _part(settings, "experiments"),
+        **({"reward": _part(reward)} if settings.judge == "reward" else {}),
+    }
+
+
+def judge(config: Config, experiment: str) -> Identity:
+    """What the rewards of a training say of samples."""
+    return {"reward": _part(config.every_experiment[experiment].training.reward)}
+
+
+def evaluate(config: Config) -> Identity:
+    """The metrics of samples, given networks and reference."""
+    evaluation = config.evaluation
+    return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
+
+
+def system(config: Config) -> Identity:
+    """What experiments are called in print, and what others published of them."""
+    experiments = config.experiments.values()
+    return {
+        "titles": [config.generators[experiment.generator].title for experiment in experiments],
+        "published": [
+            _part(published_numbers()[experiment.published]) if experiment.published else {}
+            for experiment in experiments
+        ],
+    }
+
+
+def named(config: Config) -> Identity:
+    """A table or figure of files that say themselves what they are: the run's name is printed."""
+    return {"name": config.name}
+
+
+def steps(config: Config) -> list[list[Any]]:
+    """The table of the steps curves: what stands in a row with what."""
+    return [[budget.base, budget.name, budget.methods] for budget in config.budgets]
+
+
+def curve(config: Config, *, name: str) -> Identity:
+    """The table of the curve `fidelity` or `guidance`."""
+    return _part(getattr(config.curves, name))
+
+
+def ablation(config: Config) -> list[list[Any]]:
+    """The table of the ablation: what stands in a row with what."""
+    return [[c.study, c.variant, c.name, c.method, c.training_seeds] for c in config.cells]

@@ -1,0 +1,70 @@
+"""Which runs a configuration has, and what they are called."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from adagen.config import Config, load_config
+from adagen.config.runs import Run, ablation_runs, evaluations, policies_of, runs_of
+
+CONFIGS = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def config(request: pytest.FixtureRequest) -> Config:
+    return load_config([request.param])
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("handmade", Run("e", "handmade")),
+        ("logsnr_time", Run("e", "logsnr_time")),
+        ("adagen_seed0", Run("e", "adagen", 0)),
+        ("adagen_seed12+best4", Run("e", "adagen", 12, "best4")),
+        ("adagen_seed0+two_seed1+more", Run("e", "adagen", 0, "two_seed1+more")),
+        ("dial0.25_seed3", Run("e", "adagen", 3, fidelity=0.25)),
+        ("dial1e-05_seed3", Run("e", "adagen", 3, fidelity=1e-5)),
+    ],
+)
+def test_names(name: str, run: Run) -> None:
+    assert run.name == name
+    assert Run.parse("e", name) == run
+
+
+@pytest.mark.parametrize("name", ["", "seed0", "adagen_seed", "adagen_0", "dial_seed0", "adagen+"])
+def test_names_of_no_run(name: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of a run"):
+        Run.parse("e", name)
+
+
+def test_every_run_is_found_by_its_name(config: Config) -> None:
+    for run in {*runs_of(config), *ablation_runs(config)}:
+        assert Run.parse(run.experiment, run.name) == run
+
+
+def test_every_run_is_evaluated_by_one_job(config: Config) -> None:
+    """And what only the ablation has by none that makes anything else."""
+    measured = Counter(
+        (experiment, run.name)
+        for experiments, runs in evaluations(config).values()
+        for experiment in experiments
+        for run in runs
+    )
+    known = {*runs_of(config), *ablation_runs(config)}
+    assert measured == dict.fromkeys(((run.experiment, run.name) for run in known), 1)
+    for ending, (experiments, runs) in evaluations(config).items():
+        only = {(e, run.name) for e in experiments for run in runs}
+        reported = {(run.experiment, run.name) for run in runs_of(config)}
+        assert only.isdisjoint(reported) if "ablation" in ending else only <= reported
+
+
+def test_a_blend_takes_two_policies_and_a_refined_run_that_of_the_plain_one() -> None:
+    blend, refined = Run("e", "adagen", 0, fidelity=0.5), Run("e", "adagen", 0, "best4")
+    runs = [Run("e", "handmade"), refined, blend, Run("e", "tuned")]
+    assert [policy.name for policy in policies_of(runs)] == [
+        "adagen_seed0",
+        "faithful_seed0",
+        "tuned",
+    ]
