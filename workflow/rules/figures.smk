@@ -20,8 +20,12 @@ FIGURES = {
     "schedule": expand_runs(SAMPLES, reported_runs(CONFIG)),
     "fid": expand_runs(METRICS, reported_runs(CONFIG)),
     "comparisons": expand_runs(METRICS, reported_runs(CONFIG, COMPARED)),
-    "training": expand_runs("<results>/{experiment}/policy/{run}.jsonl", reported_runs(CONFIG, LEARNED)),
-    "sweep": expand_runs("<results>/{experiment}/policy/{run}.csv", reported_runs(CONFIG, SEARCHED)),
+    "training": expand_runs(
+        "<results>/{experiment}/policy/{run}.jsonl", reported_runs(CONFIG, LEARNED)
+    ),
+    "sweep": expand_runs(
+        "<results>/{experiment}/policy/{run}.csv", reported_runs(CONFIG, SEARCHED)
+    ),
 }
 FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
 
