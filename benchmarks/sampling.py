@@ -41,7 +41,7 @@ def main() -> None:
         raise SystemExit("this generator is fitted to a data set: time one with released weights")
     side, classes = settings.weights.image, settings.weights.classes
     with torch.device(options.device):
-        backbone = build_backbone(settings, (3, side, side), classes).eval()
+        backbone = build_backbone(settings, (3, side, side), num_classes=classes).eval()
     generator = build_generator(backbone, experiment)
     policy = HandMade(len(generator.actions.names))
     labels = torch.arange(options.batch, device=generator.device) % classes

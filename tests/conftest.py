@@ -123,7 +123,7 @@ def tiny_backbone() -> Callable[[str], Backbone]:
     def make(family: str) -> Backbone:
         settings = TINY_GENERATORS[family]
         with seeded("tiny", family):
-            backbone = build.build_backbone(settings, (1, 8, 8), 10)
+            backbone = build.build_backbone(settings, (1, 8, 8), num_classes=10)
             if family in weights:
                 backbone.load_state_dict(weights[family])
             elif family == "dit":

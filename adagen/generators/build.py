@@ -1,6 +1,6 @@
-"""From settings to networks, from networks to files, from files to generators."""
+"""Generators from settings, from files and from released weights; fitting and saving them."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,15 @@ from adagen.config import identity
 from adagen.data.released import asset_path
 from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
-from adagen.generators.base import Backbone, FittedBackbone, Generator
-from adagen.generators.diffusion import DiffusionBackbone
-from adagen.generators.flow import FlowBackbone
+from adagen.generators.base import Backbone, Generator
+from adagen.generators.families import ImageShape, built_in_backbone
 from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
 from adagen.generators.patches import PatchCodebook
+from adagen.generators.reloading import build_empty, fill, require_reloadable
 from adagen.generators.solver import SolverBackbone, SolverGenerator
 from adagen.generators.var import VarBackbone, VarGenerator
-from adagen.networks.autoencoder_kl import AutoencoderKL
-from adagen.networks.dit import DiT
 from adagen.networks.fitting import fit
-from adagen.networks.uvit import UViT
-from adagen.networks.var import VAR
-from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, file_hash, load_tensors, save_tensors
@@ -32,11 +27,10 @@ from adagen.runtime.noise import seeded
 
 KIND = "generator"
 CPU = torch.device("cpu")
-ImageShape = tuple[int, int, int]
 
 
 def build_backbone(
-    settings: config.Generator, image_shape: ImageShape, num_classes: int
+    settings: config.Generator, image_shape: ImageShape, *, num_classes: int
 ) -> Backbone:
     """The untrained networks of a generator, for images (C, H, W).
 
@@ -44,127 +38,8 @@ def build_backbone(
         AdagenError: patches or scales don't fit the images.
     """
     if isinstance(settings, config.InstalledGenerator):
-        return installed_backbone(settings, image_shape, num_classes)
-    return _build_fitted(settings, image_shape, num_classes)
-
-
-def _build_fitted(
-    settings: config.BuiltInGenerator, image_shape: ImageShape, num_classes: int
-) -> FittedBackbone:
-    if isinstance(settings, config.MaskgitGenerator):
-        backbone: FittedBackbone = _build_maskgit(settings, image_shape, num_classes)
-    elif isinstance(settings, config.VarGenerator):
-        backbone = _build_var(settings, image_shape, num_classes)
-    else:
-        backbone = _build_solver(settings, image_shape, num_classes)
-    backbone.precision, backbone.decode_batch = settings.precision, settings.decode_batch
-    return backbone
-
-
-def _build_maskgit(
-    settings: config.MaskgitGenerator, image_shape: ImageShape, num_classes: int
-) -> MaskgitBackbone:
-    size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
-    tokeniser: torch.nn.Module
-    if isinstance(codes, config.VqganTokeniser):
-        grid = _reduced(side, codes.multipliers, "tokeniser")
-        tokeniser = VQGAN(
-            codes.vocabulary,
-            codes.channels,
-            width=codes.width,
-            multipliers=codes.multipliers,
-            image_channels=channels,
-        )
-    else:
-        tokeniser = PatchCodebook(codes, image_shape)
-        grid = side // codes.patch
-    uvit = UViT(
-        grid**2,
-        codes.vocabulary,
-        classes=num_classes,
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
-    )
-    return MaskgitBackbone(
-        uvit, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
-    )
-
-
-def _build_var(
-    settings: config.VarGenerator, image_shape: ImageShape, num_classes: int
-) -> VarBackbone:
-    size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
-    finest = _reduced(side, codes.multipliers, "tokeniser")
-    if settings.scales[-1] != finest:
-        raise AdagenError(
-            f"the last of a generator's scales is {settings.scales[-1]}, but the map of its "
-            f"tokeniser has side {finest} for images of {side}x{side}: end scales with {finest}."
-        )
-    tokeniser = MultiScaleVQVAE(
-        settings.scales,
-        codes.vocabulary,
-        code_channels=codes.channels,
-        width=codes.width,
-        channel_multipliers=codes.multipliers,
-        image_channels=channels,
-    )
-    network = VAR(
-        settings.scales,
-        codes.vocabulary,
-        code_channels=codes.channels,
-        classes=num_classes,
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
-    )
-    return VarBackbone(
-        network, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
-    )
-
-
-def _build_solver(
-    settings: config.DitGenerator | config.SitGenerator, image_shape: ImageShape, num_classes: int
-) -> SolverBackbone:
-    size, latent, (channels, side, _) = settings.network, settings.latent, image_shape
-    autoencoder = None
-    if latent:
-        side = _reduced(side, latent.multipliers, "latent")
-        autoencoder = AutoencoderKL(
-            latent.channels, latent.width, multipliers=latent.multipliers, image_channels=channels
-        )
-        channels = latent.channels
-    if side % settings.patch:
-        raise AdagenError(
-            f"the patch of a generator is {settings.patch}, which does not divide images (or "
-            f"latents) of {side}x{side}: choose a divisor."
-        )
-    # The released networks, DiT's and SiT's alike, have a second set of output channels.
-    learn_sigma = settings.weights is not None
-    dit = DiT(
-        side,
-        settings.patch,
-        channels=channels,
-        classes=num_classes,
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
-        learn_sigma=learn_sigma,
-    )
-    kind = FlowBackbone if isinstance(settings, config.SitGenerator) else DiffusionBackbone
-    dropout = settings.pretrain.label_dropout
-    return kind(dit, (channels, side, side), num_classes, dropout, autoencoder)
-
-
-def _reduced(side: int, multipliers: Sequence[int], section: str) -> int:
-    """Side of the map that a convolutional encoder makes of images: each level but one halves."""
-    factor = 1 << (len(multipliers) - 1)
-    if side % factor:
-        raise AdagenError(
-            f"{section}.multipliers has {len(multipliers)} entries, which reduce images by "
-            f"{factor}, but they are {side}x{side}: give a side that {factor} divides."
-        )
-    return side // factor
+        return installed_backbone(settings, image_shape, num_classes=num_classes)
+    return built_in_backbone(settings, image_shape, num_classes=num_classes)
 
 
 def build_generator(
@@ -189,9 +64,26 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     if isinstance(backbone, VarBackbone):
         return VarGenerator(backbone, handmade, smoothing=smoothing)
     if isinstance(backbone, InstalledBackbone):
-        return backbone.generator(steps, handmade, smoothing=smoothing)
+        return _installed_generator(backbone, experiment)
     assert isinstance(backbone, SolverBackbone)
     return SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
+
+
+def _installed_generator(
+    backbone: InstalledBackbone, experiment: config.Experiment
+) -> Generator[Any]:
+    """The generator of a package, which must be as stochastic as the package's settings say."""
+    generator = backbone.generator(
+        experiment.steps, experiment.handmade, smoothing=experiment.smoothing
+    )
+    planned = type(backbone).settings.stochastic
+    if generator.stochastic != planned:
+        raise AdagenError(
+            f"{type(generator).__name__}.stochastic is {generator.stochastic}, but its settings "
+            f"{type(backbone).settings.__name__} have stochastic = {planned}, by which look-ahead "
+            "is planned: give both the same value."
+        )
+    return generator
 
 
 def released_backbone(settings: config.Generator, assets: config.Assets) -> Backbone:
@@ -203,8 +95,8 @@ def released_backbone(settings: config.Generator, assets: config.Assets) -> Back
     """
     weights = settings.weights
     assert weights is not None
-    with torch.device("meta"):  # filling billions of numbers only to replace them takes minutes
-        backbone = build_backbone(settings, (3, weights.image, weights.image), weights.classes)
+    shape = (3, weights.image, weights.image)
+    backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=weights.classes))
     network, decoder = _parts(backbone)
     load_released(network, asset_path(assets, weights.network))
     load_released(decoder, asset_path(assets, weights.decoder))
@@ -239,17 +131,23 @@ def pretrain(
 
     Returns:
         The backbone, frozen, with averaged weights.
+
+    Raises:
+        AdagenError: a package's generator could not be read from the file it would be saved in.
     """
     train, resume = split.train, checkpoints and checkpoints / f"{name}.ckpt"
     _, channels, height, width = train.images.shape
     shape = (channels, height, width)
     if isinstance(settings, config.InstalledGenerator):
+        build = partial(installed_backbone, settings, shape, num_classes=split.num_classes)
         with seeded("backbone", name):
-            installed = installed_backbone(settings, shape, split.num_classes)
+            installed = build()
+        require_reloadable(name, installed, build)  # before the hours that `learn` may take
         installed.learn(train, name, checkpoint=resume, device=device)
+        require_reloadable(name, installed, build)
         return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
-        backbone = _build_fitted(settings, shape, split.num_classes)
+        backbone = built_in_backbone(settings, shape, num_classes=split.num_classes)
     backbone.precision = settings.pretrain.precision
     if isinstance(backbone, MaskgitBackbone):
         assert isinstance(backbone.tokeniser, PatchCodebook)
@@ -330,8 +228,8 @@ def load_backbone(
             f"{path} is not the config's generator {name!r}: {told}. "
             f"Give the right file, or run `adagen pretrain {name}` again."
         )
-    with torch.device("meta"):
-        backbone = build_backbone(settings, tuple(about["image_shape"]), about["num_classes"])
-    backbone.load_state_dict(tensors, assign=True)
+    shape, classes = tuple(about["image_shape"]), about["num_classes"]
+    backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=classes))
+    fill(backbone, tensors, source=str(path))
     backbone.hash = file_hash(path)
     return backbone.eval().requires_grad_(False)

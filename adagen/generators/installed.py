@@ -129,7 +129,7 @@ def register_generator(paradigm: str, backbone: Any = None, *, version: str = "1
 
 
 def installed_backbone(
-    settings: InstalledGenerator, image_shape: tuple[int, int, int], num_classes: int
+    settings: InstalledGenerator, image_shape: tuple[int, int, int], *, num_classes: int
 ) -> InstalledBackbone:
     """Build the untrained networks of a generator, by the package that brings its paradigm."""
     kind: type[InstalledBackbone] = paradigms.registered(settings.paradigm)

@@ -131,14 +131,15 @@ class SolverBackbone(FittedBackbone):
         self,
         network: DiT,
         latent_shape: tuple[int, int, int],
+        *,
         num_classes: int,
-        label_dropout: float,
+        dropout: float,
         autoencoder: AutoencoderKL | None = None,
     ) -> None:
         super().__init__()
         self.network, self.autoencoder = network, autoencoder
         self.latent_shape = latent_shape
-        self.num_classes, self.label_dropout = num_classes, label_dropout
+        self.num_classes, self.label_dropout = num_classes, dropout
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:
         """Latents (B, C, h, w) to images in [0, 1]."""

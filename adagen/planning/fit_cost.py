@@ -76,7 +76,7 @@ def fits(config: Config, images: Images, *, targets: set[str]) -> Iterator[Fitti
     with seeded("plan"):
         for name, settings in config.generators.items():
             if settings.weights is None and not isinstance(settings, InstalledGenerator):
-                backbone = build.build_backbone(settings, images.shape, classes)
+                backbone = build.build_backbone(settings, images.shape, num_classes=classes)
                 assert isinstance(backbone, FittedBackbone)
                 seen = pictures
                 if isinstance(backbone, VarBackbone) and settings.paradigm == "var":

@@ -103,7 +103,8 @@ class Generators:
     def _built(self, settings: Settings) -> Backbone:
         """Untrained networks; those of a package are built for real, as it alone knows how."""
         with torch.device("cpu" if isinstance(settings, InstalledGenerator) else META):
-            backbone = build.build_backbone(settings, *self.images.of(settings))
+            shape, classes = self.images.of(settings)
+            backbone = build.build_backbone(settings, shape, num_classes=classes)
         return backbone.eval().requires_grad_(False)
 
 

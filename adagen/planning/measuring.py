@@ -47,7 +47,7 @@ def _generating(
     settings = config.generators[experiment.generator]
     shape, classes = images.of(settings)
     with seeded("plan"), device:
-        backbone = build.build_backbone(settings, shape, classes).to(device)
+        backbone = build.build_backbone(settings, shape, num_classes=classes).to(device)
     backbone.eval().requires_grad_(False)
     generator = build.build_generator(backbone, experiment)
     labels = torch.zeros(settings.batch, dtype=torch.long, device=device)

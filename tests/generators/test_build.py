@@ -60,7 +60,7 @@ def publish(folder, backbone) -> None:
 
 def scrambled(settings):
     """A backbone none of whose weights is zero."""
-    backbone = build_backbone(settings, (3, 32, 32), 5)
+    backbone = build_backbone(settings, (3, 32, 32), num_classes=5)
     torch.manual_seed(0)
     for name, parameter in backbone.named_parameters():
         if name != "network.pos_embed":
@@ -154,10 +154,10 @@ def test_a_network_may_be_fitted_in_half_precision(family):
 def test_sizes_that_do_not_fit_are_told():
     var, _ = settings_of("var", scales=[1, 3])
     with pytest.raises(AdagenError, match=r"last of a generator's scales is 3, but .*side 2"):
-        build_backbone(var, (3, 32, 32), 5)
+        build_backbone(var, (3, 32, 32), num_classes=5)
     dit, _ = settings_of("dit", patch=3)
     with pytest.raises(AdagenError, match="patch of a generator is 3"):
-        build_backbone(dit, (3, 32, 32), 5)
+        build_backbone(dit, (3, 32, 32), num_classes=5)
     maskgit, _ = settings_of("maskgit")
     with pytest.raises(AdagenError, match=r"tokeniser.multipliers has 5 entries.*24x24"):
-        build_backbone(maskgit, (3, 24, 24), 5)
+        build_backbone(maskgit, (3, 24, 24), num_classes=5)

@@ -311,6 +311,57 @@ def test_what_is_random_in_it_follows_from_its_name(made):
     )
 
 
+def with_unsaved_buffer(values: str) -> str:
+    """The package, with a buffer that is no part of its file."""
+    line = "self.weight = torch.nn.Parameter(torch.randn(3))\n"
+    buffer = f"self.register_buffer('unsaved', torch.{values}(3), persistent=False)\n"
+    return MODULE.replace(line, f"{line}        {buffer}")
+
+
+def test_a_buffer_that_is_not_saved_is_computed_again(install, tmp_path):
+    install(module=with_unsaved_buffer("ones"))
+    config, path = parse_config(content(), "t"), tmp_path / "g.safetensors"
+    split, settings = load_dataset(config.dataset), config.generators["g"]
+    backbone = pretrain("g", settings, split=split, checkpoints=None)
+    save_backbone(
+        path,
+        "g",
+        backbone=backbone,
+        settings=settings,
+        dataset=config.dataset,
+        image_shape=(1, 8, 8),
+    )
+    read = load_backbone(path, "g", settings=settings, dataset=config.dataset)
+    assert torch.equal(read.to("cpu").unsaved, torch.ones(3))
+
+
+def test_what_its_file_would_lose_is_refused_before_it_learns(install):
+    module = with_unsaved_buffer("randn")
+    install(
+        module=module.replace("with torch.no_grad():", "raise RuntimeError('late')\n        if 1:")
+    )
+    config = parse_config(content(), "t")
+    with pytest.raises(AdagenError, match=r"generator 'g'.*own file: unsaved is another"):
+        pretrain("g", config.generators["g"], split=load_dataset(config.dataset), checkpoints=None)
+
+
+def test_what_it_learns_beside_its_tensors_is_refused_before_it_is_saved(install):
+    learn = "self.mean.copy_(train.images.mean(0))"
+    install(module=MODULE.replace(learn, "self.brightness = train.images.mean().item()"))
+    config = parse_config(content(), "t")
+    with pytest.raises(AdagenError, match="own file: brightness is missing"):
+        pretrain("g", config.generators["g"], split=load_dataset(config.dataset), checkpoints=None)
+
+
+def test_a_generator_is_as_stochastic_as_its_settings_say(made, install):
+    path, config, _ = made
+    install(module=MODULE.replace("start = step", "stochastic = True\n    start = step"))
+    config = parse_config(content(), "t")
+    read = load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
+    with pytest.raises(AdagenError, match=r"GreyGenerator\.stochastic is True, but its settings"):
+        build_generator(read, config.experiments["e"])
+
+
 def test_its_file_is_refused_by_another_version(made, install):
     path, config, _ = made
     install(version="1.1")

@@ -28,7 +28,9 @@ def test_an_image_is_so_many_evaluations_and_a_decoding(name: str):
     taken, nfe = generators.count(name), generators.of(experiment).nfe
 
     with seeded("test"):
-        backbone = build.build_backbone(deeper, (1, 8, 8), 10).eval().requires_grad_(False)
+        backbone = (
+            build.build_backbone(deeper, (1, 8, 8), num_classes=10).eval().requires_grad_(False)
+        )
     generator = build.build_generator(backbone, experiment)
     what = HandMade(len(generator.actions.names)), torch.zeros(2, dtype=torch.long)
     noise = SampleNoise("test", 0, range(2))

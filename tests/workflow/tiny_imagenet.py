@@ -122,7 +122,7 @@ def write_mirror(config: Config, mirror: Path) -> None:
     for experiment in config.experiments.values():
         settings = config.generators[experiment.generator]
         assert settings.weights is not None
-        backbone = build_backbone(settings, (3, SIDE, SIDE), CLASSES)
+        backbone = build_backbone(settings, (3, SIDE, SIDE), num_classes=CLASSES)
         contents[settings.weights.network], contents[settings.weights.decoder] = _parts(backbone)
         generator = build_generator(backbone, experiment)
         contents[experiment.released_policy] = PolicyNetwork(

@@ -1,0 +1,137 @@
+"""Networks without values, tensors into them, and whether a backbone survives its own file."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import seeded
+
+B = TypeVar("B", bound=nn.Module)
+State = dict[str, torch.Tensor | float]
+
+
+def build_empty(build: Callable[[], B]) -> B:
+    """Build networks whose parameters have shapes and no values, to be filled with a file's.
+
+    Filling billions of numbers only to replace them takes minutes. Buffers are computed as ever:
+    one that is not saved has to be what the constructor makes it.
+
+    Args:
+        build: makes the networks. One that computes from the values of its parameters is built
+            with them after all.
+    """
+    from accelerate import init_empty_weights
+
+    with seeded("empty"):
+        try:
+            with init_empty_weights(include_buffers=False):
+                return build()
+        except AdagenError:
+            raise
+        except Exception:  # whatever a constructor meets that asks for a value
+            return build()
+
+
+def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, source: str) -> None:
+    """Give networks their values.
+
+    Args:
+        module: what `build_empty` made.
+        tensors: its state, by key; taken over as they are.
+        source: what they were read from, for errors.
+
+    Raises:
+        AdagenError: the tensors are others than the networks have, or leave some without values.
+    """
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    if found != expected:
+        key = next(k for k in [*expected, *found] if found.get(k) != expected.get(k))
+        there, here = (shapes.get(key, "missing") for shapes in (found, expected))
+        raise AdagenError(
+            f"{source} does not hold the tensors of {type(module).__name__}: {key!r}, by its shape "
+            f"{there} there, is {here} in the networks as they are built. What is saved has to "
+            "exist, in its final shape, when the constructor ends."
+        )
+    module.load_state_dict(dict(tensors), assign=True)
+    if left := [key for key, value in _state(module) if _is_meta(value)]:
+        raise AdagenError(
+            f"{source} leaves {len(left)} tensors of {type(module).__name__} without values: "
+            f"{', '.join(left[:5])}. They are computed from parameters, or are parameters that "
+            "state_dict doesn't name: make each a parameter or a persistent buffer, or compute it "
+            "when it is used."
+        )
+
+
+def reload_difference(backbone: nn.Module, build: Callable[[], nn.Module]) -> str | None:
+    """Save a backbone's state in memory, read it into a second one, and compare all they hold.
+
+    That is parameters and buffers, saved or not, and what modules have as attributes: tensors, and
+    numbers with a fraction.
+
+    Args:
+        backbone: as it is.
+        build: makes another, with the same arguments.
+
+    Returns:
+        The first difference, or why there is no second one; None if they are equal.
+    """
+    state = {key: t.detach().cpu().contiguous() for key, t in backbone.state_dict().items()}
+    try:
+        stored = safetensors.torch.load(safetensors.torch.save(state))
+    except (RuntimeError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        return f"its state cannot be saved ({' '.join(str(error).split())})"
+    try:
+        again = build_empty(build)
+        fill(again, stored, source="its saved state")
+    except AdagenError as error:
+        return str(error)
+    before, after = dict(_state(backbone)), dict(_state(again))
+    for name in [*before, *(name for name in after if name not in before)]:
+        if name not in after:
+            return f"{name} is missing after it was saved and read"
+        if name not in before or not _equal(before[name], after[name]):
+            return f"{name} is another after it was saved and read"
+    return None
+
+
+def require_reloadable(name: str, backbone: nn.Module, build: Callable[[], nn.Module]) -> None:
+    """Raise unless a backbone can be read from the file that it will be saved in.
+
+    Raises:
+        AdagenError: it can't; naming the first tensor that would be lost or be another.
+    """
+    if found := reload_difference(backbone, build):
+        raise AdagenError(
+            f"the generator {name!r} ({type(backbone).__name__}) could not be read from its own "
+            f"file: {found.rstrip('.')}. Everything it needs must be a parameter, a persistent "
+            "buffer, or follow from the constructor's arguments without randomness."
+        )
+
+
+def _state(module: nn.Module) -> Iterator[tuple[str, torch.Tensor | float]]:
+    """Every tensor of a module and of its children, and every float attribute, by its name."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+    for place, child in module.named_modules():
+        for name, value in vars(child).items():
+            if isinstance(value, torch.Tensor | float):
+                yield f"{place}.{name}".removeprefix("."), value
+
+
+def _is_meta(value: torch.Tensor | float) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_meta
+
+
+def _equal(one: torch.Tensor | float, other: torch.Tensor | float) -> bool:
+    """Whether two values are the same to the bit: untrained parameters may hold NaN."""
+    if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+        return type(one) is type(other) and bool(one == other)
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    bits = [x.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for x in (one, other)]
+    return torch.equal(*bits)
