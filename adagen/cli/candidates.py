@@ -1,6 +1,6 @@
 """Opening a refinement, and what it chooses by: the value network, the reward of a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from adagen.cli.common import device_of
 from adagen.config import LEARNED, Config, Experiment, GaussianSettings
 from adagen.data.split import load_dataset
 from adagen.generators.base import Generator
-from adagen.policy.files import load_critic, policy_identity
+from adagen.policy.files import load_policy, policy_identity
 from adagen.rewards.base import Reward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash
@@ -143,8 +143,23 @@ def trained_judges(
     """Reward and value network as they were when the policy was kept; errors are of their files."""
     return Judges(
         lambda: open_reward(config, trained, files=files).score,
-        lambda: load_critic(policy_file, generator, expected=trained.policy_binding),
+        lambda: _critic(policy_file, generator, expected=trained.policy_binding),
     )
+
+
+def _critic(path: Path, generator: Generator[Any], *, expected: Mapping[str, Any]) -> nn.Module:
+    """The value network of a policy's file.
+
+    Raises:
+        AdagenError: as for `load_policy`; or the file has none.
+    """
+    _, file = load_policy(path, generator, expected=expected)
+    if file.critic is None:
+        raise AdagenError(
+            f"{path} holds no value network, which look-ahead chooses by: give a policy that "
+            "`adagen train` made with training.value_coefficient above 0."
+        )
+    return file.critic
 
 
 def fitted_judges(

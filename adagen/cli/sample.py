@@ -11,15 +11,14 @@ from pydantic import BaseModel
 
 from adagen.cli.candidates import NO_REWARD, RewardFiles, Trained, refine
 from adagen.cli.common import claim_checkpoint, open_experiment, remove_checkpoint
-from adagen.config import WITHOUT_POLICY, AnyRefinement, Config, Evaluation, Experiment, Training
+from adagen.config import AnyRefinement, Config, Evaluation, Experiment, Training
 from adagen.data.sample_parts import parse_part, publish_part
 from adagen.data.samples import SamplesWriter, working_folder
 from adagen.evaluation.cost import gflops_per_image
 from adagen.generators.base import Generator
-from adagen.generators.solver import SolverGenerator
-from adagen.policy.baselines import log_snr_times
-from adagen.policy.files import load_policy, policy_identity
-from adagen.policy.networks import Blend, HandMade, Policy
+from adagen.policy import files
+from adagen.policy.files import policy_identity
+from adagen.policy.networks import Blend, Policy
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash
 from adagen.runtime.memory import explain_out_of_memory
@@ -181,9 +180,9 @@ def sample(
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as made:
         folder = processes.broadcast(made)
-        files = [path for path in (generator_file, policy_file, *reward.given) if path]
+        inputs = [path for path in (generator_file, policy_file, *reward.given) if path]
         name = f"{run.name} {part}" if part else run.name
-        claim_checkpoint(checkpoint, name, *_what_images_depend_on(run, evaluation), *files)
+        claim_checkpoint(checkpoint, name, *_what_images_depend_on(run, evaluation), *inputs)
         how = evaluation.seeds, evaluation.samples, evaluation.shard
         writer = SamplesWriter(folder, *how, which)
         batch = config.generators[settings.generator].batch
@@ -279,17 +278,6 @@ def open_policy(
     policy_file: Path | None,
 ) -> tuple[Policy, int | None]:
     """The policy a method samples with, and the seed it was trained with."""
-    if (policy_file is None) != (method in WITHOUT_POLICY):
-        need = "takes no --policy" if policy_file else "needs its --policy file"
-        without = ", ".join(f"`{name}`" for name in WITHOUT_POLICY)
-        raise AdagenError(f"method {method!r} {need}: only {without} sample without one.")
-    if method == "logsnr_time":
-        assert isinstance(generator, SolverGenerator)
-        return log_snr_times(generator).to(generator.device), None
-    if policy_file is None:
-        return HandMade(len(generator.actions.names)), None
-    expected = policy_identity(experiment, settings, generator_hash=file_hash(generator_file)) | {
-        "method": method
-    }
-    policy, about = load_policy(policy_file, generator, expected=expected)
-    return policy.to(generator.device), about["training_seed"]
+    expected = policy_identity(experiment, settings, generator_hash=generator.hash)
+    policy, file = files.open_policy(generator, method=method, path=policy_file, expected=expected)
+    return policy, file.metadata["training_seed"] if file else None

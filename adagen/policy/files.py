@@ -8,17 +8,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from adagen.config import SEARCHED, Experiment, PolicyNetworkSize, PolicySettings
+from adagen.config import (
+    SEARCHED,
+    WITHOUT_POLICY,
+    Experiment,
+    PolicyNetworkSize,
+    PolicySettings,
+)
 from adagen.config.identity import policy_file
 from adagen.data.weights import adopt, read_released
 from adagen.generators.base import Generator, State
-from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
+from adagen.generators.solver import SolverGenerator
+from adagen.policy.baselines import log_snr_times
+from adagen.policy.networks import ConstantTable, HandMade, Policy, PolicyNetwork, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, load_tensors, save_tensors
 
 KIND = "policy"
 TABLED = "network and table"
-"""What a file says that its actor is, where the method alone doesn't tell."""
+"""What the description of a file calls an actor that the method alone doesn't tell."""
 ADANAT_ACTOR = "policy_old.actor."
 """Prefix of the actor's keys in a training file of AdaNAT."""
 LAYERS = {
@@ -99,10 +107,10 @@ def save_policy(
     if critic is not None:
         tensors |= {f"critic.{key}": value for key, value in critic.state_dict().items()}
     sizes = size.model_dump(mode="json", include=set(PolicyNetworkSize.model_fields))
-    about = {**metadata, "kind": KIND, "method": method, "size": sizes}
+    metadata = {**metadata, "kind": KIND, "method": method, "size": sizes}
     if isinstance(actor, TabledNetwork):
-        about["actor"] = TABLED
-    save_tensors(path, tensors, about=about)
+        metadata["actor"] = TABLED
+    save_tensors(path, tensors, about=metadata)
 
 
 def policy_identity(name: str, experiment: Experiment, *, generator_hash: str) -> dict[str, Any]:
@@ -110,57 +118,79 @@ def policy_identity(name: str, experiment: Experiment, *, generator_hash: str) -
     return policy_file(name, experiment, generator_hash=generator_hash)
 
 
-def load_policy(
-    path: Path, generator: Generator[State], *, expected: dict[str, Any]
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Read a policy and check that it belongs here.
+def open_policy(
+    generator: Generator[Any],
+    *,
+    method: str,
+    path: Path | None,
+    expected: Mapping[str, Any],
+) -> tuple[Policy, PolicyFile | None]:
+    """The policy that a method samples with, on the generator's device.
+
+    Args:
+        generator: what it steers.
+        method: how the generator is scheduled.
+        path: the policy's file; None for the methods that sample without one.
+        expected: what the file must say: `policy_identity`, or a part of it.
 
     Returns:
-        The policy in eval mode, and the description stored with it.
+        The policy, and what its file holds beside it.
+
+    Raises:
+        AdagenError: the method needs a file and has none, or the other way round; or the file
+            was made for something else.
+    """
+    if (path is None) != (method in WITHOUT_POLICY):
+        need = "takes no --policy" if path else "needs its --policy file"
+        without = ", ".join(f"`{name}`" for name in WITHOUT_POLICY)
+        raise AdagenError(f"method {method!r} {need}: only {without} sample without one.")
+    if method == "logsnr_time":
+        assert isinstance(generator, SolverGenerator)
+        return log_snr_times(generator).to(generator.device), None
+    if path is None:
+        return HandMade(len(generator.actions.names)), None
+    policy, file = load_policy(path, generator, expected={**expected, "method": method})
+    return policy.to(generator.device), file
+
+
+def load_policy(
+    path: Path, generator: Generator[State], *, expected: Mapping[str, Any]
+) -> tuple[nn.Module, PolicyFile]:
+    """Read a policy and check that it belongs here.
+
+    Args:
+        path: the file.
+        generator: what it steers.
+        expected: what the file's description must say.
+
+    Returns:
+        The policy in eval mode, and what the file holds beside it.
 
     Raises:
         AdagenError: the policy was made for another experiment, settings or generator.
     """
-    tensors, about, made = _read(path, expected)
-    actor = build_actor(
-        about["method"], generator, settings=made, tabled=about.get("actor") == TABLED
-    )
-    actor.load_state_dict(_part(tensors, "actor."))
-    return actor.eval().requires_grad_(False), about
-
-
-def load_critic(
-    path: Path, generator: Generator[State], *, expected: dict[str, Any]
-) -> PolicyNetwork:
-    """Read the value network that was trained beside a policy, in eval mode.
-
-    Raises:
-        AdagenError: as for `load_policy`; or the file has none.
-    """
-    tensors, _, made = _read(path, expected)
-    if not (own := _part(tensors, "critic.")):
+    tensors, metadata = load_tensors(path, KIND)
+    metadata = with_inputs(metadata)
+    if change := difference({key: metadata[key] for key in expected}, expected):
         raise AdagenError(
-            f"{path} holds no value network, which look-ahead chooses by: give a policy that "
-            "`adagen train` made with training.value_coefficient above 0."
-        )
-    critic = build_critic(generator, made)
-    critic.load_state_dict(own)
-    return critic.eval().requires_grad_(False)
-
-
-def _read(
-    path: Path, expected: dict[str, Any]
-) -> tuple[dict[str, torch.Tensor], dict[str, Any], PolicySettings]:
-    """The tensors of a policy file, its description, and the settings of its networks."""
-    tensors, about = load_tensors(path, KIND)
-    # Files of before the choice say nothing of it.
-    about = {"policy": PolicySettings().inputs, **about}
-    if told := difference({key: about[key] for key in expected}, expected):
-        raise AdagenError(
-            f"{path} was made for something else: {told}. "
+            f"{path} was made for something else: {change}. "
             "Give the policy file of this experiment, or train it again."
         )
-    return tensors, about, PolicySettings(**about["size"], **about["policy"])
+    settings = PolicySettings(**metadata["size"], **metadata["policy"])
+    tabled = metadata.get("actor") == TABLED
+    actor = build_actor(metadata["method"], generator, settings=settings, tabled=tabled)
+    actor.load_state_dict(_part(tensors, "actor."))
+    critic = None
+    if weights := _part(tensors, "critic."):
+        critic = build_critic(generator, settings)
+        critic.load_state_dict(weights)
+        critic.eval().requires_grad_(False)
+    return actor.eval().requires_grad_(False), PolicyFile(metadata, critic, path)
+
+
+def with_inputs(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy file's description; files of before the choice don't say what the policy sees."""
+    return {"policy": PolicySettings().inputs, **metadata}
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -184,7 +214,7 @@ def load_released_policy(
         actions: outputs; None for those of the file.
 
     Returns:
-        The policy in eval mode, and its size, which is the file's.
+        The policy in eval mode, and its size.
 
     Raises:
         AdagenError: the file can't be read, holds no policy, or one for something else.
@@ -204,17 +234,18 @@ def load_released_policy(
     with torch.device("meta"):
         policy = PolicyNetwork(width, grid, actions=outputs, size=size)
     inputs = tensors["linear1.weight"].shape[1]
-    there = {"feature_width": width, "actions": outputs, "linear1.inputs": inputs}
-    here = {
+    found = {"feature_width": width, "actions": outputs, "linear1.inputs": inputs}
+    expected = {
         "feature_width": feature_width or width,
         "actions": actions or outputs,
         "linear1.inputs": policy.linear1.in_features,
     }
-    if told := difference(there, here):
+    if change := difference(found, expected):
         raise AdagenError(
-            f"{path} holds a policy for another generator than one with {here['feature_width']} "
-            f"features on a grid of {grid[0]}x{grid[1]} and {here['actions']} actions: {told}. "
-            "Give the policy that was published for this generator."
+            f"{path} holds a policy for another generator than one with "
+            f"{expected['feature_width']} features on a grid of {grid[0]}x{grid[1]} and "
+            f"{expected['actions']} actions: {change}. Give the policy that was published for this "
+            "generator."
         )
     adopt(policy, tensors, path=path)
     return policy.eval().requires_grad_(False), size
@@ -223,6 +254,6 @@ def load_released_policy(
 def _actor(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of a policy file, or those of the actor in a training file of AdaNAT.
 
-    There it has two actors, one in training and the one that acts; it evaluates the latter.
+    AdaNAT's files hold two actors, one in training and one that acts; it evaluates the latter.
     """
     return _part(tensors, ADANAT_ACTOR) or tensors

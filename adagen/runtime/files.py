@@ -188,22 +188,44 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     Raises:
         AdagenError: the file is missing, truncated, damaged, or holds something else.
     """
+    with _reading(path, kind):
+        tensors, about = read_whole(path)
+    _require_kind(path, about, kind)
+    return tensors, about
+
+
+def load_metadata(path: Path, kind: str) -> dict[str, Any]:
+    """Read the description alone of what `save_tensors` wrote; errors are those of `load_tensors`.
+
+    Nothing is compared with the checksum: gigabytes of tensors are not read.
+    """
+    with _reading(path, kind), safetensors.safe_open(path, "pt") as stream:
+        about: dict[str, Any] = json.loads((stream.metadata() or {}).get("about", "{}"))
+    _require_kind(path, about, kind)
+    return about
+
+
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn what keeps a file from being read into an error for the user."""
     makes = MADE_BY.get(kind, "the stage that makes it")
     if not path.exists():
         raise AdagenError(f"{path} does not exist; expected a {kind} file. Run {makes} first.")
     try:
-        tensors, about = read_whole(path)
+        yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise AdagenError(
             f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
             f"Delete it and run {makes} again, or repeat the workflow's command."
         ) from None
+
+
+def _require_kind(path: Path, about: Mapping[str, Any], kind: str) -> None:
     if about.get("kind") != kind:
         raise AdagenError(
             f"{path} holds a {about.get('kind', 'foreign')} file where a {kind} file was expected. "
-            "Check the path given on the command line."
+            "Check the path that was given."
         )
-    return tensors, about
 
 
 def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -10,7 +10,6 @@ from adagen.config import Experiment, PolicyNetworkSize, PolicySettings, Trainin
 from adagen.policy.files import (
     build_actor,
     build_critic,
-    load_critic,
     load_policy,
     load_released_policy,
     policy_identity,
@@ -59,9 +58,9 @@ def save(path, generator, method="adagen", tabled=False):
 def test_there_and_back(tmp_path, generator, method, tabled, kind):
     path = tmp_path / "policy.safetensors"
     actor = save(path, generator, method, tabled)
-    again, about = load_policy(path, generator, expected=BINDING | {"method": method})
-    assert isinstance(again, kind) and about["training_seed"] == 7
-    assert about.get("actor") == ("network and table" if kind is TabledNetwork else None)
+    again, file = load_policy(path, generator, expected=BINDING | {"method": method})
+    assert isinstance(again, kind) and file.metadata["training_seed"] == 7
+    assert file.metadata.get("actor") == ("network and table" if kind is TabledNetwork else None)
     assert not again.training and not any(p.requires_grad for p in again.parameters())
     features = torch.randn(3, generator.grid[0] * generator.grid[1], generator.feature_width)
     call = torch.tensor([0, 4, 2])
@@ -75,16 +74,16 @@ def test_the_value_network_is_in_the_file_of_a_trained_policy(tmp_path, generato
     for parameter in critic.parameters():
         nn.init.normal_(parameter)
     save_policy(path, "adagen", actor=actor, critic=critic, size=SIZE, metadata=BINDING)
-    again = load_critic(path, generator, expected=BINDING)
+    _, file = load_policy(path, generator, expected=BINDING)
+    again = file.critic
     features = torch.randn(3, generator.grid[0] * generator.grid[1], generator.feature_width)
     call = torch.tensor([0, 4, 2])
     assert torch.equal(again(features, call), critic(features, call))
     assert again(features, call).shape == (3, 1) and not again.training
     with pytest.raises(AdagenError, match="was made for something else: experiment"):
-        load_critic(path, generator, expected=BINDING | {"experiment": "digits_sit_t8"})
+        load_policy(path, generator, expected=BINDING | {"experiment": "digits_sit_t8"})
     save_policy(path, "adagen", actor=actor, critic=None, size=SIZE, metadata=BINDING)
-    with pytest.raises(AdagenError, match="holds no value network, which look-ahead chooses by"):
-        load_critic(path, generator, expected=BINDING)
+    assert load_policy(path, generator, expected=BINDING)[1].critic is None
 
 
 def test_a_fresh_policy_is_hand_made_in_every_family(family, tiny_generator):
@@ -246,18 +245,18 @@ def test_any_size_with_and_without_an_embedding(tmp_path, features, wrap):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("grid", "feature_width", "actions", "told"),
     [
-        (((4, 6), 32, 3), "feature_width is 24 there and 32 here"),
-        (((4, 6), 24, 2), "actions is 3 there and 2 here"),
-        (((16, 16), 24, 3), "linear1.inputs is 48 there and 512 here"),
+        ((4, 6), 32, 3, "feature_width is 24 there and 32 here"),
+        ((4, 6), 24, 2, "actions is 3 there and 2 here"),
+        ((16, 16), 24, 3, "linear1.inputs is 48 there and 512 here"),
     ],
 )
-def test_released_for_another_generator(tmp_path, wanted, told):
+def test_released_for_another_generator(tmp_path, grid, feature_width, actions, told):
     path = tmp_path / "policy.pth"
     released(path)
     with pytest.raises(AdagenError) as caught:
-        load_released_policy(path, *wanted)
+        load_released_policy(path, grid, feature_width=feature_width, actions=actions)
     message = str(caught.value)
     assert message.startswith(str(path)) and told in message and "published" in message
 

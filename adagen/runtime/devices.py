@@ -1,0 +1,26 @@
+"""The device that networks run on."""
+
+import torch
+
+from adagen.runtime.errors import AdagenError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device "cpu", "cuda", another of torch's, or the best there is ("auto").
+
+    Convolutions are told to compute in float32. Torch else rounds what they multiply to ten bits
+    on GPUs (TF32), and metrics, rewards and tokenisers are convolutions.
+
+    Raises:
+        AdagenError: a GPU is asked for, and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name.startswith("cuda") and not available:
+        raise AdagenError(
+            f"key 'device' is {name!r}, but torch sees no GPU: install a build of torch for it, or "
+            "say `device: cpu` (or `auto`)."
+        )
+    torch.backends.cudnn.allow_tf32 = False
+    if name == "auto":
+        name = "cuda" if available else "cpu"
+    return torch.device(name)

@@ -1,0 +1,197 @@
+"""From files to a sampler: a generator's and a policy's file say all that is needed.
+
+sampler = load("adagen_seed0.safetensors", "sit.safetensors")
+plain = load(None, "sit.safetensors", steps=8)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from adagen import config
+from adagen.generators.base import Backbone
+from adagen.generators.build import KIND as GENERATOR
+from adagen.generators.build import build_generator, load_backbone
+from adagen.policy.files import KIND as POLICY
+from adagen.policy.files import open_policy, with_inputs
+from adagen.runtime.devices import choose_device
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import file_hash, load_metadata
+from adagen.sampling.sampler import Sampler
+
+
+def load(
+    policy: str | Path | None,
+    generator: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    batch: int | None = None,
+    steps: int | None = None,
+    handmade: Mapping[str, float] | None = None,
+    smoothing: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Sampler:
+    """The sampler of a policy and the generator that it was made for.
+
+    Args:
+        policy: file written by `adagen train`, `sweep` or `adopt`; or None for the hand-made
+            schedule; or "halton" or "logsnr_time", which need no file either.
+        generator: file written by `adagen pretrain`.
+        device: "cpu", "cuda" or "auto", which takes a GPU if there is one.
+        batch: images made at once; by default what is usual for the generator. It changes memory
+            and speed.
+        steps: generation steps T without a policy; a policy knows them.
+        handmade: constants of the hand-made schedule without a policy, for instance
+            {"guidance": 1.5}; the others keep their defaults.
+        smoothing: constant s of the moving average over actions without a policy.
+        settings: keys of the generator that its file leaves open: {"precision": "bfloat16"}.
+
+    Raises:
+        AdagenError: a file is missing, damaged or of another kind; the policy was made for
+            another generator; the generator's package is missing; or a setting is wrong.
+    """
+    generator_file = Path(generator)
+    method = policy if policy in config.WITHOUT_POLICY else None
+    policy_file = None if policy is None or method else Path(policy)
+    if policy_file is not None:
+        _require_order(policy_file, generator_file)
+    described = load_metadata(generator_file, GENERATOR)
+    section = _settings_of(described, generator_file, settings or {})
+    given = {"steps": steps, "handmade": handmade, "smoothing": smoothing}
+    given = {key: value for key, value in given.items() if value is not None}
+    if policy_file is None:
+        method, expected = method or "handmade", {}
+        if isinstance(section, config.VarGenerator):
+            given = {"steps": len(section.scales), **given}
+        experiment = _experiment({"generator": described["name"], **given}, generator_file)
+        _require_suited(method, experiment, section)
+    else:
+        metadata = with_inputs(load_metadata(policy_file, POLICY))
+        expected = {"generator": _matching_hash(metadata, policy_file, generator_file)}
+        experiment, method = _experiment_of(metadata, policy_file, given), metadata["method"]
+    backbone = _backbone(described, generator_file, section).to(choose_device(str(device)))
+    built = build_generator(backbone, experiment, method=method)
+    chosen, file = open_policy(built, method=method, path=policy_file, expected=expected)
+    return Sampler(
+        built,
+        chosen,
+        batch=batch or section.batch,
+        policy_file=file,
+        generator_file=generator_file,
+    )
+
+
+def _require_order(policy_file: Path, generator_file: Path) -> None:
+    """Name the mistake of giving the generator first, or the same file twice."""
+    for path, expected, other in (
+        (policy_file, POLICY, GENERATOR),
+        (generator_file, GENERATOR, POLICY),
+    ):
+        try:
+            load_metadata(path, other)
+        except AdagenError:
+            continue
+        raise AdagenError(
+            f"{path} is a {other} file, but stands where the {expected} file is expected: call "
+            "adagen.load(policy, generator)."
+        )
+
+
+def _settings_of(
+    described: Mapping[str, Any], path: Path, changes: Mapping[str, Any]
+) -> config.Generator:
+    """The settings of a generator's file, with those that it leaves open."""
+    saved = described["settings"]
+    if fixed := [key for key in changes if key in saved]:
+        raise AdagenError(
+            f"settings has {fixed[0]!r}, but that key is fixed by {path}: it was pretrained with "
+            f"{saved[fixed[0]]!r}. Leave it out."
+        )
+    try:
+        adapter: TypeAdapter[config.Generator] = TypeAdapter(config.Generator)
+        return adapter.validate_python({**saved, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            package = described.get("package", {})
+            brings = " ".join(package.values()) or "one that is not known"
+            raise AdagenError(
+                f"{path} is a generator of paradigm {saved.get('paradigm')!r}, which is not "
+                f"registered: it was made by the package {brings}. Install that package, or "
+                "register the generator first (docs/generators.md)."
+            ) from None
+        key = ".".join(str(part) for part in first["loc"][1:])
+        raise AdagenError(
+            f"{path} with the given settings is no generator that can be built: {key}: "
+            f"{first['msg']}. Correct the settings; without any, the file was written by another "
+            "version of adagen or of the generator's package."
+        ) from None
+
+
+def _experiment(section: Mapping[str, Any], path: Path) -> config.Experiment:
+    """An experiment of the settings of a file, or of a caller."""
+    try:
+        return config.Experiment.model_validate(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise AdagenError(
+            f"{path} can't be scheduled so: {key}: {first['msg']}. Correct the value; if none was "
+            "given, the file was written by another version of adagen: make it again."
+        ) from None
+
+
+def _require_suited(method: str, experiment: config.Experiment, settings: config.Generator) -> None:
+    """Raise unless a generator's family has the method, and can take that many steps."""
+    paradigm = settings.paradigm
+    if paradigm not in (families := config.FAMILIES.get(method, (paradigm,))):
+        raise AdagenError(
+            f"method {method!r} is one of {' and '.join(families)} alone, but the generator is of "
+            f"paradigm {paradigm!r}: choose another of the two."
+        )
+    if paradigm in config.DETERMINISTIC and experiment.steps % 2:
+        raise AdagenError(
+            f"steps is {experiment.steps}, but the second-order solver of dit and sit takes two "
+            "evaluations an update: use an even number."
+        )
+    if isinstance(settings, config.VarGenerator) and experiment.steps != len(settings.scales):
+        raise AdagenError(
+            f"steps is {experiment.steps}, but the generator has {len(settings.scales)} scales, "
+            "one a step: leave steps out."
+        )
+
+
+def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, generator_file: Path) -> str:
+    """The hash of the generator's file, if the policy was made for that file."""
+    found = file_hash(generator_file)
+    if metadata["generator"] != found:
+        raise AdagenError(
+            f"{policy_file} was made for another generator: it names the file with SHA-256 "
+            f"{metadata['generator'][:12]}..., but {generator_file} has {found[:12]}.... Give the "
+            "generator that the policy was trained with, or train a policy for this one."
+        )
+    return found
+
+
+def _experiment_of(
+    metadata: Mapping[str, Any], path: Path, given: Mapping[str, Any]
+) -> config.Experiment:
+    """The experiment that a policy's file was made for."""
+    if given:
+        raise AdagenError(
+            f"{next(iter(given))} was given, but {path} fixes it: a policy steers the steps and "
+            "the hand-made schedule that it was trained with. Leave it out, or give None as "
+            "policy."
+        )
+    policy = {**metadata["size"], **metadata["policy"]}
+    return _experiment({**metadata["settings"], "policy": policy}, path)
+
+
+def _backbone(described: Mapping[str, Any], path: Path, settings: config.Generator) -> Backbone:
+    """The networks of a generator's file, whose own description is what is expected of it."""
+    saved = described["dataset"]
+    dataset = config.Dataset.model_validate(saved) if saved else config.Dataset()
+    return load_backbone(path, described["name"], settings=settings, dataset=dataset)
