@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from adagen import config
+from adagen.config.handmade import with_package_handmade
 from adagen.generators.base import Backbone
 from adagen.generators.build import KIND as GENERATOR
 from adagen.generators.build import build_generator, load_backbone
@@ -66,12 +67,13 @@ def load(
         method, expected = method or "handmade", {}
         if isinstance(section, config.VarGenerator):
             given = {"steps": len(section.scales), **given}
-        experiment = _experiment({"generator": described["name"], **given}, generator_file)
+        experiment = _experiment(given, section, generator_file)
         _require_suited(method, experiment, section)
     else:
         metadata = with_inputs(load_metadata(policy_file, POLICY))
         expected = {"generator": _matching_hash(metadata, policy_file, generator_file)}
-        experiment, method = _experiment_of(metadata, policy_file, given), metadata["method"]
+        experiment = _experiment(_fixed_by(metadata, policy_file, given), section, policy_file)
+        method = metadata["method"]
     backbone = _backbone(described, generator_file, section).to(choose_device(str(device)))
     built = build_generator(backbone, experiment, method=method)
     chosen, file = open_policy(built, method=method, path=policy_file, expected=expected)
@@ -131,8 +133,14 @@ def _settings_of(
         ) from None
 
 
-def _experiment(section: Mapping[str, Any], path: Path) -> config.Experiment:
-    """An experiment of the settings of a file, or of a caller."""
+def _experiment(
+    values: Mapping[str, Any], settings: config.Generator, path: Path
+) -> config.Experiment:
+    """An experiment of the values that a caller gave, or that a policy's file at `path` holds."""
+    name = "loaded"
+    section = with_package_handmade(
+        {**values, "generator": name}, {name: {"paradigm": settings.paradigm}}
+    )
     try:
         return config.Experiment.model_validate(section)
     except ValidationError as error:
@@ -152,7 +160,7 @@ def _require_suited(method: str, experiment: config.Experiment, settings: config
             f"method {method!r} is one of {' and '.join(families)} alone, but the generator is of "
             f"paradigm {paradigm!r}: choose another of the two."
         )
-    if paradigm in config.DETERMINISTIC and experiment.steps % 2:
+    if isinstance(settings, config.DitGenerator | config.SitGenerator) and experiment.steps % 2:
         raise AdagenError(
             f"steps is {experiment.steps}, but the second-order solver of dit and sit takes two "
             "evaluations an update: use an even number."
@@ -176,18 +184,15 @@ def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, generator_fil
     return found
 
 
-def _experiment_of(
-    metadata: Mapping[str, Any], path: Path, given: Mapping[str, Any]
-) -> config.Experiment:
-    """The experiment that a policy's file was made for."""
+def _fixed_by(metadata: Mapping[str, Any], path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an experiment that a policy's file holds."""
     if given:
         raise AdagenError(
             f"{next(iter(given))} was given, but {path} fixes it: a policy steers the steps and "
             "the hand-made schedule that it was trained with. Leave it out, or give None as "
             "policy."
         )
-    policy = {**metadata["size"], **metadata["policy"]}
-    return _experiment({**metadata["settings"], "policy": policy}, path)
+    return {**metadata["settings"], "policy": {**metadata["size"], **metadata["policy"]}}
 
 
 def _backbone(described: Mapping[str, Any], path: Path, settings: config.Generator) -> Backbone:
