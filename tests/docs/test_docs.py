@@ -30,6 +30,8 @@ MOST_WORDS = 2500
 PAGES = [
     *MANUAL,
     *sorted(ROOT.glob("docs/experiments/*.md")),
+    ROOT / "docs" / "results" / "README.md",
+    ROOT / "results" / "README.md",
     ROOT / "config" / "README.md",
     *sorted(ROOT.glob("*.md")),
 ]
