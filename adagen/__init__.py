@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adagen.config import InstalledGenerator as InstalledGenerator
     from adagen.config import Training as Training
     from adagen.data.split import Images as Images
+    from adagen.evaluation.measure import measure as measure
     from adagen.generators.actions import SIGMOID as SIGMOID
     from adagen.generators.actions import SOFTPLUS as SOFTPLUS
     from adagen.generators.actions import Actions as Actions
@@ -52,6 +53,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "adagen.config": ("Evaluation", "Experiment", "Handmade", "InstalledGenerator", "Training"),
     "adagen.data.split": ("Images",),
+    "adagen.evaluation.measure": ("measure",),
     "adagen.generators.actions": ("SIGMOID", "SOFTPLUS", "Actions", "Squash", "scaled_sigmoid"),
     "adagen.generators.base": ("Generator", "State", "drop_labels", "guide"),
     "adagen.generators.installed": ("InstalledBackbone",),

@@ -10,7 +10,8 @@ from adagen.data.split import load_dataset
 from adagen.evaluation.embedded.networks import open_networks
 from adagen.evaluation.embedded.reference import Reference
 from adagen.evaluation.evaluate import evaluate as measure_samples
-from adagen.evaluation.evaluate import measure as measure_images
+from adagen.evaluation.evaluate import measure_images
+from adagen.evaluation.image_sets import open_images
 from adagen.evaluation.inception.reference import InceptionReference
 from adagen.evaluation.protocols import load_meter
 from adagen.runtime.errors import AdagenError
@@ -102,6 +103,6 @@ def measure(
         reference=reference_file,
         device=device_of(config),
     )
-    content = measure_images(source, meter, settings=settings)
+    content = measure_images(open_images(source), meter, protocol=settings.protocol)
     write_json(out, content)
     print(json.dumps(content, indent=2))

@@ -65,13 +65,13 @@ def evaluate(
     }
 
 
-def measure(path: Path, meter: Meter, *, settings: config.Evaluation) -> dict[str, Any]:
+def measure_images(source: ImageSets, meter: Meter, *, protocol: str) -> dict[str, Any]:
     """Measure any images.
 
     Args:
-        path: a folder of image files, an npz file of 8-bit images ("arr_0"), or samples.
+        source: one or several sets of images.
         meter: measures them.
-        settings: names the protocol.
+        protocol: key of the protocol, `evaluation.protocol` of a configuration.
 
     Returns:
         "source", "kind" and "count" (images in a set); "protocol"; "sets", the metrics of each
@@ -80,12 +80,11 @@ def measure(path: Path, meter: Meter, *, settings: config.Evaluation) -> dict[st
         them.
 
     Raises:
-        AdagenError: there are no such images, or they are damaged, or differ in size or channels.
+        AdagenError: the images are damaged, too few, or differ in size or channels.
     """
-    source = open_images(path)
-    measured = _measure_sets(source, meter, settings.protocol)
+    measured = _measure_sets(source, meter, protocol)
     return {
-        "source": str(path),
+        "source": str(source.path),
         "kind": source.kind,
         "count": source.count,
         "protocol": meter.protocol,

@@ -5,7 +5,8 @@ import torch
 
 from adagen.config import Dataset
 from adagen.data.split import Images
-from adagen.evaluation.evaluate import evaluate, measure
+from adagen.evaluation.evaluate import evaluate, measure_images
+from adagen.evaluation.image_sets import open_images
 from adagen.evaluation.inception.making import computed_reference
 from adagen.evaluation.inception.meter import InceptionMeter
 from adagen.runtime.errors import AdagenError
@@ -148,7 +149,10 @@ def test_folder_npz_and_samples_have_the_same_numbers(
     folder, npz = write_folder(tmp_path / "f", stored), write_npz(tmp_path / "i.npz", stored)
     # Samples are kept in float: ADM's protocol is what rounds them.
     samples = write_samples(tmp_path / "s", images[:1])
-    found = [measure(path, meter, settings=settings) for path in (folder, npz, samples)]
+    found = [
+        measure_images(open_images(path), meter, protocol=settings.protocol)
+        for path in (folder, npz, samples)
+    ]
     assert found[0]["mean"] == found[1]["mean"] == found[2]["mean"]
     assert {key for key, value in found[0]["mean"].items() if value is None} == ADM_LACKS
     assert meter.measure(stored.split(9)) == found[0]["mean"]
@@ -176,12 +180,14 @@ def test_authors_take_equally_many_of_each_class(
     meter, settings = meter_of("authors"), settings_of("authors", samples=100, seeds=(0, 1))
     folder = write_samples(tmp_path / "s", images, classes=8)
     for call in (
-        lambda: measure(folder, meter, settings=settings),
+        lambda: measure_images(open_images(folder), meter, protocol=settings.protocol),
         lambda: evaluate(folder, meter, dataset=Dataset(), settings=settings),
     ):
         with pytest.raises(AdagenError, match=r"100 images of 8 classes, .* a multiple of 8"):
             call()
-    good = measure(write_samples(tmp_path / "t", images), meter, settings=settings)
+    good = measure_images(
+        open_images(write_samples(tmp_path / "t", images)), meter, protocol=settings.protocol
+    )
     assert good["sets"]["seed 1"]["fid"] > 0 and good["mean"]["sfid"] is None
 
 
@@ -189,5 +195,5 @@ def test_the_very_file_is_named(tmp_path, meter_of, settings_of, images, write_f
     folder = write_folder(tmp_path / "f", images[0])
     (folder / "00070.png").write_bytes(b"no image")
     with pytest.raises(AdagenError) as error:
-        measure(folder, meter_of("clean"), settings=settings_of("clean"))
+        measure_images(open_images(folder), meter_of("clean"), protocol="clean")
     assert str(error.value).startswith(f"{folder / '00070.png'} cannot be read")
