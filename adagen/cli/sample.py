@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from adagen.cli.candidates import NO_REWARD, RewardFiles, Trained, refine
 from adagen.cli.common import claim_checkpoint, open_experiment, remove_checkpoint
 from adagen.config import AnyRefinement, Config, Evaluation, Experiment, Training
+from adagen.config.paradigms import is_built_in
 from adagen.data.sample_parts import parse_part, publish_part
 from adagen.data.samples import SamplesWriter, working_folder
 from adagen.evaluation.cost import gflops_per_image
@@ -200,6 +201,7 @@ def sample(
             "fidelity": fidelity,
             "num_classes": generator.num_classes,
             "action_names": list(generator.actions.names),
+            **_without_effect(generator, config.generators[settings.generator].paradigm),
             "cost": {"nfe": run.nfe, "gflops_per_image": _gflops(run)},
             "hashes": {
                 "generator": file_hash(generator_file),
@@ -212,6 +214,12 @@ def sample(
         else:
             writer.publish(out, about, labels=labels, handmade=generator.actions.handmade)
     remove_checkpoint(checkpoint)
+
+
+def _without_effect(generator: Generator[Any], paradigm: str) -> dict[str, Any]:
+    """Where actions of a package's generator have no effect; of built-in ones readers know it."""
+    calls = {name: list(calls) for name, calls in generator.actions.without_effect.items()}
+    return {"without_effect": calls} if calls and not is_built_in(paradigm) else {}
 
 
 def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:

@@ -68,7 +68,7 @@ def schedule(
         method=method,
         training_seed=training_seed,
     )
-    shown = with_effect(table, family.paradigm)
+    shown = with_effect(table, generator.actions.effective.numpy())
     if out is None:
         print(schedule_text(shown))
     else:

@@ -1,6 +1,6 @@
-"""Paradigms that others bring: entry points of packages, or registered in Python.
+"""Paradigms: where actions of the built-in ones have no effect, and those that others bring.
 
-docs/generators.md says how to write one.
+The latter are entry points of packages, or registered in Python (docs/generators.md).
 """
 
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +15,29 @@ GROUP = "adagen.generators"
 
 _IN_PYTHON: dict[str, tuple[Any, str]] = {}
 """Backbone and version of every paradigm that was registered in this process."""
+
+
+def calls_without_effect(
+    paradigm: str, calls: int, *, method: str = ""
+) -> dict[str, tuple[int, ...]]:
+    """The calls at which an action of a built-in paradigm changes no image.
+
+    The solvers' first call only chooses a time, VAR scales guidance by step / last step, and
+    MaskGIT decodes the tokens drawn at its last step, whichever of them that step would mask.
+    Generators say the same of their own actions; samples in files have no generator to ask.
+
+    Args:
+        paradigm: any; of one that others bring nothing is known.
+        calls: T.
+        method: how it is scheduled; the fixed order of "halton" asks for no confidence.
+
+    Returns:
+        The calls by action, only of actions that have some.
+    """
+    if paradigm == "maskgit":
+        confidence = range(calls) if method == "halton" else (calls - 1,)
+        return {"ratio": (calls - 1,), "confidence_temperature": tuple(confidence)}
+    return {"guidance": (0,)} if is_built_in(paradigm) else {}
 
 
 def is_built_in(paradigm: object) -> bool:

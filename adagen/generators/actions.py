@@ -9,13 +9,15 @@ with the residual table r chosen so that a = 0 reproduces the hand-made schedule
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.nn import functional as F
 
 from adagen.config import Handmade
+from adagen.config.paradigms import calls_without_effect
+from adagen.runtime.errors import AdagenError
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,34 @@ class Actions:
         squashes: K activations.
         handmade: (T, K) the hand-made schedule, in action units.
         smoothing: s in [0, 1).
+        without_effect: the calls at which an action changes no image, by its name; its numbers
+            there mean nothing, and schedules are shown without them.
+
+    Raises:
+        AdagenError: `without_effect` names other actions or calls than there are.
     """
 
     names: tuple[str, ...]
     squashes: tuple[Squash, ...]
     handmade: torch.Tensor
     smoothing: float
+    without_effect: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, calls in self.without_effect.items():
+            if name not in self.names or not set(calls) <= set(range(self.calls)):
+                raise AdagenError(
+                    f"actions.without_effect has {name!r} at calls {list(calls)}, but the actions "
+                    f"are {', '.join(self.names)}, at calls 0 to {self.calls - 1}."
+                )
+
+    @property
+    def effective(self) -> torch.Tensor:
+        """(T, K) bool: at which calls an action can change an image."""
+        effective = torch.ones(self.calls, len(self.names), dtype=torch.bool)
+        for name, calls in self.without_effect.items():
+            effective[list(calls), self.names.index(name)] = False
+        return effective
 
     @property
     def calls(self) -> int:
@@ -95,8 +119,13 @@ class Actions:
         return torch.stack([f(x[..., k]) for k, f in enumerate(functions)], dim=-1)
 
 
-def maskgit_actions(steps: int, handmade: Handmade, *, smoothing: float) -> Actions:
-    """Cosine mask ratio, linearly falling confidence noise, linearly rising guidance."""
+def maskgit_actions(
+    steps: int, handmade: Handmade, *, smoothing: float, fixed_order: bool = False
+) -> Actions:
+    """Cosine mask ratio, linearly falling confidence noise, linearly rising guidance.
+
+    With a fixed order of the positions the confidence temperature has no effect.
+    """
     t = torch.arange(steps, dtype=torch.float32)
     rho = (t + 1 - 0.001) / steps
     schedule = [
@@ -110,6 +139,7 @@ def maskgit_actions(steps: int, handmade: Handmade, *, smoothing: float) -> Acti
         (SIGMOID, SOFTPLUS, SOFTPLUS, SOFTPLUS),
         torch.stack(schedule, dim=1),
         smoothing,
+        calls_without_effect("maskgit", steps, method="halton" if fixed_order else ""),
     )
 
 
@@ -122,6 +152,7 @@ def var_actions(scales: int, vocabulary: int, *, handmade: Handmade, smoothing: 
         (SOFTPLUS, scaled_sigmoid(vocabulary), SIGMOID, SOFTPLUS),
         row.repeat(scales, 1),
         smoothing,
+        calls_without_effect("var", scales),
     )
 
 
@@ -135,4 +166,5 @@ def solver_actions(
         (SIGMOID, SOFTPLUS),
         torch.stack([times, torch.full_like(times, handmade.guidance)], dim=1),
         smoothing,
+        calls_without_effect("dit", steps + 1),
     )

@@ -125,7 +125,9 @@ class MaskgitGenerator(Generator[MaskgitState]):
         order: Order = "confidence",
     ) -> None:
         self.backbone = backbone
-        self.actions = maskgit_actions(steps, handmade, smoothing=smoothing)
+        self.actions = maskgit_actions(
+            steps, handmade, smoothing=smoothing, fixed_order=order == "halton"
+        )
         self.positions = backbone.network.positions
         side = math.isqrt(self.positions)
         self.grid = (side, side)

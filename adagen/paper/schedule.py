@@ -1,13 +1,14 @@
 """What a policy does, in numbers: every action at every step, over all samples and by class."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from adagen.config.paradigms import calls_without_effect
 from adagen.runtime.files import atomic_path
 
 COLUMNS = (
@@ -27,19 +28,6 @@ COLUMNS = (
 PLACE = ["action", "step"]
 BAND = (0.05, 0.95)
 """Quantiles between which nine samples in ten lie."""
-
-# Calls at which an action reaches no image, so that its value means nothing: the solvers' first
-# call only chooses a time, VAR scales guidance by step / last step, and MaskGIT decodes the tokens
-# drawn at its last step, whichever of them that step would mask.
-WITHOUT_EFFECT = {
-    ("dit", "guidance"): 0,
-    ("sit", "guidance"): 0,
-    ("var", "guidance"): 0,
-    ("maskgit", "ratio"): -1,
-    ("maskgit", "confidence_temperature"): -1,
-}
-FIXED_ORDER = ("halton", "confidence_temperature")
-"""Method and action that never reach an image together: the order doesn't ask for confidence."""
 
 # Actions are float32: a relative spread below this is rounding, not adaptation.
 ROUNDING = 1e-6
@@ -126,23 +114,32 @@ def schedule_rows(
     )
 
 
-def takes_effect(paradigm: str, action: str, *, calls: int, method: str = "") -> np.ndarray:
-    """(T,) bool: at which of T calls an action reaches the image."""
-    effect = np.full(calls, (method, action) != FIXED_ORDER)
-    unused = WITHOUT_EFFECT.get((paradigm, action))
-    if unused is not None:
-        effect[unused] = False
+def takes_effect(
+    paradigm: str, action: str, *, calls: int, without: Mapping[str, Sequence[int]] | None = None
+) -> np.ndarray:
+    """(T,) bool: at which of T calls an action of a run's samples reaches the image.
+
+    Args:
+        paradigm: of the samples.
+        action: its name.
+        calls: T.
+        without: calls without effect by action, as samples of a package's generator hold them.
+    """
+    unused = calls_without_effect(paradigm, calls) if without is None else without
+    effect = np.ones(calls, bool)
+    effect[list(unused.get(action, ()))] = False
     return effect
 
 
-def with_effect(table: pd.DataFrame, paradigm: str) -> pd.DataFrame:
-    """The rows of a schedule whose action reaches the image."""
-    calls = table["step"].max() + 1
-    method = table["method"].iloc[0]
-    effect = {
-        a: takes_effect(paradigm, a, calls=calls, method=method) for a in table["action"].unique()
-    }
-    return table[[bool(effect[a][t]) for a, t in zip(table["action"], table["step"], strict=True)]]
+def with_effect(table: pd.DataFrame, effective: np.ndarray) -> pd.DataFrame:
+    """The rows of a schedule whose action reaches the image.
+
+    Args:
+        table: what `schedule_table` returned.
+        effective: (T, K) bool, with a column for each action in the table's order.
+    """
+    columns = {action: k for k, action in enumerate(table["action"].unique())}
+    return table[effective[table["step"], table["action"].map(columns)]]
 
 
 def class_share(table: pd.DataFrame) -> pd.Series:

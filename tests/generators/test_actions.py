@@ -1,9 +1,12 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adagen.config import Handmade
-from adagen.generators.actions import maskgit_actions, solver_actions, var_actions
+from adagen.generators.actions import SIGMOID, Actions, maskgit_actions, solver_actions, var_actions
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
 
 FAMILIES = {
     "maskgit": lambda s: maskgit_actions(16, Handmade(), smoothing=s),
@@ -19,7 +22,7 @@ def schedule_of(actions, raw):
     """The (T, K) actions that raw outputs (T, K) lead to."""
     z, schedule = None, []
     for t in range(actions.calls):
-        z = actions.smooth(z, raw[t : t + 1], t)
+        z = actions.smooth(z, raw[t : t + 1], call=t)
         schedule.append(actions.squash(z)[0])
     return torch.stack(schedule)
 
@@ -53,3 +56,32 @@ def test_smoothing_is_the_moving_average_of_logits():
         expected = target if t == 0 else 0.8 * z + 0.2 * target
         z = actions.smooth(z, raw[t], call=t)
         assert torch.allclose(z, expected)
+
+
+def test_an_action_changes_no_image_where_it_is_said_to_have_no_effect(family, tiny_generator):
+    """And at every other call it does."""
+    generator = tiny_generator(family)
+    actions, labels = generator.actions, torch.arange(8)
+
+    @torch.no_grad()
+    def images(schedule: torch.Tensor) -> torch.Tensor:
+        state = generator.start(labels, SampleNoise("test", 0, range(8)))
+        for action in schedule:
+            state = generator.step(state, action.expand(8, -1))
+        return generator.decode(state)
+
+    expected = images(actions.handmade)
+    for call, k in torch.cartesian_prod(*map(torch.arange, actions.handmade.shape)).tolist():
+        schedule = actions.handmade.clone()
+        # Far from where it was, but within its range: a ratio, a time and a share are below 1.
+        schedule[call, k] = 0.5 * schedule[call, k] if schedule[call, k] > 0.1 else 0.7
+        changed = not torch.equal(images(schedule), expected)
+        assert changed == bool(actions.effective[call, k]), (actions.names[k], call)
+
+
+def test_an_action_without_effect_must_be_one():
+    level = ("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0
+    assert Actions(*level, {"level": [1]}).effective.tolist() == [[True], [False]]
+    for wrong in ({"levels": [1]}, {"level": [2]}):
+        with pytest.raises(AdagenError, match="the actions are level, at calls 0 to 1"):
+            Actions(*level, wrong)

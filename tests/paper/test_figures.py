@@ -119,7 +119,9 @@ def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
         method="adagen",
         training_seed=1,
     )
-    figure = policy_figure(with_effect(table, "sit"))
+    effective = np.ones((calls, 2), bool)
+    effective[0, 1] = False
+    figure = policy_figure(with_effect(table, effective))
     time, guidance = figure.axes
     assert titles(figure) == [f"{SIT}, training seed 1"]
     assert [time.get_ylabel(), guidance.get_ylabel()] == [r"time $\tau$", "guidance $w$"]

@@ -112,6 +112,10 @@ def test_what_few_samples_can_tell():
     assert "chance alone gives 1." in text and "too few samples to tell" in text
 
 
+GUIDED = np.array([[True, False], [True, True], [True, True]])
+"""Of time and guidance: guidance means nothing at the first call."""
+
+
 @pytest.mark.parametrize(
     ("paradigm", "action", "effect"),
     [
@@ -125,15 +129,13 @@ def test_where_actions_take_effect(paradigm, action, effect):
     assert takes_effect(paradigm, action, calls=3).tolist() == [bool(e) for e in effect]
 
 
-def test_a_fixed_order_asks_for_no_confidence():
-    named = {"paradigm": "maskgit", "action": "confidence_temperature", "calls": 3}
-    assert takes_effect(**named).tolist() == [True, True, False]
-    assert not takes_effect(**named, method="halton").any()
-    assert takes_effect("maskgit", "guidance", calls=3, method="halton").all()
+def test_samples_of_a_package_say_where_theirs_do():
+    assert takes_effect("grey", "level", calls=2).all()
+    assert takes_effect("grey", "level", calls=2, without={"level": [1]}).tolist() == [True, False]
 
 
 def test_rows_without_effect_are_left_out(actions):
-    shown = with_effect(table_of(actions), "dit")
+    shown = with_effect(table_of(actions), GUIDED)
     assert list(over_all(shown).index) == [
         *(("time", t) for t in range(3)),
         *(("guidance", t) for t in (1, 2)),
@@ -142,7 +144,7 @@ def test_rows_without_effect_are_left_out(actions):
 
 
 def test_the_text_tells_numbers_and_where_classes_differ(actions):
-    text = schedule_text(with_effect(table_of(actions), "sit"))
+    text = schedule_text(with_effect(table_of(actions), GUIDED))
     assert text.startswith("digits_sit_t4, adagen, training seed 3: 80 samples of 4 classes.")
     lines = [line.split() for line in text.splitlines()]
     assert lines.count(["step", "hand-made", "mean", "std", "5", "%", "95", "%", "eta^2"]) == 2

@@ -130,7 +130,12 @@ def _places(actions: dict[str, int]) -> dict[str, tuple[int, int]]:
 def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
     first = runs[0]
     calls = len(first.samples.handmade)
-    shown = takes_effect(first.paradigm, first.action_names[k], calls=calls)
+    shown = takes_effect(
+        first.paradigm,
+        first.action_names[k],
+        calls=calls,
+        without=first.samples.about.get("without_effect"),
+    )
     steps = np.arange(calls)[shown]
     _draw_handmade(axes, steps, first.samples.handmade[shown, k].numpy())
     for run in (run for run in runs if run.method not in HANDMADE_SCHEDULE):
