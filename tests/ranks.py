@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
-from adagen.runtime.processes import Processes, joined, leave
+from adagen.runtime.processes import Processes, start_processes
 
 
 def ranks(count: int, function: Callable[[Processes], Any], folder: Path) -> list[Any]:
@@ -29,6 +29,5 @@ def _call(rank: int, count: int, port: int, function: Any, folder: Path) -> None
     place = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": count}
     place |= {"RANK": rank, "LOCAL_RANK": rank}
     os.environ.update({key: str(value) for key, value in place.items()})
-    processes = joined("cpu")
-    torch.save(function(processes), folder / f"{rank}.pt")
-    leave(processes)
+    with start_processes(1, "cpu") as processes:
+        torch.save(function(processes), folder / f"{rank}.pt")

@@ -55,25 +55,39 @@ def trains(processes: Processes):
 
 def stages(processes: Processes):
     """Every stage that processes share, in the folder of the tests of the command line."""
-    from adagen.cli import evaluate as evaluation
+    from adagen.cli import evaluate, train
     from adagen.cli import sample as sampling
-    from adagen.cli import train as training
 
     config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
-    generator, reward, networks, real = (
+    generator, features, networks, reference = (
         Path(f"{name}.safetensors") for name in ("flow", "reward", "metrics", "real")
     )
     run, state = (config, "flow_t2"), made / "state"
-    evaluation.reference(config, networks, out=made / "reference", processes=processes)
+    evaluate.compute_reference(config, networks, out=made / "reference", processes=processes)
     what = *run, "handmade", generator, None, None, None
     sampling.sample(*what, made / "samples", state, processes=processes)
     processes.wait()
-    measured = config, networks, real, [made / "samples"], made / "metrics"
-    evaluation.evaluate(*measured, processes)
-    read = generator, reward, None, networks, real
-    training.train(
-        *run, "adagen", 0, *read, made / "policy", made / "log", state, processes=processes
+    evaluate.evaluate_samples(
+        config,
+        [made / "samples"],
+        networks=networks,
+        reference=reference,
+        out_dir=made / "metrics",
+        processes=processes,
+    )
+    train.train_policy(
+        *run,
+        method="adagen",
+        seed=0,
+        inputs=train.TrainingInputs(generator, features, networks, reference),
+        outputs=train.TrainingOutputs(made / "policy", made / "log", checkpoint=state),
+        processes=processes,
     )
     processes.wait()
-    searched = generator, networks, real, made / "searched", made / "trials"
-    training.sweep(*run, "tuned", *searched, state, processes)
+    train.search_schedule(
+        *run,
+        method="tuned",
+        inputs=train.SearchInputs(generator, networks, reference),
+        outputs=train.TrainingOutputs(made / "searched", made / "trials", checkpoint=state),
+        processes=processes,
+    )

@@ -1,50 +1,64 @@
-"""What several stages share: an experiment's generator, folders of resumable state."""
+"""What several commands share: processes, the device, an experiment's generator."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from adagen.config import FAMILIES, METHODS, Config, Experiment
-from adagen.data.split import Split
-from adagen.generators import build
-from adagen.generators.base import Generator
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, file_hash, read_json, write_json
+from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.shutdown import stoppable
 
-BINDING = "belongs_to.json"
-"""In a folder of resumable state: the run, settings and files it belongs to."""
+if TYPE_CHECKING:
+    import torch
+
+    from adagen.data.split import Split
+    from adagen.evaluation.meters import Meter
+    from adagen.generators.base import Generator
+    from adagen.runtime.processes import Processes
 
 
-def device_of(config: Config) -> torch.device:
-    """The device that the config asks for, computing in float32 where nothing else is said.
+@contextmanager
+def running(config: Config, checkpoint: Path | None = None) -> Iterator["Processes"]:
+    """The processes that run a stage, as many as the configuration asks for.
 
-    Torch rounds what convolutions multiply to ten bits on GPUs (TF32) unless it is told not to, and
-    metrics, rewards and tokenisers are convolutions.
+    Args:
+        config: the configuration.
+        checkpoint: folder of resumable state, which no other run may use meanwhile. With one, the
+            stage goes on to its next checkpoint when it is asked to stop.
 
     Raises:
-        AdagenError: it asks for a GPU, and there is none.
+        AdagenError: another process uses the folder, or there are too few GPUs.
     """
-    available = torch.cuda.is_available()
-    if config.device == "cuda" and not available:
-        raise AdagenError(
-            "key 'device' is 'cuda', but torch sees no GPU: install a build of torch for it, or "
-            "say `device: cpu` (or `auto`)."
-        )
-    torch.backends.cudnn.allow_tf32 = False
-    return torch.device("cuda" if available and config.device != "cpu" else "cpu")
+    from adagen.runtime.processes import start_processes
+
+    with (
+        start_processes(config.processes, config.device) as processes,
+        exclusive_folder(checkpoint),
+        stoppable(checkpoint),
+    ):
+        yield processes
+
+
+def device_of(config: Config) -> "torch.device":
+    """The device that the configuration asks for; errors are those of `choose_device`."""
+    from adagen.runtime.devices import choose_device
+
+    return choose_device(config.device)
 
 
 def open_experiment(
     config: Config, name: str, *, generator_file: Path, method: str = "handmade"
-) -> tuple[Experiment, Generator[Any]]:
-    """The settings of an experiment, and its generator, as a method runs it.
+) -> tuple[Experiment, "Generator[Any]"]:
+    """The settings of an experiment, and its generator as a method runs it.
 
     Raises:
-        AdagenError: the config has no such experiment, the file is another generator's, or there
-            is no such method, or not for its family.
+        AdagenError: the configuration has no such experiment, the file holds another generator,
+            or there is no such method, or not for generators of this family.
     """
+    from adagen.generators import build
+
     if method not in METHODS:
         raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     experiments = config.every_experiment
@@ -65,45 +79,45 @@ def open_experiment(
     return settings, build.build_generator(backbone.to(device_of(config)), settings, method=method)
 
 
-def require_its_classes(generator: Generator[Any], split: Split) -> None:
-    """Real and generated images of a label must show the same thing.
+def open_meter(
+    config: Config,
+    networks: Path,
+    *,
+    reference: Path,
+    processes: "Processes | None" = None,
+) -> "Meter":
+    """The meter of the configuration's protocol.
+
+    Args:
+        config: the configuration.
+        networks: file written by `adagen pretrain metrics`.
+        reference: file written by `adagen reference`.
+        processes: share the images; None for this process alone.
 
     Raises:
-        AdagenError: the data set has another number of classes than the generator makes.
+        AdagenError: a file is missing, damaged, or belongs to something else.
+    """
+    from adagen.evaluation.protocols import load_meter
+    from adagen.runtime.processes import SINGLE_PROCESS
+
+    return load_meter(
+        config.evaluation,
+        config.dataset,
+        networks=networks,
+        reference=reference,
+        device=device_of(config),
+        processes=processes or SINGLE_PROCESS,
+    )
+
+
+def require_same_classes(generator: "Generator[Any]", split: "Split") -> None:
+    """Refuse a data set whose labels cannot mean what the generator's labels mean.
+
+    Raises:
+        AdagenError: the two have different numbers of classes.
     """
     if split.num_classes != generator.num_classes:
         raise AdagenError(
             f"data set {split.dataset.name!r} has {split.num_classes} classes, but the generator "
             f"makes {generator.num_classes}: give `dataset.folder` the images it was trained on."
         )
-
-
-def claim_checkpoint(checkpoint: Path | None, run: str, *origins: BaseModel | Path) -> None:
-    """Bind a folder of resumable state to a run and all that its result depends on.
-
-    Raises:
-        AdagenError: the folder holds the state of another run, other settings or other files.
-    """
-    if checkpoint is None:
-        return
-    belongs = {"run": run} | {
-        (o.stem if isinstance(o, Path) else type(o).__name__): (
-            file_hash(o) if isinstance(o, Path) else o.model_dump(mode="json")
-        )
-        for o in origins
-    }
-    path = checkpoint / BINDING
-    if not path.exists():
-        write_json(path, belongs)
-    elif told := difference(read_json(path), belongs):
-        raise AdagenError(
-            f"{checkpoint} holds the resumable state of something else: {told}. Delete it to start "
-            "afresh, give another --checkpoint, or restore what it was started with."
-        )
-
-
-def remove_checkpoint(checkpoint: Path | None) -> None:
-    """Remove the resumable state of a finished stage."""
-    if checkpoint is not None:
-        for path in (*checkpoint.glob("*.ckpt"), checkpoint / BINDING):
-            path.unlink(missing_ok=True)

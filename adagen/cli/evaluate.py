@@ -1,28 +1,80 @@
-"""Measuring: statistics of real images, and numbers of generated ones."""
+"""`adagen reference`, `evaluate`, `measure`: statistics of real images, metrics of generated."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from adagen.cli.common import device_of
-from adagen.config import Config
-from adagen.data.released import asset_path
-from adagen.data.split import load_dataset
-from adagen.evaluation.embedded.networks import open_networks
-from adagen.evaluation.embedded.reference import Reference
-from adagen.evaluation.evaluate import evaluate as measure_samples
-from adagen.evaluation.evaluate import measure_images
-from adagen.evaluation.image_sets import open_images
-from adagen.evaluation.inception.reference import InceptionReference
-from adagen.evaluation.protocols import load_meter
+import typer
+
+from adagen.cli.common import device_of, open_meter, running
+from adagen.cli.options import Configs, NetworksFile, Out, ReferenceFile
+from adagen.config import Config, load_config
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import write_json
-from adagen.runtime.processes import SINGLE_PROCESS, Processes
+
+if TYPE_CHECKING:
+    from adagen.evaluation.embedded.reference import Reference
+    from adagen.evaluation.inception.reference import InceptionReference
+    from adagen.runtime.processes import Processes
+
+app = typer.Typer()
 
 
-def reference(
-    config: Config, networks: Path, *, out: Path, processes: Processes = SINGLE_PROCESS
+@app.command()
+def reference(config: Configs, networks: NetworksFile, *, out: Out) -> None:
+    """Compute the statistics of the real images that generated ones are compared with."""
+    settings = load_config(config)
+    with running(settings) as processes:
+        compute_reference(settings, networks, out=out, processes=processes)
+
+
+@app.command()
+def evaluate(
+    samples: Annotated[list[Path], typer.Argument(help="Folders written by `adagen sample`.")],
+    config: Configs,
+    *,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out_dir: Annotated[Path, typer.Option(help="Folder for one metrics file per samples file.")],
 ) -> None:
-    """Statistics of the real images, by the protocol of the configuration.
+    """Measure generated images."""
+    settings = load_config(config)
+    with running(settings) as processes:
+        evaluate_samples(
+            settings,
+            samples,
+            networks=networks,
+            reference=reference,
+            out_dir=out_dir,
+            processes=processes,
+        )
+
+
+@app.command()
+def measure(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of image files, npz of 8-bit images (arr_0), or samples."),
+    ],
+    config: Configs,
+    *,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+) -> None:
+    """Measure any images by the config's protocol; print the numbers and write them."""
+    settings = load_config(config)
+    from adagen.evaluation.evaluate import measure_images
+    from adagen.evaluation.image_sets import open_images
+    from adagen.runtime.files import write_json
+
+    meter = open_meter(settings, networks, reference=reference)
+    content = measure_images(open_images(source), meter, protocol=settings.evaluation.protocol)
+    write_json(out, content)
+    typer.echo(json.dumps(content, indent=2))
+
+
+def compute_reference(config: Config, networks: Path, *, out: Path, processes: "Processes") -> None:
+    """Write the statistics of the real images, by the protocol of the configuration.
 
     Several processes share the images.
 
@@ -30,79 +82,63 @@ def reference(
         AdagenError: the networks are of another configuration, or the released file or the images
             are missing, damaged or too few.
     """
-    evaluation, device = config.evaluation, device_of(config)
-    made: Reference | InceptionReference
-    if evaluation.protocol == "embedded":
-        fitted = open_networks(networks, evaluation, dataset=config.dataset).to(device)
-        made = Reference.compute(fitted, load_dataset(config.dataset), processes=processes)
-    else:
-        # torchvision, behind both, takes longer to import than an embedded measurement takes.
-        from adagen.evaluation.inception.making import computed_reference, released_reference
-        from adagen.evaluation.inception.meter import InceptionNetwork
-
-        network = InceptionNetwork.load(networks, evaluation, device=device)
-        if evaluation.reference:
-            asset = asset_path(config.assets, evaluation.reference)
-            made = released_reference(network, config.dataset, asset=asset, processes=processes)
-        else:
-            made = computed_reference(network, load_dataset(config.dataset), processes=processes)
+    statistics = _statistics(config, networks, processes)
     if processes.first:
-        made.save(out)
+        statistics.save(out)
 
 
-def evaluate(
+def _statistics(
+    config: Config, networks: Path, processes: "Processes"
+) -> "Reference | InceptionReference":
+    """The statistics of the real images: computed, or taken over from a released file."""
+    from adagen.data.split import load_dataset
+
+    evaluation, device = config.evaluation, device_of(config)
+    if evaluation.protocol == "embedded":
+        from adagen.evaluation.embedded.networks import open_networks
+        from adagen.evaluation.embedded.reference import Reference
+
+        fitted = open_networks(networks, evaluation, dataset=config.dataset).to(device)
+        return Reference.compute(fitted, load_dataset(config.dataset), processes=processes)
+    # torchvision, behind both, takes longer to import than an embedded measurement takes.
+    from adagen.data.released import asset_path
+    from adagen.evaluation.inception.making import computed_reference, released_reference
+    from adagen.evaluation.inception.meter import InceptionNetwork
+
+    network = InceptionNetwork.load(networks, evaluation, device=device)
+    if evaluation.reference:
+        asset = asset_path(config.assets, evaluation.reference)
+        return released_reference(network, config.dataset, asset=asset, processes=processes)
+    return computed_reference(network, load_dataset(config.dataset), processes=processes)
+
+
+def evaluate_samples(
     config: Config,
-    networks: Path,
+    folders: list[Path],
     *,
-    reference_file: Path,
-    samples: list[Path],
+    networks: Path,
+    reference: Path,
     out_dir: Path,
-    processes: Processes = SINGLE_PROCESS,
+    processes: "Processes",
 ) -> None:
-    """One metrics file per folder of samples, named after it.
+    """Write one metrics file for each folder of samples, named after the folder.
 
     Several processes share the images of each set.
 
     Raises:
-        AdagenError: two folders have the same name, or one doesn't belong here.
+        AdagenError: two folders have the same name, or one doesn't belong to this configuration.
     """
-    names = [path.name for path in samples]
-    if twice := [name for name in names if names.count(name) > 1]:
+    from adagen.evaluation.evaluate import evaluate as measure_samples
+    from adagen.runtime.files import write_json
+
+    names = [folder.name for folder in folders]
+    if repeated := [name for name in names if names.count(name) > 1]:
         raise AdagenError(
-            f"{len(twice)} folders of samples are called {twice[0]!r}, which would be measured "
-            f"into one {out_dir / twice[0]}.json: evaluate them in separate calls."
+            f"{len(repeated)} folders of samples are called {repeated[0]!r}, which would be "
+            f"measured into one {out_dir / repeated[0]}.json: evaluate them in separate calls."
         )
-    settings = config.evaluation
-    meter = load_meter(
-        settings,
-        config.dataset,
-        networks=networks,
-        reference=reference_file,
-        device=device_of(config),
-        processes=processes,
-    )
-    for path in samples:
-        content = measure_samples(path, meter, dataset=config.dataset, settings=settings)
+    meter = open_meter(config, networks, reference=reference, processes=processes)
+    for folder in folders:
+        content = measure_samples(folder, meter, dataset=config.dataset, settings=config.evaluation)
         if processes.first:
-            write_json(out_dir / f"{path.name}.json", content)
-
-
-def measure(
-    config: Config, networks: Path, *, reference_file: Path, source: Path, out: Path
-) -> None:
-    """The numbers of any images, printed and written.
-
-    Raises:
-        AdagenError: there are no images at `source`, or they can't be measured.
-    """
-    settings = config.evaluation
-    meter = load_meter(
-        settings,
-        config.dataset,
-        networks=networks,
-        reference=reference_file,
-        device=device_of(config),
-    )
-    content = measure_images(open_images(source), meter, protocol=settings.protocol)
-    write_json(out, content)
-    print(json.dumps(content, indent=2))
+            write_json(out_dir / f"{folder.name}.json", content)

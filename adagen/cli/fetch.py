@@ -1,37 +1,69 @@
-"""Released files: fetching them, and saying what is there. Imports nothing that takes seconds."""
+"""`adagen fetch`: released files are fetched, verified and listed, without torch."""
 
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
+import typer
 
-from adagen.config import Asset, Config
-from adagen.data import pins
-from adagen.data.downloads import DownloadBar, beside
-from adagen.data.released import MIRROR, asset_path, catalogue, fetch, find, needed
+from adagen.cli.options import Configs
+from adagen.config import Asset, Config, load_config
 
 HEADINGS = ("name", "file", "size", "state", "from", "needed by", "licence")
 
+app = typer.Typer()
 
-def fetch_assets(config: Config, names: list[str], *, jobs: int) -> None:
-    """Fetch assets by name; without names all that the experiments of the config need."""
-    wanted = names or list(needed(config))
-    mirror = os.environ.get(MIRROR, "")
+
+@app.command()
+def fetch(
+    config: Configs,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Assets; without names all that the config's experiments need."),
+    ] = None,
+    *,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Only say what there is, and what of it is here.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 3,
+) -> None:
+    """Fetch released files, and verify them (docs/assets.md)."""
+    settings = load_config(config)
+    if listing:
+        typer.echo(list_assets(settings, names or []))
+        return
+    from adagen.data.downloads import DownloadBar
+    from adagen.data.released import MIRROR, needed
+    from adagen.data.released import fetch as fetch_files
+
+    wanted = names or list(needed(settings))
     if not wanted:
-        return _say("no experiment of this config needs a released file.")
-    with DownloadBar() as meter:
-        fetch(config.assets, wanted, mirror=mirror, jobs=jobs, meter=meter, say=_say)
+        _print_above_bar("no experiment of this config needs a released file.")
+        return
+    with DownloadBar() as bar:
+        fetch_files(
+            settings.assets,
+            wanted,
+            mirror=os.environ.get(MIRROR, ""),
+            jobs=jobs,
+            meter=bar,
+            say=_print_above_bar,
+        )
 
 
-def _say(text: str) -> None:
-    """A line on standard error that leaves the bar intact."""
+def _print_above_bar(text: str) -> None:
+    """Print a line on standard error, and leave the progress bar intact."""
+    from tqdm import tqdm
+
     tqdm.write(text, file=sys.stderr)
 
 
 def list_assets(config: Config, names: list[str]) -> str:
-    """A table of the named assets, or of all, with what is there of each."""
+    """A table of the named assets, or of all, with the state of each on this machine."""
+    from adagen.data.released import asset_path, catalogue, find, needed
+
     users = needed(config)
     rows = [HEADINGS]
     for name in names or catalogue(config.assets):
@@ -55,14 +87,17 @@ def list_assets(config: Config, names: list[str]) -> str:
 
 
 def _size(count: int) -> str:
-    """Bytes, as one reads them."""
+    """A number of bytes in units that are easy to read; "?" where it is unknown."""
     if not count:
         return "?"
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _state(path: Path, asset: Asset) -> str:
-    """What is there of an asset, without reading its bytes."""
+    """The state of an asset on this machine, found without reading its bytes."""
+    from adagen.data import pins
+    from adagen.data.downloads import beside
+
     if pins.is_verified(path, asset):
         return "verified" if asset.sha256 else "pinned"
     if path.exists():

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from adagen.cli.common import running
 from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
 from adagen.config import load_config
-from adagen.runtime.launch import processes_of
 
 FeaturesFile = Annotated[
     Path, typer.Option("--features", help="Frozen features, written by `adagen pretrain reward`.")
@@ -28,7 +28,7 @@ def fit_judges(
     from adagen.cli import fit_judges as stage
 
     files = generator, policy, features
-    with processes_of(settings) as processes:
+    with running(settings) as processes:
         stage.fit_judges(settings, experiment, method, *files, out, processes)
 
 

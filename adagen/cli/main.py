@@ -1,8 +1,4 @@
-"""`adagen <stage>`: every stage by hand, and what every workflow rule calls.
-
-What imports torch is imported only once the config is read, so that `adagen --help` and a mistake
-in an option or the config answer at once.
-"""
+"""`adagen <command>`: puts the commands together, and turns errors into one paragraph."""
 
 import sys
 from pathlib import Path
@@ -10,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from adagen.cli.diagnose_cli import diagnoses
+from adagen.cli import diagnose, evaluate, fetch, pretrain, train
+from adagen.cli.common import running
 from adagen.cli.dial_cli import COMMANDS as DIALS
 from adagen.cli.judges_cli import COMMANDS as JUDGES
 from adagen.cli.options import (
@@ -22,22 +19,15 @@ from adagen.cli.options import (
     GeneratorFile,
     LatexFile,
     MetricsFiles,
-    NetworksFile,
     Out,
     PolicyFile,
     PreferenceFile,
-    ReferenceFile,
-    SearchedMethod,
-    TrainedMethod,
 )
 from adagen.cli.paper import COMMANDS as PAPER
 from adagen.cli.plan_cli import COMMANDS as PLANS
 from adagen.config import load_config
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.launch import processes_of
-from adagen.runtime.lifeline import exit_when_workflow_exits
-from adagen.runtime.locks import exclusive_folder
-from adagen.runtime.shutdown import STATUS, Stopped, restore_stop_signals, stoppable
+from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -45,134 +35,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(diagnoses, name="diagnose")
-
-
-@app.command()
-def fetch(
-    config: Configs,
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(help="Assets; without names all that the config's experiments need."),
-    ] = None,
-    *,
-    listing: Annotated[
-        bool, typer.Option("--list", help="Only say what there is, and what of it is here.")
-    ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 3,
-) -> None:
-    """Fetch released files, and verify them (docs/assets.md)."""
-    settings = load_config(config)
-    from adagen.cli import fetch as assets
-
-    if listing:
-        typer.echo(assets.list_assets(settings, names or []))
-    else:
-        assets.fetch_assets(settings, names or [], jobs=jobs)
-
-
-@app.command()
-def pretrain(
-    target: Annotated[
-        str, typer.Argument(help="A generator, `metrics`, `reward` or `preference`.")
-    ],
-    config: Configs,
-    *,
-    out: Out,
-    checkpoint: Checkpoint = None,
-) -> None:
-    """Make a frozen network: fit it, or take over its released weights.
-
-    A generator, the metric networks, the reward's features, or what says how well an image shows
-    its class.
-    """
-    settings = load_config(config)
-    from adagen.cli import pretrain as pretraining
-
-    with exclusive_folder(checkpoint), stoppable(checkpoint):
-        pretraining.pretrain(settings, target, out=out, checkpoint=checkpoint)
-
-
-@app.command()
-def dataset(config: Configs, out: Out) -> None:
-    """Look through the data set: classes, counts and a hash of the file list, as JSON."""
-    settings = load_config(config)
-    from adagen.cli import pretrain as pretraining
-
-    pretraining.dataset(settings, out)
-
-
-@app.command()
-def adopt(
-    config: Configs, experiment: ExperimentName, *, generator: GeneratorFile, out: Out
-) -> None:
-    """Take over the released policy of an experiment, for its method `released`."""
-    settings = load_config(config)
-    from adagen.cli import adopting
-
-    adopting.adopt(settings, experiment, generator_file=generator, out=out)
-
-
-@app.command()
-def reference(config: Configs, networks: NetworksFile, *, out: Out) -> None:
-    """Compute the statistics of the real images that generated ones are compared with."""
-    settings = load_config(config)
-    from adagen.cli import evaluate as evaluation
-
-    with processes_of(settings) as processes:
-        evaluation.reference(settings, networks, out=out, processes=processes)
-
-
-@app.command()
-def train(
-    config: Configs,
-    experiment: ExperimentName,
-    *,
-    method: TrainedMethod,
-    seed: Annotated[int, typer.Option(help="Training seed.")],
-    generator: GeneratorFile,
-    features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out: Out,
-    log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
-    preference: PreferenceFile = None,
-    checkpoint: Checkpoint = None,
-    reward_state: Annotated[
-        Path | None,
-        typer.Option(help="File to write: what the reward knew of the policy that is kept."),
-    ] = None,
-) -> None:
-    """Train a policy with PPO against a reward that learns alongside."""
-    settings = load_config(config)
-    from adagen.cli import train as training
-
-    made_with = generator, features, preference, networks, reference
-    made = out, log, checkpoint, reward_state
-    with processes_of(settings) as processes, exclusive_folder(checkpoint), stoppable(checkpoint):
-        training.train(settings, experiment, method, seed, *made_with, *made, processes)
-
-
-@app.command()
-def sweep(
-    config: Configs,
-    experiment: ExperimentName,
-    *,
-    generator: GeneratorFile,
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out: Out,
-    log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
-    method: SearchedMethod = "tuned",
-    checkpoint: Checkpoint = None,
-) -> None:
-    """Search for the best static schedule."""
-    settings = load_config(config)
-    from adagen.cli import train as training
-
-    what = settings, experiment, method, generator, networks, reference, out, log, checkpoint
-    with processes_of(settings) as processes, exclusive_folder(checkpoint), stoppable(checkpoint):
-        training.sweep(*what, processes)
+# The order of the commands is that of `adagen --help`.
+for commands in (fetch, pretrain, evaluate, train):
+    app.add_typer(commands.app)
+app.add_typer(diagnose.app, name="diagnose")
 
 
 @app.command()
@@ -211,7 +77,7 @@ def sample(
 
     files = refining.RewardFiles(features, reward_state, preference)
     what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    with processes_of(settings) as processes, exclusive_folder(checkpoint), stoppable(checkpoint):
+    with running(settings, checkpoint) as processes:
         sampling.sample(*what, refinement, files, processes, part)
 
 
@@ -256,49 +122,6 @@ def schedule(
         out=out,
         figure=figure,
     )
-
-
-@app.command()
-def evaluate(
-    samples: Annotated[list[Path], typer.Argument(help="Folders written by `adagen sample`.")],
-    config: Configs,
-    *,
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out_dir: Annotated[Path, typer.Option(help="Folder for one metrics file per samples file.")],
-) -> None:
-    """Measure generated images."""
-    settings = load_config(config)
-    from adagen.cli import evaluate as evaluation
-
-    with processes_of(settings) as processes:
-        evaluation.evaluate(
-            settings,
-            networks,
-            reference_file=reference,
-            samples=samples,
-            out_dir=out_dir,
-            processes=processes,
-        )
-
-
-@app.command()
-def measure(
-    source: Annotated[
-        Path,
-        typer.Argument(help="Folder of image files, npz of 8-bit images (arr_0), or samples."),
-    ],
-    config: Configs,
-    *,
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out: Out,
-) -> None:
-    """Measure any images by the config's protocol; print the numbers and write them."""
-    settings = load_config(config)
-    from adagen.cli import evaluate as evaluation
-
-    evaluation.measure(settings, networks, reference_file=reference, source=source, out=out)
 
 
 @app.command()
@@ -351,7 +174,7 @@ def figure(
 
 
 def main() -> None:
-    """Entry point: errors meant for the user are one paragraph and exit status 2."""
+    """Run the command line; an error that is meant for the user is one paragraph, and status 2."""
     exit_when_workflow_exits()
     restore_stop_signals()
     try:
@@ -362,7 +185,3 @@ def main() -> None:
     except (AdagenError, OSError) as error:
         typer.echo(f"adagen: {error}", err=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,53 +1,111 @@
-"""Frozen networks: fitted here, or taken over from released files."""
+"""`adagen pretrain`, `dataset`, `adopt`: networks and policies that are there before any training.
+
+They are fitted here, or taken over from released files.
+"""
 
 from pathlib import Path
+from typing import Annotated
 
-from adagen.cli.common import claim_checkpoint, device_of, remove_checkpoint
-from adagen.config import ClipPreference, Config, DinoFeatures
-from adagen.data.released import asset_path
-from adagen.data.split import inventory, load_dataset
-from adagen.generators import build
+import typer
+
+from adagen.cli.common import device_of, open_experiment
+from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
+from adagen.config import ClipPreference, Config, DinoFeatures, load_config
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import write_json
+from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.shutdown import stoppable
+
+app = typer.Typer()
 
 
-def pretrain(config: Config, target: str, *, out: Path, checkpoint: Path | None) -> None:
-    """Make what `target` names: a generator, "metrics", "reward" or "preference".
+@app.command()
+def pretrain(
+    target: Annotated[
+        str, typer.Argument(help="A generator, `metrics`, `reward` or `preference`.")
+    ],
+    config: Configs,
+    *,
+    out: Out,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Make a frozen network: fit it, or take over its released weights.
 
-    Networks with released weights are taken over from their assets, the others are fitted.
+    A generator, the metric networks, the reward's features, or what says how well an image shows
+    its class.
+    """
+    settings = load_config(config)
+    stages = {"metrics": _metrics, "reward": _reward, "preference": _preference}
+    if target not in settings.generators and target not in stages:
+        known = ", ".join([*settings.generators, *stages])
+        raise AdagenError(f"nothing called {target!r} can be pretrained: choose one of {known}.")
+    with exclusive_folder(checkpoint), stoppable(checkpoint):
+        if target in stages:
+            stages[target](settings, out, checkpoint=checkpoint)
+        else:
+            _generator(settings, target, out=out, checkpoint=checkpoint)
+        from adagen.runtime.checkpoints import remove_checkpoint
+
+        remove_checkpoint(checkpoint)
+
+
+@app.command()
+def dataset(config: Configs, out: Out) -> None:
+    """Look through the data set: classes, counts and a hash of the file list, as JSON."""
+    settings = load_config(config)
+    from adagen.data.split import inventory
+    from adagen.runtime.files import write_json
+
+    write_json(out, inventory(settings.dataset))
+
+
+@app.command()
+def adopt(
+    config: Configs, experiment: ExperimentName, *, generator: GeneratorFile, out: Out
+) -> None:
+    """Take over the released policy of an experiment, for its method `released`."""
+    adopt_policy(load_config(config), experiment, generator_file=generator, out=out)
+
+
+def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: Path) -> None:
+    """Write the released policy of an experiment as the policy of its method `released`.
 
     Raises:
-        AdagenError: the config has no such generator, or an asset is missing or not what it
-            should be.
+        AdagenError: the experiment names none, or the file is missing, damaged, or made for other
+            features, another grid or other actions than the generator's.
     """
-    if target == "metrics":
-        _metrics(config, out, checkpoint=checkpoint)
-    elif target == "reward":
-        _reward(config, out, checkpoint=checkpoint)
-    elif target == "preference":
-        _preference(config, out, checkpoint=checkpoint)
-    elif target in config.generators:
-        _generator(config, target, out=out, checkpoint=checkpoint)
-    else:
-        known = ", ".join([*config.generators, "metrics", "reward", "preference"])
-        raise AdagenError(f"nothing called {target!r} can be pretrained: choose one of {known}.")
-    remove_checkpoint(checkpoint)
+    from adagen.data.released import asset_path
+    from adagen.policy.files import load_released_policy, policy_identity, save_policy
 
-
-def dataset(config: Config, out: Path) -> None:
-    """Look through the data set without decoding it, and write what is there."""
-    write_json(out, inventory(config.dataset))
+    settings, generator = open_experiment(config, experiment, generator_file=generator_file)
+    if not settings.released_policy:
+        raise AdagenError(
+            f"experiments.{experiment} has no released_policy: name the asset that holds it, or "
+            "take 'released' out of methods."
+        )
+    policy, size = load_released_policy(
+        asset_path(config.assets, settings.released_policy),
+        generator.grid,
+        feature_width=generator.feature_width,
+        actions=len(generator.actions.names),
+    )
+    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    metadata = {**identity, "training_seed": None}
+    save_policy(out, "released", actor=policy, critic=None, size=size, metadata=metadata)
 
 
 def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
+    """Write the metric networks: those that are fitted here, or Inception."""
     evaluation = config.evaluation
     if evaluation.protocol != "embedded":
+        from adagen.data.released import asset_path
         from adagen.evaluation.inception.meter import adopt
 
         asset = asset_path(config.assets, evaluation.inception.weights)
         adopt(asset, evaluation.inception, protocol=evaluation.protocol, out=out)
         return
+    from adagen.data.split import load_dataset
     from adagen.evaluation.embedded.networks import fit_metric_networks
+    from adagen.runtime.checkpoints import claim_checkpoint
 
     claim_checkpoint(checkpoint, "metrics", config.dataset, evaluation.networks)
     split = load_dataset(config.dataset)
@@ -55,20 +113,24 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         evaluation.networks, split, checkpoints=checkpoint, device=device_of(config)
     )
     networks.save(out)
-    print(
+    typer.echo(
         f"held-out images: classifier accuracy {networks.heldout_accuracy:.2%}, "
         f"denoising error {networks.heldout_denoising_error:.4f}"
     )
 
 
 def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
+    """Write the frozen features of the reward: a fitted masked autoencoder, or DINO."""
     settings = config.reward_features
     if isinstance(settings, DinoFeatures):
+        from adagen.data.released import asset_path
         from adagen.rewards.dino import adopt
 
         adopt(asset_path(config.assets, settings.weights), settings, out=out)
         return
+    from adagen.data.split import load_dataset
     from adagen.rewards.features import fit_reward_features, save_reward_features
+    from adagen.runtime.checkpoints import claim_checkpoint
 
     claim_checkpoint(checkpoint, "reward", config.dataset, settings)
     resume = checkpoint and checkpoint / "reward.ckpt"
@@ -78,17 +140,20 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
 
 def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
+    """Write the network that says how well an image shows its class: fitted, or CLIP."""
+    from adagen.data.split import inventory, load_dataset
+
     settings = config.preference
     if isinstance(settings, ClipPreference):
+        from adagen.data.released import asset_path
         from adagen.rewards.clip import adopt_clip
 
-        asset, names = (
-            asset_path(config.assets, settings.weights),
-            inventory(config.dataset)["classes"],
-        )
+        asset = asset_path(config.assets, settings.weights)
+        names = inventory(config.dataset)["classes"]
         adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
         return
     from adagen.rewards.classifier import fit_preference, save_preference
+    from adagen.runtime.checkpoints import claim_checkpoint
 
     claim_checkpoint(checkpoint, "preference", config.dataset, settings)
     resume = checkpoint and checkpoint / "preference.ckpt"
@@ -104,6 +169,11 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
 
 def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None) -> None:
+    """Write a generator: one that is fitted here, or one with released weights."""
+    from adagen.data.split import load_dataset
+    from adagen.generators import build
+    from adagen.runtime.checkpoints import claim_checkpoint
+
     settings = config.generators[name]
     if settings.weights is not None:
         backbone = build.released_backbone(settings, config.assets)

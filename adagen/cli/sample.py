@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 
 from adagen.cli.candidates import NO_REWARD, RewardFiles, Trained, refine
-from adagen.cli.common import claim_checkpoint, open_experiment, remove_checkpoint
+from adagen.cli.common import open_experiment
 from adagen.config import AnyRefinement, Config, Evaluation, Experiment, Training
 from adagen.config.paradigms import is_built_in
 from adagen.data.sample_parts import parse_part, publish_part
@@ -20,9 +20,9 @@ from adagen.generators.base import Generator
 from adagen.policy import files
 from adagen.policy.files import policy_identity
 from adagen.policy.networks import Blend, Policy
-from adagen.runtime.errors import AdagenError
+from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+from adagen.runtime.errors import AdagenError, explain_out_of_memory
 from adagen.runtime.files import file_hash
-from adagen.runtime.memory import explain_out_of_memory
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress

@@ -1,78 +1,203 @@
-"""Making policies: training and search."""
+"""`adagen train`, `sweep`: policies are learnt with PPO, static schedules are searched for."""
 
-import json
-from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+import typer
 
-from adagen.cli.candidates import Trained
-from adagen.cli.common import (
-    claim_checkpoint,
-    device_of,
-    open_experiment,
-    remove_checkpoint,
-    require_its_classes,
+from adagen.cli.common import device_of, open_experiment, open_meter, require_same_classes, running
+from adagen.cli.options import (
+    Checkpoint,
+    Configs,
+    ExperimentName,
+    GeneratorFile,
+    NetworksFile,
+    Out,
+    PreferenceFile,
+    ReferenceFile,
+    SearchedMethod,
+    TrainedMethod,
 )
-from adagen.config import LEARNED, SEARCHED, Config
-from adagen.data.split import load_dataset
-from adagen.evaluation.meters import Meter
-from adagen.evaluation.protocols import load_meter
-from adagen.generators.base import Generator, State
-from adagen.policy.files import build_actor, build_critic, policy_identity, save_policy
-from adagen.policy.networks import ConstantTable, Policy
-from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path, file_hash
-from adagen.runtime.memory import explain_out_of_memory
-from adagen.runtime.noise import seeded
-from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.sampling.draws import batches, class_labels, sample
-from adagen.training.log import Validation, spread
-from adagen.training.trackers import require_installed, tracked, untracked
+from adagen.config import LEARNED, SEARCHED, Config, load_config
+from adagen.runtime.errors import AdagenError, explain_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adagen.evaluation.meters import Meter
+    from adagen.generators.base import Generator, State
+    from adagen.policy.networks import ConstantTable, Policy
+    from adagen.runtime.processes import Processes
+    from adagen.training.log import Validation
+
+app = typer.Typer()
 
 
+@dataclass(frozen=True)
+class SearchInputs:
+    """The files that a search for a schedule reads.
+
+    Attributes:
+        generator: written by `adagen pretrain <generator>`.
+        networks: written by `adagen pretrain metrics`.
+        reference: written by `adagen reference`.
+    """
+
+    generator: Path
+    networks: Path
+    reference: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [self.generator, self.networks, self.reference]
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """The files that a training reads.
+
+    Attributes:
+        generator: written by `adagen pretrain <generator>`.
+        features: written by `adagen pretrain reward`.
+        networks: written by `adagen pretrain metrics`.
+        reference: written by `adagen reference`.
+        preference: written by `adagen pretrain preference`, for the method `faithful` and the
+            reward `classifier`.
+    """
+
+    generator: Path
+    features: Path
+    networks: Path
+    reference: Path
+    preference: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that were given, without missing ones."""
+        preference = [self.preference] if self.preference else []
+        return [self.generator, self.features, *preference, self.networks, self.reference]
+
+
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """The files that a training, or a search, writes.
+
+    Attributes:
+        policy: the policy.
+        log: records of all updates, JSON lines; of a search its trials, CSV.
+        reward_state: what the reward had learnt when the policy was kept.
+        checkpoint: folder of resumable state.
+    """
+
+    policy: Path
+    log: Path
+    reward_state: Path | None = None
+    checkpoint: Path | None = None
+
+
+@app.command()
 def train(
+    config: Configs,
+    experiment: ExperimentName,
+    *,
+    method: TrainedMethod,
+    seed: Annotated[int, typer.Option(help="Training seed.")],
+    generator: GeneratorFile,
+    features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
+    preference: PreferenceFile = None,
+    checkpoint: Checkpoint = None,
+    reward_state: Annotated[
+        Path | None,
+        typer.Option(help="File to write: what the reward knew of the policy that is kept."),
+    ] = None,
+) -> None:
+    """Train a policy with PPO against a reward that learns alongside."""
+    settings = load_config(config)
+    inputs = TrainingInputs(generator, features, networks, reference, preference)
+    outputs = TrainingOutputs(out, log, reward_state, checkpoint)
+    with running(settings, checkpoint) as processes:
+        train_policy(
+            settings,
+            experiment,
+            method=method,
+            seed=seed,
+            inputs=inputs,
+            outputs=outputs,
+            processes=processes,
+        )
+
+
+@app.command()
+def sweep(
+    config: Configs,
+    experiment: ExperimentName,
+    *,
+    generator: GeneratorFile,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
+    method: SearchedMethod = "tuned",
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Search for the best static schedule."""
+    settings = load_config(config)
+    inputs = SearchInputs(generator, networks, reference)
+    outputs = TrainingOutputs(out, log, checkpoint=checkpoint)
+    with running(settings, checkpoint) as processes:
+        search_schedule(
+            settings, experiment, method=method, inputs=inputs, outputs=outputs, processes=processes
+        )
+
+
+def train_policy(
     config: Config,
     experiment: str,
+    *,
     method: str,
     seed: int,
-    generator_file: Path,
-    features: Path,
-    preference: Path | None,
-    networks: Path,
-    reference_file: Path,
-    out: Path,
-    log: Path,
-    checkpoint: Path | None,
-    reward_state: Path | None = None,
-    processes: Processes = SINGLE_PROCESS,
+    inputs: TrainingInputs,
+    outputs: TrainingOutputs,
+    processes: "Processes",
 ) -> None:
-    """Train a policy and write it with its training log, and with what judged it if asked to."""
+    """Train a policy, and write it with its log and, if asked, the state of its reward.
+
+    Raises:
+        AdagenError: a file is missing or belongs to something else, the method is not trained,
+            the reward cannot judge this generator, or a number is not finite.
+    """
+    import json
+    from functools import partial
+
+    from adagen.cli.candidates import Trained
+    from adagen.data.split import load_dataset
+    from adagen.policy.files import build_actor, build_critic, policy_identity, save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+    from adagen.runtime.files import atomic_path
+    from adagen.runtime.noise import seeded
     from adagen.training.loop import PolicyTraining
+    from adagen.training.trackers import require_installed, tracked, untracked
 
     if method not in LEARNED:
         raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
-    settings, generator = open_experiment(config, experiment, generator_file=generator_file)
+    settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     trackers = settings.training.trackers
     require_installed(trackers)
-    # They change no result: a checkpoint goes on with others, or without.
+    # Trackers change no result: a checkpoint goes on with others, or without.
     training = settings.training.model_copy(update={"trackers": ()})
     settings = settings.model_copy(update={"training": training})
     device = device_of(config)
-    meter = load_meter(
-        config.evaluation,
-        config.dataset,
-        networks=networks,
-        reference=reference_file,
-        device=device,
-        processes=processes,
-    )
+    meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
     split = load_dataset(config.dataset)
-    require_its_classes(generator, split)
+    require_same_classes(generator, split)
     with seeded("train", experiment, method, seed):
         tabled = training.table_learning_rate > 0
         actor = build_actor(method, generator, settings=settings.policy, tabled=tabled).to(device)
@@ -80,13 +205,13 @@ def train(
         reward = load_reward(
             config,
             training.reward,
-            features=features,
-            preference=preference,
+            features=inputs.features,
+            preference=inputs.preference,
             split=split,
             device=device,
         )
     weighed = (
-        load_reward_mixture(config, preference, split=split, device=device)
+        load_reward_mixture(config, inputs.preference, split=split, device=device)
         if method == "faithful"
         else None
     )
@@ -95,56 +220,69 @@ def train(
     parts = generator, actor, critic, reward, *images
     run = PolicyTraining(*parts, training, rate, seed, weighed, processes)
 
-    def validate(policy: Policy) -> Validation:
-        how = training.validate_samples, training.batch, processes
-        return _validation(generator, policy, meter, *how)
+    def validate(policy: "Policy") -> "Validation":
+        return _validation(
+            generator,
+            policy,
+            meter=meter,
+            samples=training.validate_samples,
+            batch=training.batch,
+            processes=processes,
+        )
 
     name = f"{experiment} {method} seed {seed}"
-    shown = log, name, config.name, settings.model_dump(mode="json")
+    shown = outputs.log, name, config.name, settings.model_dump(mode="json")
     track = partial(tracked, trackers, *shown) if processes.first else untracked
-    chosen = [preference] if preference else []
-    files = (generator_file, features, *chosen, networks, reference_file)
     dial = [config.dial] if config.dial and weighed else []
-    claim_checkpoint(checkpoint, name, config.dataset, settings, *dial, *files)
-    records = run.run(
-        name, validate, checkpoint=checkpoint and checkpoint / "training.ckpt", track=track
-    )
+    claim_checkpoint(outputs.checkpoint, name, config.dataset, settings, *dial, *inputs.files)
+    resume = outputs.checkpoint and outputs.checkpoint / "training.ckpt"
+    records = run.run(name, validate, checkpoint=resume, track=track)
     processes.wait()
     if not processes.first:
         return
-    about = policy_identity(experiment, settings, generator_hash=file_hash(generator_file)) | {
-        "training_seed": seed
-    }
-    with atomic_path(log) as temporary:
+    with atomic_path(outputs.log) as temporary:
         temporary.write_text(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         )
-    if reward_state is not None:
-        trained = Trained(experiment, settings, method, seed, generator_file)
-        bound = trained.reward_binding(features, preference)
-        save_state(reward_state, run.kept["reward"], about=bound)
-    learnt = critic if training.value_coefficient else None
+    if outputs.reward_state is not None:
+        trained = Trained(experiment, settings, method, seed, inputs.generator)
+        binding = trained.reward_binding(inputs.features, inputs.preference)
+        save_state(outputs.reward_state, run.kept["reward"], about=binding)
+    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
     save_policy(
-        out, method, actor=run.average.module, critic=learnt, size=settings.policy, metadata=about
+        outputs.policy,
+        method,
+        actor=run.average.module,
+        critic=critic if training.value_coefficient else None,
+        size=settings.policy,
+        metadata={**identity, "training_seed": seed},
     )
-    remove_checkpoint(checkpoint)
+    remove_checkpoint(outputs.checkpoint)
 
 
 def _validation(
-    generator: Generator[State],
-    policy: Policy,
-    meter: Meter,
+    generator: "Generator[State]",
+    policy: "Policy",
+    *,
+    meter: "Meter",
     samples: int,
     batch: int,
-    processes: Processes,
-) -> Validation:
+    processes: "Processes",
+) -> "Validation":
     """Distances and recall of a policy's samples, and how differently it treats them."""
+    from typing import cast
+
+    import torch
+
+    from adagen.sampling.draws import class_labels, sample
+    from adagen.training.log import Validation, spread
+
     labels = class_labels(samples, generator.num_classes)
     run = generator, policy, "validate", 0, torch.arange(samples), labels, batch
     drawn = sample(*run, processes=processes)
     actions: list[torch.Tensor] = []
 
-    def images() -> Iterator[torch.Tensor]:
+    def images() -> "Iterator[torch.Tensor]":
         for shown, taken in drawn:
             actions.append(taken)
             yield shown
@@ -159,61 +297,70 @@ def _validation(
     )
 
 
-def sweep(
+def search_schedule(
     config: Config,
     experiment: str,
+    *,
     method: str,
-    generator_file: Path,
-    networks: Path,
-    reference_file: Path,
-    out: Path,
-    log: Path,
-    checkpoint: Path | None,
-    processes: Processes = SINGLE_PROCESS,
+    inputs: SearchInputs,
+    outputs: TrainingOutputs,
+    processes: "Processes",
 ) -> None:
-    """Search for the best schedule of a method and write it with all trials."""
+    """Search for the best schedule of a method, and write it with all trials.
+
+    Raises:
+        AdagenError: a file is missing or belongs to something else, or nothing is searched for
+            under this method.
+    """
     import pandas as pd
 
+    from adagen.policy.files import policy_identity, save_policy
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+    from adagen.runtime.files import atomic_path
+    from adagen.sampling.draws import batches
     from adagen.training.search import search, space_of
 
     if method not in SEARCHED:
         known = ", ".join(SEARCHED)
         raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
-    settings, generator = open_experiment(config, experiment, generator_file=generator_file)
-    device, evaluation = device_of(config), config.evaluation
-    budget = config.sweep_of(experiment)
-    meter = load_meter(
-        evaluation,
-        config.dataset,
-        networks=networks,
-        reference=reference_file,
-        device=device,
-        processes=processes,
-    )
+    settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
+    device, budget = device_of(config), config.sweep_of(experiment)
+    batch = config.generators[settings.generator].batch
+    meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
 
-    def distance(policy: ConstantTable) -> float:
-        policy, (n, seed) = policy.to(device), (budget.samples, budget.seed)
-        at_once = config.generators[settings.generator].batch
-        images = batches(generator, policy, "search", seed, n, at_once, processes=processes)
+    def distance(policy: "ConstantTable") -> float:
+        images = batches(
+            generator,
+            policy.to(device),
+            "search",
+            budget.seed,
+            budget.samples,
+            batch,
+            processes=processes,
+        )
         return meter.distance(images)[0]
 
-    name, resume = f"{experiment} {method}", checkpoint and checkpoint / "search.ckpt"
-    files = (generator_file, networks, reference_file)
-    claim_checkpoint(checkpoint, name, config.dataset, settings, budget, *files)
-    space = space_of(method, generator.actions)
+    name = f"{experiment} {method}"
+    claim_checkpoint(outputs.checkpoint, name, config.dataset, settings, budget, *inputs.files)
     with explain_out_of_memory(
         f"Lower generators.{settings.generator}.batch; the result stays the same."
     ):
         policy, trials = search(
-            space, distance, settings=budget, name=name, checkpoint=resume, processes=processes
+            space_of(method, generator.actions),
+            distance,
+            settings=budget,
+            name=name,
+            checkpoint=outputs.checkpoint and outputs.checkpoint / "search.ckpt",
+            processes=processes,
         )
     processes.wait()
     if not processes.first:
         return
-    with atomic_path(log) as temporary:
+    with atomic_path(outputs.log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
-    about = policy_identity(experiment, settings, generator_hash=file_hash(generator_file)) | {
-        "training_seed": None
-    }
-    save_policy(out, method, actor=policy, critic=None, size=settings.policy, metadata=about)
-    remove_checkpoint(checkpoint)
+    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    metadata = {**identity, "training_seed": None}
+    save_policy(
+        outputs.policy, method, actor=policy, critic=None, size=settings.policy, metadata=metadata
+    )
+    remove_checkpoint(outputs.checkpoint)

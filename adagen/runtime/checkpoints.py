@@ -1,10 +1,11 @@
-"""Resumable state of a long run: written atomically, bound to the settings it belongs to.
+"""Resumable state of a long run: written atomically, and bound to the run it belongs to.
 
+    belongs_to.json           the run, settings and files that the folder belongs to
     training.ckpt             the last state
-    training.previous.ckpt    the one before, for the day when the last turns out to be damaged
+    training.previous.ckpt    the state before, in case the last one turns out to be damaged
 
-A file is one line, the SHA-256 of what follows, and then what `torch.save` wrote. It is read with
-`weights_only`, which makes nothing but tensors and plain values.
+A .ckpt file is one line, the SHA-256 of what follows, and then what `torch.save` wrote. It is read
+with `weights_only`, which makes nothing but tensors and plain values.
 """
 
 import hashlib
@@ -18,22 +19,61 @@ import torch
 from pydantic import BaseModel
 
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path, difference
+from adagen.runtime.files import atomic_path, difference, file_hash, read_json, write_json
 from adagen.runtime.shutdown import stop_if_asked
+
+BINDING = "belongs_to.json"
+"""File in a folder of resumable state: the run, settings and files that it belongs to."""
+
+
+def claim_checkpoint(folder: Path | None, run: str, *origins: BaseModel | Path) -> None:
+    """Bind a folder of resumable state to a run and to all that its result depends on.
+
+    Args:
+        folder: the folder, made if need be; None for a run without resumable state.
+        run: name of the run.
+        origins: settings, and files, which count by their content.
+
+    Raises:
+        AdagenError: the folder holds the state of another run, other settings or other files.
+    """
+    if folder is None:
+        return
+    expected: dict[str, Any] = {"run": run}
+    for origin in origins:
+        if isinstance(origin, Path):
+            expected[origin.stem] = file_hash(origin)
+        else:
+            expected[type(origin).__name__] = origin.model_dump(mode="json")
+    path = folder / BINDING
+    if not path.exists():
+        write_json(path, expected)
+    elif changed := difference(read_json(path), expected):
+        raise AdagenError(
+            f"{folder} holds the resumable state of something else: {changed}. Delete it to start "
+            "afresh, give another --checkpoint, or restore what it was started with."
+        )
+
+
+def remove_checkpoint(folder: Path | None) -> None:
+    """Remove the resumable state of a finished run, and nothing else that lies in the folder."""
+    if folder is not None:
+        for path in (*folder.glob("*.ckpt"), folder / BINDING):
+            path.unlink(missing_ok=True)
 
 
 def previous_of(path: Path) -> Path:
-    """Where the checkpoint before that of `path` is."""
+    """The file that keeps the checkpoint before the one at `path`."""
     return path.with_suffix(f".previous{path.suffix}")
 
 
 def save_checkpoint(path: Path, name: str, *, settings: BaseModel, state: dict[str, Any]) -> None:
-    """Write a checkpoint to `path`, and keep the one that is there as the previous one.
+    """Write a checkpoint to `path`, and keep the last one as the previous one.
 
     A kill at any moment leaves at least one that is whole.
 
     Raises:
-        AdagenError: there is no room for it, or the folder can't be written.
+        AdagenError: the disk is full, or the folder can't be written.
         Stopped: the run was asked to stop, which it can do now.
     """
     content = io.BytesIO()
@@ -51,70 +91,71 @@ def save_checkpoint(path: Path, name: str, *, settings: BaseModel, state: dict[s
 def load_checkpoint(path: Path, name: str, *, settings: BaseModel) -> dict[str, Any] | None:
     """The state to resume from, or None where there is no checkpoint yet.
 
-    Where the last one is damaged, it is deleted, and the one before it is taken.
+    If the last checkpoint is damaged, it is deleted, and the one before it is taken.
 
     Raises:
-        AdagenError: all that is there is damaged, or belongs to another run or other settings.
+        AdagenError: all checkpoints are damaged, or belong to another run or other settings.
     """
-    there = [one for one in (path, previous_of(path)) if one.exists()]
+    present = [file for file in (path, previous_of(path)) if file.exists()]
     damaged: dict[Path, str] = {}
-    for one in there:
+    for file in present:
         try:
-            whole = _read(one)
-        except _Damaged as damage:
-            damaged[one] = str(damage)
+            content = _read(file)
+        except _DamagedError as damage:
+            damaged[file] = str(damage)
             continue
-        for last, told in damaged.items():
+        for last, reason in damaged.items():
             # The next state written would make it the previous one.
             last.unlink()
             print(
-                f"{last} is damaged ({told}): it was deleted, and {name} goes on from the state "
-                f"before it, {one}.",
+                f"{last} is damaged ({reason}): it was deleted, and {name} goes on from the state "
+                f"before it, {file}.",
                 file=sys.stderr,
             )
-        return _state_of(whole, one, there, name, settings)
+        return _state_of(content, file, present=present, name=name, settings=settings)
     if damaged:
         raise AdagenError(
-            f"{' and '.join(f'{one} ({told})' for one, told in damaged.items())}: no whole "
-            f"checkpoint of {name} is left. {_delete(there)} to start this run from the beginning."
+            f"{' and '.join(f'{file} ({reason})' for file, reason in damaged.items())}: no whole "
+            f"checkpoint of {name} is left. {_delete(present)} to start this run from the "
+            "beginning."
         )
     return None
 
 
-class _Damaged(Exception):
-    """What is wrong with a file."""
+class _DamagedError(Exception):
+    """A file is damaged; the message says how."""
 
 
 def _read(path: Path) -> dict[str, Any]:
     """The whole content of a checkpoint."""
     checksum, _, content = path.read_bytes().partition(b"\n")
     if checksum != hashlib.sha256(content).hexdigest().encode():
-        raise _Damaged("its checksum is not that of its content")
+        raise _DamagedError("its checksum is not that of its content")
     try:
         whole: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
         if whole.keys() != {"name", "settings", "state"}:
             raise TypeError("other keys")
-    except Exception as error:  # torch's reader meets what isn't its own with many exceptions
-        raise _Damaged(f"no checkpoint, {type(error).__name__}") from None
+    except Exception as error:  # torch's reader meets foreign files with many kinds of exceptions
+        raise _DamagedError(f"no checkpoint, {type(error).__name__}") from None
     return whole
 
 
 def _state_of(
-    whole: dict[str, Any], path: Path, there: list[Path], name: str, settings: BaseModel
+    content: dict[str, Any], path: Path, *, present: list[Path], name: str, settings: BaseModel
 ) -> dict[str, Any]:
-    """The state, if it belongs to this run and its settings."""
-    found = {"run": whole["name"], "settings": json.loads(whole["settings"])}
+    """The state in a checkpoint, if it belongs to this run and its settings."""
+    found = {"run": content["name"], "settings": json.loads(content["settings"])}
     expected = {"run": name, "settings": json.loads(settings.model_dump_json())}
     if found != expected:
-        told = difference(found, expected) or "one of the two has a key more, which is null"
+        changed = difference(found, expected) or "one of the two has a key more, which is null"
         raise AdagenError(
             f"{path} was written by another run or with other settings than those of {name} now: "
-            f"{told}. {_delete(there)} to start afresh, or restore the settings it was written "
-            "with."
+            f"{changed}. {_delete(present)} to start afresh, or restore the settings it was "
+            "written with."
         )
-    state: dict[str, Any] = whole["state"]
+    state: dict[str, Any] = content["state"]
     return state
 
 

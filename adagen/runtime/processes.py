@@ -1,15 +1,25 @@
-"""Several processes that make one result: each does a part of the work, and all know all of it.
+"""Several processes that make one result: each does a part of the work, and all get all of it.
 
 Every process runs the same stage with the same inputs. Work is cut into the same parts whatever the
 number of processes, each part is done by one of them, and results are exchanged in the order of
-the parts: what one process would have made is made, to the bit. Only sums of gradients are rounded
-in another order. The first process alone writes files.
+the parts: the result is that of one process, to the bit. Only sums of gradients are rounded in
+another order. The first process alone writes files.
 
-One process alone never touches `torch.distributed`.
+`processes: 4` in the configuration is enough to start them: the command that was typed becomes
+`accelerate launch`, which starts it again four times, stops all when one dies, and prints whose
+fault it was. A stage that is started under `accelerate launch` (or `torchrun`) by hand, as on
+several machines, goes on as one of the processes that there are.
+
+A single process never touches `torch.distributed`.
 """
 
 import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -25,17 +35,20 @@ Tensors = tuple[torch.Tensor, ...]
 M = TypeVar("M", bound=Tensors)
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: they may be a shard of samples behind. One that dies is
-noticed at once, by whoever started them."""
+"""How long a process waits for the others, which may be a shard of samples behind. The launcher
+notices at once when one dies."""
+
+LAUNCHED = "LOCAL_RANK"
+"""Environment variable that a launcher sets in every process that it starts."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this is.
+    """One of the processes that share a stage, and the ways to exchange tensors with the others.
 
     Attributes:
-        rank: 0 for the first.
-        count: all of them.
+        rank: number of this process, from 0.
+        count: number of all processes.
     """
 
     rank: int = 0
@@ -43,115 +56,154 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def own_range(self, n: int, what: str) -> range:
-        """Which of 0 .. n-1 are this process's: consecutive ones, as many as anybody's or one off.
+    def own_range(self, n: int, name: str) -> range:
+        """The consecutive part of 0 .. n-1 that is this process's; sizes differ by one at most.
+
+        Args:
+            n: number of things to share.
+            name: what they are, for the message.
 
         Raises:
-            AdagenError: some process would have none; `what` says of what.
+            AdagenError: there are fewer than one for each process.
         """
         if n < self.count:
             raise AdagenError(
-                f"{what}: {n}, but there are {self.count} processes, and each takes one at least: "
+                f"{name}: {n}, but there are {self.count} processes, and each takes one at least: "
                 "start fewer."
             )
         return range(self.rank * n // self.count, (self.rank + 1) * n // self.count)
 
     def map_in_order(self, parts: Iterable[T], make: Callable[[T], M]) -> Iterator[M]:
-        """What is made of each part, in the order of the parts, which each make in turn.
+        """The results of `make` for all parts, in their order; processes compute them in turn.
 
         Args:
-            parts: the same in every process.
-            make: makes tensors of one part, on one device each.
+            parts: inputs, the same in every process.
+            make: computes the tensors of one part, each on one device.
         """
         if self.count == 1:
             yield from map(make, parts)
             return
         left = iter(parts)
         while turn := list(islice(left, self.count)):
-            mine = make(turn[self.rank]) if self.rank < len(turn) else ()
-            yield from cast(list[M], self._exchange(mine)[: len(turn)])
+            result = make(turn[self.rank]) if self.rank < len(turn) else ()
+            yield from cast(list[M], self._exchange(result)[: len(turn)])
 
-    def all_gather(self, mine: torch.Tensor, dim: int = 0) -> torch.Tensor:
-        """The tensors of all processes, one after the other along an axis."""
+    def all_gather(self, tensor: torch.Tensor, dim: int = 0) -> torch.Tensor:
+        """The tensors of all processes, joined along an axis in the order of the processes."""
         if self.count == 1:
-            return mine
-        return torch.cat([theirs[0] for theirs in self._exchange((mine,))], dim)
+            return tensor
+        return torch.cat([tensors[0] for tensors in self._exchange((tensor,))], dim)
 
     def all_reduce(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Put the sum over all processes in the place of each tensor."""
+        """Replace each tensor by its sum over all processes."""
         if self.count > 1:
             for tensor in tensors:
                 distributed.all_reduce(tensor)
 
     def broadcast_state(self, state: Any) -> None:
-        """Put the first process's tensors in the place of those in nested dictionaries."""
+        """Replace the tensors in nested dictionaries by those of the first process."""
         if self.count > 1:
             for tensor in _tensors(state):
                 distributed.broadcast(tensor, 0)
 
     def broadcast(self, value: T) -> T:
-        """What the first process says; a number, a path, or the like."""
+        """The first process's value: a number, a path, or anything else that can be pickled."""
         if self.count == 1:
             return value
-        said = [value]
-        distributed.broadcast_object_list(said, 0)
-        return said[0]
+        values = [value]
+        distributed.broadcast_object_list(values, 0)
+        return values[0]
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have come here."""
         self._exchange(())
 
-    def _exchange(self, mine: Tensors) -> list[Tensors]:
+    def _exchange(self, tensors: Tensors) -> list[Tensors]:
         """The tensors of every process, in the order of the processes."""
         if self.count == 1:
-            return [mine]
-        mine = tuple(tensor.contiguous() for tensor in mine)
-        kinds: list[list[tuple[Any, ...]]] = [[]] * self.count
-        distributed.all_gather_object(kinds, [(t.shape, t.dtype, t.device.type) for t in mine])
-        found = []
-        for rank, kind in enumerate(kinds):
-            theirs = mine if rank == self.rank else tuple(_empty(*one) for one in kind)
-            for tensor in theirs:
+            return [tensors]
+        tensors = tuple(tensor.contiguous() for tensor in tensors)
+        forms: list[list[tuple[Any, ...]]] = [[]] * self.count
+        distributed.all_gather_object(forms, [(t.shape, t.dtype, t.device.type) for t in tensors])
+        exchanged = []
+        for rank, received in enumerate(forms):
+            part = tensors if rank == self.rank else tuple(_empty(*form) for form in received)
+            for tensor in part:
                 distributed.broadcast(tensor, rank)
-            found.append(theirs)
-        return found
+            exchanged.append(part)
+        return exchanged
 
 
 SINGLE_PROCESS = Processes()
+"""What a stage runs as that shares its work with nobody."""
 
 
-def joined(device: str) -> Processes:
-    """The processes that the launcher started this one among, ready to exchange tensors.
+@contextmanager
+def start_processes(count: int, device: str) -> Iterator[Processes]:
+    """The processes of a stage, of which this is one; all end together.
 
     Args:
-        device: of the configuration; on GPUs each process takes one.
+        count: number of processes to start, unless a launcher has started this one.
+        device: `device` of the configuration; on GPUs each process takes one.
 
     Raises:
         AdagenError: there are fewer GPUs than processes on this machine.
     """
+    if LAUNCHED in os.environ:
+        threading.Thread(target=_exit_with_launcher, args=(os.getppid(),), daemon=True).start()
+    elif count > 1:
+        _become_launcher(count)
+    processes = _join(device)
+    yield processes
+    # Not after an error: others may wait for what this process will never send, until they are
+    # stopped.
+    if processes.count > 1:
+        processes.wait()
+        distributed.destroy_process_group()
+
+
+def _become_launcher(count: int) -> None:
+    """Replace this process by a launcher that repeats its command in `count` processes."""
+    # Threads that were given to one process are shared by all.
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // count))
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    # `--multi_gpu` is what makes it start several processes, on GPUs or without; port 0 is any
+    # free one. All options are given, so that nobody's own accelerate settings play a part.
+    options = ["--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
+    options += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    # The launcher would die of a signal that asks its processes to stop. It has nothing to stop
+    # itself, and ends when they have.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    os.execv(sys.executable, [*launch, *options, "--module", "adagen.cli", *sys.argv[1:]])
+
+
+def _exit_with_launcher(launcher: int) -> None:
+    """Leave as if killed when the launcher, which would stop this process, is gone."""
+    while os.getppid() == launcher:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _join(device: str) -> Processes:
+    """The processes that a launcher started this one among, ready to exchange tensors."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return SINGLE_PROCESS
     if device != "cpu" and torch.cuda.is_available():
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if place >= gpus:
             raise AdagenError(
-                f"key 'processes': more are started here than the {gpus} GPUs that torch sees, and "
-                "each takes one: start fewer, or say `device: cpu`."
+                f"key 'processes': this machine has {gpus} GPUs that torch sees, but more "
+                "processes are started on it, and each takes one: start fewer, or say "
+                "`device: cpu`."
             )
         torch.cuda.set_device(place)
     # Without a backend's name: gloo for tensors in main memory, NCCL for those on a GPU.
     distributed.init_process_group(timeout=PATIENCE)
     return Processes(distributed.get_rank(), distributed.get_world_size())
-
-
-def leave(processes: Processes) -> None:
-    """Part from the others, who have all come to the end."""
-    if processes.count > 1:
-        processes.wait()
-        distributed.destroy_process_group()
 
 
 def _empty(shape: torch.Size, dtype: torch.dtype, device: str) -> torch.Tensor:

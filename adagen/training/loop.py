@@ -28,8 +28,7 @@ from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS, Pool
 from adagen.rewards.pretrained import RewardMixture
 from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
-from adagen.runtime.errors import AdagenError
-from adagen.runtime.memory import explain_out_of_memory
+from adagen.runtime.errors import AdagenError, explain_out_of_memory
 from adagen.runtime.noise import torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from adagen.cli.main import app
@@ -43,8 +44,8 @@ def test_each_stage_has_help(stage):
     done = CliRunner().invoke(app, [stage, "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert "--config" in done.output and "--out" in done.output
-    command = next(c for c in app.registered_commands if c.callback.__name__ == stage)
-    assert command.callback.__doc__.splitlines()[0] in done.output
+    command = typer.main.get_command(app).commands[stage]
+    assert command.help.splitlines()[0] in done.output
 
 
 def test_help_needs_no_torch():

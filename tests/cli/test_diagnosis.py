@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from adagen.cli import diagnose as stage
 from adagen.cli.main import app
-from adagen.training import ranking as diagnosis
+from adagen.training import ranking
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 DIAGNOSE = (
@@ -86,10 +86,11 @@ def test_the_two_sets_of_images_share_no_noise(ready, monkeypatch):
     found = []
 
     def watched(*parts):
-        found.append(diagnosis.Pools(*parts))
+        found.append(pools(*parts))
         return found[0]
 
-    monkeypatch.setattr(stage, "Pools", watched)
+    pools = ranking.Pools
+    monkeypatch.setattr(ranking, "Pools", watched)
     ready(f"{DIAGNOSE} --out o.json")
     fake, fresh = found[0].fake, found[0].fresh
     assert len(fake.images) == len(fresh) == 5 * 40

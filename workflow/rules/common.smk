@@ -27,7 +27,7 @@ from adagen.config.runs import (
 )
 from adagen.planning.workflow import NEEDS, checked_config, scale_of, write_config
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.lifeline import end_stages_with_this_process
+from adagen.runtime.shutdown import end_stages_with_this_process
 
 # A stage ends with the Snakemake that started it, which on a cluster is that of its job.
 end_stages_with_this_process()

@@ -37,7 +37,7 @@ def kept_if_small(samples):
 CORES = 1 if CONFIG.device == "cpu" else 4
 
 # Training, search, sampling, evaluation and the reference start themselves this many times over
-# (adagen/runtime/launch.py): their jobs ask for as many times the cores, the memory and the GPUs.
+# (adagen/runtime/processes.py): their jobs ask for as many times the cores, the memory and the GPUs.
 PROCESSES = CONFIG.processes
 
 # A cluster asks all processes of a job to stop, its shells and `tee` too: these go on, as the stage

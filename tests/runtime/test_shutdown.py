@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from adagen.runtime.lifeline import WORKFLOW
+from adagen.runtime.shutdown import WORKFLOW
 
 STAGE = """
 import os, sys, time
-from adagen.runtime.lifeline import exit_when_workflow_exits
+from adagen.runtime.shutdown import exit_when_workflow_exits
 {before}
 exit_when_workflow_exits()
 print(os.getpid(), flush=True)
@@ -32,7 +32,7 @@ class Chain:
         shell = f"set -o pipefail; {sys.executable} {stage} 2>&1 | tee {self.log}; true"
         code = f"""
 import os, subprocess
-from adagen.runtime.lifeline import WORKFLOW, end_stages_with_this_process
+from adagen.runtime.shutdown import WORKFLOW, end_stages_with_this_process
 {leads}
 child = subprocess.Popen(["bash", "-c", {shell!r}])
 print(child.pid, flush=True)
