@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adagen.config import Evaluation as Evaluation
     from adagen.config import Experiment as Experiment
+    from adagen.config import Fit as Fit
     from adagen.config import Handmade as Handmade
     from adagen.config import InstalledGenerator as InstalledGenerator
     from adagen.config import Training as Training
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from adagen.generators.base import State as State
     from adagen.generators.base import drop_labels as drop_labels
     from adagen.generators.base import guide as guide
+    from adagen.generators.checks import check_generator as check_generator
     from adagen.generators.installed import InstalledBackbone as InstalledBackbone
+    from adagen.generators.installed import register_generator as register_generator
+    from adagen.networks.fitting import Batch as Batch
     from adagen.networks.fitting import fit as fit
     from adagen.policy.networks import Blend as Blend
     from adagen.policy.networks import ConstantTable as ConstantTable
@@ -51,13 +55,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "adagen.config": ("Evaluation", "Experiment", "Handmade", "InstalledGenerator", "Training"),
+    "adagen.config": (
+        "Evaluation",
+        "Experiment",
+        "Fit",
+        "Handmade",
+        "InstalledGenerator",
+        "Training",
+    ),
     "adagen.data.split": ("Images",),
     "adagen.evaluation.measure": ("measure",),
     "adagen.generators.actions": ("SIGMOID", "SOFTPLUS", "Actions", "Squash", "scaled_sigmoid"),
     "adagen.generators.base": ("Generator", "State", "drop_labels", "guide"),
-    "adagen.generators.installed": ("InstalledBackbone",),
-    "adagen.networks.fitting": ("fit",),
+    "adagen.generators.checks": ("check_generator",),
+    "adagen.generators.installed": ("InstalledBackbone", "register_generator"),
+    "adagen.networks.fitting": ("Batch", "fit"),
     "adagen.policy.networks": ("Blend", "ConstantTable", "Policy", "PolicyNetwork"),
     "adagen.rewards.base": ("Reward",),
     "adagen.runtime.errors": ("AdagenError",),
