@@ -1,6 +1,6 @@
-"""Convolutional encoder and decoder of the VQGAN family: what its members are made of.
+"""Convolutional encoder and decoder of the VQGAN family (Esser et al., 2021).
 
-VAR's tokeniser, MaskGIT's VQGAN and the KL autoencoder differ in the parts of a level.
+VAR's tokeniser, MaskGIT's VQGAN and the KL autoencoder differ in the blocks of a level.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,28 +11,28 @@ import torch.nn.functional as F
 from torch import nn
 
 OneWidth = Callable[[int], nn.Module]
-"""A part of (channels)."""
+"""Constructor of a block that keeps its channels: (channels)."""
 TwoWidths = Callable[[int, int], nn.Module]
-"""A part of (channels in, channels out)."""
+"""Constructor of a block: (channels in, channels out)."""
 Activation = Callable[[torch.Tensor], torch.Tensor]
-"""A function of every element."""
+"""Elementwise function."""
 
 
 def nothing(channels: int) -> nn.Module:
-    """The part that stands where a level or a member of the family has none; it has no keys."""
+    """A block for places where an architecture has none; it has no parameters and no keys."""
     return nn.Identity()
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a member of the family builds its encoder and decoder from.
+    """The blocks in which members of the family differ.
 
     Attributes:
-        residual: a residual block.
-        middle: the attention between the two blocks at the coarsest resolution.
-        coarsest: the attention after every block of the coarsest level.
-        downsample: what halves the side.
-        activation: before the output convolutions; residual blocks have their own.
+        residual: residual block.
+        middle: attention between the two residual blocks of the middle.
+        coarsest: attention after every residual block of the coarsest level.
+        downsample: block that halves the side.
+        activation: precedes the output convolutions. Residual blocks have their own.
     """
 
     residual: TwoWidths
@@ -43,15 +43,16 @@ class Parts:
 
 
 class Encoder(nn.Module):
-    """Images (B, image_channels, H, W) to maps (B, code_channels, h, w).
+    """Maps images (B, image_channels, H, W) to maps (B, code_channels, h, w).
 
-    Every level but the last halves the side.
+    Every level except the last halves the side.
     """
 
     def __init__(
         self,
         image_channels: int,
         code_channels: int,
+        *,
         width: int,
         multipliers: Sequence[int],
         residual_blocks: int,
@@ -90,13 +91,14 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Maps (B, code_channels, h, w) to images (B, image_channels, H, W): the encoder mirrored.
 
-    `up` is indexed by resolution, finest first, and run from its end.
+    `up` is indexed by resolution, finest first, and runs from its end.
     """
 
     def __init__(
         self,
         image_channels: int,
         code_channels: int,
+        *,
         width: int,
         multipliers: Sequence[int],
         residual_blocks: int,
@@ -138,7 +140,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class _Level(nn.Module):
-    """Residual blocks of one resolution, each followed by attention, and the way to the next."""
+    """Residual blocks of one resolution, each with attention, then the change of resolution."""
 
     def __init__(
         self,
@@ -158,7 +160,7 @@ class _Level(nn.Module):
         self.upsample = upsample(out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, into, H, W) -> (B, out, H, W), or half or twice the side."""
+        """(B, into, H, W) -> (B, out, H, W), or with half or twice the side."""
         for block, attention in zip(self.block, self.attn, strict=True):
             x = attention(block(x))
         out: torch.Tensor = self.upsample(self.downsample(x))
@@ -198,14 +200,14 @@ class Residual(nn.Module):
         return out
 
     def branch(self, x: torch.Tensor) -> torch.Tensor:
-        """What is added, (B, into, H, W) -> (B, out, H, W)."""
+        """The residual branch, (B, into, H, W) -> (B, out, H, W)."""
         x = self.conv1(self.activation(self.norm1(x)))
         out: torch.Tensor = self.conv2(self.activation(self.norm2(x)))
         return out
 
 
 class Attention(nn.Module):
-    """Residual single-head self-attention; one convolution for queries, keys and values."""
+    """Residual single-head self-attention; one convolution makes queries, keys and values."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -220,7 +222,7 @@ class Attention(nn.Module):
 
 
 def attend(qkv: torch.Tensor) -> torch.Tensor:
-    """Queries, keys, values (B, 3 C, h, w) -> (B, C, h, w): every position looks at all of them."""
+    """Attention between all positions: queries, keys, values (B, 3 C, h, w) -> (B, C, h, w)."""
     # (B, 3 C, h, w) -> three of (B, 1, h w, C): one head
     q, k, v = qkv.flatten(2).mT.unsqueeze(1).chunk(3, 3)
     mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1)
@@ -228,7 +230,7 @@ def attend(qkv: torch.Tensor) -> torch.Tensor:
 
 
 class Downsample(nn.Module):
-    """Strided convolution, padded on the right and below only."""
+    """Strided convolution, padded on the right and at the bottom only."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -241,7 +243,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbour, then a convolution."""
+    """Nearest-neighbour upsampling by two, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -254,7 +256,7 @@ class Upsample(nn.Module):
 
 
 def nearest_code(vectors: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Ids (B, N) of the codes (V, C) nearest to vectors (B, N, C)."""
+    """Ids (B, N) of the codes (V, C) that are nearest to vectors (B, N, C)."""
     # argmin |v - e|^2 = argmax v.e - |e|^2 / 2
     score = torch.addmm(-0.5 * codes.square().sum(1), vectors.flatten(0, 1), codes.mT)
     return score.argmax(1).view(vectors.shape[:2])

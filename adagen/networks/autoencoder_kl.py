@@ -1,4 +1,4 @@
-"""The KL autoencoder: the latent space of DiT and SiT."""
+"""The KL autoencoder (Rombach et al., 2022), which gives DiT and SiT their latent space."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,11 @@ from adagen.networks.autoencoder import (
 )
 
 LATENT_SCALE = 0.18215
-"""Latents that networks see over those of the decoder: about unit variance."""
+"""Factor from the decoder's latents to those of the networks, whose variance is about one."""
 
 
 class AutoencoderKL(nn.Module):
-    """Images to Gaussian posteriors of latents, and latents to images.
+    """Maps images to Gaussian posteriors of latents, and latents to images.
 
     Args:
         latent_channels: channels of a latent.
@@ -43,34 +43,46 @@ class AutoencoderKL(nn.Module):
         super().__init__()
         parts = Parts(Residual, _SplitAttention, nothing, Downsample)
         moments = 2 * latent_channels
-        self.encoder = Encoder(image_channels, moments, width, multipliers, residual_blocks, parts)
+        self.encoder = Encoder(
+            image_channels,
+            moments,
+            width=width,
+            multipliers=multipliers,
+            residual_blocks=residual_blocks,
+            parts=parts,
+        )
         self.decoder = Decoder(
-            image_channels, latent_channels, width, multipliers, residual_blocks + 1, parts
+            image_channels,
+            latent_channels,
+            width=width,
+            multipliers=multipliers,
+            residual_blocks=residual_blocks + 1,
+            parts=parts,
         )
         self.quant_conv = nn.Conv2d(moments, moments, 1)
         self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
 
     def moments(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, image_channels, H, W) in [-1, 1] to means, then log variances.
+        """Map images (B, image_channels, H, W) in [-1, 1] to means and log variances.
 
-        They are (B, 2 latent_channels, h, w), and those of the decoder's latents: what networks
-        see is LATENT_SCALE times a sample.
+        The result is (B, 2 latent_channels, h, w), means first. It describes the decoder's
+        latents; networks see LATENT_SCALE times a sample of them.
         """
         out: torch.Tensor = self.quant_conv(self.encoder(images))
         return out
 
     def unclamped(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (B, latent_channels, h, w) to images of about [-1, 1], as the decoder says."""
+        """Map latents (B, latent_channels, h, w) to images of about [-1, 1], not clamped."""
         image: torch.Tensor = self.decoder(self.post_quant_conv(latents / LATENT_SCALE))
         return image
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (B, latent_channels, h, w) to images (B, image_channels, H, W) in [0, 1]."""
+        """Map latents (B, latent_channels, h, w) to images (B, image_channels, H, W) in [0, 1]."""
         return ((self.unclamped(latents) + 1) / 2).clamp(0, 1)
 
 
 class _SplitAttention(nn.Module):
-    """Residual single-head self-attention; a convolution for each of queries, keys and values."""
+    """Residual single-head self-attention; a convolution each for queries, keys and values."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -84,8 +96,8 @@ class _SplitAttention(nn.Module):
         """(B, channels, h, w) -> (B, channels, h, w)."""
         h = self.norm(x)
         qkv = torch.cat([self.q(h), self.k(h), self.v(h)], 1)
-        # Fused kernels read channels last; without them the weights of 1024 x 1024 pairs of
-        # positions are written out for every image.
+        # Fused kernels need channels last. Without them the weights of all 1024 x 1024 pairs of
+        # positions are stored for every image.
         qkv = qkv.contiguous(memory_format=torch.channels_last)
         out: torch.Tensor = x + self.proj_out(attend(qkv))
         return out

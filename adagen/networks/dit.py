@@ -1,6 +1,7 @@
-"""The backbone of DiT and SiT: a transformer over patches, steered by time and class through AdaLN.
+"""The network of DiT (Peebles and Xie, 2023) and SiT (Ma et al., 2024).
 
-The two families share it down to the keys; what the output means (noise or velocity) is theirs.
+It is a transformer over patches, conditioned on time and class by AdaLN. The two families share
+all keys; they differ in the meaning of the output, which is noise or velocity.
 """
 
 import math
@@ -11,7 +12,7 @@ from torch import nn
 from adagen.networks.layers import Attention, FeedForward, adaptive_norm, gated
 
 FREQUENCIES = 128
-"""Sine-cosine pairs that encode the time."""
+"""Number of sine-cosine pairs that encode the time."""
 
 
 class DiT(nn.Module):
@@ -21,11 +22,12 @@ class DiT(nn.Module):
         input_size: side of the image or latent; a multiple of `patch`.
         patch: side of a patch.
         channels: channels of the image or latent.
-        classes: labels; the label `classes` is the null class.
+        classes: number of classes; the label `classes` is the null class.
         width: channels of a token; a multiple of 4.
-        depth: blocks.
+        depth: number of blocks.
         heads: attention heads; they divide the width.
-        learn_sigma: the output has a second set of channels (a variance nobody uses here).
+        learn_sigma: whether the output has a second set of channels, a variance that is unused
+            here.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class DiT(nn.Module):
         self.x_embedder = _PatchEmbedding(channels, width, patch=patch)
         self.t_embedder = _TimeEmbedding(width)
         self.y_embedder = _LabelEmbedding(classes, width)
-        # Stored but never trained: released files hold it, although it can be derived.
+        # It is never trained and could be derived, but released files contain it.
         positions = torch.empty(1, self.grid**2, width)
         self.pos_embed = nn.Parameter(positions, requires_grad=False)
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
@@ -62,7 +64,7 @@ class DiT(nn.Module):
         Args:
             x: (B, C, H, W) noisy images or latents.
             time: (B,) float in the network's units: 0..1000 for DiT, 0..1 for SiT.
-            labels: (B,) int64 in 0..classes, where `classes` means no class.
+            labels: (B,) int64 in 0..classes, where `classes` is the null class.
 
         Returns:
             The prediction (B, C, H, W), or (B, 2C, H, W) with `learn_sigma`, and features
@@ -85,7 +87,7 @@ class DiT(nn.Module):
         return cells.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def _initialise(self) -> None:
-        """AdaLN-zero: every block starts as the identity and the prediction as zero."""
+        """AdaLN-zero: at first every block is the identity, and the prediction is zero."""
         for name, parameter in self.named_parameters():
             if name == "pos_embed":
                 parameter.data.copy_(grid_embedding(self.grid, self.width))
@@ -98,10 +100,10 @@ class DiT(nn.Module):
 
 
 def grid_embedding(side: int, width: int) -> torch.Tensor:
-    """Sine-cosine positions (1, side^2, width) of a square grid, row-major.
+    """Sine-cosine position embedding (1, side^2, width) of a square grid, row-major.
 
-    The first half of the channels encodes the column and the second half the row; within each half
-    sines come before cosines, at frequencies 10000^(-j / (width / 4)).
+    The first half of the channels encodes the column and the second half the row. Within each half
+    sines precede cosines, at frequencies 10000^(-j / (width / 4)).
     """
     quarter = width // 4
     frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
@@ -112,7 +114,7 @@ def grid_embedding(side: int, width: int) -> torch.Tensor:
 
 
 class _PatchEmbedding(nn.Module):
-    """One token for each patch, row-major."""
+    """Maps an image to one token for each patch, row-major."""
 
     def __init__(self, channels: int, width: int, *, patch: int) -> None:
         super().__init__()
@@ -125,7 +127,7 @@ class _PatchEmbedding(nn.Module):
 
 
 class _TimeEmbedding(nn.Module):
-    """Cosines, then sines of the time, through two dense layers."""
+    """Maps a time to a vector: cosines, then sines, then two dense layers."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -142,7 +144,7 @@ class _TimeEmbedding(nn.Module):
 
 
 class _LabelEmbedding(nn.Module):
-    """A vector for each class, and one for no class."""
+    """Maps a class, or the null class, to a vector."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
@@ -155,7 +157,7 @@ class _LabelEmbedding(nn.Module):
 
 
 class _Block(nn.Module):
-    """Transformer block whose norms and residual gates follow the condition."""
+    """Transformer block whose norms and residual gates depend on the condition."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -171,7 +173,7 @@ class _Block(nn.Module):
 
 
 class _Output(nn.Module):
-    """Tokens to flattened patches."""
+    """Maps tokens to flattened patches."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -186,5 +188,5 @@ class _Output(nn.Module):
 
 
 def _modulation(width: int, parts: int) -> nn.Sequential:
-    """Condition (B, width) to the shifts, scales and gates of AdaLN, (B, parts * width)."""
+    """Maps a condition (B, width) to shifts, scales and gates of AdaLN, (B, parts * width)."""
     return nn.Sequential(nn.SiLU(), nn.Linear(width, parts * width))

@@ -1,4 +1,4 @@
-"""What more than one backbone is built from."""
+"""Layers that several networks share."""
 
 from typing import Literal
 
@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 Gelu = Literal["none", "tanh"]
-"""Exact GELU, or its tanh approximation: released weights were trained with one of them."""
+"""Exact GELU, or its tanh approximation. Released weights were trained with one of the two."""
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, queries, keys and values from one matrix."""
+    """Multi-head self-attention; one matrix makes queries, keys and values."""
 
     def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Linear, GELU, Linear, at every token alone."""
+    """Linear, GELU, Linear, applied to every token."""
 
     def __init__(self, width: int, hidden: int, *, gelu: Gelu) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def join_heads(x: torch.Tensor) -> torch.Tensor:
 
 
 def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, *, scale: torch.Tensor) -> torch.Tensor:
-    """AdaLN: LN(x) (1 + scale) + shift, with LN free of weights of its own, eps 1e-6.
+    """AdaLN: LN(x) (1 + scale) + shift, where LN has no weights and eps 1e-6.
 
     Args:
         x: (B, N, width).
@@ -65,5 +65,5 @@ def adaptive_norm(x: torch.Tensor, shift: torch.Tensor, *, scale: torch.Tensor) 
 
 
 def gated(x: torch.Tensor, gate: torch.Tensor, *, branch: torch.Tensor) -> torch.Tensor:
-    """Residual sum x + gate branch; x and branch (B, N, width), gate (B, width)."""
+    """Residual sum x + gate * branch, for x and branch (B, N, width) and gate (B, width)."""
     return torch.addcmul(x, gate.unsqueeze(1), branch)

@@ -1,7 +1,7 @@
-"""MaskGIT's backbone: a U-ViT over token ids and what they are conditioned on.
+"""MaskGIT's network: a U-ViT (Bao et al., 2023) over token ids and a condition.
 
-Blocks of the first half hand their output to the mirrored block of the second half, where a linear
-layer merges the two. Logits come from the transposed word table.
+Every block of the first half has a skip connection to its mirror image in the second half, where a
+linear layer merges the two. Logits are products with the word embeddings.
 """
 
 import torch
@@ -12,16 +12,16 @@ from adagen.networks.layers import Attention, FeedForward
 
 
 class ConditionalUViT(nn.Module):
-    """Bidirectional transformer that fills in masked tokens, whatever the condition.
+    """Bidirectional transformer that predicts masked tokens, given any condition.
 
     Args:
-        positions: tokens of an image.
-        vocabulary: ids of the tokeniser; the id `vocabulary` is the mask.
-        context: from a condition to the tokens (B, M, width) that stand before the image's.
+        positions: number of tokens of an image.
+        vocabulary: number of ids of the tokeniser; the id `vocabulary` is the mask.
+        context: maps a condition to tokens (B, M, width), which precede the image's.
         width: channels of a token.
         depth: the network has depth // 2 blocks, one in the middle, and depth // 2 more.
         heads: attention heads; they divide the width.
-        mlp_ratio: hidden width of the feed-forward layers over the width.
+        mlp_ratio: hidden width of the feed-forward layers, divided by the width.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ConditionalUViT(nn.Module):
     def fill_in(
         self, ids: torch.Tensor, condition: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict every token of ids (B, N) from the ones that are known, and the condition."""
+        """Predict every token of ids (B, N), given the known ones and the condition."""
         context = self.context_embed(condition)
         x = torch.cat([context, self.token_emb(ids)], 1)  # (B, M + N, width)
         skips = []
@@ -73,7 +73,7 @@ class UViT(ConditionalUViT):
     """The class-conditional network.
 
     Args:
-        classes: labels; the label `classes` is the null class.
+        classes: number of classes; the label `classes` is the null class.
         positions, vocabulary, width, depth, heads, mlp_ratio: as of `ConditionalUViT`.
     """
 
@@ -100,11 +100,11 @@ class UViT(ConditionalUViT):
         )
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict every token from the ones that are known.
+        """Predict every token, given the known ones.
 
         Args:
-            ids: (B, N) int64 in 0..vocabulary, where `vocabulary` means masked.
-            labels: (B,) int64 in 0..classes, where `classes` means no class.
+            ids: (B, N) int64 in 0..vocabulary, where `vocabulary` is the mask.
+            labels: (B,) int64 in 0..classes, where `classes` is the null class.
 
         Returns:
             Logits (B, N, vocabulary), and features (B, N, width): the tokens after the final
@@ -114,7 +114,7 @@ class UViT(ConditionalUViT):
 
 
 class Embedding(nn.Module):
-    """Word plus position, normalised."""
+    """Sum of word and position embedding, normalised."""
 
     def __init__(self, words: int, positions: int, *, width: int) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class _Block(nn.Module):
 
 
 class _MergingBlock(_Block):
-    """A block of the second half, which first merges the skip of its mirror image."""
+    """Block of the second half, which first merges the skip connection of its mirror image."""
 
     def __init__(self, width: int, heads: int, *, mlp_ratio: int) -> None:
         super().__init__(width, heads, mlp_ratio=mlp_ratio)
@@ -159,7 +159,7 @@ class _MergingBlock(_Block):
 
 
 class _TokenHead(nn.Module):
-    """Features to logits over the words whose vectors are handed in."""
+    """Maps features to logits over words, given their embeddings."""
 
     def __init__(self, width: int, words: int) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class _TokenHead(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Small truncated normals, zero biases."""
+    """Initialise weights by small truncated normals, and biases by zero."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.trunc_normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:

@@ -1,4 +1,4 @@
-"""The text-conditional U-ViT: MaskGIT's backbone behind the hidden states of a text encoder."""
+"""The text-conditional U-ViT: MaskGIT's network, conditioned on a text encoder's hidden states."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from adagen.networks.uvit import ConditionalUViT
 
 
 class TextUViT(ConditionalUViT):
-    """Bidirectional transformer that fills in masked tokens, conditioned on a text.
+    """Bidirectional transformer that predicts masked tokens, conditioned on a text.
 
     Args:
         text_width: channels of a hidden state of the text encoder.
@@ -37,14 +37,14 @@ class TextUViT(ConditionalUViT):
         )
 
     def forward(self, ids: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict every token from the ones that are known.
+        """Predict every token, given the known ones.
 
         Args:
-            ids: (B, N) int64 in 0..vocabulary, where `vocabulary` means masked.
-            text: (B, M, text_width) hidden states; those of the empty text mean no text.
+            ids: (B, N) int64 in 0..vocabulary, where `vocabulary` is the mask.
+            text: (B, M, text_width) hidden states; the empty text stands for no condition.
 
         Returns:
             Logits (B, N, vocabulary), and features (B, N, width): the tokens after the final
-            normalisation, without those of the text.
+            normalisation, without the text's.
         """
         return self.fill_in(ids, text)

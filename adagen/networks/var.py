@@ -1,7 +1,7 @@
-"""VAR's backbone: a transformer that predicts an image scale by scale, coarse to fine.
+"""VAR's network (Tian et al., 2024): a transformer that predicts an image scale by scale.
 
-Trained with a block-causal mask over all scales at once (`VAR.forward`); run one scale at a time
-with a cache of keys and values (`VAR.begin`, `VAR.advance`, `VAR.logits`).
+It is trained with a block-causal mask over all scales at once (`VAR.forward`). It generates one
+scale at a time, with a cache of keys and values (`VAR.begin`, `VAR.advance`, `VAR.logits`).
 """
 
 import math
@@ -15,16 +15,16 @@ from torch import nn
 from adagen.networks.layers import FeedForward, adaptive_norm, gated, join_heads, split_heads
 
 Cache = tuple[torch.Tensor, torch.Tensor]
-"""Normalised keys, and values, of the tokens seen so far: each (B, heads, L, width / heads)."""
+"""Normalised keys, and values, of all tokens so far, each (B, heads, L, width / heads)."""
 
 
 @dataclass(frozen=True)
 class VARState:
-    """Where a generation stands. A value: advancing makes a new one, so any state can branch.
+    """The state of a generation. Advancing makes a new one, so that any state can branch.
 
     Attributes:
         condition: (B, width) class vectors.
-        caches: one for each block; None before the first scale and after the last.
+        caches: one cache for each block; None before the first scale and after the last.
         scale: index of the scale that `VAR.advance` runs next.
     """
 
@@ -38,11 +38,11 @@ class VAR(nn.Module):
 
     Args:
         scales: side of each token map, coarse to fine; L is the sum of their squares.
-        vocabulary: ids of the tokeniser.
+        vocabulary: number of ids of the tokeniser.
         code_channels: channels of the tokeniser's maps.
-        classes: labels; the label `classes` is the null class.
+        classes: number of classes; the label `classes` is the null class.
         width: channels of a token.
-        depth: blocks.
+        depth: number of blocks.
         heads: attention heads; they divide the width.
     """
 
@@ -72,25 +72,25 @@ class VAR(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
         self.head_nm = _HeadNorm(width)
         self.head = nn.Linear(width, vocabulary)
-        # Derivable, but stored in the released files.
+        # They could be derived, but released files contain them.
         self.register_buffer("lvl_1L", level.unsqueeze(0))
         self.register_buffer("attn_bias_for_masking", _block_causal(level))
         self._initialise()
 
     def forward(self, labels: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        """Predict the tokens of every scale from the true coarser ones.
+        """Predict the tokens of every scale, given the true coarser ones.
 
         Args:
-            labels: (B,) int64 in 0..classes, where `classes` means no class.
+            labels: (B,) int64 in 0..classes, where `classes` is the null class.
             inputs: (B, L - scales[0]^2, code_channels) input maps of the scales after the first,
-                row-major, one after the other (`Quantised.inputs` of the tokeniser).
+                row-major and concatenated (`Quantised.inputs` of the tokeniser).
 
         Returns:
             Logits (B, L, vocabulary).
         """
         condition = self.class_emb(labels)
         x = torch.cat([self._start(condition), self.word_embed(inputs)], 1)
-        x = x + self._places(0, len(self.scales))
+        x = x + self._positions(0, len(self.scales))
         for block in self.blocks:
             x, _ = block(x, condition, mask=self.attn_bias_for_masking)
         return self._logits(x, condition)
@@ -99,8 +99,8 @@ class VAR(nn.Module):
         """The state before the first scale.
 
         Args:
-            labels: (B,) int64 in 0..classes. For guidance B is twice the number of samples: first
-                their labels, then as many null classes.
+            labels: (B,) int64 in 0..classes. For guidance B is twice the number of samples: their
+                labels come first, then as many null classes.
         """
         return VARState(self.class_emb(labels), (None,) * len(self.blocks), 0)
 
@@ -110,16 +110,16 @@ class VAR(nn.Module):
         """Run the scale of side p = scales[state.scale].
 
         Args:
-            state: where the generation stands; left as it is.
-            maps: (B, code_channels, p, p) input of this scale; None at the first, which has none.
+            state: state of the generation; not changed.
+            maps: (B, code_channels, p, p) input of this scale; None at the first scale.
 
         Returns:
             Tokens (B, p^2, width) after the last block, and the state of the next scale.
         """
         condition = state.condition
         x = self._start(condition) if maps is None else self.word_embed(maps.flatten(2).mT)
-        x = x + self._places(state.scale, state.scale + 1)
-        # Nobody reads the longest caches, those of the last scale: at paper scale they take 20 GB.
+        x = x + self._positions(state.scale, state.scale + 1)
+        # The caches after the last scale are never read, and would take 20 GB at paper scale.
         last = state.scale == len(self.scales) - 1
         caches = []
         for block, past in zip(self.blocks, state.caches, strict=True):
@@ -128,7 +128,7 @@ class VAR(nn.Module):
         return x, VARState(condition, tuple(caches), state.scale + 1)
 
     def logits(self, tokens: torch.Tensor, state: VARState) -> torch.Tensor:
-        """Tokens (B, N, width) of `advance` to logits (B, N, vocabulary)."""
+        """Map tokens (B, N, width) of `advance` to logits (B, N, vocabulary)."""
         return self._logits(tokens, state.condition)
 
     def derived(self) -> dict[str, torch.Tensor]:
@@ -144,26 +144,27 @@ class VAR(nn.Module):
         }
 
     def _levels(self) -> torch.Tensor:
-        """(L,) the scale of each token."""
+        """Index of the scale of each token, (L,)."""
         return torch.tensor([i for i, side in enumerate(self.scales) for _ in range(side**2)])
 
     def _logits(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, N, width) and (B, width) -> (B, N, vocabulary)."""
         out: torch.Tensor = self.head(self.head_nm(x, condition))
         return out
 
     def _start(self, condition: torch.Tensor) -> torch.Tensor:
-        """Tokens of the first scale, (B, scales[0]^2, width): the class, at each position."""
+        """Tokens of the first scale, (B, scales[0]^2, width): class plus position embedding."""
         return condition.unsqueeze(1) + self.pos_start
 
-    def _places(self, first: int, stop: int) -> torch.Tensor:
-        """Level plus position embedding of the scales first..stop-1, (1, N, width)."""
+    def _positions(self, first: int, stop: int) -> torch.Tensor:
+        """Sum of level and position embedding of the scales first..stop-1, (1, N, width)."""
         start = sum(side**2 for side in self.scales[:first])
         tokens = slice(start, start + sum(side**2 for side in self.scales[first:stop]))
         level: torch.Tensor = self.lvl_embed(self.lvl_1L[:, tokens])
         return level + self.pos_1LC[:, tokens]
 
     def _initialise(self) -> None:
-        """Branches shrink with depth, gates and logits start near zero: blocks are identities."""
+        """Initialise gates and logits near zero, so that blocks are nearly identities."""
         width = self.width
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -174,19 +175,19 @@ class VAR(nn.Module):
                 parameter.data.div_(math.sqrt(2 * len(self.blocks)))
             elif name.endswith("ada_lin.1.weight"):
                 parameter.data.mul_(0.5)
-                parameter.data[: -4 * width].mul_(2e-5)  # the gates; the head has none
+                parameter.data[: -4 * width].mul_(2e-5)  # rows of the gates; the head has none
             elif name == "head.weight":
                 parameter.data.mul_(0.02)
 
 
 def _block_causal(level: torch.Tensor) -> torch.Tensor:
-    """(1, 1, L, L) additive mask: a token sees its own scale and every coarser one."""
+    """Additive mask (1, 1, L, L): a token attends to its own scale and to all coarser ones."""
     hidden = level.unsqueeze(0) > level.unsqueeze(1)
     return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf)[None, None]
 
 
 class _Block(nn.Module):
-    """Transformer block whose norms and residual gates follow the class."""
+    """Transformer block whose norms and residual gates depend on the class."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -209,7 +210,7 @@ class _Block(nn.Module):
 
 
 class _CachedAttention(nn.Module):
-    """Self-attention with unit queries and keys, and one learned temperature for each head."""
+    """Self-attention with normalised queries and keys, and a learned temperature for each head."""
 
     zero_k_bias: torch.Tensor
 
@@ -220,14 +221,14 @@ class _CachedAttention(nn.Module):
         self.mat_qkv = nn.Linear(width, 3 * width, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(width))
         self.v_bias = nn.Parameter(torch.zeros(width))
-        # Keys have no bias; the released files store its zeros.
+        # Keys have no bias, but released files contain its zeros.
         self.register_buffer("zero_k_bias", torch.zeros(width))
         self.proj = nn.Linear(width, width)
 
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor | None, past: Cache | None
     ) -> tuple[torch.Tensor, Cache]:
-        """(B, N, width) -> (B, N, width), attending to `past` and to what `mask` leaves of x."""
+        """(B, N, width) -> (B, N, width), attending to `past` and to the unmasked tokens of x."""
         bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])
         q, k, v = split_heads(F.linear(x, self.mat_qkv.weight, bias), self.heads)
         q = F.normalize(q, dim=-1) * self.scale_mul_1H11.clamp(max=math.log(100)).exp()

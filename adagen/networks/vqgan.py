@@ -1,4 +1,4 @@
-"""MaskGIT's tokeniser: a VQGAN, with the peculiarities of the released weights."""
+"""MaskGIT's tokeniser: a VQGAN (Esser et al., 2021), as the released weights need it."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,18 @@ from adagen.networks.autoencoder import Decoder, Encoder, Parts, Residual, neare
 
 
 class VQGAN(nn.Module):
-    """Images to one map of ids, and back; images are in [0, 1] on both sides.
+    """Maps images in [0, 1] to one map of ids, and back.
 
-    There is no attention anywhere, and no convolution around the quantiser.
+    It has no attention, and no convolutions around the quantiser.
 
     Args:
-        vocabulary: codes.
+        vocabulary: number of codes.
         code_channels: channels of a code.
         width: base channels of encoder and decoder; a multiple of 32 (group normalisation).
-        multipliers: one for each resolution, finest first; each but the last halves it.
+        multipliers: factors of the width for each level, finest first; each level but the last
+            halves the side.
         image_channels: channels of an image.
-        residual_blocks: residual blocks of a level; the decoder has no more than the encoder.
+        residual_blocks: residual blocks of a level, in the encoder and in the decoder.
     """
 
     def __init__(
@@ -35,47 +36,60 @@ class VQGAN(nn.Module):
     ) -> None:
         super().__init__()
         parts = Parts(_Residual, nothing, nothing, lambda channels: nn.AvgPool2d(2), _swish)
-        size = (image_channels, code_channels, width, multipliers, residual_blocks)
-        self.encoder = Encoder(*size, parts)
+        self.encoder = Encoder(
+            image_channels,
+            code_channels,
+            width=width,
+            multipliers=multipliers,
+            residual_blocks=residual_blocks,
+            parts=parts,
+        )
         self.encoder.conv_in = nn.Conv2d(image_channels, width, 3, padding=1, bias=False)
         self.encoder.conv_out = nn.Conv2d(width * multipliers[-1], code_channels, 1)
-        self.decoder = Decoder(*size, parts)
+        self.decoder = Decoder(
+            image_channels,
+            code_channels,
+            width=width,
+            multipliers=multipliers,
+            residual_blocks=residual_blocks,
+            parts=parts,
+        )
         self.quantize = _Codebook(vocabulary, code_channels)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, image_channels, H, W) in [0, 1] to maps (B, code_channels, h, w)."""
+        """Map images (B, image_channels, H, W) in [0, 1] to maps (B, code_channels, h, w)."""
         out: torch.Tensor = self.encoder(images)
         return out
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, image_channels, H, W) in [0, 1] to ids (B, h w) int64, row-major."""
+        """Map images (B, image_channels, H, W) in [0, 1] to ids (B, h w) int64, row-major."""
         vectors = self.features(images).flatten(2).mT
         return nearest_code(vectors, self.quantize.embedding.weight)
 
     def unclamped(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids (B, N) of a square map to images of about [0, 1], as the decoder says."""
+        """Map ids (B, N) of a square map to images of about [0, 1], not clamped."""
         side = math.isqrt(ids.shape[1])
         codes: torch.Tensor = self.quantize.embedding(ids)  # (B, N, code_channels)
         image: torch.Tensor = self.decoder(codes.mT.unflatten(2, (side, side)))
         return image
 
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids (B, N) of a square map to images (B, image_channels, H, W) in [0, 1]."""
+        """Map ids (B, N) of a square map to images (B, image_channels, H, W) in [0, 1]."""
         return self.unclamped(ids).clamp(0, 1)
 
     @property
     def vectors(self) -> torch.Tensor:
-        """(vocabulary, code_channels) the codebook."""
+        """The codebook, (vocabulary, code_channels)."""
         return self.quantize.embedding.weight
 
 
 def _swish(x: torch.Tensor) -> torch.Tensor:
-    """SiLU in two roundings: a deep decoder makes 1e-5 of what a fused one rounds otherwise."""
+    """SiLU with two roundings. A fused one rounds differently, by 1e-5 after a deep decoder."""
     return x * x.sigmoid()
 
 
 class _Residual(Residual):
-    """No biases, and where the channels change the shortcut is of the branch, not of the input."""
+    """Residual block without biases. Where the channels change, the shortcut reads the branch."""
 
     def __init__(self, into: int, out: int) -> None:
         super().__init__(into, out, activation=_swish)

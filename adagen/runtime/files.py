@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and tensors that are never unpickled."""
+"""Atomic writing of files, and files of tensors that are read without unpickling."""
 
 import errno
 import fcntl
@@ -23,24 +23,24 @@ from adagen.runtime.errors import AdagenError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    The temporary name keeps the suffix, because writers such as `numpy.savez` look at it.
+    The temporary name keeps the suffix, because writers such as `numpy.savez` depend on it.
 
     Raises:
         AdagenError: the disk is full, or the folder can't be written.
     """
-    with _told(path):
+    with _explain_refusal(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(path)
+        _remove_leftovers(path)
         prefix = f".{path.stem}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
         temporary = Path(name)
         try:
-            with suppress(OSError):  # without locks leftovers stay
-                _claim(handle)
+            with suppress(OSError):  # where nothing can be locked, leftovers stay
+                _lock(handle)
             yield temporary
-            # mkstemp makes private files; results are shared like any other file the user writes.
+            # mkstemp makes private files, but results get the permissions of any file of the user.
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)
@@ -51,33 +51,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _claim(handle: int) -> None:
-    """Lock a temporary file until it is closed, or its process ends; raise if another has it."""
+def _lock(handle: int) -> None:
+    """Lock a temporary file until it is closed or its process ends.
+
+    Raises:
+        OSError: another process holds it, or the file system has no locks.
+    """
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _tidy(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote `path`."""
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of processes that were killed while they wrote `path`."""
     pattern = f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"
     for leftover in path.parent.glob(pattern):
         with suppress(OSError), leftover.open("rb+") as stream:
-            _claim(stream.fileno())
+            _lock(stream.fileno())
             leftover.unlink()
 
 
 def _flush(path: Path) -> None:
-    """Let the content be on the disk before the name is: a power cut would leave an empty file."""
+    """Write the content to the disk before the name, or a power cut could leave an empty file."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What a system says that has no room, or doesn't let a file be written."""
+"""Errors of a disk without room, or of a file that may not be written."""
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What keeps a file from being written becomes an error for the user."""
+def _explain_refusal(path: Path) -> Iterator[None]:
+    """Turn the errors of writing a file into an `AdagenError`."""
     try:
         yield
     except OSError as error:
@@ -90,28 +94,28 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def move_folder(folder: Path, out: Path) -> None:
-    """Put a folder in the place of `out`, which at every moment is whole or absent.
+    """Move a folder to `out`, replacing what is there; `out` is whole or absent at every moment.
 
-    A kill leaves the folder where it was, or all of it in its place.
+    After a kill, either the folder is unchanged or all of it is at `out`.
     """
     beside = out.with_name(f".{out.name}.moving")
-    shutil.rmtree(beside, ignore_errors=True)  # of a move that was killed
+    shutil.rmtree(beside, ignore_errors=True)  # left by a move that was killed
     try:
         folder.rename(out)
     except OSError as error:  # `out` exists, or lies in another file system
-        near = folder
+        new = folder
         beside.mkdir()
         if error.errno == errno.EXDEV:
-            near = shutil.copytree(folder, beside / "new")
+            new = shutil.copytree(folder, beside / "new")
         if os.path.lexists(out):
             out.rename(beside / "old")
-        near.rename(out)
+        new.rename(out)
         shutil.rmtree(beside)
-        shutil.rmtree(folder, ignore_errors=True)  # of a copy, the original
+        shutil.rmtree(folder, ignore_errors=True)  # after a copy, the original
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    """Write `content` as indented JSON. NaN and infinity are refused, as JSON has neither."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text)
@@ -121,7 +125,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        AdagenError: the file is missing or cut short.
+        AdagenError: the file is missing or incomplete.
     """
     try:
         return json.loads(path.read_text())
@@ -135,13 +139,13 @@ def read_json(path: Path) -> Any:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    about = path.stat()
-    return _hash(path, about.st_mtime_ns, about.st_size)
+    status = path.stat()
+    return _hash(path, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=64)
 def _hash(path: Path, modified: int, size: int) -> str:
-    """The hash of a file that hasn't changed since: several gigabytes take tens of seconds."""
+    """The hash of a file, cached while it is unchanged: several gigabytes take tens of seconds."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -149,18 +153,18 @@ def _hash(path: Path, modified: int, size: int) -> str:
 def save_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], *, about: Mapping[str, Any]
 ) -> None:
-    """Write tensors and a JSON description of what they are as one safetensors file.
+    """Write tensors and a JSON description of them as one safetensors file.
 
     Raises:
         AdagenError: there is no room for it.
     """
-    whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    about = json.loads(_as_text(about))  # as it will be read
-    # One entry: safetensors writes several in any order, and equal content is to be equal bytes.
-    description = {"about": _as_text({**about, CHECKSUM: _checksum(whole, about)})}
+    contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    about = json.loads(_as_text(about))  # as JSON will give it back
+    # A single entry, as safetensors writes several in any order. Equal content is equal bytes.
+    description = {"about": _as_text({**about, CHECKSUM: _checksum(contiguous, about)})}
     with atomic_path(path) as temporary:
         try:
-            safetensors.torch.save_file(whole, temporary, description)
+            safetensors.torch.save_file(contiguous, temporary, description)
         except safetensors.SafetensorError as error:
             raise AdagenError(
                 f"{path} cannot be written ({error}). Make room on the disk or give permission, "
@@ -169,18 +173,18 @@ def save_tensors(
 
 
 def difference(found: Any, expected: Any, *, key: str = "") -> str | None:
-    """The first key in which two JSON-like values differ, in words; None if they are equal."""
+    """Describe the first key in which two JSON-like values differ; None if they are equal."""
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for name in {**expected, **found}:
-            here = f"{key}.{name}" if key else str(name)
-            if told := difference(found.get(name), expected.get(name), key=here):
-                return told
+            path = f"{key}.{name}" if key else str(name)
+            if mismatch := difference(found.get(name), expected.get(name), key=path):
+                return mismatch
         return None
     return None if found == expected else f"{key} is {found!r} there and {expected!r} here"
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote, and check that it is a `kind` file.
+    """Read a file that `save_tensors` wrote, and check its kind.
 
     Returns:
         The tensors by key, and the description (whose "kind" equals `kind`).
@@ -195,9 +199,9 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
 
 
 def load_metadata(path: Path, kind: str) -> dict[str, Any]:
-    """Read the description alone of what `save_tensors` wrote; errors are those of `load_tensors`.
+    """Read only the description of a file that `save_tensors` wrote.
 
-    Nothing is compared with the checksum: gigabytes of tensors are not read.
+    The tensors are not read, so the checksum is not verified. Errors are those of `load_tensors`.
     """
     with _reading(path, kind), safetensors.safe_open(path, "pt") as stream:
         about: dict[str, Any] = json.loads((stream.metadata() or {}).get("about", "{}"))
@@ -207,20 +211,21 @@ def load_metadata(path: Path, kind: str) -> dict[str, Any]:
 
 @contextmanager
 def _reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn what keeps a file from being read into an error for the user."""
-    makes = MADE_BY.get(kind, "the stage that makes it")
+    """Turn the errors of reading a file of tensors into an `AdagenError`."""
+    command = MADE_BY.get(kind, "the stage that makes it")
     if not path.exists():
-        raise AdagenError(f"{path} does not exist; expected a {kind} file. Run {makes} first.")
+        raise AdagenError(f"{path} does not exist; expected a {kind} file. Run {command} first.")
     try:
         yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise AdagenError(
             f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
-            f"Delete it and run {makes} again, or repeat the workflow's command."
+            f"Delete it and run {command} again, or repeat the workflow's command."
         ) from None
 
 
 def _require_kind(path: Path, about: Mapping[str, Any], kind: str) -> None:
+    """Refuse a file of another kind."""
     if about.get("kind") != kind:
         raise AdagenError(
             f"{path} holds a {about.get('kind', 'foreign')} file where a {kind} file was expected. "
@@ -229,13 +234,13 @@ def _require_kind(path: Path, about: Mapping[str, Any], kind: str) -> None:
 
 
 def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and description of a file that `save_tensors` wrote, compared with its checksum.
+    """Read tensors and description of a file that `save_tensors` wrote, and verify its checksum.
 
-    A file without one, of another origin or an older version, is taken as it is.
+    A file without a checksum, of another origin or an older version, is accepted.
 
     Raises:
-        ValueError: the content is not what was written.
-        SafetensorError, OSError: the file can't be read.
+        ValueError: the content does not match the checksum.
+        SafetensorError, OSError: the file cannot be read.
     """
     with safetensors.safe_open(path, "pt") as stream:
         about = json.loads((stream.metadata() or {}).get("about", "{}"))
@@ -247,7 +252,7 @@ def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 CHECKSUM = "sha256"
-"""In the description of a file of tensors: the hash of what it is and holds."""
+"""Key of the checksum in the description of a file of tensors."""
 
 MADE_BY = {
     "generator": "`adagen pretrain <generator>` (rule pretrain)",
@@ -259,10 +264,11 @@ MADE_BY = {
     "reward state": "`adagen train --reward-state` (rule train)",
     "samples steering": "`adagen sample` (rule sample)",
 }
-"""The command, and the rule, that makes a file of a kind."""
+"""The command and the rule that make a file, by its kind."""
 
 
 def _as_text(about: Mapping[str, Any]) -> str:
+    """A description as JSON with sorted keys."""
     return json.dumps(about, allow_nan=False, sort_keys=True)
 
 

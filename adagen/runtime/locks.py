@@ -1,4 +1,8 @@
-"""A folder of resumable state belongs to one process at a time: two would mix what they write."""
+"""A lock that gives one process at a time a folder of resumable state.
+
+These are POSIX locks (fcntl.lockf) and not those of `filelock`, which uses flock: a forked process
+inherits a flock, so that a worker which outlives a killed run would keep its folder.
+"""
 
 import errno
 import fcntl
@@ -14,23 +18,23 @@ from typing import TextIO
 from adagen.runtime.errors import AdagenError
 
 LOCK = "lock"
-"""Name of the file that is locked, in the folder. A kill leaves it there, unlocked."""
+"""Name of the lock file in the folder. After a kill it stays, unlocked."""
 
 PATIENCE = 10.0
-"""Seconds to wait for a process that is about to end, as one whose workflow was killed is."""
+"""Seconds to wait for a process that may be ending, because its workflow was killed."""
 
 
 @contextmanager
 def exclusive_folder(folder: Path | None) -> Iterator[None]:
-    """Have a folder to oneself; afterwards it is removed, if nothing was left in it.
+    """Hold a folder exclusively in the block; remove it afterwards if it is empty.
 
-    Of several processes of one launch the first stands for all.
+    Of several processes of one launch the first holds it for all.
 
     Args:
-        folder: made if need be; None for a run without resumable state.
+        folder: is created if it does not exist; None for a run without resumable state.
 
     Raises:
-        AdagenError: another process has it, or it is a file.
+        AdagenError: another process holds it, or it is a file.
     """
     if folder is None or os.environ.get("RANK", "0") != "0":
         yield
@@ -47,26 +51,28 @@ def exclusive_folder(folder: Path | None) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         stream.close()
-        with suppress(OSError):  # something was left for the next run
+        with suppress(OSError):  # it has state for the next run
             folder.rmdir()
 
 
 def _locked(path: Path) -> TextIO:
-    """The file, locked for this process alone until it is closed, or the process ends."""
+    """Open and lock a file for this process, until it is closed or the process ends."""
     until = time.monotonic() + PATIENCE
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.open("a+")
         try:
-            # Unlike those of flock(), these locks aren't inherited by processes that are forked.
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The process before may have removed the file since it was opened.
+            # The previous holder may have removed the file since it was opened.
             if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
                 return stream
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
-                told = f"adagen: {path} can't be locked ({error.strerror})"
-                print(f"{told}: see to it that no other process uses it.", file=sys.stderr)
+                print(
+                    f"adagen: {path} can't be locked ({error.strerror}): see to it that no other "
+                    "process uses it.",
+                    file=sys.stderr,
+                )
                 return stream
             if time.monotonic() > until:
                 holder = path.read_text() or "another process"

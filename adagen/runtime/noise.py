@@ -1,8 +1,8 @@
-"""Noise that belongs to the sample: sample i of a run draws everything from (run, i).
+"""Random numbers that belong to the sample: sample i of a run draws all its noise from (run, i).
 
 Counter-based generation (Philox) makes each draw a pure function of the run, the sample's index
-and the name of the draw. Batch size, process count and resume points therefore can't change which
-image a sample becomes, and no random state has to be saved in a checkpoint.
+and the name of the draw. Batch size, process count and resume points therefore never change an
+image, and checkpoints need no random state.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from adagen.runtime.errors import AdagenError
 
 
 def _key(*parts: object) -> int:
-    """64 bits that depend on every part and on their order."""
+    """A hash of 64 bits of all parts in their order."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def torch_generator(*parts: object) -> torch.Generator:
-    """A fresh torch generator for the draw named by `parts`, e.g. ("pretrain", seed, update)."""
+    """A new torch generator for the draw that `parts` name, e.g. ("pretrain", seed, update)."""
     return torch.Generator().manual_seed(_key(*parts) >> 1)
 
 
@@ -32,11 +32,11 @@ class SampleNoise:
     """The noise of a batch of samples.
 
     Attributes:
-        purpose: why the samples are drawn ("report", "search", "train", ...). Different purposes
-            never share noise, so that selection and reporting can't meet by accident.
+        purpose: what the samples are drawn for ("report", "search", "train", ...). Different
+            purposes never share noise, so that a selection never reports its own samples.
         seed: the run's seed within that purpose.
-        indices: (B,) which samples of the run these are. Equal indices draw equal noise.
-        device: where the tensors are put.
+        indices: (B,) indices of the samples in the run. Equal indices draw equal noise.
+        device: the device of the tensors.
     """
 
     purpose: str
@@ -48,13 +48,15 @@ class SampleNoise:
         return len(self.indices)
 
     def to(self, device: torch.device) -> "SampleNoise":
-        """The same noise, delivered on `device`."""
+        """The same noise with tensors on `device`."""
         return replace(self, device=device)
 
     def candidate(self, choice: str, k: int) -> "SampleNoise":
-        """The noise of candidate k where several are drawn of each sample; 0 is the sample itself.
+        """The noise of candidate k of each sample; candidate 0 is the sample itself.
 
-        `choice` names what is chosen from, as different choices never share noise.
+        Args:
+            choice: names the choice between candidates. Different choices never share noise.
+            k: index of the candidate.
         """
         return self if k == 0 else replace(self, purpose=f"{self.purpose}/{choice} {k}")
 
@@ -74,19 +76,20 @@ class SampleNoise:
 
     def gumbel(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard Gumbel, -log(-log u)."""
-        # float32 uniforms reach 0 exactly, whose Gumbel is -inf and would poison a sum.
+        # A float32 uniform can be exactly 0, whose Gumbel is -inf and would spoil a sum.
         u = self.uniform(draw, *shape).clamp(min=torch.finfo(torch.float32).tiny, max=1 - 2**-24)
         return -torch.log(-torch.log(u))
 
     def _streams(
         self, draw: str, rows: np.ndarray
     ) -> Iterator[tuple[np.random.Generator, np.ndarray]]:
-        """Each sample's stream, at its beginning, with the sample's row, flat.
+        """Yield each sample's random stream, at its beginning, with the sample's flattened row.
 
-        One stream is turned into the next by its key: making a new one asks the system for entropy
-        that the key then replaces, which takes longer than to draw.
+        All samples share one NumPy stream, which is set to their keys in turn. A new stream would
+        ask the system for entropy that is never used, which takes longer than the draw.
         """
-        # Beside a smaller number NumPy rounds one from 2**63 on to 53 bits. Images depend on it.
+        # NumPy rounds a number from 2**63 on to 53 bits if a smaller one is beside it. Existing
+        # images depend on that.
         run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
         philox = np.random.Philox(key=[run, 0], counter=counter)
         stream, beginning = np.random.Generator(philox), philox.state
@@ -101,16 +104,16 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
 
     Args:
         logits: (..., V); -inf where a token is excluded.
-        uniform: (...) one number in [0, 1) a draw.
+        uniform: (...) a number in [0, 1) for each draw.
 
     Returns:
-        (...) int64 ids, never one with probability zero.
+        (...) int64 ids; none has probability zero.
 
     Raises:
         AdagenError: the logits of a draw hold NaN, +inf, or nothing but -inf.
     """
     cumulative = logits.double().softmax(-1).cumsum(-1)
-    # Rounding leaves the last entry near 1, not at 1: scale so that u < total always holds.
+    # Rounding leaves the last entry close to 1. Scaling by it ensures u < total.
     total = cumulative[..., -1:]
     if not torch.isfinite(total).all():
         row = int((~torch.isfinite(total)).nonzero()[0, 0])
@@ -124,7 +127,7 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
 
 @contextmanager
 def seeded(*parts: object) -> Iterator[None]:
-    """Seed torch's global CPU generator inside the block (initial weights); restore it after."""
+    """Seed torch's global CPU generator in the block, for initial weights, and restore it after."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(_key(*parts) >> 1)
         yield

@@ -1,4 +1,4 @@
-"""Progress bars that are calm in log files."""
+"""Progress bars that write few lines to log files."""
 
 import os
 import sys
@@ -11,7 +11,13 @@ from tqdm import tqdm
 def progress(items: Iterable[Any] | None, name: str, *, total: int, done: int = 0) -> "tqdm[Any]":
     """A bar with rate and remaining time: live on a terminal, a line every ten seconds in a log.
 
-    Of several processes the first shows it.
+    Of several processes only the first shows it.
+
+    Args:
+        items: what is iterated over; None for a bar that is updated by hand.
+        name: stands before the bar.
+        total: number of items.
+        done: number of items that were done before, in a resumed run.
     """
     live = sys.stderr.isatty()
     return tqdm(
