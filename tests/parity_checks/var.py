@@ -72,12 +72,12 @@ def quantiser_step(folder: Folder, golden: Golden) -> Iterator[Line]:
     f = folder.draw(golden, golden.meta["f_in"], shape)
     codes = folder.draw(golden, golden.meta["h"], shape[:2])
     index = tokeniser.scales.index(codes.shape[-1])
-    f_out = tokeniser.accumulate(f, codes, index)
+    f_out = tokeniser.accumulate(f, codes, index=index)
     yield from golden.compare("f_out", f_out, NETWORK)
     yield from golden.compare("next_map", tokeniser.next_input(f_out, index), NETWORK)
     for key, found in golden.matching(r"f_out_si(\d+)"):
         codes = folder.draw(golden, golden.meta[f"h{found[1]}"], shape[:2])
-        yield from golden.compare(key, tokeniser.accumulate(f, codes, int(found[1])), NETWORK)
+        yield from golden.compare(key, tokeniser.accumulate(f, codes, index=int(found[1])), NETWORK)
     expected = golden.meta["phi_index_per_scale"]
     chosen = [tokeniser.quantize.phi_index(i) for i in range(len(expected))]
     yield same(golden.name, "phi_index_per_scale", chosen, expected)
