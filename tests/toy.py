@@ -10,14 +10,14 @@ from adagen.config import PolicySettings, Training
 from adagen.data.split import Images
 from adagen.generators.actions import SIGMOID, Actions
 from adagen.generators.base import Generator, State
-from adagen.policy.files import build_actor, build_critic
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import KeptPool
 from adagen.runtime.noise import SampleNoise, seeded
 from adagen.runtime.processes import SINGLE_PROCESS
 from adagen.sampling.rollout import rollout
 from adagen.training.log import Validation
-from adagen.training.loop import PolicyTraining
+from adagen.training.loop import PolicyTraining, TrainingParts
+from adagen.training.run import build_networks
 
 SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 SETTINGS = Training(
@@ -116,18 +116,13 @@ ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
 
 
 def toy_training(
-    method: str, reward=None, weighed=None, processes=SINGLE_PROCESS, **changes
+    method: str, reward=None, mixture=None, processes=SINGLE_PROCESS, **changes
 ) -> PolicyTraining:
     settings, generator = SETTINGS.model_copy(update=changes), Toy()
     with seeded("toy", method):
-        actor = build_actor(
-            method, generator, settings=SIZE, tabled=settings.table_learning_rate > 0
-        )
-        critic = build_critic(generator, SIZE)
-    rate = settings.static_learning_rate if method == "static" else settings.learning_rate
-    reward = reward or ToyReward()
-    parts = generator, actor, critic, reward, ONE, ONE
-    return PolicyTraining(*parts, settings, rate, 0, weighed, processes)
+        actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
+    parts = TrainingParts(generator, actor, critic, reward or ToyReward(), ONE, ONE, mixture)
+    return PolicyTraining(parts, settings, seed=0, processes=processes)
 
 
 def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:
@@ -138,7 +133,7 @@ def no_validation(policy: nn.Module) -> Validation:
     return validation(1.0)
 
 
-def pay(policy: nn.Module, reward: ToyReward) -> float:
+def payoff_of(policy: nn.Module, reward: ToyReward) -> float:
     """Mean reward of the policy without exploration, on samples it has not been trained on."""
     labels = torch.zeros(200, dtype=torch.int64)
     images = rollout(Toy(), policy, labels=labels, noise=SampleNoise("report", 0, range(200)))

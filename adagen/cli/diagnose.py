@@ -23,7 +23,7 @@ from adagen.config import Config, Experiment, load_config
 from adagen.runtime.errors import AdagenError
 
 if TYPE_CHECKING:
-    from adagen.data.split import Images, Split
+    from adagen.data.split import Split
     from adagen.evaluation.meters import Meter
     from adagen.generators.base import Generator, State
     from adagen.policy.networks import Policy
@@ -127,9 +127,10 @@ def diagnose_reward(
     from adagen.rewards.pools import VIEWS
     from adagen.runtime.files import file_hash, write_json
     from adagen.runtime.noise import seeded
+    from adagen.training.checks import require_image_shape
     from adagen.training.ladder import Ladder
-    from adagen.training.ranking import Pools, agreement, ladder, looks, observe
-    from adagen.training.verdict import findings, report_text
+    from adagen.training.ranking import Pools, agreement, check_reward, check_steps, ladder
+    from adagen.training.ranking_report import findings, report_text
 
     if figure:
         require_drawable(figure)
@@ -157,9 +158,9 @@ def diagnose_reward(
     drawn = Ladder(generator, policies, batch=batch, seed=seed)
     hashes = {path.stem: file_hash(path) for path in policy_files}
     fresh, rungs = drawn.images_to_judge(meter, samples, count=kept, hashes=hashes)
-    _require_same_shape(fresh, split)
+    require_image_shape(fresh.images.shape[1:], split.train.images.shape[1:])
     fake = drawn.images_to_learn(kept)
-    checks = observe(
+    checks = check_reward(
         reward,
         Pools(
             reward.pool(split.train, "diagnose", "real", seed, views=VIEWS),
@@ -168,7 +169,7 @@ def diagnose_reward(
             reward.pool(fresh, "diagnose", "fresh", seed),
         ),
         rungs=rungs,
-        when=looks(ladder_settings.steps, reward, updates=training.updates),
+        after=check_steps(ladder_settings.steps, reward, updates=training.updates),
         seed=seed,
     )
     verdict = findings(rungs, checks, warmup=reward.warmup, saturates=reward.saturates)
@@ -228,16 +229,6 @@ def _images_kept(
     bytes_per_image = 4 * math.prod(split.train.images.shape[1:])
     fitting = min(samples, KEPT // (rungs * bytes_per_image))
     return max(1, fitting // reward.norm_group) * reward.norm_group
-
-
-def _require_same_shape(generated: "Images", split: "Split") -> None:
-    """Refuse images of another size than the data set's: a reward would tell them apart by that."""
-    found, expected = (tuple(part.images.shape[1:]) for part in (generated, split.train))
-    if found != expected:
-        raise AdagenError(
-            f"the generator makes images of shape {found} (channels, height, width), but those of "
-            f"the data set have {expected}. Give `dataset.size` the side of the generator's."
-        )
 
 
 def _origin(

@@ -23,13 +23,8 @@ from adagen.config import LEARNED, SEARCHED, Config, load_config
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from adagen.evaluation.meters import Meter
-    from adagen.generators.base import Generator, State
-    from adagen.policy.networks import ConstantTable, Policy
+    from adagen.policy.networks import ConstantTable
     from adagen.runtime.processes import Processes
-    from adagen.training.log import Validation
 
 app = typer.Typer()
 
@@ -177,20 +172,21 @@ def train_policy(
 
     from adagen.cli.candidates import Trained
     from adagen.data.split import load_dataset
-    from adagen.policy.files import build_actor, build_critic, policy_identity, save_policy
+    from adagen.policy.files import policy_identity, save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.runtime.files import atomic_path
     from adagen.runtime.noise import seeded
-    from adagen.training.loop import PolicyTraining
-    from adagen.training.trackers import require_installed, tracked, untracked
+    from adagen.training.loop import TrainingParts
+    from adagen.training.run import build_networks, run_training, validate_policy
+    from adagen.training.trackers import Trackers, require_installed, untracked
 
     if method not in LEARNED:
         raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
-    trackers = settings.training.trackers
-    require_installed(trackers)
+    tracker_names = settings.training.trackers
+    require_installed(tracker_names)
     # Trackers change no result: a checkpoint goes on with others, or without.
     training = settings.training.model_copy(update={"trackers": ()})
     settings = settings.model_copy(update={"training": training})
@@ -199,9 +195,7 @@ def train_policy(
     split = load_dataset(config.dataset)
     require_same_classes(generator, split)
     with seeded("train", experiment, method, seed):
-        tabled = training.table_learning_rate > 0
-        actor = build_actor(method, generator, settings=settings.policy, tabled=tabled).to(device)
-        critic = build_critic(generator, settings.policy).to(device)
+        actor, critic = build_networks(method, generator, policy=settings.policy, training=training)
         reward = load_reward(
             config,
             training.reward,
@@ -210,91 +204,54 @@ def train_policy(
             split=split,
             device=device,
         )
-    weighed = (
+    mixture = (
         load_reward_mixture(config, inputs.preference, split=split, device=device)
         if method == "faithful"
         else None
     )
-    rate = training.static_learning_rate if method == "static" else training.learning_rate
-    images = split.train, split.heldout
-    parts = generator, actor, critic, reward, *images
-    run = PolicyTraining(*parts, training, rate, seed, weighed, processes)
-
-    def validate(policy: "Policy") -> "Validation":
-        return _validation(
-            generator,
-            policy,
-            meter=meter,
-            samples=training.validate_samples,
-            batch=training.batch,
-            processes=processes,
-        )
-
     name = f"{experiment} {method} seed {seed}"
-    shown = outputs.log, name, config.name, settings.model_dump(mode="json")
-    track = partial(tracked, trackers, *shown) if processes.first else untracked
-    dial = [config.dial] if config.dial and weighed else []
+    dial = [config.dial] if config.dial and mixture else []
     claim_checkpoint(outputs.checkpoint, name, config.dataset, settings, *dial, *inputs.files)
-    resume = outputs.checkpoint and outputs.checkpoint / "training.ckpt"
-    records = run.run(name, validate, checkpoint=resume, track=track)
+    trackers = Trackers(
+        tracker_names,
+        outputs.log,
+        name,
+        group=config.name,
+        settings=settings.model_dump(mode="json"),
+    )
+    trained = run_training(
+        TrainingParts(generator, actor, critic, reward, split.train, split.heldout, mixture),
+        training,
+        seed=seed,
+        name=name,
+        validate=partial(
+            validate_policy, generator, meter=meter, settings=training, processes=processes
+        ),
+        checkpoint=outputs.checkpoint and outputs.checkpoint / "training.ckpt",
+        track=trackers.follow if processes.first else untracked,
+        processes=processes,
+    )
     processes.wait()
     if not processes.first:
         return
     with atomic_path(outputs.log) as temporary:
         temporary.write_text(
-            "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+            "".join(json.dumps(record, allow_nan=False) + "\n" for record in trained.records)
         )
     if outputs.reward_state is not None:
-        trained = Trained(experiment, settings, method, seed, inputs.generator)
-        binding = trained.reward_binding(inputs.features, inputs.preference)
-        save_state(outputs.reward_state, run.kept["reward"], about=binding)
+        policy = Trained(experiment, settings, method, seed, inputs.generator)
+        binding = policy.reward_binding(inputs.features, inputs.preference)
+        save_state(outputs.reward_state, trained.reward_state, about=binding)
     identity = policy_identity(experiment, settings, generator_hash=generator.hash)
     save_policy(
         outputs.policy,
         method,
-        actor=run.average.module,
-        critic=critic if training.value_coefficient else None,
+        actor=trained.actor,
+        critic=trained.critic,
         size=settings.policy,
         metadata={**identity, "training_seed": seed},
     )
     remove_checkpoint(outputs.checkpoint)
-
-
-def _validation(
-    generator: "Generator[State]",
-    policy: "Policy",
-    *,
-    meter: "Meter",
-    samples: int,
-    batch: int,
-    processes: "Processes",
-) -> "Validation":
-    """Distances and recall of a policy's samples, and how differently it treats them."""
-    from typing import cast
-
-    import torch
-
-    from adagen.sampling.draws import class_labels, sample
-    from adagen.training.log import Validation, spread
-
-    labels = class_labels(samples, generator.num_classes)
-    run = generator, policy, "validate", 0, torch.arange(samples), labels, batch
-    drawn = sample(*run, processes=processes)
-    actions: list[torch.Tensor] = []
-
-    def images() -> "Iterator[torch.Tensor]":
-        for shown, taken in drawn:
-            actions.append(taken)
-            yield shown
-
-    # On 1,000 digits all of them cost 4 % more than the distances alone, making them included.
-    measured = meter.measure(images())
-    return Validation(
-        cast(float, measured["fid"]),
-        measured["fid_label_free"],
-        measured["recall"],
-        spread(generator.actions, torch.cat(actions, dim=1)),
-    )
 
 
 def search_schedule(

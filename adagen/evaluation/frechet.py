@@ -7,6 +7,10 @@ import torch
 
 from adagen.runtime.errors import AdagenError
 
+LEAST = 1e-12
+"""Eigenvalues below this share of the largest one count as that share: an inverse stays finite
+where images are all alike in some direction."""
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -118,3 +122,16 @@ def _square_root(covariance: torch.Tensor) -> torch.Tensor:
     eigenvalues, vectors = torch.linalg.eigh(covariance)
     root: torch.Tensor = (vectors * eigenvalues.clamp(min=0).sqrt()) @ vectors.T
     return root
+
+
+def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean (D,) and covariance (D, D), with divisor N, of x (N, D)."""
+    return x.mean(0), torch.cov(x.T, correction=0)
+
+
+def power(matrix: torch.Tensor, exponent: float) -> torch.Tensor:
+    """A symmetric, positive semi-definite matrix (D, D) to a power."""
+    values, vectors = torch.linalg.eigh(matrix)
+    floor = LEAST * values[-1]
+    result: torch.Tensor = vectors * values.clamp(min=floor) ** exponent @ vectors.T
+    return result

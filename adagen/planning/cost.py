@@ -13,7 +13,7 @@ from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
-from adagen.training.update import PART
+from adagen.training.update import CHUNK_NUMBERS
 
 MEASURED = 1000
 """Images measured at once, at most."""
@@ -134,7 +134,7 @@ class Plan:
         cells = generator.grid[0] * generator.grid[1] * generator.seen_width
         mine = -(-training.trajectories // self.config.processes)
         kept = KEPT[training.keep_features] * cells * calls * mine
-        rows = min(max(1, PART // cells), calls * mine)
+        rows = min(max(1, CHUNK_NUMBERS // cells), calls * mine)
         learning = rows * (actor.taught.peak + critic.taught.peak)
         own = 4 * (actor.weights + critic.weights) + reward.weights + networks.metric.weights
         # Rollouts, and learning from them: one after the other.

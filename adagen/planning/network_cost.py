@@ -27,11 +27,11 @@ from adagen.planning.counting import META, Count, count, weight_bytes
 from adagen.planning.generator_cost import Generators
 from adagen.planning.image_counts import Images
 from adagen.policy.files import build_actor, build_critic
-from adagen.rewards.adversarial import Heads
 from adagen.rewards.convolution import Convolutions
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.projected import ProjectedHeads
+from adagen.rewards.tokens import Heads
 
 CALLS = 64
 """Calls of a policy that are counted at once."""

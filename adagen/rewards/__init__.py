@@ -1,1 +1,1 @@
-"""Rewards: what a policy is paid for a finished image."""
+"""Rewards: how good a finished image is, for a policy to learn from."""

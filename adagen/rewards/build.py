@@ -1,4 +1,4 @@
-"""From reward files to rewards."""
+"""Building a reward from its settings and files."""
 
 from pathlib import Path
 
@@ -15,16 +15,17 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyReward
 from adagen.data.split import Split
-from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.base import Reward
-from adagen.rewards.classifier import ClassifierReward, LogConfidence, load_preference
+from adagen.rewards.classifier import LogConfidence, load_preference
 from adagen.rewards.clip import load_clip
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import load_dino
 from adagen.rewards.features import load_reward_features
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
-from adagen.rewards.pretrained import PretrainedReward, RewardMixture
+from adagen.rewards.pretrained import CallableReward, PretrainedReward, RewardMixture
+from adagen.rewards.projected import ProjectedReward
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.errors import AdagenError
 
 
@@ -37,15 +38,16 @@ def load_reward(
     split: Split,
     device: torch.device,
 ) -> Reward:
-    """A reward that has learnt nothing yet.
+    """A fresh reward, which has learnt nothing yet.
 
     Args:
-        config: says what the files must be.
+        config: the configuration that the files were made with.
         settings: of the experiment's reward.
-        features: the frozen features, as `adagen pretrain reward` writes them.
-        preference: as `adagen pretrain preference` writes it; only the kind `classifier` reads it.
-        split: the images; what a reward is fitted to is of the train part.
-        device: where it runs.
+        features: file of the frozen features, as `adagen pretrain reward` writes it.
+        preference: file of the pre-trained reward, as `adagen pretrain preference` writes it; only
+            the kind `classifier` reads it.
+        split: the data set; a reward is fitted to its train part only.
+        device: where the reward runs.
 
     Raises:
         AdagenError: a file is missing or was made with other settings, or the settings don't suit
@@ -58,7 +60,7 @@ def load_reward(
                 "training.reward.kind is 'classifier', which reads a classifier: give --preference "
                 "the file that `adagen pretrain preference` wrote."
             )
-        return ClassifierReward(
+        return CallableReward(
             load_pretrained(config, preference, split=split, device=device), device
         )
     if isinstance(settings, ConvolutionSettings):
@@ -84,22 +86,24 @@ def load_reward(
 def load_reward_mixture(
     config: Config, preference: Path | None, *, split: Split, device: torch.device
 ) -> RewardMixture:
-    """What the method `faithful` is paid beside the experiment's reward.
+    """The pre-trained reward that the method `faithful` adds to the experiment's, with its weight.
 
     Args:
-        config: says what it is, and its weight.
-        preference: as `adagen pretrain preference` writes it.
-        split: the images whose classes are asked for.
-        device: where it runs.
+        config: the configuration, with the kind of pre-trained reward and its weight.
+        preference: file of the pre-trained reward, as `adagen pretrain preference` writes it.
+        split: the data set, which says how many classes there are.
+        device: where the reward runs.
 
     Raises:
         AdagenError: the config has no dial, or the file is missing or was made with other settings.
     """
     if config.dial is None or preference is None:
-        what = "a section `dial` in the config" if config.dial is None else "its --preference file"
+        missing = "a section `dial` in the config"
+        if config.dial is not None:
+            missing = "its --preference file"
         raise AdagenError(
-            f"method 'faithful' needs {what}: it is paid by what `adagen pretrain preference` "
-            "wrote, too (docs/dial.md)."
+            f"method 'faithful' needs {missing}: its reward includes the pre-trained one that "
+            "`adagen pretrain preference` wrote (docs/dial.md)."
         )
     return RewardMixture(
         load_pretrained(config, preference, split=split, device=device), config.dial.weight
@@ -109,7 +113,7 @@ def load_reward_mixture(
 def load_pretrained(
     config: Config, preference: Path, *, split: Split, device: torch.device
 ) -> PretrainedReward:
-    """What `adagen pretrain preference` wrote, for the classes of these images.
+    """The pre-trained reward that `adagen pretrain preference` wrote, for the classes of a split.
 
     Raises:
         AdagenError: the file is missing or was made with other settings.
@@ -117,6 +121,11 @@ def load_pretrained(
     settings, classes = config.preference, split.num_classes
     if isinstance(settings, ClipPreference):
         return load_clip(preference, settings, dataset=config.dataset, classes=classes).to(device)
-    channels = split.train.images.shape[1]
-    about = settings, config.dataset, channels, classes
-    return LogConfidence(load_preference(preference, *about), device)
+    classifier = load_preference(
+        preference,
+        settings,
+        dataset=config.dataset,
+        channels=split.train.images.shape[1],
+        classes=classes,
+    )
+    return LogConfidence(classifier, device)

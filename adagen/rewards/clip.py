@@ -1,8 +1,8 @@
-"""CLIP as a pre-trained reward: how well an image goes with the prompt of its class.
+"""CLIP as a pre-trained reward: how well an image matches the prompt of its class.
 
-Weights are released ones, and the architecture is open_clip's, which takes seconds to import. The
-text tower is asked once, when the weights are taken over: what is kept is the image tower and an
-embedding for each class.
+The weights are released ones, and the architecture is open_clip's, which takes seconds to import.
+The text tower runs once, when the weights are imported: the file of the reward holds the image
+tower and an embedding for each class.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import save_tensors
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of the pixels that CLIP was trained with, channel by channel (openai/CLIP: clip/clip.py)."""
+"""Mean and deviation, by channel, of the pixels that CLIP was trained with (openai/CLIP:
+clip/clip.py)."""
 TOWER = "visual."
 """Prefix of the image tower's keys."""
 
@@ -31,7 +32,7 @@ class ClipSimilarity(nn.Module):
     prompts: torch.Tensor
 
     def __init__(self, clip: Any, prompts: torch.Tensor) -> None:
-        """The image tower of a network of open_clip, and the embeddings (classes, D)."""
+        """The image tower of an open_clip network, and the prompts' embeddings (classes, D)."""
         super().__init__()
         self.visual, size = clip.visual, clip.visual.image_size
         self.size = (size, size) if isinstance(size, int) else tuple(size)
@@ -41,7 +42,8 @@ class ClipSimilarity(nn.Module):
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Images (B, 3 or 1, H, W) in [0, 1] and classes (B,) to cosines (B,).
 
-        Images of any size are resized as open_clip does (bicubic), grey ones made three channels.
+        Images of any size are resized as open_clip does (bicubic); grey ones get three equal
+        channels.
         """
         x = images.expand(-1, 3, -1, -1)
         if x.shape[2:] != self.size:
@@ -58,14 +60,14 @@ def adopt_clip(
 
     Args:
         asset: a whole network of open_clip, as safetensors or a file of `torch.save`.
-        settings: which network it is, and the prompt.
-        dataset: whose classes they are.
-        names: of the classes in the data set, in the order of their labels.
+        settings: the network and the prompt.
+        dataset: the data set with these classes.
+        names: the class names of the data set, in the order of their labels.
         out: file to write.
 
     Raises:
-        AdagenError: open_clip knows no such network, the weights are another one's, or there are
-            not as many names as classes.
+        AdagenError: open_clip has no such network, the weights are those of another one, or the
+            number of names differs from that of classes.
     """
     import open_clip
 
@@ -83,7 +85,7 @@ def adopt_clip(
 def load_clip(
     path: Path, settings: ClipPreference, *, dataset: Dataset, classes: int
 ) -> ClipSimilarity:
-    """Read what `adopt_clip` wrote, for so many classes.
+    """Read a file that `adopt_clip` wrote, and check its number of classes.
 
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
@@ -101,10 +103,10 @@ def load_clip(
 
 
 def class_names(settings: ClipPreference, known: Sequence[str]) -> list[str]:
-    """What the classes are called in prompts: the lines of a file, or else their `known` names.
+    """The names of the classes in prompts: the lines of a file, or else their `known` names.
 
     Raises:
-        AdagenError: the file is missing, or has not one name for each class.
+        AdagenError: the file is missing, or its lines are not one name for each class.
     """
     if not settings.names:
         return list(known)
@@ -127,12 +129,12 @@ def _network(settings: ClipPreference) -> Any:
     """The network with random weights; nothing is downloaded.
 
     Raises:
-        AdagenError: open_clip knows no CLIP of that name.
+        AdagenError: open_clip has no CLIP of that name.
     """
     import open_clip
 
     sizes = open_clip.get_model_config(settings.model)
-    # Others than CLIP itself have text towers that open_clip would download.
+    # Variants of CLIP have text towers that open_clip would download.
     if sizes is None or "custom_text" in sizes or "hf_model_name" in sizes["text_cfg"]:
         raise AdagenError(
             f"key 'preference.model' is {settings.model!r}, which is no CLIP that open_clip knows: "

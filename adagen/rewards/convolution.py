@@ -1,7 +1,7 @@
 """A discriminator from scratch, on pixels (docs/method.md, section 6).
 
-It has no features to look at but those it learns, while it is being used: the other end of the
-scale from heads on a frozen network.
+It has no frozen features: everything it knows of images it learns during the training. It is the
+opposite extreme of small heads on a frozen network.
 """
 
 import torch
@@ -15,14 +15,14 @@ from adagen.rewards.pools import Drawn, Pool, StreamedPool, add_noise
 from adagen.runtime.noise import SampleNoise
 
 SMALLEST = 4
-"""Side of the maps, in pixels, that are not halved any more."""
+"""Side of the smallest maps, in pixels: they are not halved any further."""
 
 
 class Convolutions(nn.Module):
     """Images (B, C, H, W) and labels (B,) to logits (B, 1).
 
-    Maps are halved until they are small, with at most four times the channels of the first; the
-    class comes in by inner product with what is left of the image.
+    Maps are halved until they are small, with at most four times the channels of the first. The
+    class enters by an inner product with the pooled last map.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], channels: int, *, classes: int) -> None:
@@ -51,7 +51,7 @@ def _layer(convolution: nn.Conv2d) -> nn.Sequential:
 
 
 class ConvolutionReward(AdversarialReward):
-    """Convolutions on noisy images: every image is judged by itself."""
+    """Convolutions on noisy images; every image is scored by itself."""
 
     def __init__(
         self,
@@ -66,11 +66,11 @@ class ConvolutionReward(AdversarialReward):
         self.pixel_noise, self.r1 = settings.pixel_noise, settings.r1
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
-        """Streamed always: adding noise costs nothing."""
-        return StreamedPool(images, self._look, device=self.device)
+        """Always streamed: adding noise costs nothing."""
+        return StreamedPool(images, self._extract, device=self.device)
 
     def loss(self, real: Drawn, fake: Drawn, *, generator: torch.Generator) -> torch.Tensor:
-        """That of every discriminator, and r1 / 2 times the squared gradient at real images."""
+        """The discriminator's loss plus r1 / 2 times the squared gradient at real images (R1)."""
         loss = super().loss(real, fake, generator=generator)
         if not self.r1:
             return loss
@@ -79,5 +79,5 @@ class ConvolutionReward(AdversarialReward):
         (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
         return loss + self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
 
-    def _look(self, images: torch.Tensor, noise: torch.Generator | SampleNoise) -> torch.Tensor:
+    def _extract(self, images: torch.Tensor, noise: torch.Generator | SampleNoise) -> torch.Tensor:
         return add_noise(images, self.pixel_noise, source=noise)

@@ -1,7 +1,7 @@
 """DINO: the released self-supervised vision transformer behind the paper's reward.
 
-Images reach it at one size: where they are larger, a batch is either reduced or, just as often,
-cropped at one window, so that the discriminator sees fine texture as well as whole compositions.
+It takes images of one size. Of larger ones, a batch is either reduced or, with probability one
+half, cropped at one window, so that the discriminator sees fine texture and whole compositions.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from adagen.rewards.features import KIND, read_features
 from adagen.runtime.files import save_tensors
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels, channel by channel: what the network was trained with."""
+"""Mean and deviation of ImageNet's pixels, by channel, which the network was trained with."""
 
 
 class Dino(nn.Module):
@@ -46,19 +46,19 @@ class Dino(nn.Module):
 
     @property
     def maps(self) -> int:
-        """How many feature maps there are."""
+        """Number of feature maps."""
         return len(self.settings.blocks) + 1
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         """Images (B, 3 or 1, H, W) in [0, 1] to feature maps (B, maps, width, N).
 
-        The maps are the chosen blocks' outputs, without the final normalisation, and last the
-        embedded patches; the class token is added to every patch token of its map.
+        The maps are the outputs of the chosen blocks, without the final normalisation, and, last,
+        the embedded patches; the class token is added to every patch token of its map.
 
         Args:
-            images: of any size; grey ones count as three equal channels.
-            generator: draws the crop of this batch; None looks at the whole images.
+            images: of any size; a grey image stands for three equal channels.
+            generator: draws the crop of this batch; with None, whole images are reduced.
         """
         vit: Any = self.vit
         x = normalise(view(images, self.settings.image, generator=generator))
@@ -74,7 +74,7 @@ class Dino(nn.Module):
 def view(images: torch.Tensor, side: int, *, generator: torch.Generator | None) -> torch.Tensor:
     """Images (B, C, H, W) as (B, C, side, side): reduced by area, or all cropped at one window.
 
-    The draw is one for the whole batch: larger images are cropped with probability one half.
+    One draw decides for the whole batch: larger images are cropped with probability one half.
     """
     height, width = images.shape[2:]
     if generator is not None and min(height, width) > side:
@@ -86,7 +86,7 @@ def view(images: torch.Tensor, side: int, *, generator: torch.Generator | None) 
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    """Images (B, 3 or 1, H, W) in [0, 1], less ImageNet's mean, over its standard deviation."""
+    """Images (B, 3 or 1, H, W) in [0, 1] minus ImageNet's mean, over its standard deviation."""
     mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return (images - mean) / std
 
@@ -95,7 +95,8 @@ def adopt(asset: Path, settings: DinoFeatures, *, out: Path) -> None:
     """Turn the released DINO file into a reward file.
 
     Raises:
-        AdagenError: the file is missing, damaged, or of another size than the settings'.
+        AdagenError: the file is missing or damaged, or its network has another size than the
+            settings say.
     """
     with torch.device("meta"):  # its random weights would all be replaced
         network = Dino(settings)
@@ -105,7 +106,7 @@ def adopt(asset: Path, settings: DinoFeatures, *, out: Path) -> None:
 
 
 def load_dino(path: Path, settings: DinoFeatures) -> Dino:
-    """Read what `adopt` wrote.
+    """Read a reward file that `adopt` wrote.
 
     Raises:
         AdagenError: the file was made with other settings.

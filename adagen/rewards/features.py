@@ -1,8 +1,8 @@
-"""Frozen features behind the reward: a vision transformer fitted as a masked autoencoder.
+"""Frozen features for the reward: a vision transformer fitted as a masked autoencoder.
 
-At paper scale this place is taken by DINO ViT-S. On embedded data there is no released network,
-so one is fitted here without labels: it reconstructs patches that were hidden from it. Nothing of
-it (weights, objective, labels) is shared with a network that measures.
+The paper takes DINO ViT-S. For small images there is no released network, so one is fitted here
+without labels: it reconstructs patches that were hidden from it. It shares nothing (weights,
+objective, labels) with a network that measures.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ KIND = "reward features"
 
 
 class MaskedAutoencoder(nn.Module):
-    """A vision transformer that fills in hidden patches."""
+    """A vision transformer that reconstructs hidden patches."""
 
     def __init__(self, settings: RewardFeatures, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class MaskedAutoencoder(nn.Module):
         self.head = nn.Linear(size.width, channels * settings.patch**2)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Squared error of the hidden patches; hidden means grey."""
+        """Mean squared error of the hidden patches, which are shown as grey."""
         patch = self.settings.patch
         patches = F.unfold(batch.images, patch, stride=patch)  # (B, C p p, N)
         shape = (len(patches), 1, patches.shape[2])
@@ -64,7 +64,7 @@ class MaskedAutoencoder(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, C, H, W) in [0, 1] to feature maps (B, depth, width, N).
 
-        One map a block; the class token is added to every patch token of its block.
+        There is one map for each block; the class token is added to its patch tokens.
         """
         blocks: Any = self.vit.forward_intermediates(
             images,
@@ -98,7 +98,7 @@ def fit_reward_features(
 
 
 def save_reward_features(path: Path, network: MaskedAutoencoder, *, image_shape: list[int]) -> None:
-    """Write the network with the settings it was made from."""
+    """Write the network with its settings."""
     about = {
         "kind": KIND,
         "settings": network.settings.model_dump(mode="json"),
@@ -110,7 +110,7 @@ def save_reward_features(path: Path, network: MaskedAutoencoder, *, image_shape:
 def read_features(
     path: Path, settings: AnyRewardFeatures
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors of a reward file of either kind, and what it says about itself.
+    """The tensors of a reward file of either kind, and its description.
 
     Raises:
         AdagenError: the file was made with other settings.
@@ -125,7 +125,7 @@ def read_features(
 
 
 def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoencoder:
-    """Read a masked autoencoder.
+    """Read a masked autoencoder that `save_reward_features` wrote.
 
     Raises:
         AdagenError: the file was made with other settings.

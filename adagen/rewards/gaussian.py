@@ -1,11 +1,11 @@
 """The reward of two Gaussians in closed form (docs/method.md, section 6).
 
-Were the vectors of real and of generated images Gaussian, this would be the best discriminator
-there is, without a step of training: the logarithm of the ratio of two densities. The policy
+If the vectors of real and of generated images were Gaussian, this would be the optimal
+discriminator, without a step of training: the logarithm of the ratio of two densities. The policy
 gradient of its mean is that of minus the Kullback-Leibler divergence of generated from real.
 
-It learns from the images of an update before it judges them: a reward that lags an update behind
-drives a policy past its aim and back.
+It learns from the images of an update before it scores them: a reward that lags one update behind
+makes a policy overshoot its aim and come back.
 """
 
 from typing import Any
@@ -24,9 +24,10 @@ from adagen.runtime.noise import SampleNoise, torch_generator
 
 
 class RunningMoments(nn.Module):
-    """First and second moment of vectors (N, D) about the origin, which later ones are mixed into.
+    """First and second moment of vectors (N, D) about the origin, as a moving average over sets.
 
-    Those of a mixture are the mixture of those of its parts; of covariances that isn't so.
+    Moments about the origin of a mixture are the mixture of its parts' moments; covariances are
+    not, so they are computed last.
     """
 
     first: torch.Tensor
@@ -40,14 +41,14 @@ class RunningMoments(nn.Module):
         self.register_buffer("sets", torch.zeros((), dtype=torch.int64))
 
     def mix(self, vectors: torch.Tensor, memory: float) -> None:
-        """Keep `memory` of what there was, and take the rest from vectors (N, D) in float64."""
+        """Keep the share `memory` of the old moments, the rest of vectors (N, D) in float64."""
         new = 1 - memory if self.sets else 1.0
         self.first.lerp_(vectors.mean(0), new)
         self.second.lerp_(vectors.T @ vectors / len(vectors), new)
         self.sets += 1
 
     def density(self, noise: float) -> MultivariateNormal:
-        """The Gaussian with these moments, noise of this standard deviation added to it."""
+        """The Gaussian with these moments, with noise of this standard deviation added."""
         covariance = self.second - torch.outer(self.first, self.first)
         noisy = covariance + noise**2 * torch.eye(len(self.first), device=self.first.device)
         return MultivariateNormal(self.first, covariance_matrix=noisy)
@@ -56,7 +57,7 @@ class RunningMoments(nn.Module):
 class GaussianReward(VectorReward):
     """Scores are log r(x) - log f(x): r a Gaussian of real images, f one of generated images.
 
-    Labels play no part, and every image is judged by itself.
+    Labels play no part, and every image is scored by itself.
     """
 
     learns_first = True
@@ -69,7 +70,7 @@ class GaussianReward(VectorReward):
         real: Images,
         device: torch.device,
     ) -> None:
-        """A reward that has seen no generated image yet, and calls none real or generated.
+        """A reward that has seen no generated image yet.
 
         Raises:
             AdagenError: there are too few real images for that many components.
@@ -92,7 +93,7 @@ class GaussianReward(VectorReward):
     @torch.no_grad()
     def score(self, images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         """(B,) log density ratio of new images; labels play no part."""
-        return self._logits(self._look(images.to(self.device), noise).double())
+        return self._logits(self._extract(images.to(self.device), noise).double())
 
     def payoff(self, scores: torch.Tensor) -> torch.Tensor:
         """(n,) scores, bounded smoothly."""
@@ -101,10 +102,10 @@ class GaussianReward(VectorReward):
 
     @torch.no_grad()
     def learn(self, real: Pool, fake: Pool, *, steps: int, generator: torch.Generator) -> float:
-        """Mix the moments of the generated images into those before; `steps` plays no part.
+        """Mix the moments of the generated images into the earlier ones; `steps` plays no part.
 
-        Real ones are looked at once. Returns mean softplus(-logit) of the real images plus mean
-        softplus(logit) of the generated ones.
+        The moments of real images are taken once. Returns mean softplus(-logit) of the real images
+        plus mean softplus(logit) of the generated ones.
         """
         rows = torch.arange(len(real)) if not self.real.sets else real.probe(self.batch, generator)
         x = vectors_of(real, rows, generator=generator)
@@ -115,12 +116,12 @@ class GaussianReward(VectorReward):
         return float(F.softplus(-self._logits(x)).mean() + F.softplus(self._logits(z)).mean())
 
     def state_dict(self) -> dict[str, Any]:
-        """What makes vectors of images, and all moments."""
+        """The principal components, and all moments."""
         moments = {"real": self.real.state_dict(), "fake": self.fake.state_dict()}
         return {**super().state_dict(), **moments}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         super().load_state_dict(state)
         self.real.load_state_dict(state["real"])
         self.fake.load_state_dict(state["fake"])

@@ -1,11 +1,11 @@
-"""Images as a discriminator sees them: feature maps, kept where they fit, else made when asked for.
+"""Sets of images as a discriminator sees them: features that are kept, or computed when needed.
 
-A masked autoencoder at 8x8 pixels makes 16 KB of features of an image: a whole data set is looked
-at once and kept. DINO makes 5 maps x 384 channels x 196 tokens x 4 bytes = 1.5 MB, twice the bytes
-of the image (3 x 256 x 256 x 4 = 0.8 MB): 4,096 trajectories would take 6.2 GB and ImageNet 1.9 TB.
-Looking again costs little beside generating: 5 discriminator steps on 128 images are 640 looks
-beside the 4,096 that the rewards of an update take. It is also what lets each step crop its batch
-afresh, as the paper does.
+A masked autoencoder at 8x8 pixels makes 16 KB of features of an image: they are computed once for a
+whole data set, and kept. DINO makes 5 maps x 384 channels x 196 tokens x 4 bytes = 1.5 MB, twice
+the bytes of the image (3 x 256 x 256 x 4 = 0.8 MB): 4,096 trajectories would take 6.2 GB, and
+ImageNet 1.9 TB. Computing them again costs little beside generating: 5 discriminator steps on 128
+images take 640 of them, beside 4,096 for the rewards of an update. It also lets each step crop its
+batch anew, as the paper does.
 """
 
 from abc import ABC, abstractmethod
@@ -16,21 +16,22 @@ import torch
 from adagen.data.split import Images
 from adagen.runtime.noise import SampleNoise
 
+KEEP = 2**30
+"""Bytes of features that a pool keeps at most."""
 VIEWS = 4
-"""Noisy copies that are kept of an image which is learnt from for long: one copy would show
-the same noise until it is known by it."""
+"""Noisy copies that are kept of each real image. With a single copy, the discriminator would learn
+to recognise real images by their noise."""
 
-Look = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Images (b, C, H, W), and what draws their crop, to feature maps (b, maps, width, N)
-or vectors (b, D)."""
-
+Extractor = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Maps images (b, C, H, W), with a generator for crop and noise, to feature maps
+(b, maps, width, N) or vectors (b, D)."""
 
 Drawn = tuple[torch.Tensor, torch.Tensor]
-"""What a pool shows of b images, and their labels (b,)."""
+"""Features of b images, and their labels (b,)."""
 
 
 class Pool(ABC):
-    """A set of images that a discriminator draws batches from.
+    """A set of images that a reward scores or draws batches from.
 
     Attributes:
         labels: (N,) classes, on the discriminator's device.
@@ -47,7 +48,7 @@ class Pool(ABC):
 
     @abstractmethod
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        """Rows to judge the whole set by: all of them where that costs nothing, else `size`."""
+        """Rows that stand for the whole set: all of them where that costs nothing, else `size`."""
 
     def draw(self, size: int, generator: torch.Generator) -> Drawn:
         """Features and labels of `size` random rows."""
@@ -71,15 +72,15 @@ class KeptPool(Pool):
 
 
 class StreamedPool(Pool):
-    """Images that are read and looked at whenever they are asked for."""
+    """Images whose features are computed whenever they are needed."""
 
-    def __init__(self, images: Images, look: Look, *, device: torch.device) -> None:
-        self.images, self.look, self.device = images, look, device
+    def __init__(self, images: Images, extract: Extractor, *, device: torch.device) -> None:
+        self.images, self.extract, self.device = images, extract, device
         self.labels = images.labels.to(device)
 
     def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """(b, maps, width, N) of `rows`, augmented and cropped as the generator draws."""
-        return self.look(self.images.batch(rows, generator).to(self.device), generator)
+        return self.extract(self.images.batch(rows, generator).to(self.device), generator)
 
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
         """`size` random rows."""
@@ -89,9 +90,9 @@ class StreamedPool(Pool):
 def add_noise(
     x: torch.Tensor, strength: float, *, source: torch.Generator | SampleNoise
 ) -> torch.Tensor:
-    """Gaussian noise of this standard deviation on x; nothing is drawn where it is 0.
+    """x plus Gaussian noise of a standard deviation `strength`; with 0 nothing is drawn.
 
-    The source is that of the whole batch, or the samples' own noise.
+    The source is a generator for the whole batch, or the samples' own noise.
     """
     if not strength:
         return x

@@ -1,8 +1,12 @@
 """The paper's discriminator: projected, conditional, its layers named as in the released files.
 
-As in docs/method.md, section 6. One head a feature map: spectrally normalised convolutions over
-the token sequence, normalised over eight images at a time, and an inner product with what the
-condition is mapped to.
+As in docs/method.md, section 6. There is one head for each feature map: spectrally normalised
+convolutions over the token sequence, activations normalised over eight images at a time, and an
+inner product with an embedding of the condition.
+
+Eight images are normalised together, and batches are cropped as a whole. So the images of an update
+are arranged in a fixed order before they are scored, and the number of images generated at once
+plays no part.
 """
 
 import math
@@ -12,9 +16,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm  # stores weight_orig, weight_u, weight_v as released
 
-from adagen.config import NORM_GROUP, DinoFeatures
+from adagen.config import NORM_GROUP, DinoFeatures, TokenSettings
+from adagen.data.split import Images
+from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.dino import Dino
+from adagen.rewards.pools import Pool, StreamedPool
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise, torch_generator
 
 
 class EqualisedLinear(nn.Module):
@@ -70,7 +78,7 @@ class LocalBatchNorm(nn.Module):
         """(B, channels, N), each group by its own mean and biased variance.
 
         Raises:
-            AdagenError: the batch doesn't split evenly.
+            AdagenError: the batch doesn't split into equal groups.
         """
         groups = math.ceil(len(x) / NORM_GROUP)
         if len(x) % groups:
@@ -102,9 +110,9 @@ class Residual(nn.Module):
         self.fn = fn
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As large as x."""
-        whole: torch.Tensor = (self.fn(x) + x) / math.sqrt(2)
-        return whole
+        """A tensor of the shape of x."""
+        total: torch.Tensor = (self.fn(x) + x) / math.sqrt(2)
+        return total
 
 
 class ProjectedHead(nn.Module):
@@ -119,24 +127,24 @@ class ProjectedHead(nn.Module):
         self.cmapper = EqualisedLinear(condition, self.projection)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """One logit a token."""
+        """One logit per token."""
         c = self.cmapper(condition).unsqueeze(2)  # (B, projection, 1)
         logits: torch.Tensor = (self.cls(self.main(x)) * c).sum(1) / math.sqrt(self.projection)
         return logits
 
 
 class ProjectedHeads(nn.Module):
-    """What the discriminator learns: a head for each feature map, and the mapping of classes."""
+    """The trained part of the discriminator: a head per feature map, and the class mapping."""
 
     def __init__(self, maps: int, width: int, *, classes: int | None, condition: int = 512) -> None:
         """Heads for `maps` feature maps of `width` channels.
 
         Args:
-            maps: feature maps.
+            maps: number of feature maps.
             width: their channels.
-            classes: conditions are classes, mapped to `condition` numbers; None: they are given,
-                l2-normalised text embeddings for example, and reach the heads as they are.
-            condition: size of a condition.
+            classes: number of classes, which are mapped to `condition` numbers each. None if
+                conditions are given as numbers, for example as l2-normalised text embeddings.
+            condition: length of a condition.
         """
         super().__init__()
         self.mapping = None if classes is None else Mapping(classes, condition)
@@ -147,7 +155,7 @@ class ProjectedHeads(nn.Module):
 
         Args:
             maps: (B, maps, width, N) feature maps.
-            condition: (B,) classes or (B, condition) numbers.
+            condition: (B,) classes, or (B, condition) numbers.
         """
         c = condition if self.mapping is None else self.mapping(condition)
         logits = [head(x, c) for head, x in zip(self.heads, maps.unbind(1), strict=True)]
@@ -175,3 +183,33 @@ class ProjectedDiscriminator(ProjectedHeads):
         """(B, maps N) logits of images (B, 3, H, W) in [0, 1]; see `Dino` for the generator."""
         logits: torch.Tensor = self(self.dino(images, generator), condition)
         return logits
+
+
+class ProjectedReward(AdversarialReward):
+    """The paper's discriminator on DINO as a reward."""
+
+    norm_group = NORM_GROUP
+
+    def __init__(
+        self, features: Dino, classes: int, *, settings: TokenSettings, device: torch.device
+    ) -> None:
+        self.features = features.to(device)
+        width = features.settings.network.width
+        heads = ProjectedHeads(features.maps, width, classes=classes)
+        super().__init__(heads, settings, device=device)
+        self.chunk = settings.batch
+        self.require_norm_groups(settings.batch, "training.reward.batch")
+
+    def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
+        """Always streamed: DINO's features are too large to keep (`adagen.rewards.pools`)."""
+        return StreamedPool(images, self.features, device=self.device)
+
+    def _extract(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
+        """Feature maps, one norm group after the other, each cropped as its first sample draws."""
+        self.require_norm_groups(len(images), "images to be scored")
+        crops = [
+            torch_generator("score", noise.purpose, noise.seed, index)
+            for index in noise.indices[:: self.norm_group]
+        ]
+        groups = zip(images.split(self.norm_group), crops, strict=True)
+        return torch.cat([self.features(group, crop) for group, crop in groups])

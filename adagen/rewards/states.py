@@ -1,7 +1,7 @@
-"""What a reward had learnt when the policy was kept that it paid: a file beside the policy.
+"""The state that a reward had when the best policy was kept, as a file beside the policy.
 
-Best-of-N judges by it. The frozen features are no part of it: `adagen.rewards.build.load_reward`
-makes a reward of those, and `load_state` tells it the rest.
+Best-of-N scores candidates by it. The frozen features are no part of the file:
+`adagen.rewards.build.load_reward` builds a reward on them, and `load_state` restores the rest.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,35 +16,35 @@ from adagen.runtime.files import difference, load_tensors, save_tensors
 
 KIND = "reward state"
 SEPARATOR = "/"
-"""Between the keys of nested parts; names of parameters have dots of their own."""
+"""Joins the keys of nested parts; names of parameters contain dots already."""
 
 
 def save_state(
     path: Path, state: Mapping[str, Any], *, about: Mapping[str, Any], kind: str = KIND
 ) -> None:
-    """Write a `judging_state`, or nested tensors of another kind, with what they belong to."""
+    """Write a `judging_state`, or nested tensors of another kind, with the identity `about`."""
     save_tensors(path, dict(_flat(state)), about={**about, "kind": kind})
 
 
 def read_state(path: Path, expected: Mapping[str, Any], *, kind: str = KIND) -> dict[str, Any]:
-    """What `save_state` wrote.
+    """Read a state that `save_state` wrote.
 
     Raises:
-        AdagenError: the file is damaged or of another kind, or belongs to another policy, generator
-            or features.
+        AdagenError: the file is damaged or of another kind, or its identity is not `expected`:
+            it belongs to another policy, generator or features.
     """
     tensors, about = load_tensors(path, kind)
     found = {key: about.get(key) for key in expected}
-    if told := difference(found, expected):
+    if mismatch := difference(found, expected):
         raise AdagenError(
-            f"{path} was made for something else: {told}. Give the {kind} that was written for "
+            f"{path} was made for something else: {mismatch}. Give the {kind} that was written for "
             "this policy, or make it again."
         )
     return _nested(tensors)
 
 
 def load_state(path: Path, reward: Reward, *, expected: Mapping[str, Any]) -> None:
-    """Give a reward what `save_state` wrote; errors are those of `read_state`."""
+    """Restore a reward from a file of `save_state`; errors are those of `read_state`."""
     reward.load_state_dict(read_state(path, expected))
 
 

@@ -1,13 +1,13 @@
-"""Rewards on one standardised vector an image: principal components (docs/method.md, section 6).
+"""Rewards on one standardised vector per image: principal components (docs/method.md, section 6).
 
-The frozen features are those of the masked autoencoder. Principal components of its maps, all
-tokens of all of them at once, say where an image is what; heads that score token by token and
-average don't see that.
+The frozen features are those of the masked autoencoder. Principal components of all tokens of all
+its maps see how the parts of an image are arranged; heads that score token by token and average
+don't.
 
-Gaussian noise on the pixels, of real and generated images alike, hides what a tokeniser or a solver
-leaves in every image it makes. Features of noisy images can't be kept for good, but looking at each
-image anew for each look would cost several times the training: of a set that is learnt from for
-long, a few noisy copies of each image are kept instead.
+Gaussian noise on the pixels, of real and generated images alike, hides the traces that a tokeniser
+or a solver leaves in every image. Fresh noise for each step would mean computing all features
+again, at several times the cost of the training: a few noisy copies of each real image are kept
+instead.
 """
 
 from functools import cached_property
@@ -18,29 +18,28 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.data.split import CHUNK, Images
-from adagen.rewards.adversarial import KEEP
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
-from adagen.rewards.pools import Look, Pool, StreamedPool, add_noise
+from adagen.rewards.pools import KEEP, Extractor, Pool, StreamedPool, add_noise
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise, torch_generator
 
 FITTED = 2048
-"""Images that components and standardisation are fitted to at most."""
+"""Largest number of images that components and standardisation are fitted to."""
 FLOOR = 1e-3
-"""Added to standard deviations: a feature that never varies stays finite."""
+"""Added to standard deviations, so that a feature which never varies stays finite."""
 PROBED = 8192
-"""Rows that stand for a set of more: what share of them is known says as much of 200,000."""
+"""Rows that stand for a larger set: an accuracy over them is as good as one over 200,000."""
 
 
 def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean (D,) of rows (N, D), and their first principal directions (D, count).
 
-    Both are float64 on the CPU. A direction's largest entry is positive, so that its sign is no
-    accident of the library.
+    Both are float64 on the CPU. The largest entry of a direction is positive, so that its sign
+    doesn't depend on the library.
 
     Raises:
-        AdagenError: the rows have fewer components.
+        AdagenError: the rows have fewer than `count` components.
     """
     rows = rows.cpu().double()
     if count > min(len(rows) - 1, rows.shape[1]):
@@ -67,15 +66,15 @@ class Vector(nn.Module):
     deviation: torch.Tensor
 
     def __init__(self, clean: torch.Tensor, seen: torch.Tensor, *, components: int) -> None:
-        """Fitted to real images.
+        """Fit components and standardisation to real images.
 
         Args:
-            clean: their feature maps (N, maps, width, tokens), which the components are of.
-            seen: the same under pixel noise, which the standardisation is of.
-            components: how many.
+            clean: their feature maps (N, maps, width, tokens), which give the components.
+            seen: the same under pixel noise, which give the standardisation.
+            components: number of components.
 
         Raises:
-            AdagenError: there are fewer.
+            AdagenError: the images have fewer components.
         """
         super().__init__()
         centre, directions = principal_components(clean.flatten(1), components)
@@ -94,21 +93,21 @@ class Vector(nn.Module):
 
 
 class ViewsPool(Pool):
-    """Vectors of each image, or of `views` noisy copies of it: row v N + i is copy v of image i.
+    """Vectors of `views` noisy copies of each image: row v N + i is copy v of image i.
 
-    They are made at the first look: by then a resumed run has restored what makes them.
+    They are computed at the first use: by then a resumed run has restored the components.
     """
 
     def __init__(
         self,
         images: Images,
-        look: Look,
+        extract: Extractor,
         *,
         device: torch.device,
         views: int,
         source: tuple[object, ...],
     ) -> None:
-        self.images, self.look, self.device = images, look, device
+        self.images, self.extract, self.device = images, extract, device
         self.views, self.source = views, source
         self.labels = images.labels.repeat(views).to(device)
 
@@ -117,7 +116,7 @@ class ViewsPool(Pool):
         return self._vectors[rows]
 
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        """All rows, or `PROBED` random ones of more; the size asked for is for those that look."""
+        """All rows, or `PROBED` random ones of more; `size` plays no part, as vectors are kept."""
         if len(self) <= PROBED:
             return torch.arange(len(self))
         return torch.randint(len(self), (PROBED,), generator=generator)
@@ -129,15 +128,15 @@ class ViewsPool(Pool):
 
     def _view(self, rows: torch.Tensor, view: int) -> torch.Tensor:
         generator = torch_generator("view", *self.source, view)
-        looks = [
-            self.look(self.images.batch(chunk, generator).to(self.device), generator)
+        vectors = [
+            self.extract(self.images.batch(chunk, generator).to(self.device), generator)
             for chunk in rows.split(CHUNK)
         ]
-        return torch.cat(looks)
+        return torch.cat(vectors)
 
 
 class VectorReward(Reward):
-    """A reward that sees the vectors of images."""
+    """Base of the rewards that see an image as one vector."""
 
     def __init__(
         self,
@@ -148,14 +147,14 @@ class VectorReward(Reward):
         real: Images,
         device: torch.device,
     ) -> None:
-        """Vectors fitted to real images.
+        """Fit the vectors to real images.
 
         Args:
             features: the frozen network.
-            components: numbers in a vector.
+            components: length of a vector.
             pixel_noise: standard deviation of the noise on all images.
-            real: images of the train split; `FITTED` at most are looked at, evenly spread.
-            device: where all of it runs.
+            real: images of the train split; `FITTED` at most are used, evenly spread.
+            device: where the reward runs.
 
         Raises:
             AdagenError: there are too few images for that many components.
@@ -169,27 +168,27 @@ class VectorReward(Reward):
         self.vector = Vector(self.features(fitted), seen, components=components)
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
-        """Kept if the vectors fit, else streamed; one view where nothing is drawn."""
+        """A pool that keeps vectors if they fit, else streams; one view where nothing is drawn."""
         if not self.pixel_noise and images.flip == "never":
             views = 1
         if 4 * len(self.vector.mean) * len(images) * views > KEEP:
-            return StreamedPool(images, self._look, device=self.device)
-        return ViewsPool(images, self._look, device=self.device, views=views, source=source)
+            return StreamedPool(images, self._extract, device=self.device)
+        return ViewsPool(images, self._extract, device=self.device, views=views, source=source)
 
     def state_dict(self) -> dict[str, Any]:
-        """What makes vectors of feature maps."""
+        """The principal components and the standardisation."""
         return {"vector": self.vector.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.vector.load_state_dict(state["vector"])
 
-    def _look(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
+    def _extract(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
         noisy = add_noise(images, self.pixel_noise, source=source)
         vectors: torch.Tensor = self.vector(self.features(noisy))
         return vectors
 
 
 def vectors_of(pool: Pool, rows: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-    """(n, D) float64 vectors of the images `rows` (n,), looked at a chunk at a time."""
+    """(n, D) float64 vectors of the images `rows` (n,), computed a chunk at a time."""
     return torch.cat([pool.features(chunk, generator) for chunk in rows.split(CHUNK)]).double()

@@ -1,1 +1,1 @@
-"""Training a policy, and the search for static schedules."""
+"""Training policies, searching for static schedules, and checking whether a reward ranks."""

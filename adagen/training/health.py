@@ -1,7 +1,10 @@
 """Warnings in plain words about a training, from its log alone (docs/training.md).
 
-They change nothing: a run goes on, and its user decides. A threshold is crossed in each of `WINDOW`
-updates, or `RISES` times in a row, before it counts: a single update may be chance.
+They change nothing: the run goes on, and its user decides. A threshold counts only when it is
+crossed in `WINDOW` updates in a row, or in `RISES` validations: a single one may be chance.
+
+The two judgements on a discriminator's accuracy, `knows_all` and `knows_nothing`, hold before a
+training too (`adagen.training.ranking_report`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,24 +13,25 @@ from itertools import pairwise
 from adagen.training.log import Record
 
 WINDOW = 3
-"""Updates in a row: long enough that chance doesn't do it, and a tenth of a short run."""
+"""Updates in a row: enough to exclude chance, and a tenth of a short run."""
 KNOWS_ALL = 0.95
-"""Accuracy above which nearly all rewards are near zero: what differences are left say little."""
+"""Accuracy on both sides above which hardly an image is left that a policy could gain by: nearly
+all rewards are near zero, and their differences say little."""
 KNOWS_NOTHING = 0.55
-"""Mean accuracy over real and generated images that a coin nearly has."""
+"""Mean accuracy over both sides below which a discriminator is hardly better than a coin (0.5)."""
 KL_LIMIT = 0.1
-"""Divergence in nats a call. Runs that improved stayed below 0.07 in every update."""
+"""Divergence in nats per call. Runs that improved stayed below 0.07 in every update."""
 CLIP_LIMIT = 0.5
-"""Share of calls outside the clip range: most of what was drawn teaches nothing more."""
+"""Share of calls outside the clip range, above which most calls have no gradient any more."""
 DIED = 0.5
 """Share that has died of the calls in which an action was alive at first. Some are dead in the
 hand-made schedule: the ends of time, the guidance of a first call."""
 LATE = 0.75
-"""Part of a run after which exploration is near its least, and adaptation should show."""
+"""Share of a run after which exploration is near its least, and adaptation should show."""
 ALIKE = 0.05
 """Spread over samples, as a share of the spread with exploration, that no image shows."""
 RISES = 3
-"""Validations in a row that are worse than the one before."""
+"""Validations in a row that are each worse than the one before."""
 WORSE = 0.05
 """Relative rise of the distance over them. All validations share their noise, so this is more than
 their error."""
@@ -36,36 +40,46 @@ their error."""
 def warnings(
     records: Sequence[Record], updates: int, *, adaptive: bool, saturates: bool
 ) -> dict[str, str]:
-    """What is wrong after the last of the updates so far.
+    """The warnings after the last of the updates so far.
 
     Args:
         records: the training log until now, one record at least.
-        updates: of the whole run.
+        updates: number of updates of the whole run.
         adaptive: whether the policy sees the samples.
-        saturates: whether the reward pays nearly the same where it is sure.
+        saturates: whether payoffs are nearly equal where the reward is sure.
 
     Returns:
-        A sentence for each thing that is wrong, by its name.
+        The sentence of each warning, by its name.
     """
     recent = records[-WINDOW:] if len(records) >= WINDOW else ()
-    told = _discriminator(recent, saturates) | _steps(recent) | dict(_actions(records[0], recent))
+    found = _discriminator(recent, saturates) | _steps(recent) | dict(_actions(records[0], recent))
     if adaptive and records[-1]["update"] >= LATE * updates:
-        told |= _collapse(records[-1])
-    return told | _hacking([record for record in records if record["validation_fid"] is not None])
+        found |= _collapse(records[-1])
+    return found | _hacking([record for record in records if record["validation_fid"] is not None])
+
+
+def knows_all(real: float, fake: float) -> bool:
+    """Whether these accuracies on real and on generated images saturate a sigmoid reward."""
+    return min(real, fake) > KNOWS_ALL
+
+
+def knows_nothing(real: float, fake: float) -> bool:
+    """Whether these accuracies on real and on generated images are hardly better than a coin's."""
+    return (real + fake) / 2 < KNOWS_NOTHING
 
 
 def _discriminator(recent: Sequence[Record], saturates: bool) -> dict[str, str]:
-    """It leaves no differences between rewards, or has nothing to say."""
+    """The discriminator is saturated, or fooled."""
     if not recent or recent[-1]["accuracy_fake"] is None:
         return {}
     both = [(record["accuracy_real"], record["accuracy_fake"]) for record in recent]
-    if saturates and all(min(pair) > KNOWS_ALL for pair in both):
+    if saturates and all(knows_all(*pair) for pair in both):
         return {
             "discriminator_saturated": f"the discriminator tells more than {KNOWS_ALL:.0%} of real "
             "and of generated images apart: rewards are all near zero and teach little. Slow it "
             "down: fewer training.reward.steps, or a lower learning_rate."
         }
-    if all(sum(pair) / 2 < KNOWS_NOTHING for pair in both):
+    if all(knows_nothing(*pair) for pair in both):
         return {
             "discriminator_fooled": "the discriminator tells real from generated images little "
             "better than a coin: its rewards say little of quality. Give it more "
@@ -75,23 +89,23 @@ def _discriminator(recent: Sequence[Record], saturates: bool) -> dict[str, str]:
 
 
 def _steps(recent: Sequence[Record]) -> dict[str, str]:
-    """The policy moves farther in an update than what it has seen can tell."""
-    told = {}
+    """The policy moves farther in an update than its trajectories support."""
+    found = {}
     if recent and all(record["kl"] > KL_LIMIT for record in recent):
-        told["kl_high"] = (
+        found["kl_high"] = (
             f"the policy changes by {recent[-1]['kl']:.2g} nats a call in an update, more than "
             f"{KL_LIMIT}: lower its learning rate, or training.epochs."
         )
     if recent and all(record["clip_fraction"] > CLIP_LIMIT for record in recent):
-        told["clip_fraction_high"] = (
+        found["clip_fraction_high"] = (
             f"{recent[-1]['clip_fraction']:.0%} of the calls have left the clip range: most of "
             "what was drawn teaches nothing. Lower the learning rate, or training.epochs."
         )
-    return told
+    return found
 
 
 def _actions(first: Record, recent: Sequence[Record]) -> Iterator[tuple[str, str]]:
-    """Actions that exploration no longer moves; of one at an end of its range, that is told."""
+    """Actions that exploration no longer moves, because they are saturated or for other reasons."""
     for name in first["dead_share"] if recent else ():
         if _died("saturated_share", name, first=first, recent=recent):
             yield (
@@ -110,18 +124,18 @@ def _actions(first: Record, recent: Sequence[Record]) -> Iterator[tuple[str, str
 
 
 def _died(field: str, name: str, *, first: Record, recent: Sequence[Record]) -> bool:
-    """Whether enough calls of an action that counted as alive at first don't any more."""
+    """Whether an action has died in at least the share `DIED` of the calls where it was alive."""
     least = _share(first[field], name)
     return all(_share(record[field], name) >= least + DIED * (1 - least) for record in recent)
 
 
 def _share(shares: Mapping[str, float], name: str) -> float:
-    """The share of an action; one without bounds is never at an end."""
+    """The share of an action; an unbounded one is never saturated."""
     return shares.get(name, 0.0)
 
 
 def _collapse(last: Record) -> dict[str, str]:
-    """A policy that could look at the samples does the same to all of them."""
+    """An adaptive policy treats all samples alike."""
     apart, explored = last["validation_spread"], last["action_spread"]
     if apart is None or any(apart[name] >= ALIKE * explored[name] for name in apart):
         return {}
@@ -133,14 +147,14 @@ def _collapse(last: Record) -> dict[str, str]:
 
 
 def _hacking(validated: Sequence[Record]) -> dict[str, str]:
-    """The reward rises and the samples get worse."""
+    """The reward rises while the samples get worse."""
     last = validated[-RISES - 1 :]
     if len(last) <= RISES:
         return {}
     distances = [record["validation_fid"] for record in last]
     rising = all(after > before for before, after in pairwise(distances))
-    much = distances[-1] > (1 + WORSE) * distances[0]
-    if not (rising and much and last[-1]["reward"] > last[0]["reward"]):
+    worse = distances[-1] > (1 + WORSE) * distances[0]
+    if not (rising and worse and last[-1]["reward"] > last[0]["reward"]):
         return {}
     return {
         "reward_hacked": f"the validation distance has risen {RISES} times in a row, from "
@@ -151,6 +165,6 @@ def _hacking(validated: Sequence[Record]) -> dict[str, str]:
 
 
 def _other_space(validated: Sequence[Record]) -> str:
-    """What the label-free distance did meanwhile, where there is one: the spaces may disagree."""
+    """The change of the label-free distance meanwhile, if there is one: the spaces may disagree."""
     before, after = (validated[place]["validation_fid_label_free"] for place in (0, -1))
     return "" if before is None else f" (the label-free one from {before:.3g} to {after:.3g})"

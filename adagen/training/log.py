@@ -1,4 +1,4 @@
-"""Lines of the training log: what an update's actions and judgements say (docs/training.md)."""
+"""The fields of the training log: accuracies, actions and validations (docs/training.md)."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -12,15 +12,15 @@ from adagen.training.trajectories import Trajectories
 Record = dict[str, Any]
 
 DEAD = 0.005
-"""An action is dead where a sigma of exploration moves it by less than this share of its range:
-at half a per cent and less, its effect on an image drowns in that of everything else."""
+"""An action is dead at a call if one sigma of exploration moves it by less than this share of its
+range. At half a per cent and less, other effects on the image hide that of the action."""
 SATURATED = 0.01
 """A bounded action is saturated within this share of its range from either end."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What samples of the averaged policy, without exploration, are like.
+    """Measurements of samples that the averaged policy makes without exploration.
 
     Attributes:
         fid: primary distance.
@@ -35,48 +35,48 @@ class Validation:
     spread: dict[str, float]
 
     def record(self) -> Record:
-        """Its fields of the log."""
+        """The fields of the log, with the prefix `validation_`."""
         return {f"validation_{name}": value for name, value in asdict(self).items()}
 
 
 NOT_VALIDATED: Record = {f"validation_{field.name}": None for field in fields(Validation)}
 """The same fields after an update without a validation."""
-NOT_JUDGED: Record = {
+NO_ACCURACY: Record = {
     f"{measure}_{name}": None
     for measure in ("accuracy", "loss")
     for name in ("real", "heldout", "fake")
 }
-"""The fields of `judgement` under a reward that calls no image real or generated."""
+"""The fields of `accuracy` under a reward that calls no image real or generated."""
 
 
-def judgement(name: str, logits: torch.Tensor, *, sign: int) -> Record:
-    """How well a discriminator knows a set of images, by its mean logit of each.
+def accuracy(name: str, logits: torch.Tensor, *, sign: int) -> Record:
+    """Accuracy and loss of a discriminator on a set of images.
 
     Args:
         name: of the set.
-        logits: (n,) positive for "real".
+        logits: (n,) mean logit of each image, positive for "real".
         sign: 1 for real images, -1 for generated ones.
 
     Returns:
-        The share it is right about, and the mean of -log of the probability it gives the truth.
+        The share of images that are classified right, and the mean of -log p(truth).
     """
-    right = sign * logits
+    signed = sign * logits
     return {
-        f"accuracy_{name}": float((right > 0).float().mean()),
-        f"loss_{name}": float(F.softplus(-right).mean()),
+        f"accuracy_{name}": float((signed > 0).float().mean()),
+        f"loss_{name}": float(F.softplus(-signed).mean()),
     }
 
 
 def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: float) -> Record:
-    """Where the actions of an update lie, by name, and which of them can't be learnt from there."""
+    """Mean, spread, and shares of dead and saturated calls of each action, by its name."""
     taken = trajectories.actions
-    # A squash that has an end reaches it at infinity.
+    # A bounded squash reaches its ends at infinity.
     end = torch.full_like(taken[0, 0], torch.inf)
     bottom, top = actions.squash(-end), actions.squash(end)
     bounded = [name for name, finite in zip(actions.names, top.isfinite(), strict=True) if finite]
-    # Without an upper end, the range is that of the hand-made schedule, or the bend of softplus.
-    usual = actions.handmade.amax(0).clamp(min=1).to(taken.device)
-    span = torch.where(top.isfinite(), top - bottom, usual)
+    # Without an upper end, the range of the hand-made schedule counts, and 1 at least.
+    handmade = actions.handmade.amax(0).clamp(min=1).to(taken.device)
+    span = torch.where(top.isfinite(), top - bottom, handmade)
     dead = reach(actions, trajectories.raw, sigma=sigma) < DEAD * span
     margin = SATURATED * span
     saturated = (taken < bottom + margin) | (taken > top - margin)
@@ -90,7 +90,7 @@ def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: fl
 
 
 def reach(actions: Actions, raw: torch.Tensor, *, sigma: float) -> torch.Tensor:
-    """(T, B, K) how far each action moves when its own raw output, (T, B, K), moves by sigma."""
+    """(T, B, K) change of each action when its own raw output, (T, B, K), changes by sigma."""
     z, reached = None, []
     for call, drawn in enumerate(raw):
         low, high = (actions.smooth(z, drawn + step, call=call) for step in (-sigma, sigma))
@@ -105,5 +105,5 @@ def spread(actions: Actions, taken: torch.Tensor) -> dict[str, float]:
 
 
 def by_name(actions: Actions, values: torch.Tensor) -> dict[str, float]:
-    """The (K,) values of the actions."""
+    """The (K,) values of the actions as a dictionary."""
     return dict(zip(actions.names, values.tolist(), strict=True))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from adagen.config import Training
+
 
 @dataclass(frozen=True)
 class PpoLoss:
@@ -40,23 +42,18 @@ def gaussian_entropy(actions: int, sigma: float) -> float:
     return actions * (0.5 + 0.5 * math.log(2 * math.pi) + math.log(sigma))
 
 
-def normalise(returns: torch.Tensor) -> torch.Tensor:
-    """Returns (T, B) less their mean, over their unbiased standard deviation + 1e-7."""
-    return (returns - returns.mean()) / (returns.std() + 1e-7)
-
-
 def value_advantage(returns: torch.Tensor, old_values: torch.Tensor) -> torch.Tensor:
     """A = R - V at every call, with the values of the rollout; all (T, B)."""
     return returns - old_values
 
 
 def group_advantage(returns: torch.Tensor, group: int) -> torch.Tensor:
-    """A = R less the mean of its group: consecutive trajectories sharing label and noise.
+    """A = R minus the mean of its group: consecutive trajectories sharing label and noise.
 
-    What is left is the effect of the actions alone: labels and noises differ between groups and
-    drop out. Scaled to unit standard deviation; returns (B,), result (B,).
+    Labels and noises differ between groups and cancel within one; the effect of the actions
+    remains. Scaled to unit standard deviation; returns (B,), result (B,).
     """
-    # In float64 the mean of equal rewards is exact: what is divided below is never their rounding.
+    # In float64 the mean of equal rewards is exact: the division below never scales up rounding.
     groups: torch.Tensor = returns.double().unflatten(0, (-1, group))
     centred = (groups - groups.mean(1, keepdim=True)).flatten().to(returns.dtype)
     return centred / (centred.std() + 1e-7)
@@ -81,18 +78,26 @@ def ppo_loss(
     values: torch.Tensor,
     returns: torch.Tensor,
     entropy: float,
-    clip: float,
-    value_coefficient: float,
-    entropy_coefficient: float,
+    settings: Training,
 ) -> PpoLoss:
-    """The clipped surrogate with value and entropy terms; (T, B) tensors, (B,) broadcasts."""
+    """L = mean[-min(rho A, clip(rho, 1 - eps, 1 + eps) A)] + c_v mean (V - R)^2 - c_e entropy.
+
+    Args:
+        log_prob: (T, B) log density of the raw actions under the policy that is trained.
+        old_log_prob: (T, B) their log density when they were drawn; rho is the ratio of the two.
+        advantage: A, (T, B), or (B,) for one advantage per trajectory.
+        values: V, (T, B) outputs of the value network that is trained.
+        returns: R, (T, B).
+        entropy: of the exploration, in nats.
+        settings: give eps (`clip`), c_v (`value_coefficient`) and c_e (`entropy_coefficient`).
+    """
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
-    clipped = ratio.clamp(1 - clip, 1 + clip)
+    clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
     policy = -torch.minimum(ratio * advantage, clipped * advantage).mean()
     value = (values - returns).square().mean()
     with torch.no_grad():
         kl = (ratio - 1 - log_ratio).mean()
-        clip_fraction = ((ratio - 1).abs() > clip).float().mean()
-    total = policy + value_coefficient * value - entropy_coefficient * entropy
+        clip_fraction = ((ratio - 1).abs() > settings.clip).float().mean()
+    total = policy + settings.value_coefficient * value - settings.entropy_coefficient * entropy
     return PpoLoss(total, policy, value, kl, clip_fraction)

@@ -1,9 +1,9 @@
-"""Does the reward rank? A ladder of known schedules, judged by reward and metric alike.
+"""Does the reward rank? A ladder of known schedules, measured by reward and metric alike.
 
-A discriminator can tell real from generated images and still prefer the worse of two schedules;
-a policy trained on such a reward gets worse under a healthy reward curve. Here it learns from the
-images of all rungs of a ladder at once, and fresh images of each rung are compared: is the mean
-reward higher where the distance is lower? What the numbers mean is told in docs/training.md.
+A discriminator can tell real from generated images and still prefer the worse of two schedules; a
+policy trained on such a reward gets worse while its reward rises. Here the reward learns from
+images of all schedules of a ladder, the rungs, and scores new images of each rung: is the mean
+reward higher where the distance is lower? docs/training.md explains the numbers.
 """
 
 import math
@@ -22,15 +22,17 @@ from adagen.rewards.pools import Pool
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 from adagen.runtime.progress import progress
+from adagen.training.checks import require_finite_loss
 
 HANDMADE = "handmade"
 """Name of the rung that is not shifted."""
 PROBE = 1024
-"""Real images judged where judging all of them costs: 1.6 % is the error of their accuracy."""
-LOOKS = (0.1, 0.25, 0.5, 1.0)
-"""Shares of the discriminator's steps after which it is looked at."""
+"""Real images that stand for a set where scoring all of it is expensive: the standard error of
+their accuracy is 1.6 %."""
+CHECK_SHARES = (0.1, 0.25, 0.5, 1.0)
+"""Shares of the discriminator's steps after which it is checked."""
 LARGE_LOGIT = 4.0
-"""Where a sigmoid is as good as flat: its slope is 0.018 there, a fourteenth of that at zero."""
+"""Where a sigmoid is nearly flat: its slope is 0.018 there, a fourteenth of that at zero."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Rung:
 
     Attributes:
         name: "handmade", an action and its shift in logits ("guidance +1"), or a policy file's.
-        fid: primary distance of its fresh images.
-        fid_label_free: the label-free one, where the protocol has it.
-        policy: SHA-256 of its file; None of the rungs that need none.
+        fid: primary distance of its images.
+        fid_label_free: their label-free distance; None where the protocol has none.
+        policy: SHA-256 of its policy file; None for a rung without a file.
     """
 
     name: str
@@ -51,14 +53,13 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What a reward thinks of a set of images.
+class ScoreSummary:
+    """A summary of a reward's scores on a set of images.
 
     Attributes:
-        reward: mean of what is paid.
-        logit: mean score; of a discriminator, that is a logit.
-        accepted: share of scores above zero, in [0, 1]: of images that a discriminator takes for
-            real.
+        reward: mean payoff.
+        logit: mean score, which is a logit if the reward discriminates.
+        accepted: share of scores above zero, in [0, 1]: images that a discriminator takes for real.
         large: share of scores beyond +-LARGE_LOGIT, in [0, 1].
     """
 
@@ -69,21 +70,20 @@ class Opinion:
 
     @classmethod
     def of(cls, reward: Reward, scores: torch.Tensor) -> Self:
-        """Of images with these scores (N,)."""
-        numbers = (
-            reward.payoff(scores),
-            scores,
-            (scores > 0).float(),
-            (scores.abs() > LARGE_LOGIT).float(),
+        """The summary of scores (N,)."""
+        return cls(
+            reward=float(reward.payoff(scores).mean()),
+            logit=float(scores.mean()),
+            accepted=float((scores > 0).float().mean()),
+            large=float((scores.abs() > LARGE_LOGIT).float().mean()),
         )
-        return cls(*(float(x.mean()) for x in numbers))
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Rank correlations of rewards and negative distances.
 
-    1 is the metric's own order, -1 its reverse; None where all rewards or all distances are equal.
+    1 is the metric's order, -1 its reverse; None where all rewards or all distances are equal.
     """
 
     spearman: float | None
@@ -92,26 +92,27 @@ class Ranking:
 
 @dataclass(frozen=True)
 class RewardCheck:
-    """The reward after some steps.
+    """The scores of a reward after some steps of learning.
 
     Attributes:
-        steps: how many.
-        loss: of the last of them; None where nothing is learnt.
-        rungs: what it thinks of fresh images of each rung, by name.
-        fake: of all of these together.
-        real: of the images it learns from; None where none is called real or generated.
-        heldout: of real images it never sees; the same.
-        ranking: of mean rewards, by the space of the distances ("fid", "fid_label_free"; only the
-            former where the protocol has no other).
-        logit_ranking: of mean scores.
+        steps: number of steps.
+        loss: of the last step; None where nothing is learnt.
+        rungs: scores of the images of each rung, by its name.
+        fake: scores of the images of all rungs together.
+        real: scores of the real images that the reward learns from; None under a reward that
+            calls no image real or generated.
+        heldout: scores of real images that it never learns from, or None.
+        ranking: by mean reward, for each space of the distances ("fid", and "fid_label_free" if
+            the protocol has it).
+        logit_ranking: by mean score.
     """
 
     steps: int
     loss: float | None
-    rungs: dict[str, Opinion]
-    fake: Opinion
-    real: Opinion | None
-    heldout: Opinion | None
+    rungs: dict[str, ScoreSummary]
+    fake: ScoreSummary
+    real: ScoreSummary | None
+    heldout: ScoreSummary | None
     ranking: dict[str, Ranking]
     logit_ranking: dict[str, Ranking]
 
@@ -125,13 +126,13 @@ class RewardCheck:
 
 @dataclass(frozen=True)
 class Pools:
-    """The images of a diagnosis.
+    """The images that a reward is checked with.
 
     Attributes:
-        train: real images that the discriminator learns from.
-        heldout: real images that it only judges.
-        fake: images of all rungs, to learn from.
-        fresh: others, to judge: equally many of each rung, one rung after the other.
+        train: real images that the reward learns from.
+        heldout: real images that it only scores.
+        fake: images of all rungs that it learns from.
+        fresh: images of all rungs that it only scores: equally many of each, rung after rung.
     """
 
     train: Pool
@@ -141,11 +142,11 @@ class Pools:
 
 
 def ladder(actions: Actions, shift: float, *, device: torch.device) -> dict[str, Policy]:
-    """The hand-made schedule, and every action of it moved up and down at all steps.
+    """The hand-made schedule, and for every action two with that action shifted up or down.
 
     Args:
         actions: of the generator.
-        shift: by how much, in logits; smoothing passes on a shift of all steps whole.
+        shift: of an action at all steps, in logits; smoothing leaves such a shift as it is.
         device: where the policies are called.
 
     Raises:
@@ -165,21 +166,21 @@ def ladder(actions: Actions, shift: float, *, device: torch.device) -> dict[str,
     return rungs
 
 
-def looks(steps: int, reward: Reward, *, updates: int) -> list[int]:
-    """After which numbers of steps, at most `steps`, the reward is looked at.
+def check_steps(steps: int, reward: Reward, *, updates: int) -> list[int]:
+    """The numbers of steps, at most `steps`, after which the reward is checked.
 
-    Beside shares of them these are what a training of so many updates takes before the first of
-    them, and until its end. What doesn't learn step by step is looked at once.
+    These are the shares `CHECK_SHARES`, the warm-up of a training, and the end of a training of so
+    many updates. A reward that doesn't learn step by step is checked once.
     """
     if not reward.gradual:
         return [reward.warmup]
     total = reward.warmup + updates * reward.steps
-    wanted = {*(math.ceil(share * steps) for share in LOOKS), reward.warmup, total}
+    wanted = {*(math.ceil(share * steps) for share in CHECK_SHARES), reward.warmup, total}
     return sorted(number for number in wanted if 0 < number <= steps)
 
 
 def ranking(scores: Sequence[float], distances: Sequence[float]) -> Ranking:
-    """How well higher scores go with lower distances, rung by rung."""
+    """Rank correlation of scores and negative distances, one of each per rung."""
     if len(set(scores)) < 2 or len(set(distances)) < 2:
         return Ranking(None, None)
     closeness = -np.asarray(distances)
@@ -190,7 +191,7 @@ def ranking(scores: Sequence[float], distances: Sequence[float]) -> Ranking:
 
 
 def agreement(rungs: Sequence[Rung]) -> Ranking:
-    """How well the two spaces of the metric agree on the ladder; None where there is only one."""
+    """Rank correlation of the two spaces' distances on the ladder; None if there is one space."""
     spaces = _distances(rungs)
     if "fid_label_free" not in spaces:
         return Ranking(None, None)
@@ -198,37 +199,33 @@ def agreement(rungs: Sequence[Rung]) -> Ranking:
     return ranking(closeness, spaces["fid"])
 
 
-def observe(
-    reward: Reward, pools: Pools, *, rungs: Sequence[Rung], when: Sequence[int], seed: int
+def check_reward(
+    reward: Reward, pools: Pools, *, rungs: Sequence[Rung], after: Sequence[int], seed: int
 ) -> list[RewardCheck]:
-    """Teach the reward, and look at it on the way.
+    """Train the reward on images of the ladder, and check how it ranks new ones on the way.
 
     Args:
-        reward: it, fresh.
-        pools: what it learns from and judges.
+        reward: a fresh reward.
+        pools: images to learn from and to score.
         rungs: the ladder, in the order of the fresh images.
-        when: numbers of steps, ascending; the looks change nothing.
-        seed: of its batches and crops.
+        after: numbers of steps after which the reward is checked, ascending; checks change nothing.
+        seed: of batches and crops.
 
     Raises:
-        AdagenError: a loss is not finite, or the images of a rung can't be judged together.
+        AdagenError: a loss is not finite, or the images of a rung can't be scored together.
     """
-    batches, done, found = torch_generator("diagnose", "batches", seed), 0, []
-    with progress(None, "reward", total=when[-1]) as bar:
-        for steps in when:
+    batches, done, checks = torch_generator("diagnose", "batches", seed), 0, []
+    with progress(None, "reward", total=after[-1]) as bar:
+        for steps in after:
             loss = reward.learn(pools.train, pools.fake, steps=steps - done, generator=batches)
-            if loss is not None and not math.isfinite(loss):
-                raise AdagenError(
-                    f"the discriminator's loss is not finite after {steps} steps: lower "
-                    "training.reward.learning_rate of this experiment."
-                )
-            found.append(_look(reward, pools, rungs=rungs, steps=steps, loss=loss, seed=seed))
+            require_finite_loss(loss, when=f"after {steps} steps")
+            checks.append(_check(reward, pools, rungs=rungs, steps=steps, loss=loss, seed=seed))
             bar.update(steps - done)
             done = steps
-    return found
+    return checks
 
 
-def _look(
+def _check(
     reward: Reward,
     pools: Pools,
     *,
@@ -237,16 +234,20 @@ def _look(
     loss: float | None,
     seed: int,
 ) -> RewardCheck:
-    # Every rung is shown in the same crops, so that they are compared in nothing else.
+    """Score all rungs and the real images with the reward as it is."""
+    # All rungs get the same crops, so that nothing but their images differs.
     source = ("diagnose", "crops", seed, steps)
-    parts = torch.arange(len(pools.fresh)).split(len(pools.fresh) // len(rungs))
-    scores = [reward.score_pool(pools.fresh, rows, *source) for rows in parts]
-    opinions = {rung.name: Opinion.of(reward, own) for rung, own in zip(rungs, scores, strict=True)}
-    rewards = [opinion.reward for opinion in opinions.values()]
-    means = [opinion.logit for opinion in opinions.values()]
+    rows_of_rungs = torch.arange(len(pools.fresh)).split(len(pools.fresh) // len(rungs))
+    scores = [reward.score_pool(pools.fresh, rows, *source) for rows in rows_of_rungs]
+    summaries = {
+        rung.name: ScoreSummary.of(reward, rung_scores)
+        for rung, rung_scores in zip(rungs, scores, strict=True)
+    }
+    rewards = [summary.reward for summary in summaries.values()]
+    means = [summary.logit for summary in summaries.values()]
     spaces = _distances(rungs)
     real, heldout = (
-        Opinion.of(
+        ScoreSummary.of(
             reward, reward.score_pool(pool, pool.probe(PROBE, torch_generator(*source)), *source)
         )
         if reward.discriminates
@@ -256,8 +257,8 @@ def _look(
     return RewardCheck(
         steps,
         loss,
-        opinions,
-        Opinion.of(reward, torch.cat(scores)),
+        summaries,
+        ScoreSummary.of(reward, torch.cat(scores)),
         real,
         heldout,
         {space: ranking(rewards, distances) for space, distances in spaces.items()},
@@ -266,6 +267,7 @@ def _look(
 
 
 def _distances(rungs: Sequence[Rung]) -> Mapping[str, Sequence[float]]:
-    """The distances of all rungs in every space that there is."""
-    free = [rung.fid_label_free for rung in rungs if rung.fid_label_free is not None]
-    return {"fid": [rung.fid for rung in rungs]} | ({"fid_label_free": free} if free else {})
+    """The distances of all rungs, for each space of the metric."""
+    label_free = [rung.fid_label_free for rung in rungs if rung.fid_label_free is not None]
+    primary = {"fid": [rung.fid for rung in rungs]}
+    return primary | ({"fid_label_free": label_free} if label_free else {})

@@ -1,12 +1,13 @@
 """The best static schedule by search: the baselines that a learned schedule has to beat.
 
-CMA-ES moves a few numbers to lower the Frechet distance of samples drawn with noise that is the
-same for every candidate and never used for reporting. With all of them zero the schedule is the
-hand-made one. They are
+CMA-ES varies a few parameters to lower the Frechet distance of samples. Their noise is the same for
+every candidate, and is never used for reporting. With all parameters zero the schedule is the
+hand-made one. The parameters are
 
-- of `tuned`, for each action an offset and a slope over the steps, in logits;
-- of `interval`, angles whose squared sines are the shares of the run that go without guidance at
-  its beginning and at its end, and the logarithm of how much stronger guidance is in between.
+- for `tuned`, an offset and a slope over the steps for each action, in logits;
+- for `interval`, two angles and a logarithm: the squared sines of the angles are the shares of the
+  run without guidance at its beginning and at its end, and the exponential of the third parameter
+  is the factor of the guidance in between.
 """
 
 import math
@@ -37,24 +38,24 @@ class Space:
 
     Attributes:
         size: number of parameters P, which are all zero for the hand-made schedule.
-        schedule: (P,) parameters to the schedule they stand for.
-        told: the same to what the log says of them.
+        schedule: maps parameters (P,) to their schedule.
+        log_columns: maps parameters (P,) to the columns of the log of trials.
     """
 
     size: int
     schedule: Callable[[Parameters], ConstantTable]
-    told: Callable[[Parameters], Trial]
+    log_columns: Callable[[Parameters], Trial]
 
 
 def space_of(method: str, actions: Actions) -> Space:
-    """The schedules of a method that is searched for, `tuned` or `interval`."""
+    """The search space of a method, `tuned` or `interval`."""
     if method == "interval":
         return Space(
             3,
             lambda x: guidance_interval(actions, *interval_bounds(x, actions.calls)),
             lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
         )
-    names = [f"{a}_{what}" for what in ("offset", "slope") for a in actions.names]
+    names = [f"{action}_{kind}" for kind in ("offset", "slope") for action in actions.names]
     return Space(
         len(names),
         lambda x: static_schedule(x, actions),
@@ -69,8 +70,8 @@ def interval_bounds(parameters: Parameters, calls: int) -> tuple[int, int, float
     """First and last call with guidance, and its strength.
 
     Args:
-        parameters: (3,) x, y and z: of all calls but one a share sin^2(x / 2) is cut off at the
-            beginning, of what is left sin^2(y / 2) at the end, so that one call stays at least;
+        parameters: (3,) x, y and z. A share sin^2(x / 2) of all calls but one is cut off at the
+            beginning, and sin^2(y / 2) of the rest at the end, so that at least one call remains;
             the strength is exp(z).
         calls: number of policy calls T.
     """
@@ -85,7 +86,7 @@ def static_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:
 
     Args:
         parameters: (2K,) K offsets, then K slopes, in logits.
-        actions: the actions they are offsets to.
+        actions: the actions that they shift.
     """
     offset, slope = torch.from_numpy(parameters).float().chunk(2)
     x = torch.linspace(-1, 1, actions.calls).unsqueeze(1)
@@ -103,9 +104,16 @@ def search(
 ) -> tuple[ConstantTable, list[Trial]]:
     """Find the static schedule of least distance within `settings.evaluations` trials.
 
-    The hand-made schedule is the first trial, so the result is never worse than it by the
-    search's own samples. A killed search resumes: the trials it made are told to it again.
-    Several processes make each trial together, and the first keeps the checkpoint.
+    The hand-made schedule is the first trial, so by the search's own samples the result is never
+    worse. A killed search resumes by replaying the trials of its checkpoint.
+
+    Args:
+        space: the schedules to choose among.
+        distance: the distance of a schedule's samples, which is minimised.
+        settings: number of trials, initial spread and seed.
+        name: names the search in progress bar, messages and checkpoint.
+        checkpoint: file of the resumable state; None to keep none.
+        processes: evaluate each trial together; the first one writes the checkpoint.
 
     Returns:
         The best schedule and all trials, in order.
@@ -122,9 +130,9 @@ def search(
         tried.append(x)
         if (known := next(done, None)) is not None:
             return known["fid"]
-        # The search goes where its numbers lead: not even rounding may lead processes apart.
+        # All processes must see the same number to the last bit, or their searches diverge.
         value = processes.broadcast(float(distance(space.schedule(x))))
-        trials.append({"evaluation": len(trials) + 1, "fid": value, **space.told(x)})
+        trials.append({"evaluation": len(trials) + 1, "fid": value, **space.log_columns(x)})
         bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
         bar.update()
         if checkpoint is not None and processes.first:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,17 @@ from adagen.training.log import Record
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
 
-Tell = Callable[[Record], None]
-"""Takes each record of a training log when it is written."""
-Track = Callable[[int], AbstractContextManager[Tell]]
-"""Given the number of updates already done, follows those that come."""
+OnRecord = Callable[[Record], None]
+"""Called with each record of a training log when it is complete."""
+Track = Callable[[int], AbstractContextManager[OnRecord]]
+"""Starts trackers, given the number of updates already done; the context ends them."""
 
 PACKAGES = {"tensorboard": "adagen[tracking]", "wandb": "wandb"}
-"""What has to be installed for a tracker."""
+"""The package to install for each tracker."""
 
 
 def require_installed(trackers: Sequence[str]) -> None:
-    """Refuse trackers that are not there.
+    """Refuse trackers that are not installed.
 
     Raises:
         AdagenError: one is not installed.
@@ -41,47 +42,89 @@ def require_installed(trackers: Sequence[str]) -> None:
             )
 
 
-@contextmanager
-def tracked(
-    trackers: Sequence[str], log: Path, run: str, group: str, settings: Mapping[str, Any], done: int
-) -> Iterator[Tell]:
-    """Follow a training while the context lasts; a step is the number of an update.
+@dataclass(frozen=True)
+class Trackers:
+    """The trackers of one run.
 
-    What an earlier process showed of updates after `done`, which it didn't live to keep, is
-    replaced.
-
-    Args:
-        trackers: names of trackers; without any, nothing is written.
+    Attributes:
+        names: of the trackers; without any, nothing is written.
         log: the training log; each tracker has a folder beside it, `<log>.<tracker>`.
         run: name of the run.
-        group: what it belongs to.
-        settings: shown beside the curves, where the tracker has a place for them.
-        done: updates of this run that are already followed.
-
-    Raises:
-        AdagenError: a tracker could not be started.
+        group: name of the group of runs that it belongs to.
+        settings: shown beside the curves, if the tracker can.
     """
-    with ExitStack() as stack:
-        started = []
-        for name in trackers:
-            started.append(_start(name, log, run=run, group=group, settings=settings, done=done))
-            stack.callback(started[-1].finish)
 
-        def tell(record: Record) -> None:
-            for tracker in started:
-                tracker.log(flat(record), step=record["update"])
+    names: Sequence[str]
+    log: Path
+    run: str
+    group: str
+    settings: Mapping[str, Any]
 
-        yield tell
+    @contextmanager
+    def follow(self, done: int) -> Iterator[OnRecord]:
+        """Show a training while the context lasts; a step is the number of an update.
+
+        Curves of updates after `done`, from a process that was killed before it saved them, are
+        replaced.
+
+        Args:
+            done: updates of this run that an earlier process finished.
+
+        Raises:
+            AdagenError: a tracker could not be started.
+        """
+        with ExitStack() as stack:
+            started = []
+            for name in self.names:
+                started.append(self._start(name, done))
+                stack.callback(started[-1].finish)
+
+            def on_record(record: Record) -> None:
+                for tracker in started:
+                    tracker.log(flat(record), step=record["update"])
+
+            yield on_record
+
+    def _start(self, name: str, done: int) -> "GeneralTracker":
+        """Start one tracker; errors are those of `follow`."""
+        from accelerate import PartialState
+        from accelerate.tracking import TensorBoardTracker, WandBTracker
+
+        # Trackers write a log of their own, which asks for the state of the processes.
+        PartialState()
+        folder = self.log.with_suffix(f".{name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        tracker: GeneralTracker
+        if name == "tensorboard":
+            tracker = TensorBoardTracker("", folder, purge_step=done + 1)
+        else:
+            tracker = WandBTracker(
+                "adagen",
+                group=self.group,
+                name=self.run,
+                id=_run_id(folder / "run_id", done),
+                resume="allow",
+                dir=folder,
+                config=dict(self.settings),
+            )
+        try:
+            tracker.start()
+        except Exception as error:  # no account, no network, no disk: each raises its own kind
+            raise AdagenError(
+                f"the tracker {name!r} could not be started ({type(error).__name__}: {error}). Put "
+                "that right, or leave it out of training.trackers."
+            ) from None
+        return tracker
 
 
 @contextmanager
-def untracked(done: int) -> Iterator[Tell]:
-    """Follow nothing."""
+def untracked(done: int) -> Iterator[OnRecord]:
+    """Track nothing."""
     yield lambda record: None
 
 
 def flat(record: Record) -> dict[str, Any]:
-    """Numbers and sentences of a record by `field` or `field/name`; fields without a value drop."""
+    """The values of a record by `field` or `field/name`, without those that are None."""
     values: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict):
@@ -91,41 +134,8 @@ def flat(record: Record) -> dict[str, Any]:
     return values
 
 
-def _start(
-    name: str, log: Path, *, run: str, group: str, settings: Mapping[str, Any], done: int
-) -> "GeneralTracker":
-    from accelerate import PartialState
-    from accelerate.tracking import TensorBoardTracker, WandBTracker
-
-    # Trackers keep a log of their own, which wants to know what process this is.
-    PartialState()
-    folder = log.with_suffix(f".{name}")
-    folder.mkdir(parents=True, exist_ok=True)
-    tracker: GeneralTracker
-    if name == "tensorboard":
-        tracker = TensorBoardTracker("", folder, purge_step=done + 1)
-    else:
-        tracker = WandBTracker(
-            "adagen",
-            group=group,
-            name=run,
-            id=_run_id(folder / "run_id", done),
-            resume="allow",
-            dir=folder,
-            config=dict(settings),
-        )
-    try:
-        tracker.start()
-    except Exception as error:  # no account, no network, no disk: each has its own kind
-        raise AdagenError(
-            f"the tracker {name!r} could not be started ({type(error).__name__}: {error}). Put "
-            "that right, or leave it out of training.trackers."
-        ) from None
-    return tracker
-
-
 def _run_id(path: Path, done: int) -> str:
-    """The id that Weights & Biases knows this run by: a new one where it begins."""
+    """The id of this run at Weights & Biases: a new one when the run begins."""
     if not done or not path.exists():
         with atomic_path(path) as temporary:
             temporary.write_text(uuid.uuid4().hex)

@@ -1,4 +1,4 @@
-"""Trajectories: the rollout with a Gaussian around the policy, and all that PPO needs kept."""
+"""Trajectories: rollouts with a Gaussian around the policy, and everything PPO needs of them."""
 
 import math
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ class Trajectories:
     """T policy calls of B trajectories.
 
     Attributes:
-        features: (T, b, N, F) what the policy saw in those that this process made: all of them, or
-            b consecutive ones; kept as the settings say. Nothing else takes much memory.
-        raw: (T, B, K) the raw actions it drew.
-        log_prob: (T, B) their log density then.
-        actions: (T, B, K) the same in action units.
+        features: (T, b, N, F) inputs of the policy in the b consecutive trajectories that this
+            process generated, stored as `training.keep_features` says. They take nearly all the
+            memory.
+        raw: (T, B, K) raw actions that were drawn.
+        log_prob: (T, B) their log density when they were drawn.
+        actions: (T, B, K) the same actions in action units.
         labels: (B,) classes; consecutive trajectories of one group share label and noise.
         images: (B, C, H, W) in [0, 1].
-        start: the first of those that this process made.
+        start: index of the first trajectory that this process generated.
     """
 
     features: torch.Tensor
@@ -44,40 +45,43 @@ class Trajectories:
         return torch.arange(t, device=self.raw.device).unsqueeze(1).expand(t, b)
 
     def chunks(self, numbers: int) -> list[slice]:
-        """Slices of this process's trajectories whose features hold at most `numbers` numbers."""
+        """Slices of this process's trajectories whose features have at most `numbers` entries."""
         count = self.features.shape[1]
         size, end = max(1, numbers * count // self.features.numel()), self.start + count
         return [slice(first, min(first + size, end)) for first in range(self.start, end, size)]
 
-    def seen(self, part: slice) -> torch.Tensor:
-        """(T, b, N, F) what the policy saw in a part of this process's trajectories, as it did."""
-        kept = self.features[:, part.start - self.start : part.stop - self.start]
-        return kept.to(self.raw.device, torch.float32)
+    def seen(self, chunk: slice) -> torch.Tensor:
+        """(T, b, N, F) inputs of the policy in a slice of this process's trajectories, float32."""
+        features = self.features[:, chunk.start - self.start : chunk.stop - self.start]
+        return features.to(self.raw.device, torch.float32)
 
 
 class GaussianExploration:
-    """A policy that draws raw ~ N(mean, sigma^2) around another, and remembers what it did.
+    """A policy that draws raw ~ N(mean, sigma^2) around another policy's output, and records it.
 
     Args:
-        policy: the other.
+        policy: gives the mean.
         sigma: standard deviation in logits.
-        noise: the samples' own.
-        room: (T, B, N, F) where it puts what it saw.
+        noise: the samples' own noise.
+        feature_buffer: (T, B, N, F) that the policy's inputs are written to.
     """
 
     def __init__(
-        self, policy: Policy, sigma: float, *, noise: SampleNoise, room: torch.Tensor
+        self, policy: Policy, sigma: float, *, noise: SampleNoise, feature_buffer: torch.Tensor
     ) -> None:
-        self.policy, self.sigma, self.noise, self.room = policy, sigma, noise, room
+        self.policy, self.sigma, self.noise = policy, sigma, noise
+        self.feature_buffer = feature_buffer
         self.raw: list[torch.Tensor] = []
         self.log_prob: list[torch.Tensor] = []
 
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """(B, K) drawn raw outputs."""
         t = len(self.raw)
-        self.room[t] = features
-        # Rounded where that is kept: densities will be compared with those of now.
-        mean = self.policy(features.to(self.room.dtype).to(features.dtype), call)
+        self.feature_buffer[t] = features
+        # PPO compares this density with one computed from the stored features, so the policy sees
+        # them here as rounded as they are stored.
+        stored = features.to(self.feature_buffer.dtype).to(features.dtype)
+        mean = self.policy(stored, call)
         raw = mean + self.sigma * self.noise.normal(f"raw/{t}", mean.shape[1])
         self.raw.append(raw)
         self.log_prob.append(gaussian_log_prob(raw, mean, sigma=self.sigma))
@@ -87,6 +91,7 @@ class GaussianExploration:
 def collect(
     generator: Generator[State],
     policy: Policy,
+    *,
     sigma: float,
     settings: Training,
     seed: int,
@@ -95,36 +100,47 @@ def collect(
 ) -> Trajectories:
     """The trajectories of one update, generated in batches that change memory, not results.
 
-    They stay on the generator's device, where the policy must be. Several processes make a part of
-    them each, and all know all but the features.
+    Args:
+        generator: the frozen generator.
+        policy: gives the mean of the raw actions; it is on the generator's device, where all
+            tensors of the result stay.
+        sigma: standard deviation of the exploration, in logits.
+        settings: number of trajectories, size of groups and batches, storage of features.
+        seed: of the training.
+        update: number of the update, from 0; no two updates share noise.
+        processes: each generates a part of the trajectories; all get everything but the features.
     """
     mine = processes.own_range(settings.trajectories, "training.trajectories")
     groups = settings.trajectories // settings.group
     source = torch_generator("labels", seed, update)
     labels = torch.randint(generator.num_classes, (groups,), generator=source)
     labels = labels.repeat_interleave(settings.group).to(generator.device)
-    features, parts = _room(generator, settings.keep_features, count=len(mine)), []
+    features, batches = _feature_buffer(generator, settings.keep_features, count=len(mine)), []
     for rows in torch.tensor(mine).split(settings.batch):
-        own = rows + update * settings.trajectories
-        shared = rows // settings.group + update * groups
-        drawn = SampleNoise("explore", seed, own.tolist(), generator.device)
+        trajectory_ids = rows + update * settings.trajectories
+        group_ids = rows // settings.group + update * groups
         first = int(rows[0]) - mine.start
         explore = GaussianExploration(
-            policy, sigma, noise=drawn, room=features[:, first : first + len(rows)]
+            policy,
+            sigma,
+            noise=SampleNoise("explore", seed, trajectory_ids.tolist(), generator.device),
+            feature_buffer=features[:, first : first + len(rows)],
         )
-        noise = SampleNoise("train", seed, shared.tolist(), generator.device)
+        noise = SampleNoise("train", seed, group_ids.tolist(), generator.device)
         images, actions = sample_once(generator, explore, labels=labels[rows], noise=noise)
-        parts.append([torch.stack(explore.raw), torch.stack(explore.log_prob), actions, images])
-    *steps, made = zip(*parts, strict=True)
-    raw, log_prob, taken = (processes.all_gather(torch.cat(tensors, dim=1), 1) for tensors in steps)
-    images = processes.all_gather(torch.cat(made))
-    return Trajectories(features, raw, log_prob, taken, labels, images, mine.start)
+        batches.append([torch.stack(explore.raw), torch.stack(explore.log_prob), actions, images])
+    *per_call, image_batches = zip(*batches, strict=True)
+    raw, log_prob, actions = (
+        processes.all_gather(torch.cat(tensors, dim=1), 1) for tensors in per_call
+    )
+    images = processes.all_gather(torch.cat(image_batches))
+    return Trajectories(features, raw, log_prob, actions, labels, images, mine.start)
 
 
-def _room(generator: Generator[State], keep: str, *, count: int) -> torch.Tensor:
-    """(T, count, N, F) for what the policy sees in as many trajectories.
+def _feature_buffer(generator: Generator[State], keep: str, *, count: int) -> torch.Tensor:
+    """An empty (T, count, N, F) tensor for the policy's inputs in `count` trajectories.
 
-    All of it at once: to join batches would take twice as much.
+    It is allocated at once: concatenating batches would take twice the memory.
     """
     shape = generator.actions.calls, count, math.prod(generator.grid), generator.seen_width
     dtype = torch.bfloat16 if keep == "bfloat16" else torch.float32

@@ -168,8 +168,8 @@ def test_nan_stops_the_stage_and_says_where(ready, monkeypatch):
 
 
 def _nan(collect):
-    def broken(*arguments):
-        trajectories = collect(*arguments)
+    def broken(*arguments, **options):
+        trajectories = collect(*arguments, **options)
         trajectories.images[3] = float("nan")
         return trajectories
 

@@ -31,10 +31,10 @@ def test_tracked_killed_and_resumed_untracked_is_the_same_training(ready, monkey
     track_with("tensorboard")
     learn_from, left = training.collect, iter("wrk")  # warm-up, first update, kill
 
-    def dies(*arguments):
+    def dies(*arguments, **options):
         if next(left) == "k":
             raise Killed
-        return learn_from(*arguments)
+        return learn_from(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "collect", dies)

@@ -15,11 +15,11 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
-from adagen.rewards.adversarial import ProjectedReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.projected import ProjectedReward
 from adagen.runtime.noise import seeded
 
 SMALL = DinoFeatures(

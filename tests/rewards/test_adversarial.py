@@ -7,9 +7,9 @@ import torch
 
 from adagen.config import Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
-from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KeptPool, Pool
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.noise import seeded, torch_generator
 
 FEATURES = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
@@ -175,13 +175,13 @@ def test_its_batches_are_those_of_the_generator_it_is_given():
 @pytest.fixture
 def streaming(monkeypatch):
     """No room to keep features."""
-    monkeypatch.setattr("adagen.rewards.adversarial.KEEP", 0)
+    monkeypatch.setattr("adagen.rewards.tokens.KEEP", 0)
 
 
 def test_streamed_images_teach_what_kept_ones_teach(streaming, monkeypatch):
     images, taught = [shade(60, kind) for kind in ("bright", "dark")], []
     for keep in (0, 2**30):
-        monkeypatch.setattr("adagen.rewards.adversarial.KEEP", keep)
+        monkeypatch.setattr("adagen.rewards.tokens.KEEP", keep)
         reward = make()
         pools = [pool(reward, shades) for shades in images]
         assert all(isinstance(p, KeptPool) == bool(keep) for p in pools)

@@ -7,14 +7,16 @@ import torch
 
 from adagen.config import Config, Dataset, Preference, parse_config
 from adagen.data.split import Images, Split
-from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.build import load_reward
-from adagen.rewards.classifier import ClassifierReward, fit_preference, save_preference
+from adagen.rewards.classifier import fit_preference, save_preference
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import adopt
 from adagen.rewards.features import save_reward_features
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.pretrained import CallableReward
+from adagen.rewards.projected import ProjectedReward
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import seeded, torch_generator
 
@@ -63,7 +65,7 @@ def load(kind: str, features: dict[str, object], path: Path, split: Split, prefe
         ("tokens", AutoencoderReward),
         ("convolution", ConvolutionReward),
         ("frechet", FrechetReward),
-        ("classifier", ClassifierReward),
+        ("classifier", CallableReward),
     ],
 )
 def test_the_kind_says_which_reward_it_is(tmp_path, autoencoder, kind, expected):
@@ -80,7 +82,7 @@ def test_the_kind_says_which_reward_it_is(tmp_path, autoencoder, kind, expected)
         reward = load(kind, OWN, path, split, preference)
     assert type(reward) is expected
     pools = [reward.pool(split.train, name) for name in ("real", "fake")]
-    loss = reward.learn(*pools, 1, torch_generator("build test"))
+    loss = reward.learn(*pools, steps=1, generator=torch_generator("build test"))
     assert (loss is None) == (kind in ("frechet", "classifier"))
     assert reward.payoff(reward.score_pool(pools[1], torch.arange(30), "x")).shape == (30,)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from adagen.data.split import Images
-from adagen.evaluation.frechet import Gaussian, frechet_distance
-from adagen.rewards.frechet import moments, shares
+from adagen.evaluation.frechet import Gaussian, frechet_distance, moments
+from adagen.rewards.frechet import shares
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 
@@ -76,7 +76,7 @@ def test_images_are_judged_with_those_judged_beside_them(frechet):
 def test_it_learns_nothing_and_needs_more_images_than_components(frechet):
     reward = frechet(shade(80, 0.4))
     pool = reward.pool(shade(60, 0.2), "fake")
-    assert reward.learn(pool, pool, 0, draw()) is None and not reward.discriminates
+    assert reward.learn(pool, pool, steps=0, generator=draw()) is None and not reward.discriminates
     with pytest.raises(AdagenError, match=r"training\.trajectories: 8, .* 8 components takes 9"):
         reward.require_norm_groups(8, "training.trajectories")
     with pytest.raises(AdagenError, match="images to be judged: 8"):
@@ -86,5 +86,7 @@ def test_it_learns_nothing_and_needs_more_images_than_components(frechet):
 def test_a_restored_reward_judges_as_the_original(frechet):
     original, restored = frechet(shade(80, 0.4)), frechet(shade(80, 0.1))
     restored.load_state_dict(copy.deepcopy(original.state_dict()))
-    judged = [r.judge(r.pool(shade(60, 0.2)), torch.arange(60), "x") for r in (original, restored)]
+    judged = [
+        r.score_pool(r.pool(shade(60, 0.2)), torch.arange(60), "x") for r in (original, restored)
+    ]
     assert torch.equal(*judged)

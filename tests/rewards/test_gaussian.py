@@ -65,7 +65,7 @@ def test_the_logit_is_the_log_ratio_of_known_gaussians(gaussian, noise):
     reward = gaussian(REAL, feature_noise=noise)
     real, fake = normal("real", spread=1.0), normal("fake", spread=0.5)
     x, z = sample(real, 500, "x"), sample(fake, 400, "z")
-    reward.learn(vectors(x), vectors(z), 1, draw())
+    reward.learn(vectors(x), vectors(z), steps=1, generator=draw())
     new = torch.randn(50, WIDTH, generator=draw("new"), dtype=torch.float64)
     expected = noisy(real, noise).log_prob(new) - noisy(fake, noise).log_prob(new)
     found = reward.score_pool(vectors(new), torch.arange(50), "test")
@@ -80,7 +80,7 @@ def test_the_mean_logit_of_generated_images_is_minus_their_divergence(gaussian):
     reward = gaussian(REAL, feature_noise=noise)
     real, fake = normal("real", spread=1.0), normal("fake", spread=0.5)
     z = sample(fake, 400, "z")
-    reward.learn(vectors(sample(real, 500, "x")), vectors(z), 1, draw())
+    reward.learn(vectors(sample(real, 500, "x")), vectors(z), steps=1, generator=draw())
     paid = reward.score_pool(vectors(z), torch.arange(400), "test").mean()
     assert paid == pytest.approx(-float(kl_divergence(fake, real)), rel=1e-3)
 
@@ -91,7 +91,7 @@ def test_a_change_of_coordinates_changes_no_logit_but_for_the_noise(gaussian):
     found = []
     for change in (torch.eye(WIDTH).double(), rotation):
         reward = gaussian(REAL)
-        reward.learn(vectors(x @ change + 3), vectors(z @ change + 3), 1, draw())
+        reward.learn(vectors(x @ change + 3), vectors(z @ change + 3), steps=1, generator=draw())
         found.append(reward.score_pool(vectors(z @ change + 3), torch.arange(300), "test"))
     assert torch.allclose(*found, atol=1e-3)
 
@@ -120,7 +120,7 @@ def test_real_images_are_taken_once_and_generated_ones_remembered(gaussian):
     reward = gaussian(REAL, memory=0.5)
     real = reward.pool(REAL, "real", views=4)
     for n in range(2):
-        reward.learn(real, reward.pool(FAKE, "fake", n), 1, draw())
+        reward.learn(real, reward.pool(FAKE, "fake", n), steps=1, generator=draw())
     assert (reward.real.sets, reward.fake.sets) == (1, 2)
     first, second = (reward.pool(FAKE, "fake", n).features(torch.arange(60), None) for n in (0, 1))
     expected = (first.double().mean(0) + second.double().mean(0)) / 2
@@ -134,7 +134,7 @@ def test_before_it_has_learnt_it_calls_nothing_real_or_generated(gaussian):
 def test_it_tells_two_distributions_apart_at_once(gaussian):
     reward = gaussian(REAL)
     dark = reward.pool(shade(60, 0.1), "fake")
-    loss = reward.learn(reward.pool(REAL, "real", views=4), dark, 1, draw())
+    loss = reward.learn(reward.pool(REAL, "real", views=4), dark, steps=1, generator=draw())
     assert loss < 0.5
     new = [score(reward, shade(40, level, "new")) for level in (0.4, 0.1)]
     assert (new[0] > 0).float().mean() > 0.8 and (new[1] < 0).float().mean() > 0.8
@@ -142,7 +142,7 @@ def test_it_tells_two_distributions_apart_at_once(gaussian):
 
 def test_an_image_is_paid_the_same_in_any_company_and_under_any_label(gaussian):
     reward = gaussian(REAL, pixel_noise=0.0)
-    reward.learn(reward.pool(REAL), reward.pool(FAKE), 1, draw())
+    reward.learn(reward.pool(REAL), reward.pool(FAKE), steps=1, generator=draw())
     together = score(reward, FAKE)
     alone = torch.cat(
         [score(reward, Images(FAKE.images[i : i + 1], FAKE.labels[:1])) for i in (3, 9)]
@@ -158,9 +158,11 @@ def test_a_restored_reward_sees_scores_and_learns_on_as_the_original(gaussian):
     """Also where its own fit was to other images: components and standardisation are restored."""
     original, restored = gaussian(REAL), gaussian(shade(60, 0.2))
     early = restored.pool(REAL, "real", views=4)  # as a run makes it before it restores
-    original.learn(original.pool(REAL, "real", views=4), original.pool(FAKE), 1, draw(0))
+    original.learn(
+        original.pool(REAL, "real", views=4), original.pool(FAKE), steps=1, generator=draw(0)
+    )
     assert not torch.allclose(score(original, REAL), score(restored, REAL))
     restored.load_state_dict(copy.deepcopy(original.state_dict()))
     for reward, real in ((original, original.pool(REAL, "real", views=4)), (restored, early)):
-        reward.learn(real, reward.pool(shade(60, 0.5)), 1, draw(1))
+        reward.learn(real, reward.pool(shade(60, 0.5)), steps=1, generator=draw(1))
     assert torch.equal(score(original, REAL), score(restored, REAL))

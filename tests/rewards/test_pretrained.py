@@ -25,7 +25,7 @@ def in_own_units(x):
 
 @given(st.floats(0.01, 10))
 def test_the_weight_is_in_standard_deviations_of_both(weight):
-    total = RewardMixture(brightness, weight).added(PAID, IMAGES, labels=LABELS)
+    total = RewardMixture(brightness, weight).mix(PAID, IMAGES, labels=LABELS)
     expected = in_own_units(PAID) + weight * in_own_units(brightness(IMAGES, LABELS))
     assert torch.allclose((total - PAID.mean()) / PAID.std(), expected, atol=1e-4)
     assert torch.isclose(total.mean(), PAID.mean(), atol=1e-4)
@@ -37,18 +37,18 @@ def test_unit_and_zero_of_the_preference_play_no_part(scale, shift):
         return (scale * brightness(images, labels).double() + shift).float()
 
     one, same = (
-        RewardMixture(p, 0.7).added(PAID, IMAGES, labels=LABELS) for p in (brightness, other)
+        RewardMixture(p, 0.7).mix(PAID, IMAGES, labels=LABELS) for p in (brightness, other)
     )
     assert torch.allclose(one, same, atol=0.05)
 
 
 def test_one_that_prefers_nothing_changes_nothing():
     total = RewardMixture(lambda images, _: torch.full((len(images),), -2.3), 3.0)
-    assert torch.allclose(total.added(PAID, IMAGES, labels=LABELS), PAID, atol=1e-3)
+    assert torch.allclose(total.mix(PAID, IMAGES, labels=LABELS), PAID, atol=1e-3)
 
 
 def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
-    whole, sizes = RewardMixture(brightness, 1.0).added(PAID, IMAGES, labels=LABELS), []
+    whole, sizes = RewardMixture(brightness, 1.0).mix(PAID, IMAGES, labels=LABELS), []
     monkeypatch.setattr(pretrained, "CHUNK", 24)
     weight = torch.ones((), requires_grad=True)
 
@@ -56,6 +56,6 @@ def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
         sizes.append(len(images))
         return weight * brightness(images, labels)
 
-    total = RewardMixture(watched, 1.0).added(PAID, IMAGES, labels=LABELS)
+    total = RewardMixture(watched, 1.0).mix(PAID, IMAGES, labels=LABELS)
     assert sizes == [24, 24, 16] and not total.requires_grad
     assert total == pytest.approx(whole, abs=1e-5)

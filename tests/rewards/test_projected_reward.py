@@ -7,7 +7,7 @@ import torch
 
 from adagen.config import DinoFeatures
 from adagen.data.split import Images
-from adagen.rewards.adversarial import ProjectedReward
+from adagen.rewards.projected import ProjectedReward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 
@@ -59,8 +59,8 @@ def test_neighbours_share_their_crop_and_chunks_draw_their_own(projected):
     reward, seen = projected(batch=16), []
     images = labelled(uniform(1, side=40).expand(64, -1, -1, -1))
     pool = reward.pool(images)
-    look = pool.look
-    pool.look = lambda batch, generator: seen.append(look(batch, generator)) or seen[-1]
+    extract = pool.extract
+    pool.extract = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
     reward.score_pool(pool, torch.arange(64), "crop", 0, 1)
     assert [len(maps) for maps in seen] == [16] * 4
     assert all(torch.allclose(maps[0], other, atol=1e-5) for maps in seen for other in maps)
@@ -100,7 +100,7 @@ def shaded(n: int, side: str, *name: object) -> Images:
 def test_it_tells_two_distributions_apart_after_a_few_steps(projected):
     reward = projected(learning_rate=4e-3)
     real, fake = (reward.pool(shaded(64, side)) for side in ("left", "right"))
-    reward.learn(real, fake, 64, draw("steps"))
+    reward.learn(real, fake, steps=64, generator=draw("steps"))
     left, right = (judge(reward, shaded(64, side, "new")).sigmoid() for side in ("left", "right"))
     assert left.mean() > 0.6 and right.mean() < 0.4
     assert (left > right).float().mean() > 0.9
@@ -113,9 +113,9 @@ def test_it_tells_two_distributions_apart_after_a_few_steps(projected):
 def test_each_step_crops_its_images_anew(projected):
     reward, seen = projected(), []
     pool = reward.pool(labelled(uniform(1, side=40).expand(16, -1, -1, -1)))
-    look = pool.look
-    pool.look = lambda batch, generator: seen.append(look(batch, generator)) or seen[-1]
-    reward.learn(pool, pool, 4, draw("steps"))
+    extract = pool.extract
+    pool.extract = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
+    reward.learn(pool, pool, steps=4, generator=draw("steps"))
     assert len(seen) == 8  # real and fake in turn
     different = [not torch.allclose(seen[0][0], maps[0], atol=1e-2) for maps in seen]
     assert any(different) and not different[0]
@@ -124,10 +124,10 @@ def test_each_step_crops_its_images_anew(projected):
 def test_a_restored_reward_scores_and_learns_on_as_the_original(projected):
     original, restored = projected(), projected()
     real, fake = labelled(uniform(32, "real", side=40)), labelled(uniform(32, "fake", side=40))
-    original.learn(original.pool(real), original.pool(fake), 3, draw("steps", 0))
+    original.learn(original.pool(real), original.pool(fake), steps=3, generator=draw("steps", 0))
     restored.load_state_dict(copy.deepcopy(original.state_dict()))
     for reward in (original, restored):
-        reward.learn(reward.pool(real), reward.pool(fake), 3, draw("steps", 1))
+        reward.learn(reward.pool(real), reward.pool(fake), steps=3, generator=draw("steps", 1))
     images = labelled(uniform(16))
     assert torch.equal(judge(original, images), judge(restored, images))
     assert not torch.equal(judge(original, images), judge(projected(), images))

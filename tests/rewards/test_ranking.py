@@ -7,13 +7,13 @@ import torch
 
 from adagen.config import ConvolutionSettings, Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
-from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.base import Reward
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.noise import seeded, torch_generator
 from adagen.training import ranking as diagnosis
-from adagen.training.ranking import Pools, Rung, observe
+from adagen.training.ranking import Pools, Rung, check_reward
 
 NOISE = (0.6, 0.1, 0.3, 0.45, 0.2)
 AUTOENCODER = RewardFeatures(network=Transformer(width=16, depth=2, heads=2), fit=Fit(updates=1))
@@ -65,7 +65,7 @@ def test_less_noise_is_paid_more(kind, make, monkeypatch):
     reward = make(kind, real)
     pools = Pools(*map(reward.pool, (real, heldout, fake, fresh)))
     when = [60] if reward.gradual else [reward.warmup]
-    (last,) = observe(reward, pools, rungs=rungs, when=when, seed=0)
+    (last,) = check_reward(reward, pools, rungs=rungs, after=when, seed=0)
     assert last.ranking["fid"].spearman == pytest.approx(1)
     assert last.rungs["noise 0.1"].reward > last.rungs["noise 0.6"].reward + 0.05
     if kind == "frechet":

@@ -8,13 +8,14 @@ import torch
 from adagen.config import ConvolutionSettings, FrechetSettings, GaussianSettings, TokenSettings
 from adagen.data.split import Images
 from adagen.evaluation.embedded.networks import Classifier
-from adagen.rewards.adversarial import AutoencoderReward
 from adagen.rewards.base import Reward
-from adagen.rewards.classifier import ClassifierReward, LogConfidence
+from adagen.rewards.classifier import LogConfidence
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.states import load_state, save_state
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 
@@ -55,7 +56,7 @@ def fresh(autoencoder):
                     autoencoder, shares, real=REAL if seed == 0 else FAKE, device=CPU
                 )
             torch.manual_seed(0)  # what is frozen is the same in every run
-            return ClassifierReward(LogConfidence(Classifier(1, 8, num_classes=3).eval(), CPU), CPU)
+            return CallableReward(LogConfidence(Classifier(1, 8, num_classes=3).eval(), CPU), CPU)
 
     return make
 
@@ -67,7 +68,7 @@ def taught(fresh):
     def make(kind: str, noise: float = 0.1) -> Reward:
         reward = fresh(kind, noise=noise)
         pools = reward.pool(REAL, "real"), reward.pool(FAKE, "fake")
-        reward.learn(*pools, 20, torch_generator("scores test", "learn"))
+        reward.learn(*pools, steps=20, generator=torch_generator("scores test", "learn"))
         return reward
 
     return make
@@ -123,7 +124,7 @@ def test_a_state_differs_from_none(fresh, taught):
         other = fresh(kind, seed=1)
         if kind == "gaussian":
             pools = other.pool(FAKE, "real"), other.pool(REAL, "fake")
-            other.learn(*pools, 1, torch_generator("x"))
+            other.learn(*pools, steps=1, generator=torch_generator("x"))
         assert not torch.allclose(scores(other), scores(taught(kind)), atol=1e-3)
 
 

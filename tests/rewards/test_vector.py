@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_streamed(monkeypatch, gaussian):
     assert isinstance(pool, StreamedPool)
     looks = [pool.features(torch.arange(60), draw("look", n)) for n in (0, 0, 1)]
     assert torch.equal(looks[0], looks[1]) and not torch.allclose(looks[0], looks[2], atol=0.05)
-    assert reward.learn(pool, pool, 1, draw("steps")) > 0
+    assert reward.learn(pool, pool, steps=1, generator=draw("steps")) > 0
 
 
 def test_components_that_the_images_do_not_have(gaussian):

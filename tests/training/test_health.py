@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adagen.training.health import RISES, WINDOW, warnings
-from adagen.training.log import NOT_JUDGED, Record
+from adagen.training.log import NO_ACCURACY, Record
 
 UPDATES = 20
 HEALTHY: Record = {
@@ -81,7 +81,7 @@ def test_logits_that_are_paid_as_they_are_do_not_saturate():
 
 
 def test_a_reward_that_discriminates_nothing_is_neither_saturated_nor_fooled():
-    assert told(log_of(5, **{key: lambda n: None for key in NOT_JUDGED})) == set()
+    assert told(log_of(5, **{key: lambda n: None for key in NO_ACCURACY})) == set()
 
 
 def test_only_one_side_well_known_is_neither_saturated_nor_fooled():

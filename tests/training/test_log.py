@@ -9,8 +9,8 @@ from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions, scaled_sigmoid
 from adagen.training.log import (
     NOT_VALIDATED,
     Validation,
+    accuracy,
     action_statistics,
-    judgement,
     reach,
     spread,
 )
@@ -35,14 +35,14 @@ def trajectories_of(actions: Actions, raw: torch.Tensor) -> Trajectories:
     return Trajectories(nothing, raw, nothing, torch.stack(taken), nothing[0], nothing[0])
 
 
-def test_judgements_of_real_and_generated():
+def test_accuracy_on_real_and_generated():
     logits = torch.tensor([2.0, -1.0, 3.0, 0.5])
-    real, fake = judgement("real", logits, sign=1), judgement("fake", logits, sign=-1)
+    real, fake = accuracy("real", logits, sign=1), accuracy("fake", logits, sign=-1)
     assert real["accuracy_real"] == 0.75 and fake["accuracy_fake"] == 0.25
     probability = logits.double().sigmoid()
     assert math.isclose(real["loss_real"], -probability.log().mean(), rel_tol=1e-6)
     assert math.isclose(fake["loss_fake"], -(1 - probability).log().mean(), rel_tol=1e-6)
-    unsure = judgement("fake", torch.zeros(3), sign=-1)
+    unsure = accuracy("fake", torch.zeros(3), sign=-1)
     assert math.isclose(unsure["loss_fake"], math.log(2), rel_tol=1e-6)
 
 

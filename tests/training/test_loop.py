@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from toy import Toy, ToyReward, no_validation, pay, toy_training, validation
+from toy import Toy, ToyReward, no_validation, payoff_of, toy_training, validation
 
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
@@ -30,9 +30,11 @@ def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
     paid = {}
     for method in ("static", "adagen"):
         run = toy_training(method)
-        assert math.isclose(pay(run.actor, ToyReward()), _sigmoid(2 - 20 * 0.09), rel_tol=1e-4)
+        assert math.isclose(
+            payoff_of(run.actor, ToyReward()), _sigmoid(2 - 20 * 0.09), rel_tol=1e-4
+        )
         run.run("toy", no_validation, checkpoint=None)
-        paid[method] = pay(run.average.module, ToyReward())
+        paid[method] = payoff_of(run.average.module, ToyReward())
     # The best that never looks is the middle, 0.3 from both targets; the best that looks hits them.
     assert paid["static"] < _sigmoid(2 - 20 * 0.09) + 0.01
     assert paid["adagen"] > 0.95 * _sigmoid(2)
@@ -45,7 +47,7 @@ def test_a_table_beside_the_network_learns_at_a_rate_of_its_own():
     run.run("toy", no_validation, checkpoint=None)
     for name, value in run.actor.state_dict().items():
         assert torch.allclose(value, start[name], atol=1e-4) == (name != "table.table"), name
-    assert pay(run.average.module, reward) > pay(HandMade(1), reward) + 0.2
+    assert payoff_of(run.average.module, reward) > payoff_of(HandMade(1), reward) + 0.2
 
 
 def dark(images, labels):
@@ -63,8 +65,8 @@ def test_a_pretrained_reward_pulls_the_policy_as_far_as_its_weight_says():
     """From the level 0.8 that the other reward alone leads to: a little, or all the way."""
     levels = []
     for weight in (None, 0.5, 3.0):
-        weighed = weight and RewardMixture(dark, weight)
-        run = toy_training("static", ToyReward(adaptive=False), weighed)
+        mixture = weight and RewardMixture(dark, weight)
+        run = toy_training("static", ToyReward(adaptive=False), mixture)
         records = run.run("toy", no_validation, checkpoint=None)
         levels.append(mean_level(run.average.module))
         assert records[-1]["accuracy_fake"] is not None  # the other reward is told of as ever
@@ -87,11 +89,11 @@ class Plain(ToyReward):
     """The same, paid as it is; it calls nothing real or generated, and learns nothing."""
 
     discriminates = False
-    pay, learn = Reward.payoff, Reward.learn
+    payoff, learn = Reward.payoff, Reward.learn
 
-    def judge(self, pool, rows, *source):
+    def score_pool(self, pool, rows, *source):
         assert len(pool) > 1  # no "real" images
-        return super().judge(pool, rows, *source)
+        return super().score_pool(pool, rows, *source)
 
 
 def test_the_reward_says_what_is_paid_and_may_discriminate_nothing():
@@ -116,7 +118,7 @@ def test_static_finds_an_optimum_that_needs_no_looking(baseline):
     reward = ToyReward(adaptive=False)
     run = toy_training("static", reward, baseline=baseline)
     records = run.run("toy", no_validation, checkpoint=None)
-    assert pay(run.average.module, reward) > 0.97 * _sigmoid(2)
+    assert payoff_of(run.average.module, reward) > 0.97 * _sigmoid(2)
     assert records[-1]["reward"] > records[0]["reward"] + 0.2
     level = run.average.module.table.sigmoid()
     assert (level - 0.8).abs().max() < 0.08
@@ -143,7 +145,7 @@ def test_the_group_baseline_gives_actions_no_credit_for_luck():
 def test_the_value_baseline_finds_the_optimum_too():
     run = toy_training("static", ToyReward(adaptive=False), baseline="value")
     run.run("toy", no_validation, checkpoint=None)
-    assert pay(run.average.module, ToyReward(adaptive=False)) > 0.97 * _sigmoid(2)
+    assert payoff_of(run.average.module, ToyReward(adaptive=False)) > 0.97 * _sigmoid(2)
 
 
 def test_the_value_network_learns_what_the_features_tell():
@@ -268,7 +270,7 @@ def test_gradients_gathered_in_parts_are_those_of_the_whole(monkeypatch, method,
     whole = toy_training(method, updates=3, baseline=baseline)
     expected = whole.run("toy", no_validation, checkpoint=None)
     # Features of 2 calls x 128 trajectories x 4 x 4: parts of 50, 50 and 28 trajectories.
-    monkeypatch.setattr("adagen.training.update.PART", 50 * 2 * 4 * 4)
+    monkeypatch.setattr("adagen.training.update.CHUNK_NUMBERS", 50 * 2 * 4 * 4)
     parts = toy_training(method, updates=3, baseline=baseline)
     records = parts.run("toy", no_validation, checkpoint=None)
     for key, value in whole.actor.state_dict().items():
@@ -323,8 +325,8 @@ def test_nan_in_an_image(monkeypatch):
 def test_nan_in_the_warm_up(monkeypatch):
     run = toy_training("static")
     monkeypatch.setattr(run.reward, "warmup", 3)
-    monkeypatch.setattr(run.reward, "learn", lambda *_: math.nan)
-    with pytest.raises(AdagenError, match="discriminator's loss is NaN in the warm-up"):
+    monkeypatch.setattr(run.reward, "learn", lambda *_, **__: math.nan)
+    with pytest.raises(AdagenError, match="discriminator's loss is not finite in the warm-up"):
         run.run("toy", no_validation, checkpoint=None)
 
 
@@ -343,7 +345,7 @@ def test_nan_in_the_policy():
 
 
 def test_out_of_memory_names_the_keys_to_change(monkeypatch):
-    def collect(*arguments):
+    def collect(*arguments, **keywords):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.83 GiB. GPU 0 has")
 
     monkeypatch.setattr("adagen.training.loop.collect", collect)

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adagen.config import Training
 from adagen.training import ppo
 
 
@@ -19,8 +20,8 @@ def test_clipping_by_hand():
     for sign, policy in ((1.0, (0.5 + 1 + 1.2) / 3), (-1.0, -(0.8 + 1 + 1.5) / 3)):
         loss = ppo.ppo_loss(
             ratio.log(), torch.zeros(1, 3), advantage=torch.full((1, 3), sign),
-            values=torch.zeros(1, 3), returns=torch.full((1, 3), 2.0), entropy=3.0, clip=0.2,
-            value_coefficient=0.5, entropy_coefficient=0.01,
+            values=torch.zeros(1, 3), returns=torch.full((1, 3), 2.0), entropy=3.0,
+            settings=Training(clip=0.2, value_coefficient=0.5, entropy_coefficient=0.01),
         )  # fmt: skip
         assert math.isclose(loss.policy, -policy, rel_tol=1e-6)
         assert math.isclose(loss.value, 4.0)

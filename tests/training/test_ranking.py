@@ -11,7 +11,16 @@ from adagen.rewards.pools import KeptPool
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
-from adagen.training.ranking import Opinion, Pools, Rung, agreement, ladder, looks, observe, ranking
+from adagen.training.ranking import (
+    Pools,
+    Rung,
+    ScoreSummary,
+    agreement,
+    check_reward,
+    check_steps,
+    ladder,
+    ranking,
+)
 
 CPU = torch.device("cpu")
 
@@ -59,16 +68,16 @@ def test_a_ladder_needs_a_shift(tiny_generator, shift):
 def test_looks_are_shares_of_the_steps_the_warm_up_and_the_end_of_a_training():
     reward = Brightness()
     reward.steps, reward.warmup = 4, 80
-    assert looks(1000, reward, updates=30) == [80, 100, 200, 250, 500, 1000]
-    assert looks(150, reward, updates=30) == [15, 38, 75, 80, 150]
-    assert looks(1, reward, updates=30) == [1]
+    assert check_steps(1000, reward, updates=30) == [80, 100, 200, 250, 500, 1000]
+    assert check_steps(150, reward, updates=30) == [15, 38, 75, 80, 150]
+    assert check_steps(1, reward, updates=30) == [1]
 
 
 @pytest.mark.parametrize("warmup", [0, 1])
 def test_what_does_not_learn_by_steps_is_looked_at_once(warmup):
     reward = Brightness()
     reward.gradual, reward.warmup = False, warmup
-    assert looks(1000, reward, updates=30) == [warmup]
+    assert check_steps(1000, reward, updates=30) == [warmup]
 
 
 # Numbers
@@ -90,13 +99,13 @@ def test_equal_numbers_have_no_ranking(scores, distances):
 
 def test_opinion_counts_what_it_says():
     scores, reward = torch.tensor([-5.0, -1.0, 1.0, 2.0, 4.5]), Brightness()
-    opinion = Opinion.of(reward, scores)
+    opinion = ScoreSummary.of(reward, scores)
     assert (opinion.logit, opinion.accepted) == pytest.approx((0.3, 0.6))
     assert opinion.large == pytest.approx(0.4)
     expected = sum(1 / (1 + math.exp(-x)) for x in (-5, -1, 1, 2, 4.5)) / 5
     assert opinion.reward == pytest.approx(0.3)
     reward.payoff = torch.sigmoid
-    assert Opinion.of(reward, scores).reward == pytest.approx(expected)
+    assert ScoreSummary.of(reward, scores).reward == pytest.approx(expected)
 
 
 def test_agreement_of_the_two_spaces():
@@ -124,7 +133,7 @@ class Brightness(Reward):
         self.drawn += [int(torch.randint(1000, (1,), generator=generator)) for _ in range(steps)]
         return math.nan if self.taken > 4 else 0.1 * self.taken
 
-    def judge(self, pool, rows, *source):
+    def score_pool(self, pool, rows, *source):
         return (1 if self.taken > 1 else -1) * pool.features(rows, None).mean(1)
 
     def state_dict(self):
@@ -146,7 +155,9 @@ def observed(when, **attributes):
     reward = Brightness()
     vars(reward).update(attributes)
     parts = (bright(5.0), bright(2.0), bright(0.0), bright(1.0, 3.0, 2.0, each=4))
-    return reward, observe(reward, Pools(*map(reward.pool, parts)), rungs=RUNGS, when=when, seed=0)
+    return reward, check_reward(
+        reward, Pools(*map(reward.pool, parts)), rungs=RUNGS, after=when, seed=0
+    )
 
 
 def test_observing_judges_each_rung_by_its_own_images():
@@ -165,14 +176,14 @@ def test_observing_judges_each_rung_by_its_own_images():
 
 def test_the_ranking_is_of_what_is_paid():
     """Paid the other way round than scored."""
-    _, (look,) = observed([2], pay=torch.neg)
+    _, (look,) = observed([2], payoff=torch.neg)
     assert [look.rungs[name].reward for name in "abc"] == [-1.0, -3.0, -2.0]
     assert look.ranking["fid"].spearman == pytest.approx(-1)
     assert look.logit_ranking["fid"].spearman == pytest.approx(1)
 
 
 def test_where_nothing_is_called_real_only_the_rungs_are_judged():
-    _, (look,) = observed([0], discriminates=False, learn=lambda *_: None)
+    _, (look,) = observed([0], discriminates=False, learn=lambda *_, **__: None)
     assert look.real is look.heldout is look.gap is look.loss is None
     assert [look.rungs[name].logit for name in "abc"] == [-1.0, -3.0, -2.0]
     assert look.ranking["fid"].spearman == pytest.approx(-1)
@@ -190,5 +201,5 @@ def test_a_loss_that_is_not_finite():
 def test_without_a_label_free_space():
     reward, rungs = Brightness(), [Rung("a", 1.0, None, None), Rung("b", 2.0, None, None)]
     pool = reward.pool(bright(2.0, 1.0))
-    (look,) = observe(reward, Pools(pool, pool, pool, pool), rungs=rungs, when=[2], seed=0)
+    (look,) = check_reward(reward, Pools(pool, pool, pool, pool), rungs=rungs, after=[2], seed=0)
     assert set(look.ranking) == set(look.logit_ranking) == {"fid"}

@@ -18,17 +18,18 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
-from adagen.policy.files import build_actor, build_critic
-from adagen.rewards.adversarial import AutoencoderReward, ProjectedReward
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.projected import ProjectedReward
+from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import seeded, torch_generator
 from adagen.training.log import Validation
-from adagen.training.loop import PolicyTraining
+from adagen.training.loop import PolicyTraining, TrainingParts
+from adagen.training.run import build_networks
 
 SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
@@ -46,6 +47,8 @@ SETTINGS = Training(
     group=8,
     epochs=2,
     validate_every=2,
+    learning_rate=1e-2,
+    static_learning_rate=1e-2,
     table_learning_rate=0.0,
     reward=TokenSettings(kind="tokens", channels=8, batch=16, steps=2, warmup=3),
 )
@@ -78,9 +81,7 @@ class Killed(Exception):
 def real_training(generator, method: str, kind: str = "own", **changes) -> PolicyTraining:
     settings = SETTINGS.model_copy(update=changes)
     with seeded("real", method):
-        tabled = settings.table_learning_rate > 0
-        actor = build_actor(method, generator, settings=SIZE, tabled=tabled)
-        critic = build_critic(generator, SIZE)
+        actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
         features = Dino(DINO) if kind == "dino" else MaskedAutoencoder(REWARD, (1, 8, 8))
         frozen, chosen = features.eval().requires_grad_(False), settings.reward
         if kind in ("gaussian", "frechet"):
@@ -91,7 +92,8 @@ def real_training(generator, method: str, kind: str = "own", **changes) -> Polic
         else:
             make = ProjectedReward if kind == "dino" else AutoencoderReward
             reward = make(frozen, 10, settings=chosen, device=generator.device)
-    return PolicyTraining(generator, actor, critic, reward, REAL, REAL, settings, 1e-2, seed=0)
+    parts = TrainingParts(generator, actor, critic, reward, REAL, REAL)
+    return PolicyTraining(parts, settings, seed=0)
 
 
 def without_time(records):
@@ -126,10 +128,10 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(
     killed = real_training(generator, method, kind, **changes)
     learn, steps = killed.reward.learn, iter(range(100))
 
-    def dies(*arguments):
+    def dies(*arguments, **keywords):
         if next(steps) == {"in the 1st update": 1, "in the 3rd update": 3}.get(kill):
             raise Killed
-        return learn(*arguments)
+        return learn(*arguments, **keywords)
 
     def validate(policy):
         if kill == "while validating":

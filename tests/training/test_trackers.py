@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adagen.runtime.errors import AdagenError
-from adagen.training.trackers import flat, require_installed, tracked, untracked
+from adagen.training.trackers import Trackers, flat, require_installed, untracked
 
 RECORD = {
     "update": 1,
@@ -21,9 +21,10 @@ RECORD = {
 
 
 def follow(log: Path, done: int, records, *trackers: str) -> None:
-    with tracked(trackers, log, "flow seed 0", "toy", {"updates": 4}, done) as tell:
+    tracking = Trackers(trackers, log, "flow seed 0", "toy", {"updates": 4})
+    with tracking.follow(done) as on_record:
         for record in records:
-            tell(record)
+            on_record(record)
 
 
 def curves(log: Path) -> dict[str, list[tuple[int, float]]]:
@@ -116,8 +117,8 @@ def test_trackers_end_when_the_training_fails(tmp_path, wandb):
 
 def test_without_trackers_nothing_is_written(tmp_path):
     follow(tmp_path / "a.jsonl", 0, [RECORD])
-    with untracked(0) as tell:
-        tell(RECORD)
+    with untracked(0) as on_record:
+        on_record(RECORD)
     assert not list(tmp_path.iterdir())
 
 

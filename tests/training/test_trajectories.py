@@ -20,7 +20,7 @@ def gather(tiny_generator):
 
     def run(update: int = 0, seed: int = 0, sigma: float = SIGMA, **changes) -> Trajectories:
         settings = SETTINGS.model_copy(update=changes)
-        return collect(generator, policy, sigma, settings, seed, update)
+        return collect(generator, policy, sigma=sigma, settings=settings, seed=seed, update=update)
 
     run.generator, run.table = generator, policy.table.detach()
     return run
@@ -76,10 +76,10 @@ def test_updates_and_seeds_share_nothing(gather):
 def test_parts_hold_no_more_than_asked_for_and_every_trajectory_once(gather, numbers, sizes):
     got = gather()
     each = got.features[:, 0].numel()
-    parts = got.parts(numbers * each + each // 2)
+    parts = got.chunks(numbers * each + each // 2)
     assert [len(got.labels[part]) for part in parts] == sizes
     assert torch.equal(torch.cat([got.raw[:, part] for part in parts], dim=1), got.raw)
-    assert len(got.parts(1)) == 24  # never less than one
+    assert len(got.chunks(1)) == 24  # never less than one
 
 
 @pytest.mark.parametrize("batch", [5, 8, 100])
@@ -115,9 +115,10 @@ def test_the_policy_sees_what_is_kept(tiny_generator):
         return features.mean((1, 2)).unsqueeze(1).expand(-1, len(generator.actions.names))
 
     settings = SETTINGS.model_copy(update={"keep_features": "bfloat16"})
-    got = collect(generator, policy, SIGMA, settings, 0, 0)
+    got = collect(generator, policy, sigma=SIGMA, settings=settings, seed=0, update=0)
     assert torch.stack(saw).equal(got.seen(slice(0, 24)))
-    assert not torch.stack(saw).equal(collect(generator, policy, SIGMA, SETTINGS, 0, 0).features)
+    exact = collect(generator, policy, sigma=SIGMA, settings=SETTINGS, seed=0, update=0)
+    assert not torch.stack(saw).equal(exact.features)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -125,6 +126,7 @@ def test_what_is_learnt_from_is_float32_whatever_the_precision(family, tiny_gene
     generator = tiny_generator(family)
     generator.backbone.precision = precision
     policy = ConstantTable(generator.actions.calls, len(generator.actions.names))
-    got = collect(generator, policy, SIGMA, SETTINGS.model_copy(update={"trajectories": 4}), 0, 0)
+    settings = SETTINGS.model_copy(update={"trajectories": 4})
+    got = collect(generator, policy, sigma=SIGMA, settings=settings, seed=0, update=0)
     for name in ("features", "raw", "log_prob", "actions", "images"):
         assert getattr(got, name).dtype == torch.float32, name

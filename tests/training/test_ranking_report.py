@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from adagen.training.ranking import Opinion, Ranking, RewardCheck, Rung
-from adagen.training.verdict import findings, report_text
+from adagen.training.ranking import Ranking, RewardCheck, Rung, ScoreSummary
+from adagen.training.ranking_report import findings, report_text
 
 RUNGS = [Rung("handmade", 1.0, 2.0, None), Rung("tuned", 0.5, 1.0, "hash")]
-FAIR = Opinion(0.45, -0.1, 0.3, 0.0)
+FAIR = ScoreSummary(0.45, -0.1, 0.3, 0.0)
 
 
 def look(
@@ -16,7 +16,7 @@ def look(
 ) -> RewardCheck:
     ranks = {"fid": Ranking(spearman, spearman)}
     ranks |= {} if free is None else {"fid_label_free": Ranking(free, free)}
-    sides = [Opinion(0.5, 0.0, accepted, large) for accepted in (fake, real, heldout)]
+    sides = [ScoreSummary(0.5, 0.0, accepted, large) for accepted in (fake, real, heldout)]
     return RewardCheck(steps, 1.2, {"handmade": FAIR, "tuned": FAIR}, *sides, ranks, ranks)
 
 
