@@ -55,8 +55,8 @@ def trains(processes: Processes):
 
 def stages(processes: Processes):
     """Every stage that processes share, in the folder of the tests of the command line."""
-    from adagen.cli import evaluate, train
-    from adagen.cli import sample as sampling
+    from adagen.cli import evaluate, sample, train
+    from adagen.cli.sample_run import SamplingInputs, open_run
 
     config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
     generator, features, networks, reference = (
@@ -64,8 +64,15 @@ def stages(processes: Processes):
     )
     run, state = (config, "flow_t2"), made / "state"
     evaluate.compute_reference(config, networks, out=made / "reference", processes=processes)
-    what = *run, "handmade", generator, None, None, None
-    sampling.sample(*what, made / "samples", state, processes=processes)
+    inputs = SamplingInputs(generator)
+    sample.write_samples(
+        config,
+        open_run(*run, method="handmade", inputs=inputs),
+        inputs=inputs,
+        out=made / "samples",
+        checkpoint=state,
+        processes=processes,
+    )
     processes.wait()
     evaluate.evaluate_samples(
         config,

@@ -1,136 +1,251 @@
-"""Judging: what the reward of a training, and the pre-trained one, say of samples."""
+"""`adagen fit-judges`, `judge`: what chooses among candidates, and what rewards say of samples."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
+import typer
 
-from adagen.cli.candidates import RewardFiles, Trained, open_reward
-from adagen.cli.common import device_of
-from adagen.config import Config
+from adagen.cli.common import device_of, running
+from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
+from adagen.cli.sample_run import SamplingInputs, open_run
+from adagen.config import LEARNED, Config, load_config
 from adagen.config.refinements import UNFIT
-from adagen.data.samples import Samples
-from adagen.data.split import load_dataset
-from adagen.rewards.build import load_pretrained
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, write_json
-from adagen.runtime.noise import SampleNoise
-from adagen.runtime.progress import progress
 
+if TYPE_CHECKING:
+    import torch
+
+    from adagen.data.samples import Samples
+    from adagen.runtime.processes import Processes
+    from adagen.sampling.judges import TrainingIdentity
+    from adagen.sampling.refinement import Score
+
+app = typer.Typer()
+FeaturesFile = Annotated[
+    Path, typer.Option("--features", help="Frozen features, written by `adagen pretrain reward`.")
+]
 METHOD = "adagen"
 """Whose reward judges: that of the end of the dial which knows no preference."""
 
-Judge = Callable[[torch.Tensor, torch.Tensor, SampleNoise], torch.Tensor]
-"""Images (B, C, H, W), their labels (B,) and noise to (B,)."""
+
+@dataclass(frozen=True)
+class JudgeFiles:
+    """The files of the two that judge samples.
+
+    Attributes:
+        features: frozen features of the training's reward.
+        reward_state: what that reward had learnt when the policy was kept.
+        preference: what `adagen pretrain preference` wrote.
+    """
+
+    features: Path
+    reward_state: Path
+    preference: Path
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each."""
+        from adagen.runtime.files import file_hash
+
+        return {name: file_hash(path) for name, path in vars(self).items()}
 
 
+@app.command()
+def fit_judges(
+    config: Configs,
+    experiment: ExperimentName,
+    *,
+    method: TrainedMethod,
+    generator: GeneratorFile,
+    policy: Annotated[Path, typer.Option(help="The kept policy, written by `adagen train`.")],
+    features: FeaturesFile,
+    out: Out,
+) -> None:
+    """Fit judges of candidates to a kept policy, for refinements with `judge: gaussian`."""
+    settings = load_config(config)
+    inputs = SamplingInputs(generator, policy, features=features)
+    with running(settings) as processes:
+        write_judges(
+            settings, experiment, method=method, inputs=inputs, out=out, processes=processes
+        )
+
+
+@app.command()
 def judge(
+    samples: Annotated[list[Path], typer.Argument(help="Folders written by `adagen sample`.")],
+    config: Configs,
+    *,
+    experiment: ExperimentName,
+    seed: Annotated[int, typer.Option(help="Training seed of the `adagen` whose reward judges.")],
+    generator: GeneratorFile,
+    features: FeaturesFile,
+    reward_state: Annotated[
+        Path, typer.Option(help="What the reward knew; written by `adagen train`.")
+    ],
+    preference: Annotated[Path, typer.Option(help="What `adagen pretrain preference` wrote.")],
+    out: Out,
+) -> None:
+    """Ask the reward of a training, and the preference, what they say of samples (docs/dial.md)."""
+    settings = load_config(config)
+    from adagen.runtime.files import file_hash, write_json
+    from adagen.sampling.judges import TrainingIdentity
+
+    if experiment not in settings.experiments:
+        known = ", ".join(settings.experiments)
+        raise AdagenError(f"the config has no experiment {experiment!r}: choose one of {known}.")
+    training = TrainingIdentity(
+        experiment, settings.experiments[experiment], METHOD, seed, file_hash(generator)
+    )
+    files = JudgeFiles(features, reward_state, preference)
+    runs = judge_samples(settings, training, files=files, folders=samples, generator=generator)
+    about = {"experiment": experiment, "method": METHOD, "training_seed": seed}
+    write_json(out, {**about, "runs": runs, "hashes": files.hashes})
+
+
+def write_judges(
     config: Config,
     experiment: str,
-    seed: int,
-    generator_file: Path,
-    features: Path,
-    reward_state: Path,
-    preference: Path,
-    folders: Sequence[Path],
+    *,
+    method: str,
+    inputs: SamplingInputs,
     out: Path,
+    processes: "Processes",
 ) -> None:
-    """Write what one training's reward, and the preference, say on the average of each run.
+    """Write two Gaussians, and values under them, fitted to real images and to a policy's samples.
+
+    Several processes draw these samples together. Where nothing can look ahead, there are no
+    values.
+
+    Raises:
+        AdagenError: a file is missing or belongs to something else, or the method isn't learned.
+    """
+    from adagen.data.split import load_dataset
+    from adagen.rewards.states import save_state
+    from adagen.sampling.fitted_judges import KIND, fit_score, fit_value, sample_policy
+    from adagen.sampling.judges import TrainingIdentity, fresh_gaussians
+
+    if method not in LEARNED:
+        raise AdagenError(
+            f"method {method!r} can't be refined, so nothing is fitted to it: choose one of "
+            f"{', '.join(LEARNED)}."
+        )
+    run = open_run(config, experiment, method=method, inputs=inputs)
+    generator, seed = run.sampler.generator, run.training_seed
+    assert inputs.policy is not None and inputs.features is not None
+    reward = fresh_gaussians(config, inputs.features, device=generator.device)
+    samples = sample_policy(run.sampler, seed=seed or 0, processes=processes)
+    if not processes.first:
+        return
+    score = fit_score(reward, samples, real=load_dataset(config.dataset).train)
+    judges = {"score": reward.judging_state()}
+    if generator.stochastic:
+        judges["value"] = fit_value(samples, score=score, device=generator.device).state()
+    training = TrainingIdentity(experiment, run.settings, method, seed, generator.hash)
+    bound = training.judges_identity(inputs.policy, inputs.features)
+    save_state(out, judges, about=bound, kind=KIND)
+
+
+def judge_samples(
+    config: Config,
+    training: "TrainingIdentity",
+    *,
+    files: JudgeFiles,
+    folders: Sequence[Path],
+    generator: Path,
+) -> list[dict[str, Any]]:
+    """What one training's reward, and the preference, say on the average of each run.
 
     They are asked about the first sampling seed: thousands of images tell a mean well enough, and
     looking at images takes longer than measuring them.
 
     Args:
         config: the configuration.
-        experiment: key of `experiments`.
-        seed: of the training of its method `adagen`, whose reward judges.
-        generator_file: the pretrained generator, which made all samples.
-        features: frozen features of the reward.
-        reward_state: what it knew when the policy was kept.
-        preference: as `adagen pretrain preference` writes it.
+        training: of the method `adagen`, whose reward judges.
+        files: of those who judge.
         folders: samples of any method, guidance scale or point of the dial.
-        out: the file to write. Where the reward judges sets, it says nothing of an image (null).
+        generator: the generator's file; it made all samples.
+
+    Returns:
+        For each folder which run it is, and the mean of each judge's number. Where the reward
+        judges sets, it says nothing of an image (None).
 
     Raises:
         AdagenError: a file is missing or belongs to something else, or samples are of another
             generator.
     """
-    if experiment not in config.experiments:
-        known = ", ".join(config.experiments)
-        raise AdagenError(f"the config has no experiment {experiment!r}: choose one of {known}.")
-    settings = config.experiments[experiment]
-    trained = Trained(experiment, settings, METHOD, seed, generator_file)
-    judges = _open_judges(
-        config, trained, features=features, reward_state=reward_state, preference=preference
-    )
-    runs = [_of_generator(Samples.open(folder), generator_file) for folder in folders]
-    batch = config.generators[settings.generator].batch
-    with progress(None, f"judging {experiment}", total=sum(run.count for run in runs)) as bar:
-        judged = [
-            _judged(run, judges, batch=batch, device=device_of(config), done=bar.update)
-            for run in runs
-        ]
-    about = {"experiment": experiment, "method": METHOD, "training_seed": seed}
-    files = {"features": features, "reward_state": reward_state, "preference": preference}
-    hashes = {name: file_hash(path) for name, path in files.items()}
-    write_json(out, {**about, "runs": judged, "hashes": hashes})
+    from adagen.data.samples import Samples
+    from adagen.runtime.progress import progress
+
+    judges = _open_judges(config, training, files)
+    runs = [Samples.open(folder) for folder in folders]
+    for run in runs:
+        if run.about["hashes"]["generator"] != training.generator_hash:
+            raise AdagenError(
+                f"{run.folder} was sampled from another generator than {generator}: give samples "
+                "of the same one, or sample again."
+            )
+    batch, device = config.generators[training.settings.generator].batch, device_of(config)
+    name = f"judging {training.experiment}"
+    with progress(None, name, total=sum(run.count for run in runs)) as bar:
+        return [_judged(run, judges, batch=batch, device=device, done=bar.update) for run in runs]
 
 
 def _open_judges(
-    config: Config, trained: Trained, *, features: Path, reward_state: Path, preference: Path
-) -> dict[str, Judge]:
-    """Who judges, by the name of the number; no reward that judges sets."""
-    device, kind = device_of(config), trained.settings.training.reward.kind
+    config: Config, training: "TrainingIdentity", files: JudgeFiles
+) -> dict[str, "Score"]:
+    """The judges by the name of their number; no reward that judges sets is among them."""
+    from adagen.data.split import load_dataset
+    from adagen.rewards.build import load_pretrained
+    from adagen.sampling.judges import RewardFiles, open_reward
+
+    device, kind = device_of(config), training.settings.training.reward.kind
     pretrained = load_pretrained(
-        config, preference, split=load_dataset(config.dataset), device=device
+        config, files.preference, split=load_dataset(config.dataset), device=device
     )
 
-    def preferred(images: torch.Tensor, labels: torch.Tensor, _: SampleNoise) -> torch.Tensor:
+    def preferred(images: "torch.Tensor", labels: "torch.Tensor", _: Any) -> "torch.Tensor":
         return pretrained(images, labels)
 
     if kind in UNFIT["repeated"]:
         return {"preference": preferred}
-    asked = preference if kind == "classifier" else None
-    reward = open_reward(config, trained, files=RewardFiles(features, reward_state, asked))
+    preference = files.preference if kind == "classifier" else None
+    read = RewardFiles(files.features, files.reward_state, preference)
+    reward = open_reward(config, training, files=read, device=device)
     return {"preference": preferred, "reward": reward.score}
 
 
-def _of_generator(run: Samples, generator_file: Path) -> Samples:
-    """The same samples, if they were made by this generator."""
-    if run.about["hashes"]["generator"] != file_hash(generator_file):
-        raise AdagenError(
-            f"{run.folder} was sampled from another generator than {generator_file}: give samples "
-            "of the same one, or sample again."
-        )
-    return run
-
-
 def _judged(
-    run: Samples,
-    judges: dict[str, Judge],
+    run: "Samples",
+    judges: Mapping[str, "Score"],
     *,
     batch: int,
-    device: torch.device,
+    device: "torch.device",
     done: Callable[[int], object],
 ) -> dict[str, Any]:
     """Which run it is, and the mean of each judge's number over its first sampling seed."""
+    import torch
+
+    from adagen.runtime.noise import SampleNoise
+    from adagen.sampling.sampler import REPORT
+
     seed = run.seeds[0]
     scores: dict[str, list[torch.Tensor]] = {name: [] for name in judges}
-    # Whole companies at a time, where images are judged together.
+    # Images that are judged together stay together: batches of the sampling, shard by shard.
     images = (part for shard in run.batches(seed) for part in shard.split(batch))
     for rows, part in _numbered(images):
-        shown = part.to(device), run.labels[rows.start : rows.stop].to(device)
-        noise = SampleNoise("report", seed, rows, device)
-        for name, judge_images in judges.items():
-            scores[name].append(judge_images(*shown, noise).double().cpu())
+        labels = run.labels[rows.start : rows.stop].to(device)
+        noise = SampleNoise(REPORT, seed, rows, device)
+        for name, score in judges.items():
+            scores[name].append(score(part.to(device), labels, noise).double().cpu())
         done(len(part))
     means = {name: float(torch.cat(parts).mean()) for name, parts in scores.items()}
     about = {key: run.about[key] for key in ("experiment", "method", "training_seed", "samples")}
     return {**about, "fidelity": run.about.get("fidelity"), "seed": seed, "reward": None, **means}
 
 
-def _numbered(batches: Iterable[torch.Tensor]) -> Iterator[tuple[range, torch.Tensor]]:
+def _numbered(batches: Iterable["torch.Tensor"]) -> Iterator[tuple[range, "torch.Tensor"]]:
     """Batches with the numbers of their samples."""
     start = 0
     for batch in batches:

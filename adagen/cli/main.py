@@ -6,22 +6,13 @@ from typing import Annotated
 
 import typer
 
-from adagen.cli import diagnose, evaluate, fetch, pretrain, train
-from adagen.cli.common import running
+from adagen.cli import diagnose, evaluate, fetch, judge, pretrain, sample, schedule, train
 from adagen.cli.dial_cli import COMMANDS as DIALS
-from adagen.cli.judges_cli import COMMANDS as JUDGES
 from adagen.cli.options import (
-    Checkpoint,
     Configs,
-    ExperimentName,
-    FaithfulFile,
-    Fidelity,
-    GeneratorFile,
     LatexFile,
     MetricsFiles,
     Out,
-    PolicyFile,
-    PreferenceFile,
 )
 from adagen.cli.paper import COMMANDS as PAPER
 from adagen.cli.plan_cli import COMMANDS as PLANS
@@ -36,92 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order of the commands is that of `adagen --help`.
-for commands in (fetch, pretrain, evaluate, train):
+for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge):
     app.add_typer(commands.app)
 app.add_typer(diagnose.app, name="diagnose")
-
-
-@app.command()
-def sample(
-    config: Configs,
-    experiment: ExperimentName,
-    *,
-    method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
-    generator: GeneratorFile,
-    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
-    policy: PolicyFile = None,
-    faithful: FaithfulFile = None,
-    fidelity: Fidelity = None,
-    checkpoint: Checkpoint = None,
-    refinement: Annotated[
-        str, typer.Option(help="Key of `refinements`; without it nothing is refined.")
-    ] = "",
-    features: Annotated[
-        Path | None, typer.Option(help="Frozen features of the reward that judges candidates.")
-    ] = None,
-    reward_state: Annotated[
-        Path | None,
-        typer.Option(
-            help="What that reward knew, written by `adagen train`; or by `adagen fit-judges`."
-        ),
-    ] = None,
-    preference: PreferenceFile = None,
-    part: Annotated[
-        str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
-    ] = "",
-) -> None:
-    """Generate the images that are reported on, for every sampling seed."""
-    settings = load_config(config)
-    from adagen.cli import candidates as refining
-    from adagen.cli import sample as sampling
-
-    files = refining.RewardFiles(features, reward_state, preference)
-    what = settings, experiment, method, generator, policy, faithful, fidelity, out, checkpoint
-    with running(settings, checkpoint) as processes:
-        sampling.sample(*what, refinement, files, processes, part)
-
-
-@app.command()
-def gather(
-    parts: Annotated[list[Path], typer.Argument(help="All that `adagen sample --part` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
-) -> None:
-    """Join the parts of a run's samples to what one job would have made."""
-    from adagen.data import sample_parts as making
-
-    making.gather(parts, out)
-
-
-@app.command()
-def schedule(
-    config: Configs,
-    experiment: ExperimentName,
-    *,
-    method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
-    generator: GeneratorFile,
-    policy: PolicyFile = None,
-    samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Figure to draw, .pdf or .png, one panel an action.")
-    ] = None,
-) -> None:
-    """Show what a policy does: each action by step, over samples and by class."""
-    settings = load_config(config)
-    from adagen.cli import schedule as showing
-
-    showing.schedule(
-        settings,
-        experiment,
-        method=method,
-        generator_file=generator,
-        policy_file=policy,
-        samples=samples,
-        seed=seed,
-        out=out,
-        figure=figure,
-    )
 
 
 @app.command()
@@ -144,7 +52,7 @@ def compare(metrics: MetricsFiles, config: Configs, *, out: Out, latex: LatexFil
     write_table(comparison_table(metrics), out, latex=latex, in_latex=comparison_latex)
 
 
-for command in (*PAPER, *JUDGES, *DIALS, *PLANS):
+for command in (*PAPER, *DIALS, *PLANS):
     app.command()(command)
 
 

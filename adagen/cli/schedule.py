@@ -1,76 +1,49 @@
-"""Showing what a policy does."""
+"""`adagen schedule`: what a policy does, as a table and a figure."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+import typer
 
-from adagen.cli.common import open_experiment
-from adagen.cli.sample import open_policy
-from adagen.config import Config
-from adagen.generators.base import Generator
-from adagen.paper.schedule import schedule_table, schedule_text, with_effect, write_schedule
-from adagen.policy.networks import Policy
-from adagen.runtime.progress import progress
-from adagen.sampling.draws import class_labels
-from adagen.sampling.draws import sample as draw
+from adagen.cli.options import Configs, ExperimentName, GeneratorFile, PolicyFile
+from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
+from adagen.config import load_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer()
 
 
+@app.command()
 def schedule(
-    config: Config,
-    experiment: str,
+    config: Configs,
+    experiment: ExperimentName,
     *,
-    method: str,
-    generator_file: Path,
-    policy_file: Path | None,
-    samples: int,
-    seed: int,
-    out: Path | None,
-    figure: Path | None,
+    method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
+    generator: GeneratorFile,
+    policy: PolicyFile = None,
+    samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Figure to draw, .pdf or .png, one panel an action.")
+    ] = None,
 ) -> None:
-    """Write a policy's schedule as a table, or print it; draw it too, if asked.
+    """Show what a policy does: each action by step, over samples and by class."""
+    settings = load_config(config)
+    from adagen.paper.schedule import schedule_text, with_effect, write_schedule
 
-    Args:
-        config: the configuration.
-        experiment: its name.
-        method: what the policy was made as.
-        generator_file: the frozen generator.
-        policy_file: the policy; None for the hand-made schedule.
-        samples: how many samples it is of, going round the classes.
-        seed: sampling seed; the noise is that of the samples that are reported on.
-        out: CSV file to write; None to print.
-        figure: .pdf or .png file to draw; None for no figure.
-
-    Raises:
-        AdagenError: the policy is another experiment's, method's or generator's, or the figure's
-            suffix is another one.
-    """
     if figure is not None:  # before the sampling, not after it
         from adagen.paper.figures.style import require_drawable
 
         require_drawable(figure)
-    settings, generator = open_experiment(
-        config, experiment, generator_file=generator_file, method=method
-    )
-    policy, training_seed = open_policy(
-        experiment, settings, generator, generator_file, method, policy_file
-    )
-    family = config.generators[settings.generator]
-    labels, name = class_labels(samples, generator.num_classes), f"{experiment} {method}"
-    table = schedule_table(
-        _actions(
-            generator, policy, labels=labels, seed=seed, batch=family.batch, name=name
-        ).numpy(),
-        generator.actions.handmade.cpu().numpy(),
-        labels=labels.numpy(),
-        names=generator.actions.names,
-        experiment=experiment,
-        method=method,
-        training_seed=training_seed,
-    )
-    shown = with_effect(table, generator.actions.effective.numpy())
+    inputs = SamplingInputs(generator, policy)
+    run = open_run(settings, experiment, method=method, inputs=inputs)
+    table = _table(run, samples, seed)
+    shown = with_effect(table, run.sampler.generator.actions.effective.numpy())
     if out is None:
-        print(schedule_text(shown))
+        typer.echo(schedule_text(shown))
     else:
         write_schedule(table, out)
     if figure is not None:
@@ -80,19 +53,29 @@ def schedule(
         save_figure(policy_figure(shown), figure)
 
 
-def _actions(
-    generator: Generator[Any],
-    policy: Policy,
-    *,
-    labels: torch.Tensor,
-    seed: int,
-    batch: int,
-    name: str,
-) -> torch.Tensor:
-    """(T, N, K) what samples 0 .. N-1 of a seed are steered by."""
-    actions, indices = [], torch.arange(len(labels))
-    with progress(None, name, total=len(labels)) as bar:
-        for _, chosen in draw(generator, policy, "report", seed, indices, labels, batch):
-            actions.append(chosen)
-            bar.update(chosen.shape[1])
-    return torch.cat(actions, 1)
+def _table(run: SampleRun, samples: int, seed: int) -> "pd.DataFrame":
+    """The distribution of every action over samples 0 .. n-1 of a seed, going round the classes.
+
+    The noise is that of the samples that are reported on.
+    """
+    import torch
+
+    from adagen.paper.schedule import schedule_table
+    from adagen.runtime.progress import progress
+    from adagen.sampling.draws import class_labels
+
+    generator, actions = run.sampler.generator, []
+    labels = class_labels(samples, generator.num_classes)
+    with progress(None, run.name, total=samples) as bar:
+        for _, taken in run.sampler.batches(labels, seed=seed):
+            actions.append(taken)
+            bar.update(taken.shape[1])
+    return schedule_table(
+        torch.cat(actions, 1).numpy(),
+        generator.actions.handmade.cpu().numpy(),
+        labels=labels.numpy(),
+        names=generator.actions.names,
+        experiment=run.experiment,
+        method=run.method,
+        training_seed=run.training_seed,
+    )

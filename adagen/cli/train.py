@@ -170,7 +170,6 @@ def train_policy(
     import json
     from functools import partial
 
-    from adagen.cli.candidates import Trained
     from adagen.data.split import load_dataset
     from adagen.policy.files import policy_identity, save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
@@ -178,6 +177,7 @@ def train_policy(
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.runtime.files import atomic_path
     from adagen.runtime.noise import seeded
+    from adagen.sampling.judges import TrainingIdentity
     from adagen.training.loop import TrainingParts
     from adagen.training.run import build_networks, run_training, validate_policy
     from adagen.training.trackers import Trackers, require_installed, untracked
@@ -239,8 +239,8 @@ def train_policy(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in trained.records)
         )
     if outputs.reward_state is not None:
-        policy = Trained(experiment, settings, method, seed, inputs.generator)
-        binding = policy.reward_binding(inputs.features, inputs.preference)
+        training_identity = TrainingIdentity(experiment, settings, method, seed, generator.hash)
+        binding = training_identity.reward_identity(inputs.features, inputs.preference)
         save_state(outputs.reward_state, trained.reward_state, about=binding)
     identity = policy_identity(experiment, settings, generator_hash=generator.hash)
     save_policy(
@@ -274,7 +274,7 @@ def search_schedule(
     from adagen.policy.files import policy_identity, save_policy
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.runtime.files import atomic_path
-    from adagen.sampling.draws import batches
+    from adagen.sampling.sampler import Sampler
     from adagen.training.search import search, space_of
 
     if method not in SEARCHED:
@@ -286,14 +286,8 @@ def search_schedule(
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
 
     def distance(policy: "ConstantTable") -> float:
-        images = batches(
-            generator,
-            policy.to(device),
-            "search",
-            budget.seed,
-            budget.samples,
-            batch,
-            processes=processes,
+        images = Sampler(generator, policy.to(device), batch=batch).image_batches(
+            budget.samples, purpose="search", seed=budget.seed, processes=processes
         )
         return meter.distance(images)[0]
 

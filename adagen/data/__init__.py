@@ -1,1 +1,1 @@
-"""Data sets of real images, folders of samples, and released files."""
+"""Real images: what generators learn, what rewards compare with, what metrics hold against."""

@@ -1,4 +1,4 @@
-"""Decoding of image files to pixels of one size and mode."""
+"""From the bytes of an image file to the pixels of a data set."""
 
 import struct
 from collections.abc import Iterator
@@ -12,23 +12,22 @@ from PIL import Image
 from adagen.runtime.errors import AdagenError
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
-"""(C, H, W) bytes of an image."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""The exceptions of PIL for damaged files."""
+"""What PIL meets damaged files with."""
 
 NAMES = {"L": "grey", "RGB": "colour"}
 
 
 @dataclass(frozen=True)
 class Form:
-    """The size and mode of all images of a data set.
+    """What every image of a data set has, or is given.
 
     Attributes:
         mode: "L" (grey) or "RGB".
         width: pixels in a row.
         height: pixels in a column.
-        crop: whether images are reduced and cropped to this size. If not, they must have it.
+        crop: whether images are reduced and cropped to that size; if not, they must have it.
     """
 
     mode: str
@@ -42,10 +41,10 @@ class Form:
         return len(self.mode)
 
     def require(self, image: Image.Image, where: str) -> None:
-        """Refuse an image that neither has this form nor can be converted to it.
+        """Refuse an image that does not have this form, and cannot be given it.
 
         Raises:
-            AdagenError: its size or mode is another one.
+            AdagenError: its size or channels are others.
         """
         mode = mode_of(image, where)
         found = f"{where} is {image.width}x{image.height} pixels of {NAMES[mode]} ({image.mode})"
@@ -62,15 +61,15 @@ class Form:
 
 
 def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
-    """Decode an image file to (C, H, W) bytes.
+    """The (C, H, W) bytes of an image file.
 
     Args:
-        data: content of the file.
-        where: path of the file, for error messages.
-        form: size and mode of the result.
+        data: the file.
+        where: its place, for errors.
+        form: what the image must have, or is given.
 
     Raises:
-        AdagenError: the image is damaged, or has another form.
+        AdagenError: it is no whole image, or of another form.
     """
     with opened(data, where) as image:
         form.require(image, where)
@@ -81,10 +80,10 @@ def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
 
 
 def read_head(data: bytes, where: str) -> tuple[str, int, int]:
-    """Read mode ("L" or "RGB"), width and height from the header of an image file.
+    """Mode ("L" or "RGB"), width and height of an image file, of which only the header is read.
 
     Raises:
-        AdagenError: it is not an image, or has more than 8 bits per channel.
+        AdagenError: it is no image, or one of more than 8 bits.
     """
     with opened(data, where) as image:
         return mode_of(image, where), image.width, image.height
@@ -92,10 +91,10 @@ def read_head(data: bytes, where: str) -> tuple[str, int, int]:
 
 @contextmanager
 def opened(data: bytes, where: str) -> Iterator[Image.Image]:
-    """Open an image file, of which only the header is read at first.
+    """An image file, of which no more than the header need be whole yet.
 
     Raises:
-        AdagenError: it is not an image, or turns out to be damaged inside the block.
+        AdagenError: it is no image; or, when it is decoded inside the block, no whole one.
     """
     try:
         with Image.open(BytesIO(data)) as image:
@@ -107,12 +106,10 @@ def opened(data: bytes, where: str) -> Iterator[Image.Image]:
 
 
 def mode_of(image: Image.Image, where: str) -> str:
-    """The mode that an image is converted to: "L" if it is grey, else "RGB".
-
-    Palettes, CMYK and transparency become RGB.
+    """The mode an image is taken in: "L" if it is grey, else "RGB" (palettes, CMYK, transparency).
 
     Raises:
-        AdagenError: its pixels have more than 8 bits, which converting would cut off.
+        AdagenError: its pixels hold more than a byte, which converting would cut.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         raise AdagenError(
@@ -122,10 +119,10 @@ def mode_of(image: Image.Image, where: str) -> str:
 
 
 def centre_crop(image: Image.Image, side: int) -> Image.Image:
-    """Reduce and crop an image to `side` x `side`, as ADM prepares ImageNet.
+    """The middle of an image, `side` x `side`, by the steps ADM prepares ImageNet with.
 
-    It is halved with a box filter while its short side is at least 2 * side, then resized
-    bicubically to that short side, then cropped at the centre.
+    Halved with a box filter while its short side is at least 2 * side, then brought to that short
+    side bicubically, then cropped.
     """
     while min(image.size) >= 2 * side:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)

@@ -1,8 +1,8 @@
-"""Reading single files of a zip from any thread and any process.
+"""Files inside a zip, read one by one from any thread and any process.
 
-An open `zipfile.ZipFile` has one file position, which forked processes would share, and keeps a
-kilobyte for each entry, which is a gigabyte for ImageNet. Here only the offsets of entries are
-kept, and no file stays open.
+An open `zipfile.ZipFile` has one position in its file, which forked processes would share, and
+keeps a kilobyte for each entry, a gigabyte for ImageNet. Where the entries begin is enough to read
+them, and leaves nothing open.
 """
 
 import struct
@@ -18,9 +18,9 @@ class Member(NamedTuple):
     """A file inside a zip.
 
     Attributes:
-        size: bytes of the file.
-        offset: offset of its header in the zip.
-        packed: bytes of the compressed file.
+        size: of the file, in bytes.
+        offset: where its header begins in the zip.
+        packed: bytes it takes in the zip.
         method: `zipfile.ZIP_STORED` or `zipfile.ZIP_DEFLATED`.
         checksum: CRC-32 of the file.
     """
@@ -33,11 +33,10 @@ class Member(NamedTuple):
 
 
 def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
-    """List the files of a zip by name, and the names of its folders.
+    """The files of a zip by name, and the names of the folders it lists.
 
     Raises:
-        AdagenError: it is not a complete zip, or a file in it is encrypted or uses a rare
-            compression.
+        AdagenError: it is no whole zip, or a file in it is encrypted or packed in a rare way.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -67,14 +66,13 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
 
 
 def read_member(path: Path, member: Member) -> bytes:
-    """Read a file of the zip at `path`.
+    """The bytes of a file of the zip at `path`.
 
     Raises:
         OSError: the zip is damaged there.
     """
     with path.open("rb") as stream:
-        # A local header has 30 bytes, which end with the lengths of the name and the extra field
-        # that follow.
+        # A local header is 30 bytes, then the name and extra fields, whose lengths end the 30.
         stream.seek(member.offset)
         header = stream.read(30)
         if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
@@ -82,9 +80,9 @@ def read_member(path: Path, member: Member) -> bytes:
         stream.seek(sum(struct.unpack("<HH", header[26:])), 1)
         data = stream.read(member.packed)
     try:
-        content = data if member.method == zipfile.ZIP_STORED else zlib.decompress(data, -15)
+        whole = data if member.method == zipfile.ZIP_STORED else zlib.decompress(data, -15)
     except zlib.error as error:
         raise OSError(str(error)) from None
-    if zlib.crc32(content) != member.checksum:
+    if zlib.crc32(whole) != member.checksum:
         raise OSError("its checksum is wrong")
-    return content
+    return whole

@@ -9,14 +9,12 @@ policy's, and a regression that tells from a state what they will say of its ima
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
 
 from adagen.data.split import Images
-from adagen.generators.base import Generator
-from adagen.policy.networks import Policy
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS
 from adagen.runtime.noise import SampleNoise, seeded, torch_generator
@@ -25,6 +23,9 @@ from adagen.runtime.progress import progress
 from adagen.sampling.draws import class_labels
 from adagen.sampling.refinement import Score
 from adagen.sampling.rollout import rollout
+
+if TYPE_CHECKING:
+    from adagen.sampling.sampler import Sampler
 
 FITTED = 8192
 """Samples of a kept policy that its judges are fitted to: 128 for each of their 64 dimensions."""
@@ -59,72 +60,80 @@ class PolicySamples:
 
 
 def sample_policy(
-    generator: Generator[Any],
-    policy: Policy,
-    *,
-    batch: int,
-    seed: int,
-    processes: Processes = SINGLE_PROCESS,
+    sampler: "Sampler", *, seed: int, processes: Processes = SINGLE_PROCESS
 ) -> PolicySamples:
-    """`FITTED` samples, drawn plainly; several processes make these together."""
+    """Draw `FITTED` samples of a policy, and the states on their way; processes share the work.
+
+    Args:
+        sampler: generator and policy, not refined.
+        seed: of the training that made the policy.
+        processes: make the batches in turn, and all see all of them.
+    """
+    generator = sampler.generator
     labels = class_labels(FITTED, generator.num_classes)
 
-    def drawn(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         noise = SampleNoise(PURPOSE, seed, rows.tolist(), generator.device)
-        seen: list[torch.Tensor] = []
+        states: list[torch.Tensor] = []
 
-        def watch(call: int, now: torch.Tensor, action: torch.Tensor) -> None:
+        def watch(call: int, seen: torch.Tensor, action: torch.Tensor) -> None:
             if generator.stochastic and call > 0:
-                seen.append(now.cpu())
+                states.append(seen.cpu())
 
         images = rollout(
-            generator, policy, labels=labels[rows].to(noise.device), noise=noise, watch=watch
+            generator,
+            sampler.policy,
+            labels=labels[rows].to(noise.device),
+            noise=noise,
+            watch=watch,
         )
-        states = torch.stack(seen, dim=1) if seen else torch.empty(len(rows), 0)
-        return images.cpu(), states
+        seen = torch.stack(states, dim=1) if states else torch.empty(len(rows), 0)
+        return images.cpu(), seen
 
-    turns = torch.arange(FITTED).split(batch)
-    made = progress(processes.map_in_order(turns, drawn), "own samples, batches", total=len(turns))
-    images, states = zip(*made, strict=True)
-    return PolicySamples(torch.cat(images), labels, torch.cat(states), batch, seed)
+    batches = torch.arange(FITTED).split(sampler.batch)
+    drawn = progress(
+        processes.map_in_order(batches, draw), "samples of the policy, batches", total=len(batches)
+    )
+    images, states = zip(*drawn, strict=True)
+    return PolicySamples(torch.cat(images), labels, torch.cat(states), sampler.batch, seed)
 
 
-def fit_score(reward: Reward, own: PolicySamples, *, real: Images) -> Score:
-    """The log density ratio of two Gaussians, of real images and of the policy's own.
+def fit_score(reward: Reward, samples: PolicySamples, *, real: Images) -> Score:
+    """Fit the log density ratio of two Gaussians, of real images and of the policy's.
 
     Args:
         reward: of kind `gaussian`, which has learnt nothing.
-        own: samples of the policy.
+        samples: of the policy.
         real: the train split.
     """
-    fake = reward.pool(Images(own.images, own.labels), "fake", PURPOSE)
+    fake = reward.pool(Images(samples.images, samples.labels), "fake", PURPOSE)
     real_views = reward.pool(real, "real", PURPOSE, views=VIEWS)
-    reward.learn(real_views, fake, steps=1, generator=torch_generator(PURPOSE, own.seed))
+    reward.learn(real_views, fake, steps=1, generator=torch_generator(PURPOSE, samples.seed))
     return reward.score
 
 
-def fit_value(generator: Generator[Any], own: PolicySamples, *, score: Score) -> "FittedValue":
-    """A value of the kept policy's states, under a score of its images.
+def fit_value(samples: PolicySamples, *, score: Score, device: torch.device) -> "FittedValue":
+    """Fit a value of the policy's states, under a score of its images.
 
     Args:
-        generator: a stochastic one, not looking ahead.
-        own: samples of the policy, and the states on their way.
+        samples: of a policy on a stochastic generator, and the states on their way.
         score: what states are valued by.
+        device: where images are scored.
 
     Returns:
         The value, on the CPU, in standard deviations of the score over the policy's samples.
     """
-    scores = []
-    for rows in torch.arange(len(own.labels)).split(own.batch):
-        noise = SampleNoise(PURPOSE, own.seed, rows.tolist(), generator.device)
-        drawn = own.images[rows].to(noise.device), own.labels[rows].to(noise.device)
-        scores.append(score(*drawn, noise).cpu())
-    found = torch.cat(scores)
-    returns = (found - found.mean()) / found.std()
+    parts = []
+    for rows in torch.arange(len(samples.labels)).split(samples.batch):
+        noise = SampleNoise(PURPOSE, samples.seed, rows.tolist(), device)
+        images, labels = samples.images[rows].to(device), samples.labels[rows].to(device)
+        parts.append(score(images, labels, noise).cpu())
+    scores = torch.cat(parts)
+    returns = (scores - scores.mean()) / scores.std()
     # Principal components are approximated from random directions.
-    with seeded("fitted value", own.seed):
+    with seeded("fitted value", samples.seed):
         return FittedValue(
-            [QuadraticRidge.fitted(seen.flatten(1), returns) for seen in own.states.unbind(1)]
+            [QuadraticRidge.fitted(seen.flatten(1), returns) for seen in samples.states.unbind(1)]
         )
 
 

@@ -58,7 +58,7 @@ def load(
     method = policy if policy in config.WITHOUT_POLICY else None
     policy_file = None if policy is None or method else Path(policy)
     if policy_file is not None:
-        _require_order(policy_file, generator_file)
+        _require_order(policy_file)
     described = load_metadata(generator_file, GENERATOR)
     section = _settings_of(described, generator_file, settings or {})
     given = {"steps": steps, "handmade": handmade, "smoothing": smoothing}
@@ -86,19 +86,13 @@ def load(
     )
 
 
-def _require_order(policy_file: Path, generator_file: Path) -> None:
-    """Name the mistake of giving the generator first, or the same file twice."""
-    for path, expected, other in (
-        (policy_file, POLICY, GENERATOR),
-        (generator_file, GENERATOR, POLICY),
-    ):
-        try:
-            load_metadata(path, other)
-        except AdagenError:
-            continue
+def _require_order(policy_file: Path) -> None:
+    """Name the mistake of giving the generator's file first."""
+    if load_metadata(policy_file, POLICY, GENERATOR)["kind"] == GENERATOR:
         raise AdagenError(
-            f"{path} is a {other} file, but stands where the {expected} file is expected: call "
-            "adagen.load(policy, generator)."
+            f"{policy_file} is a generator file, but stands where a policy file is expected: call "
+            f"adagen.load(policy, generator), or adagen.load(None, {str(policy_file)!r}) for the "
+            "hand-made schedule."
         )
 
 

@@ -233,9 +233,11 @@ class Sampler:
     def best_of(
         self,
         n: int,
-        score: ScoreFunction | Reward,
+        score: ScoreFunction | Reward | str | Path,
         *,
         resample: bool = False,
+        features: str | Path | None = None,
+        preference: str | Path | None = None,
     ) -> Self:
         """Of every sample n candidates are made, and the one of the highest score is kept.
 
@@ -245,20 +247,38 @@ class Sampler:
                 reward; or the file of one, written by `adagen train --reward-state` or
                 `adagen fit-judges`.
             resample: draw the kept one with probability proportional to exp(score) instead.
-            features: with a file, the frozen features that its reward sees by.
-            preference: with the file of a reward of kind `classifier`, that classifier.
+            features: with a file, the frozen features that its reward looks through, written by
+                `adagen pretrain reward`.
+            preference: with the file of a reward of kind `classifier`, the classifier, written by
+                `adagen pretrain preference`.
 
         Raises:
             AdagenError: candidates are chosen among already, there is none, or a file is missing
                 or belongs to something else.
         """
         if n < 1 or self.candidates > 1:
-            what = "already the best of several" if n > 0 else f"asked for the best of {n}"
+            fault = "already the best of several" if n > 0 else f"asked for the best of {n}"
             raise AdagenError(
-                f"this sampler is {what}: call `best_of` once, with 1 candidate or more, on the "
+                f"this sampler is {fault}: call `best_of` once, with 1 candidate or more, on the "
                 "sampler that `adagen.load` returned."
             )
-        judge = score.score if isinstance(score, Reward) else _without_noise(score)
+        if isinstance(score, str | Path):
+            from adagen.sampling.judges import RewardFiles, load_score
+
+            files = RewardFiles(
+                features=Path(features) if features else None,
+                state=Path(score),
+                preference=Path(preference) if preference else None,
+            )
+            judge = load_score(
+                files,
+                self.policy_file,
+                generator_file=self.generator_file,
+                batch=self.batch,
+                device=self.generator.device,
+            )
+        else:
+            judge = score.score if isinstance(score, Reward) else _without_noise(score)
         return self.with_candidates(n, judge, resample=resample)
 
     def with_candidates(self, n: int, score: Score, *, resample: bool = False) -> Self:

@@ -9,7 +9,8 @@ from adagen.evaluation.meters import Meter
 from adagen.generators.base import Generator, State
 from adagen.policy.networks import Policy
 from adagen.runtime.progress import progress
-from adagen.sampling.draws import batches, class_labels
+from adagen.sampling.draws import class_labels
+from adagen.sampling.sampler import Sampler
 from adagen.training.ranking import Rung
 
 
@@ -64,8 +65,8 @@ class Ladder:
 
     def _draw(self, use: str, name: str, *, samples: int) -> Iterator[torch.Tensor]:
         """Batches of images 0 .. n-1 of a rung, to "learn" from or to "judge"."""
-        purpose = f"diagnose {use}"
-        return batches(self.generator, self.policies[name], purpose, self.seed, samples, self.batch)
+        sampler = Sampler(self.generator, self.policies[name], batch=self.batch)
+        return sampler.image_batches(samples, purpose=f"diagnose {use}", seed=self.seed)
 
     def _images(self, parts: Sequence[torch.Tensor]) -> Images:
         """Images of all rungs with their labels; the parts are in the order of the rungs."""

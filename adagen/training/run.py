@@ -14,7 +14,8 @@ from adagen.generators.base import Generator
 from adagen.policy.files import build_actor, build_critic
 from adagen.policy.networks import Policy
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.sampling.draws import class_labels, sample
+from adagen.sampling.draws import class_labels
+from adagen.sampling.sampler import Sampler
 from adagen.training.log import Record, Validation, spread
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate
 from adagen.training.trackers import Track, untracked
@@ -101,20 +102,12 @@ def validate_policy(
     All validations of all trainings draw the same noise, so their differences are the policies'.
     """
     labels = class_labels(settings.validate_samples, generator.num_classes)
-    drawn = sample(
-        generator,
-        policy,
-        "validate",
-        0,
-        torch.arange(settings.validate_samples),
-        labels,
-        settings.batch,
-        processes=processes,
-    )
+    sampler = Sampler(generator, policy, batch=settings.batch)
+    samples = sampler.batches(labels, purpose="validate", processes=processes)
     action_batches: list[torch.Tensor] = []
 
     def images() -> Iterator[torch.Tensor]:
-        for batch, actions in drawn:
+        for batch, actions in samples:
             action_batches.append(actions)
             yield batch
 

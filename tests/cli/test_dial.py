@@ -11,7 +11,6 @@ import pytest
 import torch
 import yaml
 
-from adagen.cli.candidates import RewardFiles, Trained, open_reward
 from adagen.config import load_config
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
@@ -19,6 +18,8 @@ from adagen.data.split import load_dataset
 from adagen.rewards.build import load_pretrained
 from adagen.runtime.files import file_hash, load_tensors
 from adagen.runtime.noise import SampleNoise
+from adagen.sampling.judges import RewardFiles, TrainingIdentity, open_reward
+from adagen.sampling.sampler import Sampler
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 0 {FILES} --features reward.safetensors"
@@ -124,11 +125,11 @@ def test_both_dials_from_samples_to_figures(trained):
 
     # A number is the mean of what the judge says of an image of the first seed, in any batch.
     config = load_config([Path("config.yaml")])
-    files = Path("reward.safetensors"), Path("adagen.reward.safetensors")
-    flow = Path("flow.safetensors")
-    belongs = Trained("flow_t2", config.experiments["flow_t2"], "adagen", 0, flow)
-    reward = open_reward(config, belongs, files=RewardFiles(*files))
-    split, cpu = load_dataset(config.dataset), torch.device("cpu")
+    files = RewardFiles(Path("reward.safetensors"), Path("adagen.reward.safetensors"))
+    flow, cpu = file_hash(Path("flow.safetensors")), torch.device("cpu")
+    training = TrainingIdentity("flow_t2", config.experiments["flow_t2"], "adagen", 0, flow)
+    reward = open_reward(config, training, files=files, device=cpu)
+    split = load_dataset(config.dataset)
     preference = load_pretrained(config, Path("preference.safetensors"), split=split, device=cpu)
     shown, labels = images("samples/dial0.5_seed0").chunk(2)[0], torch.arange(40) % 10
     score = reward.score(shown, labels, SampleNoise("report", 0, range(40)))
@@ -192,7 +193,7 @@ def test_the_faithful_policy_needs_its_reward(trained):
     assert "'faithful' needs its --preference file" in trained.mistake(train)
     lay_over(preference={"width": 16})
     message = trained.mistake(f"{train} --preference preference.safetensors")
-    assert "preference.safetensors was made for something else: settings.width is" in message
+    assert "preference.safetensors was made with other settings" in message
     lay_over(dial=None)
     message = trained.mistake(f"{train} --preference preference.safetensors")
     assert "'faithful' needs a section `dial` in the config" in message
@@ -241,13 +242,11 @@ class Killed(BaseException):
 
 
 def test_the_state_of_a_killed_blend_is_not_that_of_another(trained, monkeypatch):
-    from adagen.cli import sample as sampling
-
-    def dies(*arguments):
+    def dies(*arguments, **options):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(sampling, "draw", dies)
+        patch.setattr(Sampler, "batches", dies)
         with pytest.raises(Killed):
             trained.status(f"{BLEND} 0.3 --out o --checkpoint resume")
     message = trained.mistake(f"{BLEND} 0.4 --out o --checkpoint resume")

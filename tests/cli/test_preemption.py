@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
-from adagen.cli import sample as sampling
 from adagen.data.samples import Samples
 from adagen.networks import fitting
 from adagen.runtime.shutdown import STATUS, stop_if_asked, stoppable
+from adagen.sampling.sampler import Sampler
 from adagen.training import loop as training
 from adagen.training import search as sweep
 
@@ -61,8 +61,8 @@ STAGES = {
     "fit": ("pretrain reward --out o.safetensors", fitting, "Batch"),
     "sample": (
         "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o",
-        sampling,
-        "draw",
+        Sampler,
+        "batches",
     ),
 }
 
@@ -86,11 +86,11 @@ def test_every_stage_stops_at_its_checkpoint(ready, monkeypatch, stage):
     out.rename(f"whole{out.suffix}")
     called = 0
 
-    def asked(*arguments):
+    def asked(*arguments, **options):
         nonlocal called
         called += 1
         os.kill(os.getpid(), signal.SIGUSR1)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, function, asked)

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from adagen.cli import sample as sampling
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
+from adagen.sampling.sampler import Sampler
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {
@@ -200,15 +200,15 @@ def test_batches_and_a_kill_change_nothing(trained):
     trained(command)
     whole = Path("flow_t2").rename("whole") / "samples/adagen_seed0+best"
     lay_over({"generators": {"flow": {"batch": 7}}, "evaluation": {"shard": 13}})
-    draw, left = sampling.draw, iter((2, 1, 0))
+    batches, left = Sampler.batches, iter((2, 1, 0))
 
-    def dies(*arguments):
+    def dies(*arguments, **options):
         if next(left) == 0:
             raise Killed
-        return draw(*arguments)
+        return batches(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "draw", dies)
+        patch.setattr(Sampler, "batches", dies)
         with pytest.raises(Killed):
             trained.status(f"{command} --checkpoint resume")
     assert len(list(Path("resume/samples").iterdir())) == 2

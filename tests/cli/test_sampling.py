@@ -13,6 +13,7 @@ import yaml
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.runtime.files import load_tensors
+from adagen.sampling.sampler import Sampler
 
 SAMPLE = "sample --experiment flow_t2 --method handmade --generator flow.safetensors"
 
@@ -82,16 +83,14 @@ class Killed(BaseException):
 
 def killed_after(patch: pytest.MonkeyPatch, shards: int) -> None:
     """Let the sampling of a shard be the end, once some of them are there."""
-    from adagen.cli import sample as sampling
+    batches, left = Sampler.batches, iter(range(shards, -1, -1))
 
-    draw, left = sampling.draw, iter(range(shards, -1, -1))
-
-    def dies(*arguments):
+    def dies(*arguments, **options):
         if next(left) == 0:
             raise Killed
-        return draw(*arguments)
+        return batches(*arguments, **options)
 
-    patch.setattr(sampling, "draw", dies)
+    patch.setattr(Sampler, "batches", dies)
 
 
 def test_the_state_of_a_killed_run_is_nobody_elses(ready):

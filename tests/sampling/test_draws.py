@@ -4,34 +4,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from policies import random_policy
 
-from adagen.config import Evaluation, PolicySettings
-from adagen.policy.files import build_actor
-from adagen.policy.networks import HandMade, PolicyNetwork
+from adagen.config import Evaluation
+from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
-from adagen.sampling.draws import batches, class_labels, report_labels, sample
+from adagen.sampling.draws import class_labels, report_labels
 from adagen.sampling.rollout import rollout
+from adagen.sampling.sampler import Sampler
 
-SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 # Kernels round differently for different batches. Tokens hide it; DiT, whose first steps divide by
 # an alpha of 0.02, shows it most.
 TOLERANCE = {"maskgit": 0.0, "var": 1e-5, "dit": 1e-4, "sit": 2e-5}
 
 
-def random_policy(generator) -> PolicyNetwork:
-    """A policy network that isn't hand-made: it looks at the features, and acts."""
-    torch.manual_seed(0)
-    actor = build_actor("adagen", generator, settings=SIZE)
-    for parameter in actor.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    return actor
-
-
 def images_of(generator, policy=None, purpose="report", seed=0, samples=20, batch=20):
     policy = policy or random_policy(generator)
-    return torch.cat(list(batches(generator, policy, purpose, seed, samples, batch)))
+    sampler = Sampler(generator, policy, batch=batch)
+    return torch.cat(list(sampler.image_batches(samples, purpose=purpose, seed=seed)))
 
 
 def test_batches_change_nothing(family, tiny_generator):
@@ -59,11 +50,14 @@ def test_shards_batches_and_resume_points_change_nothing(
     tiny_generator, family, shard, batch, start
 ):
     generator = tiny_generator(family, smoothing=0.4)
-    policy, labels = random_policy(generator), class_labels(20, 10)
+    sampler, labels = (
+        Sampler(generator, random_policy(generator), batch=batch),
+        class_labels(20, 10),
+    )
     parts = [
         images
         for rows in torch.arange(start, 20).split(shard)
-        for images, _ in sample(generator, policy, "report", 0, rows, labels[rows], batch)
+        for images, _ in sampler.batches(labels[rows], indices=rows)
     ]
     whole = images_of(generator)[start:]
     assert (torch.cat(parts) - whole).abs().max() <= TOLERANCE[family]
@@ -71,11 +65,11 @@ def test_shards_batches_and_resume_points_change_nothing(
 
 def test_batches_of_equal_composition_are_equal_to_the_bit(family, tiny_generator):
     generator = tiny_generator(family)
-    policy, labels = random_policy(generator), class_labels(24, 10)
+    sampler, labels = Sampler(generator, random_policy(generator), batch=4), class_labels(24, 10)
     shards = [
         images
         for rows in torch.arange(24).split(12)
-        for images, _ in sample(generator, policy, "report", 0, rows, labels[rows], 4)
+        for images, _ in sampler.batches(labels[rows], indices=rows)
     ]
     assert torch.cat(shards).equal(images_of(generator, samples=24, batch=4))
 
@@ -119,8 +113,8 @@ def test_classes_of_unequal_number():
 
 def test_images_come_with_the_actions_that_made_them(family, tiny_generator):
     generator = tiny_generator(family)
-    policy = random_policy(generator)
-    found = list(sample(generator, policy, "report", 0, torch.arange(9), class_labels(9, 10), 4))
+    sampler = Sampler(generator, random_policy(generator), batch=4)
+    found = list(sampler.batches(class_labels(9, 10)))
     t, k = generator.actions.calls, len(generator.actions.names)
     assert [actions.shape for _, actions in found] == [(t, 4, k), (t, 4, k), (t, 1, k)]
     assert torch.equal(

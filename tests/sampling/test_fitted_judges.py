@@ -4,9 +4,12 @@ import pytest
 import torch
 from toy import Toy
 
+from adagen.config import GaussianSettings, RewardFeatures, Transformer
 from adagen.data.split import Images
 from adagen.policy.networks import HandMade
-from adagen.runtime.noise import SampleNoise, torch_generator
+from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.gaussian import GaussianReward
+from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 from adagen.sampling import fitted_judges as judges
 from adagen.sampling.draws import class_labels
 from adagen.sampling.fitted_judges import (
@@ -17,6 +20,7 @@ from adagen.sampling.fitted_judges import (
     sample_policy,
 )
 from adagen.sampling.rollout import sample_once
+from adagen.sampling.sampler import Sampler
 
 
 class StochasticToy(Toy):
@@ -28,30 +32,33 @@ def brief(monkeypatch):
     monkeypatch.setattr(judges, "FITTED", 200)
 
 
-def test_own_samples_are_plain_ones_whatever_the_batch():
+def test_a_policys_samples_are_plain_ones_whatever_the_batch():
     generator, policy = StochasticToy(), HandMade(1)
-    own, other = (sample_policy(generator, policy, batch=batch, seed=3) for batch in (64, 200))
+    found, other = (
+        sample_policy(Sampler(generator, policy, batch=batch), seed=3) for batch in (64, 200)
+    )
     noise = SampleNoise(judges.PURPOSE, 3, range(200))
-    plain, _ = sample_once(generator, policy, class_labels(200, 3), noise)
-    assert own.images.equal(plain) and own.images.equal(other.images)
-    assert own.states.shape == (200, 1, 4, 4) and own.states.equal(other.states)
-    assert not own.images.equal(sample_policy(generator, policy, batch=64, seed=4).images)
-    assert (
-        sample_policy(Toy(), policy, batch=64, seed=3).states.numel() == 0
-    )  # no look-ahead, no states
+    plain, _ = sample_once(generator, policy, labels=class_labels(200, 3), noise=noise)
+    assert found.images.equal(plain) and found.images.equal(other.images)
+    assert found.states.shape == (200, 1, 4, 4) and found.states.equal(other.states)
+    assert not found.images.equal(sample_policy(Sampler(generator, policy), seed=4).images)
+    # Without look-ahead there are no states.
+    assert sample_policy(Sampler(Toy(), policy), seed=3).states.numel() == 0
 
 
 def test_a_value_is_what_the_score_will_be():
     """A sample's sign decides its score, and shows in what is seen of its states."""
-    generator = StochasticToy()
-    own = sample_policy(generator, HandMade(1), batch=64, seed=0)
-    sign = own.images[:, 0, 0, 0]
-    value = fit_value(generator, own, score=lambda images, labels, noise: 5 * images[:, 0, 0, 0])
-    fresh = sample_policy(generator, HandMade(1), batch=64, seed=1)
+
+    def score(images, labels, noise):
+        return 5 * images[:, 0, 0, 0]
+
+    sampler = Sampler(StochasticToy(), HandMade(1))
+    samples, fresh = (sample_policy(sampler, seed=seed) for seed in (0, 1))
+    sign = samples.images[:, 0, 0, 0]
+    value, again = (fit_value(samples, score=score, device=torch.device("cpu")) for _ in range(2))
     values = value(fresh.states[:, 0], torch.ones(200, dtype=torch.int64)).squeeze(1)
     expected = (fresh.images[:, 0, 0, 0] - sign.mean()) / sign.std()
     assert torch.corrcoef(torch.stack([values, expected]))[0, 1] > 0.99
-    again = fit_value(generator, own, score=lambda images, labels, noise: 5 * images[:, 0, 0, 0])
     assert again(fresh.states[:, 0], torch.ones(200)).squeeze(1).equal(values)
 
 
@@ -63,21 +70,34 @@ def test_a_product_is_found_that_no_line_shows():
     targets = product / product.std() + 0.5 * torch.randn(3000, generator=draw)
     found = QuadraticRidge.fitted(rows[:2000], targets[:2000])(rows[2000:])
     linear = torch.linalg.lstsq(rows[:2000] - 5, targets[:2000, None]).solution
-    told = [
+    correlations = [
         torch.corrcoef(torch.stack([y, product[2000:]]))[0, 1]
         for y in (found, ((rows[2000:] - 5) @ linear).squeeze(1))
     ]
-    assert told[0] > 0.95 and told[1].abs() < 0.2
+    assert correlations[0] > 0.95 and correlations[1].abs() < 0.2
 
 
-def test_the_score_tells_real_images_from_the_policys_own(gaussian):
+def gaussian(real: Images) -> GaussianReward:
+    """Two Gaussians over eight components of a random network."""
+    settings = RewardFeatures(network=Transformer(width=16, depth=2, heads=2))
+    with seeded("autoencoder test"):
+        network = MaskedAutoencoder(settings, (1, 8, 8)).eval().requires_grad_(False)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    chosen = GaussianSettings(components=8)
+    return GaussianReward(network, chosen, real=real, device=torch.device("cpu"))
+
+
+def test_the_score_tells_real_images_from_the_policys_own():
     def shade(n, level, *name):
         draw = torch_generator("judges test", level, *name)
         return Images(level + 0.3 * torch.rand(n, 1, 8, 8, generator=draw), torch.arange(n) % 3)
 
-    real, made = shade(80, 0.4), shade(60, 0.3)
-    own = PolicySamples(made.images, made.labels, torch.empty(60, 0), batch=32, seed=0)
-    score = fit_score(gaussian(real), own, real=real)
+    real, generated = shade(80, 0.4), shade(60, 0.3)
+    samples = PolicySamples(
+        generated.images, generated.labels, torch.empty(60, 0), batch=32, seed=0
+    )
+    score = fit_score(gaussian(real), samples, real=real)
     means = [
         score(new.images, new.labels, SampleNoise("test", 0, range(60))).mean()
         for new in (shade(60, 0.4, "new"), shade(60, 0.3, "new"))

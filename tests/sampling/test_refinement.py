@@ -7,19 +7,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policies import SIZE, random_policy
 from toy import Toy
 
-from adagen.config import DETERMINISTIC
+from adagen import config
 from adagen.generators.actions import SIGMOID, Actions
 from adagen.generators.base import Generator, State
 from adagen.policy.files import build_critic
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
-from adagen.sampling.draws import batches
 from adagen.sampling.refinement import LookAhead, best_of, keep_best
 from adagen.sampling.rollout import sample_once
-from tests.sampling.test_draws import SIZE, random_policy
+from adagen.sampling.sampler import Sampler
 
 STOCHASTIC = ["maskgit", "var"]
 LABELS, NOISE = torch.arange(12) % 10, SampleNoise("report", 0, range(12))
@@ -87,9 +87,12 @@ def test_the_best_is_kept_with_the_actions_that_made_it(family, tiny_generator):
     scores = torch.stack([brightness(i, LABELS, NOISE) for i in judge.images])
     assert brightness(images, LABELS, NOISE).equal(scores.amax(0))
     assert len(scores.argmax(0).unique()) > 1  # not always the same candidate
-    made = [sample_once(generator, policy, LABELS, NOISE.candidate("sample", n)) for n in range(3)]
+    candidates = [
+        sample_once(generator, policy, labels=LABELS, noise=NOISE.candidate("sample", k))
+        for k in range(3)
+    ]
     for row, best in enumerate(scores.argmax(0).tolist()):
-        assert actions[:, row].equal(made[best][1][:, row])
+        assert actions[:, row].equal(candidates[best][1][:, row])
 
 
 @pytest.mark.parametrize("family", STOCHASTIC)
@@ -97,13 +100,17 @@ def test_batches_change_no_refined_sample(family, tiny_generator):
     generator = tiny_generator(family)
     ahead = LookAhead(generator, random_critic(generator), k=3, choice="softmax")
 
-    def way(*arguments):
-        return best_of(*arguments, n=2, score=brightness, resample=True)
+    def images(sampler):
+        return torch.cat(list(sampler.image_batches(20, purpose="report", seed=0)))
 
-    what = ahead, random_policy(generator), "report", 0, 20
-    whole, parts = (torch.cat(list(batches(*what, size, way))) for size in (20, 7))
+    def refined(batch):
+        sampler = Sampler(ahead, policy, batch=batch)
+        return sampler.with_candidates(2, brightness, resample=True)
+
+    policy = random_policy(generator)
+    whole, parts = (images(refined(batch)) for batch in (20, 7))
     assert (whole - parts).abs().max() <= 1e-5
-    plain = torch.cat(list(batches(generator, *what[1:], 20)))
+    plain = images(Sampler(generator, policy, batch=20))
     assert ((whole - plain).abs().flatten(1).amax(1) > 1e-3).float().mean() > 0.5
 
 
@@ -197,7 +204,10 @@ def test_nobody_looks_past_the_last_step():
     count = 4000
     labels = torch.zeros(count, dtype=torch.int64)
     images, _ = sample_once(
-        LookAhead(Walk(), value, k=8), HandMade(1), labels, SampleNoise("r", 0, range(count))
+        LookAhead(Walk(), value, k=8),
+        HandMade(1),
+        labels=labels,
+        noise=SampleNoise("r", 0, range(count)),
     )
     assert images.mean() == pytest.approx(1, abs=0.05)  # up surely, then up or down
 
@@ -210,7 +220,13 @@ def test_a_deterministic_solver_cannot_look_ahead(family, tiny_generator):
 
 
 def test_the_config_knows_who_is_deterministic(family, tiny_generator):
-    assert tiny_generator(family).stochastic == (family not in DETERMINISTIC)
+    settings = {
+        "maskgit": config.MaskgitGenerator,
+        "var": config.VarGenerator,
+        "dit": config.DitGenerator,
+        "sit": config.SitGenerator,
+    }
+    assert tiny_generator(family).stochastic == settings[family].stochastic
 
 
 # Resampling

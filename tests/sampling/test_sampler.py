@@ -3,25 +3,13 @@
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from policies import SIZE, random_policy
 from torchvision.transforms.functional import pil_to_tensor
 
-from adagen.config import PolicySettings
-from adagen.policy.files import PolicyFile, build_actor, build_critic
+from adagen.policy.files import PolicyFile, build_critic
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
-
-SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
-
-
-def random_policy(generator, seed=0):
-    """A policy network that isn't hand-made: it looks at the features, and acts."""
-    torch.manual_seed(seed)
-    actor = build_actor("adagen", generator, settings=SIZE)
-    for parameter in actor.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    return actor.requires_grad_(False)
 
 
 @pytest.fixture
