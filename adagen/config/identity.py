@@ -11,7 +11,7 @@ from typing import Any
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import Model
 from adagen.config.experiments import Evaluation, Experiment, Training
-from adagen.config.generators import Dataset, Generator, GeneratorSettings
+from adagen.config.generators import Dataset, FrozenGenerator, Generator, GeneratorSettings
 from adagen.config.published import published_numbers
 from adagen.config.refinements import AnyRefinement
 from adagen.config.run import Config
@@ -21,10 +21,11 @@ Identity = dict[str, Any]
 
 CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     # Names, places and hardware. Tables and figures depend on `name` by themselves.
-    Config: frozenset({"name", "results", "resources", "assets", "device", "processes"}),
-    Assets: frozenset({"folder", "catalogue"}),
+    Config: frozenset({"name", "results", "resources", "device", "processes"}),
+    Assets: frozenset({"folder"}),
     Asset: frozenset(Asset.model_fields),
-    GeneratorSettings: frozenset({"batch", "decode_batch"}),
+    GeneratorSettings: frozenset({"batch"}),
+    FrozenGenerator: frozenset({"decode_batch"}),
     Training: frozenset({"batch", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
