@@ -78,7 +78,7 @@ def reward(
     seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
     figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
 ) -> None:
-    """Compare mean reward with distance on a ladder of known schedules (docs/training.md).
+    """Compare mean reward with distance on a ladder of known schedules (docs/diagnose.md).
 
     The ladder is the hand-made schedule, the same with one action shifted up or down at all
     steps, and any policy files.

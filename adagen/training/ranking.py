@@ -3,7 +3,7 @@
 A discriminator can tell real from generated images and still prefer the worse of two schedules; a
 policy trained on such a reward gets worse while its reward rises. Here the reward learns from
 images of all schedules of a ladder, the rungs, and scores new images of each rung: is the mean
-reward higher where the distance is lower? docs/training.md explains the numbers.
+reward higher where the distance is lower? docs/diagnose.md explains the numbers.
 """
 
 import math

@@ -25,7 +25,7 @@ GAP = 0.1
 """Least difference of accuracy on train and held-out images that is reported: the standard error on
 360 held-out digits is 0.026."""
 SPACES = {"fid": "FD", "fid_label_free": "FD label-free"}
-SECTION = 'docs/training.md, "Before training: does the reward rank?"'
+SECTION = 'docs/diagnose.md, "The verdict"'
 
 
 @dataclass(frozen=True)
