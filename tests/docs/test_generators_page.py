@@ -7,11 +7,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from adagen.config import Experiment, paradigms
 from adagen.config.overlay import overlay
+from adagen.generators.build import build_generator
+from adagen.policy.networks import HandMade
+from adagen.runtime.noise import SampleNoise
+from adagen.sampling.rollout import rollout
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path("docs/examples/gaussian_mixture")
@@ -40,7 +47,7 @@ def blocks(language: str) -> list[str]:
 
 
 INSTALL, WORKFLOW, STAGES = blocks("bash")
-USE, *EXCERPTS = blocks("python")
+SHORTEST, *EXCERPTS, USE = blocks("python")
 
 
 class Reader:
@@ -119,12 +126,15 @@ def test_the_stages_by_hand_train_measure_and_plot(trained):
 @pytest.mark.slow
 def test_the_python_of_the_page_makes_the_reported_images(trained):
     check = """
+from pathlib import Path
+from typing import Any
+import torch
 from adagen.data.samples import Samples
-samples = Samples.open(Path("results/mixture/digits_mixture_t4/samples/adagen_seed0"))
-assert images.shape == (10, 1, 8, 8)
-assert 0 <= images.min() < images.max() <= 1
-assert samples.labels[:10].tolist() == list(range(10))
-torch.testing.assert_close(images, samples.images(0, range(10)), atol=1e-4, rtol=0)
+reported = Samples.open(Path("results/mixture/digits_mixture_t4/samples/adagen_seed0"))
+assert samples.images.shape == (10, 1, 8, 8) and Path("mixture.png").stat().st_size > 0
+assert 0 <= samples.images.min() < samples.images.max() <= 1
+assert samples.labels.tolist() == reported.labels[:10].tolist() == list(range(10))
+torch.testing.assert_close(samples.images, reported.images(0, range(10)), atol=1e-4, rtol=0)
 """
     trained(sys.executable, "-c", USE + check)
 
@@ -152,9 +162,30 @@ def test_the_workflow_takes_the_generator_as_any_other(reader, tmp_path):
     assert not re.search(r"^metric_networks", planned, re.MULTILINE)
 
 
-def test_excerpts_are_of_the_file():
-    source = (ROOT / EXAMPLE / "gaussian_mixture.py").read_text()
-    assert len(EXCERPTS) == 3 and all(excerpt in source for excerpt in EXCERPTS)
+def test_the_shortest_example_runs(capsys, monkeypatch):
+    """As it stands on the page, and what it prints has the lines of the page."""
+    monkeypatch.setattr(paradigms, "_IN_PYTHON", {})
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(SHORTEST, names)
+    printed = capsys.readouterr().out
+    assert printed.count("\n  passed ") == len(printed.splitlines()) - 1 == 11
+    (shown,) = blocks("text")
+    for line in (line for line in shown.splitlines() if "differ" not in line):
+        assert line.strip() in (*printed.splitlines(), *map(str.strip, printed.splitlines()), "...")
+    experiment = Experiment(generator="means", steps=4)
+    generator = build_generator(names["means"], experiment)
+    labels = torch.arange(10)
+    images = rollout(generator, HandMade(1), labels=labels, noise=SampleNoise("t", 0, range(10)))
+    torch.testing.assert_close(images, names["means"].means[labels], atol=1e-4, rtol=0)
+
+
+def test_excerpts_are_of_the_examples():
+    sources = [path.read_text() for path in (ROOT / "docs" / "examples").glob("*/*.py")]
+    assert len(EXCERPTS) == 3
+    for excerpt in EXCERPTS:
+        # A class is shown without some of its methods.
+        parts = re.split(r"\n\n(?=    def _look)", excerpt)
+        assert any(all(part.strip() in source for part in parts) for source in sources), excerpt
 
 
 def test_the_section_of_the_page_is_that_of_the_config():
