@@ -1,10 +1,11 @@
-"""The typed configuration: one model per room, unknown keys are errors, JSON schema for free.
+"""The typed configuration: a model for every section, in which unknown keys are errors.
 
-Every number a run depends on stands here or in a config file, with its meaning beside it; the
-JSON schema in workflow/schemas and the key list in config/README.md are generated from these.
+Every number that a run depends on stands in these models or in a config file, with its meaning
+beside it. The list of keys in config/README.md and the schema for editors are generated from them.
+`identity` says what each result depends on, `runs` which runs there are.
 """
 
-from adagen.config.ablation import Ablation, Cell, Variant
+from adagen.config.ablation import Cell
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
     FAMILIES,
@@ -15,12 +16,10 @@ from adagen.config.base import (
     Fit,
     Method,
     Model,
-    Paradigm,
     PolicyInput,
     Precision,
 )
-from adagen.config.curves import Budget, Curves, StepsCurve
-from adagen.config.dials import FidelityCurve, GuidanceCurve
+from adagen.config.curves import Budget
 from adagen.config.experiments import (
     NORM_GROUP,
     AnyRewardFeatures,
@@ -40,37 +39,26 @@ from adagen.config.generators import (
     Dataset,
     DitGenerator,
     Generator,
-    GeneratorSettings,
     InstalledGenerator,
-    LatentAutoencoder,
     MaskgitGenerator,
     PatchTokeniser,
     Pretrain,
     ScaleTokeniser,
     SitGenerator,
-    SolverSettings,
     Transformer,
     VarGenerator,
     VqganTokeniser,
-    Weights,
 )
 from adagen.config.handmade import Handmade
 from adagen.config.loading import load_config, parse_config
-from adagen.config.published import Published, published_numbers
-from adagen.config.refinements import (
-    AnyRefinement,
-    LookaheadRefinement,
-    Refinement,
-    RepeatedRefinement,
-    ResampledRefinement,
-)
+from adagen.config.published import published_numbers
+from adagen.config.refinements import AnyRefinement
 from adagen.config.rewards import (
     AnyPreference,
     AnyReward,
     ClassifierSettings,
     ClipPreference,
     ConvolutionSettings,
-    Dial,
     DiscriminatorSettings,
     FrechetSettings,
     GaussianSettings,
@@ -78,78 +66,3 @@ from adagen.config.rewards import (
     TokenSettings,
 )
 from adagen.config.run import Config
-
-__all__ = [
-    "FAMILIES",
-    "LEARNED",
-    "METHODS",
-    "NORM_GROUP",
-    "SEARCHED",
-    "WITHOUT_POLICY",
-    "Ablation",
-    "AnyPreference",
-    "AnyRefinement",
-    "AnyReward",
-    "AnyRewardFeatures",
-    "Asset",
-    "Assets",
-    "Budget",
-    "BuiltInGenerator",
-    "Cell",
-    "ClassifierSettings",
-    "ClipPreference",
-    "Config",
-    "ConvolutionSettings",
-    "Curves",
-    "Dataset",
-    "Dial",
-    "DinoFeatures",
-    "DiscriminatorSettings",
-    "DitGenerator",
-    "Evaluation",
-    "Experiment",
-    "FidelityCurve",
-    "Fit",
-    "FrechetSettings",
-    "GaussianSettings",
-    "Generator",
-    "GeneratorSettings",
-    "GuidanceCurve",
-    "Handmade",
-    "Inception",
-    "InstalledGenerator",
-    "LatentAutoencoder",
-    "LookaheadRefinement",
-    "MaskgitGenerator",
-    "Method",
-    "MetricNetworks",
-    "Model",
-    "Paradigm",
-    "PatchTokeniser",
-    "PolicyInput",
-    "PolicyNetworkSize",
-    "PolicySettings",
-    "Precision",
-    "Preference",
-    "Pretrain",
-    "Published",
-    "Refinement",
-    "RepeatedRefinement",
-    "ResampledRefinement",
-    "RewardFeatures",
-    "ScaleTokeniser",
-    "SitGenerator",
-    "SolverSettings",
-    "StepsCurve",
-    "Sweep",
-    "TokenSettings",
-    "Training",
-    "Transformer",
-    "VarGenerator",
-    "Variant",
-    "VqganTokeniser",
-    "Weights",
-    "load_config",
-    "parse_config",
-    "published_numbers",
-]
