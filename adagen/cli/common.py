@@ -48,17 +48,13 @@ def device_of(config: Config) -> "torch.device":
     return choose_device(config.device)
 
 
-def open_experiment(
-    config: Config, name: str, *, generator_file: Path, method: str = "handmade"
-) -> tuple[Experiment, "Generator[Any]"]:
-    """The settings of an experiment, and its generator as a method runs it.
+def require_experiment(config: Config, name: str, *, method: str = "handmade") -> Experiment:
+    """The settings of an experiment that a method can run; this reads no file.
 
     Raises:
-        AdagenError: the configuration has no such experiment, the file holds another generator,
-            or there is no such method, or not for generators of this family.
+        AdagenError: the configuration has no such experiment, or there is no such method, or not
+            for generators of this family.
     """
-    from adagen.generators import build
-
     if method not in METHODS:
         raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     experiments = config.every_experiment
@@ -66,13 +62,27 @@ def open_experiment(
         known = ", ".join(experiments)
         raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
     settings = experiments[name]
-    key = settings.generator
-    paradigm = config.generators[key].paradigm
+    paradigm = config.generators[settings.generator].paradigm
     if paradigm not in (families := FAMILIES.get(method, (paradigm,))):
         raise AdagenError(
             f"method {method!r} is one of {' and '.join(families)} alone, but experiment {name!r} "
             f"has a generator of {paradigm}: choose another of the two."
         )
+    return settings
+
+
+def open_experiment(
+    config: Config, name: str, *, generator_file: Path, method: str = "handmade"
+) -> tuple[Experiment, "Generator[Any]"]:
+    """The settings of an experiment, and its generator as a method runs it.
+
+    Raises:
+        AdagenError: as `require_experiment`; or the file holds another generator.
+    """
+    settings = require_experiment(config, name, method=method)
+    from adagen.generators import build  # torch, which a mistake in a name need not wait for
+
+    key = settings.generator
     backbone = build.load_backbone(
         generator_file, key, settings=config.generators[key], dataset=config.dataset
     )

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adagen.cli.common import device_of, open_experiment, open_meter, require_same_classes, running
+from adagen.cli.common import (
+    device_of,
+    open_experiment,
+    open_meter,
+    require_experiment,
+    require_same_classes,
+    running,
+)
 from adagen.cli.options import (
     Checkpoint,
     Configs,
@@ -20,6 +27,7 @@ from adagen.cli.options import (
     TrainedMethod,
 )
 from adagen.config import LEARNED, SEARCHED, Config, load_config
+from adagen.config.identity import search_state, training_state
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
 
 if TYPE_CHECKING:
@@ -114,6 +122,9 @@ def train(
 ) -> None:
     """Train a policy with PPO against a reward that learns alongside."""
     settings = load_config(config)
+    if method not in LEARNED:
+        raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
+    require_experiment(settings, experiment)
     inputs = TrainingInputs(generator, features, networks, reference, preference)
     outputs = TrainingOutputs(out, log, reward_state, checkpoint)
     with running(settings, checkpoint) as processes:
@@ -143,6 +154,10 @@ def sweep(
 ) -> None:
     """Search for the best static schedule."""
     settings = load_config(config)
+    if method not in SEARCHED:
+        known = ", ".join(SEARCHED)
+        raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
+    require_experiment(settings, experiment)
     inputs = SearchInputs(generator, networks, reference)
     outputs = TrainingOutputs(out, log, checkpoint=checkpoint)
     with running(settings, checkpoint) as processes:
@@ -164,8 +179,8 @@ def train_policy(
     """Train a policy, and write it with its log and, if asked, the state of its reward.
 
     Raises:
-        AdagenError: a file is missing or belongs to something else, the method is not trained,
-            the reward cannot judge this generator, or a number is not finite.
+        AdagenError: a file is missing or belongs to something else, the reward cannot judge this
+            generator, or a number is not finite.
     """
     import json
     from functools import partial
@@ -182,8 +197,6 @@ def train_policy(
     from adagen.training.run import build_networks, run_training, validate_policy
     from adagen.training.trackers import Trackers, require_installed, untracked
 
-    if method not in LEARNED:
-        raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     tracker_names = settings.training.trackers
     require_installed(tracker_names)
@@ -210,8 +223,8 @@ def train_policy(
         else None
     )
     name = f"{experiment} {method} seed {seed}"
-    dial = [config.dial] if config.dial and mixture else []
-    claim_checkpoint(outputs.checkpoint, name, config.dataset, settings, *dial, *inputs.files)
+    bound = training_state(config, experiment, method=method)
+    claim_checkpoint(outputs.checkpoint, name, *bound, *inputs.files)
     trackers = Trackers(
         tracker_names,
         outputs.log,
@@ -266,8 +279,7 @@ def search_schedule(
     """Search for the best schedule of a method, and write it with all trials.
 
     Raises:
-        AdagenError: a file is missing or belongs to something else, or nothing is searched for
-            under this method.
+        AdagenError: a file is missing or belongs to something else.
     """
     import pandas as pd
 
@@ -277,9 +289,6 @@ def search_schedule(
     from adagen.sampling.sampler import Sampler
     from adagen.training.search import search, space_of
 
-    if method not in SEARCHED:
-        known = ", ".join(SEARCHED)
-        raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     device, budget = device_of(config), config.sweep_of(experiment)
     batch = config.generators[settings.generator].batch
@@ -292,7 +301,7 @@ def search_schedule(
         return meter.distance(images)[0]
 
     name = f"{experiment} {method}"
-    claim_checkpoint(outputs.checkpoint, name, config.dataset, settings, budget, *inputs.files)
+    claim_checkpoint(outputs.checkpoint, name, *search_state(config, experiment), *inputs.files)
     with explain_out_of_memory(
         f"Lower generators.{settings.generator}.batch; the result stays the same."
     ):

@@ -48,10 +48,39 @@ def test_each_stage_has_help(stage):
     assert command.help.splitlines()[0] in done.output
 
 
-def test_help_needs_no_torch():
-    """It answers at once: what takes seconds to import is imported by the stages alone."""
-    code = "import sys, adagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'pandas')))"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+LIGHT = """
+import resource, sys
+from adagen.cli import main
+sys.argv = ["adagen", *{words}]
+try:
+    main()
+except SystemExit as ended:
+    heavy = [module for module in ("torch", "pandas") if module in sys.modules]
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(ended.code or 0, heavy, used.ru_utime + used.ru_stime, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("--help", 0),
+        ("train --help", 0),
+        ("train --seed one", 2),
+        ("dataset --config bad.yaml --out o", 2),
+        ("pretrain gone --config good.yaml --out o", 2),
+        (f"sweep --config good.yaml --experiment gone {FILES} --out o --log o.csv", 2),
+    ],
+)
+def test_help_and_mistakes_answer_without_torch(console, words, status):
+    """In less than a second of processor time: commands import what takes seconds themselves."""
+    (console.folder / "bad.yaml").write_text("nmae: typo\n")
+    (console.folder / "config.yaml").rename("good.yaml")
+    code = LIGHT.format(words=words.split())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    *_, last = done.stderr.splitlines()
+    found, heavy, seconds = last.split()
+    assert (int(found), heavy) == (status, "[]") and float(seconds) < 1
 
 
 def test_the_installed_command(tmp_path):
