@@ -153,7 +153,7 @@ class ScaleTokeniser(Model):
 
 
 class GeneratorSettings(Model):
-    """What generators of every paradigm have."""
+    """Keys of generators of every paradigm."""
 
     title: str = ""
     """What it is called in print; empty for the name of its family."""
@@ -172,12 +172,12 @@ class GeneratorSettings(Model):
 
     @property
     def made_by(self) -> dict[str, dict[str, str]]:
-        """What decides, beside its settings, what a generator is: of built-in ones nothing."""
+        """What a generator depends on beside its settings: for built-in ones nothing."""
         return {}
 
 
 class FrozenGenerator(GeneratorSettings):
-    """What all built-in families have."""
+    """Keys of all built-in families."""
 
     network: Transformer = Transformer()
     """Size of the transformer."""
@@ -231,7 +231,7 @@ class VarGenerator(FrozenGenerator):
 
 
 class SolverSettings(FrozenGenerator):
-    """What DiT and SiT share."""
+    """Keys that DiT and SiT share."""
 
     patch: Positive = 2
     """Side of a patch in pixels (or latent cells)."""
@@ -294,7 +294,7 @@ class InstalledGenerator(GeneratorSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _as_registered(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """A section of any package becomes the model of the one that brings its paradigm."""
+        """Validate a section by the settings of the package that brings its paradigm."""
         if cls is not InstalledGenerator or not isinstance(data, Mapping):
             return handler(data)
         settings = paradigms.registered(data["paradigm"]).settings
@@ -303,9 +303,9 @@ class InstalledGenerator(GeneratorSettings):
 
 
 def _paradigm(data: Any) -> str | None:
-    """Which model a section is, by its paradigm."""
+    """Return the tag of a section's model, by its paradigm."""
     if not isinstance(data, Mapping | Model):
-        return "installed"  # which says that it is no section
+        return "installed"  # its validation says that this is no section
     paradigm = data.get("paradigm") if isinstance(data, Mapping) else getattr(data, "paradigm", "")
     return paradigm if paradigm is None or paradigms.is_built_in(paradigm) else "installed"
 

@@ -1,11 +1,11 @@
-"""Actions: what the policy's raw numbers mean, and the hand-made schedule they are residual to.
+"""Actions: from the raw outputs of a policy to numbers that steer a generator.
 
-A raw output a_t becomes an action in two moves (docs/method.md, section 1):
+A raw output a_t becomes an action in two steps (docs/method.md, section 1):
 
     z_t = s z_{t-1} + (1 - s)(a_t + r_t),   z_0 = a_0 + r_0        (`Actions.smooth`)
     action = act(z_t)                                              (`Actions.squash`)
 
-with the residual table r chosen so that a = 0 reproduces the hand-made schedule y exactly.
+The residual table r is chosen so that a = 0 reproduces the hand-made schedule y exactly.
 """
 
 import math
@@ -35,7 +35,7 @@ def _logit(y: torch.Tensor) -> torch.Tensor:
 
 def _softplus_inverse(y: torch.Tensor) -> torch.Tensor:
     # expm1 would be more precise, but the released policies were trained on float32 residuals
-    # with this rounding; a value of zero has no inverse and stands as the smallest that has.
+    # with this rounding. Zero has no inverse, so the smallest value that has one replaces it.
     y = y.clamp(min=1e-6)
     return y + torch.log(1 - torch.exp(-y))
 
@@ -45,7 +45,7 @@ SOFTPLUS = Squash(F.softplus, _softplus_inverse)
 
 
 def scaled_sigmoid(top: float) -> Squash:
-    """Sigmoid onto (0, top)."""
+    """Return the sigmoid scaled to (0, top)."""
     return Squash(lambda z: top * torch.sigmoid(z), lambda y: _logit(y / top))
 
 
@@ -58,7 +58,7 @@ class Actions:
         squashes: K activations.
         handmade: (T, K) the hand-made schedule, in action units.
         smoothing: s in [0, 1).
-        without_effect: the calls at which an action changes no image, by its name; its numbers
+        without_effect: for some actions, the calls at which they change no image. Their values
             there mean nothing, and schedules are shown without them.
 
     Raises:
@@ -89,27 +89,27 @@ class Actions:
 
     @property
     def calls(self) -> int:
-        """Number of policy calls T."""
+        """The number of policy calls T."""
         return len(self.handmade)
 
     @property
     def residual(self) -> torch.Tensor:
-        """(T, K): r_0 = v_0 and r_t = (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y)."""
+        """The (T, K) table r: r_0 = v_0, r_t = (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y)."""
         v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
         s = self.smoothing
         return torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
 
     def raw(self, schedule: torch.Tensor) -> torch.Tensor:
-        """(T, K) raw outputs that reproduce another schedule (T, K), given in action units."""
+        """Return the raw outputs (T, K) that reproduce a schedule (T, K) in action units."""
         return replace(self, handmade=schedule).residual - self.residual
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:
-        """z_t from z_{t-1} (None at the first call) and the raw output; all (B, K) logits."""
+        """Return z_t from z_{t-1} (None at first) and the raw output, all (B, K) logits."""
         target = raw + self.residual[call].to(raw.device)
         return target if z is None else self.smoothing * z + (1 - self.smoothing) * target
 
     def squash(self, z: torch.Tensor) -> torch.Tensor:
-        """(B, K) logits to action units."""
+        """Return the actions (B, K) of logits (B, K), in action units."""
         return self._columns(z, [squash.forward for squash in self.squashes])
 
     @staticmethod
@@ -122,9 +122,10 @@ class Actions:
 def maskgit_actions(
     steps: int, handmade: Handmade, *, smoothing: float, fixed_order: bool = False
 ) -> Actions:
-    """Cosine mask ratio, linearly falling confidence noise, linearly rising guidance.
+    """The actions of MaskGIT.
 
-    With a fixed order of the positions the confidence temperature has no effect.
+    The mask ratio follows a cosine, the confidence temperature falls linearly, and guidance rises
+    linearly. With a fixed order of the positions the confidence temperature has no effect.
     """
     t = torch.arange(steps, dtype=torch.float32)
     rho = (t + 1 - 0.001) / steps
@@ -144,7 +145,7 @@ def maskgit_actions(
 
 
 def var_actions(scales: int, vocabulary: int, *, handmade: Handmade, smoothing: float) -> Actions:
-    """Constant guidance, top-k, top-p and temperature."""
+    """The actions of VAR: constant guidance, top-k, top-p and temperature."""
     h = handmade
     row = torch.tensor([h.guidance, h.top_k * vocabulary, h.top_p, h.temperature])
     return Actions(
@@ -159,7 +160,10 @@ def var_actions(scales: int, vocabulary: int, *, handmade: Handmade, smoothing: 
 def solver_actions(
     steps: int, first: float, *, last: float, handmade: Handmade, smoothing: float
 ) -> Actions:
-    """Evenly spaced times from `first` to `last` and constant guidance, for T + 1 calls."""
+    """The actions of DiT and SiT at T + 1 calls.
+
+    Times are evenly spaced from `first` to `last`, and guidance is constant.
+    """
     times = torch.linspace(first, last, steps + 1)
     return Actions(
         ("time", "guidance"),

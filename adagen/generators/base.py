@@ -1,4 +1,4 @@
-"""The protocol behind which paradigms differ: start, step, decode."""
+"""The protocol that every generator follows: start, step, decode."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from adagen.runtime.noise import SampleNoise
 
 @dataclass(frozen=True)
 class State:
-    """A batch on its way to becoming images.
+    """A batch of samples that are being generated.
 
     Attributes:
         call: number of actions taken so far.
         labels: (B,) classes.
-        noise: the samples' own noise.
-        features: (B, N, F) the generator's own features of *this* state, from the conditional
-            pass, on a row-major grid.
+        noise: the noise of each sample.
+        features: (B, N, F) the network's features of this state, from the pass with the class, on
+            a row-major grid.
     """
 
     call: int
@@ -36,21 +36,21 @@ S = TypeVar("S", bound=State)
 
 
 class Generator(ABC, Generic[S]):
-    """A frozen multi-step generator at one step budget.
+    """A frozen generator at one number of steps.
 
     Attributes:
-        actions: names, squashes, hand-made schedule of its actions; also the number of calls.
+        actions: names, activations and hand-made schedule of its actions, and the number of calls.
         grid: (rows, columns) of the feature grid.
         feature_width: channels F of the features.
         raw_width: channels R of the raw state.
-        policy_input: what the policy sees of a state.
+        policy_input: which part of a state the policy sees.
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
-        nfe: network evaluations of one sample; a guided step counts two.
-        stochastic: whether a step draws its next state; else this follows from the action.
-        candidate_nfe: network evaluations of one more candidate for every state but the last, by
-            `branches`.
-        device: where labels, noise and policy belong.
-        hash: SHA-256 of the file that its networks were read from; empty where there is none.
+        nfe: network evaluations for one sample; a guided step counts two.
+        stochastic: True if a step draws its next state, False if that follows from the action.
+        candidate_nfe: network evaluations of `branches` for one more candidate at every step but
+            the last.
+        device: where labels, noise and policy have to be.
+        hash: SHA-256 of the file that its networks were read from; empty without one.
     """
 
     actions: Actions
@@ -67,17 +67,17 @@ class Generator(ABC, Generic[S]):
 
     @abstractmethod
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
-        """The state before the first action; `labels` (B,) and the samples' noise."""
+        """Return the state before the first action, of labels (B,) and the samples' noise."""
 
     @abstractmethod
     def step(self, state: S, action: torch.Tensor) -> S:
-        """The state after `action` (B, K), in action units."""
+        """Return the state after `action` (B, K), in action units, and leave `state` as it is."""
 
     def branches(self, state: S, action: torch.Tensor) -> Callable[[SampleNoise], S]:
-        """Next states after `action`, one for any noise that is handed in.
+        """Return a function that draws the next state after `action` from any noise.
 
-        A stochastic generator computes once what they have in common. They all keep the state's own
-        noise, so that a state drawn with that is the one that `step` gives.
+        A stochastic generator computes once what its candidates share. Every candidate keeps the
+        noise of `state`, so that the one drawn from this noise is the result of `step`.
         """
 
         def draw(noise: SampleNoise) -> S:
@@ -87,14 +87,14 @@ class Generator(ABC, Generic[S]):
 
     @abstractmethod
     def decode(self, state: S) -> torch.Tensor:
-        """(B, C, H, W) float32 images in [0, 1]."""
+        """Return (B, C, H, W) float32 images in [0, 1]."""
 
     @abstractmethod
     def raw(self, state: S) -> torch.Tensor:
-        """(B, N, R) the state itself, as it stands before the network, on the features' grid."""
+        """Return (B, N, R) the state before any network looks at it, on the features' grid."""
 
     def seen(self, state: S) -> torch.Tensor:
-        """(B, N, `seen_width`) what the policy sees of a state; zeros for `nothing`."""
+        """Return (B, N, `seen_width`) the policy's input of a state; zeros for `nothing`."""
         if self.policy_input == "state":
             return self.raw(state)
         return (
@@ -103,18 +103,18 @@ class Generator(ABC, Generic[S]):
 
     @property
     def seen_width(self) -> int:
-        """Channels of what the policy sees."""
+        """Channels of the policy's input."""
         return self.raw_width if self.policy_input == "state" else self.feature_width
 
 
 class Backbone(nn.Module):
-    """The networks of a generator: what is pretrained, saved and shared by its experiments.
+    """The networks of a generator, which are pretrained, saved and shared by its experiments.
 
     Attributes:
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
-        precision: of the networks' matrix products, while it is fitted or generates.
-        hash: SHA-256 of the file that it was read from, set by `build.load_backbone`; empty where
-            there is none.
+        precision: number format of the networks' matrix products.
+        hash: SHA-256 of the file that it was read from, set by `build.load_backbone`; empty
+            without one.
     """
 
     num_classes: int
@@ -123,20 +123,20 @@ class Backbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         return next(self.parameters()).device
 
     def mixed(self) -> torch.autocast:
-        """Context in which the networks run: autocast to `precision`."""
+        """The context in which the networks run: autocast to `precision`."""
         dtype: torch.dtype = getattr(torch, self.precision)
         kind = self.device.type
-        # There is no autocast for `meta`, where nothing is computed; the CPU's leaves it alone.
+        # Autocast knows no `meta` device, where nothing is computed anyway.
         kind = "cpu" if kind == "meta" else kind
         return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
 
 class FittedBackbone(Backbone, ABC):
-    """The networks of a built-in generator, which are all fitted by the same loop.
+    """The networks of a built-in generator. The same loop fits them all.
 
     Attributes:
         decode_batch: images decoded at once.
@@ -146,19 +146,19 @@ class FittedBackbone(Backbone, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Scalar pretraining loss of a batch of images and labels."""
+        """Return the scalar pretraining loss of a batch of images and labels."""
 
     def in_chunks(
         self, decode: Callable[[torch.Tensor], torch.Tensor], codes: torch.Tensor
     ) -> torch.Tensor:
-        """Decode (B, ...) codes a few images at a time: a decoder at full size takes gigabytes."""
+        """Decode (B, ...) codes a few images at a time, as large decoders take gigabytes."""
         return torch.cat([decode(chunk) for chunk in codes.split(self.decode_batch)])
 
 
 def drop_labels(
     labels: torch.Tensor, share: float, *, null: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Replace a random share of labels by the null class."""
+    """Replace a random share of the labels (B,) by the null class."""
     dropped = torch.rand(labels.shape, generator=generator) < share
     return labels.masked_fill(dropped.to(labels.device), null)
 
@@ -166,6 +166,9 @@ def drop_labels(
 def guide(
     conditional: torch.Tensor, unconditional: torch.Tensor, *, w: torch.Tensor
 ) -> torch.Tensor:
-    """g = c + w (c - u), with w (B,) broadcast over the trailing axes; w = 0 is the plain model."""
+    """Return c + w (c - u), with w (B,) broadcast over the trailing axes.
+
+    w = 0 is the plain conditional model; `diffusers` calls 1 + w the guidance scale.
+    """
     w = w.view(-1, *[1] * (conditional.ndim - 1))
     return conditional + w * (conditional - unconditional)

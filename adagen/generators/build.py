@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 def build_backbone(
     settings: config.Generator, image_shape: ImageShape, *, num_classes: int
 ) -> Backbone:
-    """The untrained networks of a generator, for images (C, H, W).
+    """Build the untrained networks of a generator, for images (C, H, W).
 
     Raises:
         AdagenError: patches or scales don't fit the images.
@@ -45,9 +45,9 @@ def build_backbone(
 def build_generator(
     backbone: Backbone, experiment: config.Experiment, *, method: str = "handmade"
 ) -> Generator[Any]:
-    """A backbone at the step budget, hand-made schedule and policy input of an experiment.
+    """Build the generator of an experiment: a backbone at its steps and hand-made schedule.
 
-    `method` matters where it changes the generator itself: `halton` does.
+    `method` matters only where it changes the generator itself, as "halton" does.
     """
     generator = _scheduled(backbone, experiment, method)
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
@@ -72,7 +72,7 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
 def _installed_generator(
     backbone: InstalledBackbone, experiment: config.Experiment
 ) -> Generator[Any]:
-    """The generator of a package, which must be as stochastic as the package's settings say."""
+    """Build the generator of a package, and check that it is as stochastic as its settings say."""
     generator = backbone.generator(
         experiment.steps, experiment.handmade, smoothing=experiment.smoothing
     )
@@ -87,7 +87,7 @@ def _installed_generator(
 
 
 def released_backbone(settings: config.Generator, assets: config.Assets) -> Backbone:
-    """The released networks of a generator, from its assets.
+    """Build a generator from its released files.
 
     Raises:
         AdagenError: a file is missing, damaged, or doesn't hold the network that the settings
@@ -104,7 +104,7 @@ def released_backbone(settings: config.Generator, assets: config.Assets) -> Back
 
 
 def _parts(backbone: Backbone) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """The transformer of a released generator, and what turns its output into images."""
+    """Return the transformer of a released generator and the decoder of its output."""
     if isinstance(backbone, SolverBackbone):
         assert backbone.autoencoder is not None
         return backbone.network, backbone.autoencoder
@@ -124,13 +124,13 @@ def pretrain(
 
     Args:
         name: the generator's name.
-        settings: what it is and how it is fitted.
+        settings: its section of the configuration.
         split: the data set.
         checkpoints: folder for resumable state; None to keep none.
         device: where it is fitted.
 
     Returns:
-        The backbone, frozen, with averaged weights.
+        The frozen backbone with averaged weights.
 
     Raises:
         AdagenError: a package's generator could not be read from the file it would be saved in.
@@ -181,7 +181,7 @@ def fit_tokeniser(
     resume: Path | None,
     device: torch.device,
 ) -> None:
-    """Fit VAR's autoencoder: squared error of the image plus the quantiser's own loss."""
+    """Fit VAR's autoencoder to the squared error of the image plus the loss of its quantiser."""
 
     def loss(module: torch.nn.Module, batch: Any) -> torch.Tensor:
         target = 2 * batch.images - 1
@@ -201,7 +201,7 @@ def save_backbone(
     dataset: config.Dataset,
     image_shape: ImageShape,
 ) -> None:
-    """Write a generator with the settings it was made from; see `load_backbone`."""
+    """Write a generator, with the settings that it was made from, for `load_backbone`."""
     about = {
         "kind": KIND,
         **identity.generator_file(name, settings, dataset=dataset),

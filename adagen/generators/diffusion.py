@@ -1,4 +1,4 @@
-"""DiT: noise prediction under the variance-preserving schedule."""
+"""DiT predicts the noise under the variance-preserving schedule."""
 
 import torch
 from torch.nn import functional as F
@@ -9,38 +9,41 @@ from adagen.networks.fitting import Batch
 
 
 class VariancePreserving(Schedule):
-    """log alpha = -tau^2 (b1 - b0)/4 - tau b0/2 with b0 = 0.1, b1 = 20; time runs 0.9 -> 0.01."""
+    """The schedule log alpha = -tau^2 (b1 - b0)/4 - tau b0/2 with b0 = 0.1 and b1 = 20.
+
+    Time runs from 0.9 to 0.01.
+    """
 
     first, last = 0.9, 0.01
 
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """alpha and sqrt(1 - alpha^2)."""
+        """Return alpha and sqrt(1 - alpha^2)."""
         alpha = self._log_alpha(tau).exp()
         return alpha, (1 - alpha**2).sqrt()
 
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """log alpha - log sigma."""
+        """Return log alpha - log sigma."""
         return self._log_alpha(tau) - self.alpha_sigma(tau)[1].log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
-        """The positive root of log alpha(tau) = -softplus(-2 lambda) / 2, as alpha^2 + sigma^2 = 1.
+        """Return the positive root of log alpha(tau) = -softplus(-2 lambda) / 2.
 
-        In the form that doesn't cancel: (b1 - b0) tau = c / (sqrt(b0^2 + c) + b0) with
-        c = 2 (b1 - b0) softplus(-2 lambda).
+        This follows from alpha^2 + sigma^2 = 1. The form without cancellation is
+        (b1 - b0) tau = c / (sqrt(b0^2 + c) + b0) with c = 2 (b1 - b0) softplus(-2 lambda).
         """
         c = 2 * (20 - 0.1) * F.softplus(-2 * log_snr)
         return c / ((0.1**2 + c).sqrt() + 0.1) / (20 - 0.1)
 
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
-        """Fractional index of a thousand training steps."""
+        """Return the fractional index among a thousand training steps."""
         return 1000 * tau
 
     def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
-        """The output is the noise."""
+        """Return the output, which is the noise."""
         return output
 
     def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-        """At most before - 0.01, then at least 0.01."""
+        """Clamp to at most before - 0.01, then to at least 0.01."""
         before = torch.ones_like(tau) if before is None else before
         return torch.minimum(tau, before - MARGIN).clamp(min=MARGIN)
 
@@ -50,16 +53,16 @@ class VariancePreserving(Schedule):
 
 
 class DiffusionBackbone(SolverBackbone):
-    """DiT trained to predict the noise."""
+    """A DiT that predicts the noise."""
 
     schedule = VariancePreserving()
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Squared error of the noise at uniform times, weighted by min(1/alpha^2, 20).
+        """Return the squared error of the noise at uniform times, weighted by min(1/alpha^2, 20).
 
-        An error of the noise becomes one of the image multiplied by sigma/alpha, which is large
-        at early times; 1/alpha^2 is the weight under which it costs what an error of velocity
-        does. A short training without it learns texture and misses the class.
+        An error of the noise becomes an error of the image times sigma/alpha, which is large at
+        early times. With the weight 1/alpha^2 it costs what an error of the velocity costs. A
+        short training without this weight learns texture and misses the class.
         """
         x0 = 2 * batch.images - 1
         tau = torch.rand(len(x0), generator=batch.generator).clamp(min=1e-3).to(x0.device)

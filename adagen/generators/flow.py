@@ -1,4 +1,4 @@
-"""SiT: rectified flow, velocity on straight paths x_tau = tau data + (1 - tau) noise."""
+"""SiT, a rectified flow: it predicts the velocity on x_tau = tau data + (1 - tau) noise."""
 
 import torch
 from torch.nn import functional as F
@@ -9,43 +9,43 @@ from adagen.networks.fitting import Batch
 
 
 class StraightPath(Schedule):
-    """alpha = tau, sigma = 1 - tau; time runs 0.01 -> 0.99."""
+    """The schedule alpha = tau, sigma = 1 - tau. Time runs from 0.01 to 0.99."""
 
     first, last = 0.01, 0.99
 
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """tau and 1 - tau."""
+        """Return tau and 1 - tau."""
         return tau, 1 - tau
 
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """log tau - log(1 - tau)."""
+        """Return log tau - log(1 - tau)."""
         return tau.log() - (1 - tau).log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
-        """sigmoid(lambda)."""
+        """Return sigmoid(lambda)."""
         return log_snr.sigmoid()
 
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
-        """tau itself."""
+        """Return tau itself."""
         return tau
 
     def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
-        """v = data - noise, so noise = x - tau v."""
+        """Return x - tau v, as the output is v = data - noise."""
         return x - tau * output
 
     def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-        """At least before + 0.01, then at most 0.99."""
+        """Clamp to at least before + 0.01, then to at most 0.99."""
         before = torch.zeros_like(tau) if before is None else before
         return torch.maximum(tau, before + MARGIN).clamp(max=1 - MARGIN)
 
 
 class FlowBackbone(SolverBackbone):
-    """DiT trained to predict the velocity."""
+    """A DiT that predicts the velocity."""
 
     schedule = StraightPath()
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean squared error of the velocity, at uniform times."""
+        """Return the mean squared error of the velocity, at uniform times."""
         x0 = 2 * batch.images - 1
         tau = torch.rand(len(x0), generator=batch.generator).to(x0.device)
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)

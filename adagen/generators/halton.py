@@ -8,11 +8,11 @@ from itertools import count
 import torch
 
 BASES = (2, 3)
-"""Of rows and columns."""
+"""Bases of the sequence for rows and columns."""
 
 
 def radical_inverse(index: int, base: int) -> tuple[int, int]:
-    """The digits of `index` mirrored at the point, as (numerator, denominator) of a fraction."""
+    """Mirror the digits of `index` at the point; returns numerator and denominator."""
     numerator, denominator = 0, 1
     while index:
         index, digit = divmod(index, base)
@@ -21,7 +21,7 @@ def radical_inverse(index: int, base: int) -> tuple[int, int]:
 
 
 def halton_ranks(side: int) -> torch.Tensor:
-    """When the Halton sequence first meets each cell of a grid.
+    """Rank the cells of a grid by when the Halton sequence first meets them.
 
     Args:
         side: rows, and columns, of the grid.
@@ -31,7 +31,7 @@ def halton_ranks(side: int) -> torch.Tensor:
     """
     ranks: dict[tuple[int, int], int] = {}
     for index in count(1):
-        # In whole numbers, as a point on the border of two cells must not be rounded.
+        # Whole numbers, because rounding could move a point on a border into the other cell.
         inverses = (radical_inverse(index, base) for base in BASES)
         row, column = (side * numerator // denominator for numerator, denominator in inverses)
         ranks.setdefault((row, column), len(ranks))

@@ -1,4 +1,4 @@
-"""MaskGIT: all tokens are drawn at once, the least certain masked again (docs/method.md, 4)."""
+"""MaskGIT draws all tokens at once and masks the least certain again (docs/method.md, 4)."""
 
 import math
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def remask(
     Args:
         ids: (B, N) current ids, `mask` where unknown.
         drawn: (B, N) one draw at every position.
-        confidence: (B, N) how certain the draws are: their log-probability, without the sampling
-            temperature but with noise; or minus their place in a fixed order.
+        confidence: (B, N) the draws' log-probability, without the sampling temperature but with
+            noise; or minus their rank in a fixed order.
         ratio: (B,) share of positions to leave masked; floor(N ratio), at most N - 1.
         mask: id of the mask.
 
@@ -50,24 +50,27 @@ def remask(
 
 
 class Tokeniser(Protocol):
-    """Images to ids and back: `PatchCodebook` (embedded data), `VQGAN` (released weights)."""
+    """A tokeniser maps images to ids and back.
+
+    Implementations are `PatchCodebook` (embedded data) and `VQGAN` (released weights).
+    """
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, H, W) in [0, 1] to ids (B, N), a row-major square grid."""
+        """Map images (B, C, H, W) in [0, 1] to ids (B, N) on a row-major square grid."""
         ...
 
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids (B, N) to images (B, C, H, W) in [0, 1]."""
+        """Map ids (B, N) to images (B, C, H, W) in [0, 1]."""
         ...
 
     @property
     def vectors(self) -> torch.Tensor:
-        """(vocabulary, D) the vector that each id stands for."""
+        """The vector of each id, (vocabulary, D)."""
         ...
 
 
 class MaskgitBackbone(FittedBackbone):
-    """U-ViT over the ids of a tokeniser."""
+    """A U-ViT over the ids of a tokeniser."""
 
     def __init__(self, network: UViT, tokeniser: nn.Module, *, num_classes: int, dropout: float):
         super().__init__()
@@ -76,12 +79,12 @@ class MaskgitBackbone(FittedBackbone):
 
     @property
     def codes(self) -> Tokeniser:
-        """The tokeniser, as what it does."""
+        """The tokeniser, under the type of what it does."""
         tokeniser: Tokeniser = self.tokeniser  # type: ignore[assignment]
         return tokeniser
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of the masked ids, at a mask ratio cos(pi u / 2) with u uniform."""
+        """Return the cross-entropy of masked ids, at a mask ratio cos(pi u / 2) with u uniform."""
         ids = self.codes.encode(batch.images)
         u = torch.rand(len(ids), 1, generator=batch.generator)
         order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
@@ -96,7 +99,7 @@ class MaskgitBackbone(FittedBackbone):
 
 @dataclass(frozen=True)
 class MaskgitState(State):
-    """Ids with masks, the same without, and the conditional logits of the former."""
+    """Ids with masks, the same ids without, and the conditional logits of the masked ones."""
 
     ids: torch.Tensor
     new: torch.Tensor
@@ -107,10 +110,9 @@ Order = Literal["confidence", "halton"]
 
 
 class MaskgitGenerator(Generator[MaskgitState]):
-    """A MaskGIT backbone unmasked in T steps.
+    """A MaskGIT backbone that unmasks its tokens in T steps.
 
-    The order of its positions is that of confidence, or one that is fixed: with "halton" the
-    confidence temperature has no effect.
+    Positions are unmasked in the order of confidence, or in a fixed order: "halton".
     """
 
     stochastic = True
@@ -141,13 +143,13 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.ranks = halton_ranks(side).to(self.device) if order == "halton" else None
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
-        """Everything masked."""
+        """Return the state in which every token is masked."""
         ids = torch.full((len(labels), self.positions), self.mask, device=labels.device)
         logits, features = self._network(ids, labels)
         return MaskgitState(0, labels, noise, features, ids, ids, logits)
 
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
-        """Draw, keep the most confident (or the first in the fixed order), look again.
+        """Draw ids, mask the least confident (or the last in the fixed order), run the network.
 
         Action = (mask ratio, confidence temperature, sampling temperature, guidance).
         """
@@ -156,7 +158,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
     def branches(
         self, state: MaskgitState, action: torch.Tensor
     ) -> Callable[[SampleNoise], MaskgitState]:
-        """The guided logits are computed once; every candidate takes a conditional pass."""
+        """Compute the guided logits once; every candidate takes a conditional pass."""
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = torch.full_like(state.labels, self.num_classes)
         guided = guide(state.logits, self._network(state.ids, null)[0], w=w)
@@ -174,18 +176,18 @@ class MaskgitGenerator(Generator[MaskgitState]):
                 confidence = -self.ranks.float().expand(drawn.shape)
             ids, new = remask(state.ids, drawn, confidence=confidence, ratio=ratio, mask=self.mask)
             logits, features = state.logits, state.features
-            if t + 1 < self.actions.calls:  # after the last step nobody looks at the network
+            if t + 1 < self.actions.calls:  # the state after the last step is only decoded
                 logits, features = self._network(ids, state.labels)
             return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
 
         return draw
 
     def decode(self, state: MaskgitState) -> torch.Tensor:
-        """The last drawn ids, whatever is still masked."""
+        """Decode the last drawn ids, also of positions that are still masked."""
         return self.backbone.in_chunks(self.backbone.codes.decode, state.new)
 
     def raw(self, state: MaskgitState) -> torch.Tensor:
-        """Codebook vectors, zeros where masked, and a channel that is 1 there."""
+        """Return codebook vectors, with zeros where masked, and a channel that is 1 there."""
         masked = (state.ids == self.mask).unsqueeze(2)
         vectors = self.backbone.codes.vectors[state.ids.clamp(max=self.mask - 1)]
         return torch.cat([vectors.masked_fill(masked, 0), masked.to(vectors)], dim=2)
@@ -193,7 +195,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
     def _network(
         self, ids: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits and features in float32."""
+        """Return logits and features in float32."""
         with self.backbone.mixed():
             logits, features = self.backbone.network(ids, labels)
         return logits.float(), features.float()

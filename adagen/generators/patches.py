@@ -1,4 +1,4 @@
-"""A vocabulary of square image patches, found by k-means (the tokeniser of embedded data)."""
+"""The tokeniser of embedded data: a vocabulary of square patches, found by k-means."""
 
 import torch
 from torch import nn
@@ -10,17 +10,17 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 
 MOST = 2**17
-"""Patches that k-means looks at: 128 for each of 1024 prototypes. CIFAR-10 has 98 times as many."""
+"""Most patches that k-means is fitted to: 128 for each of 1024 prototypes."""
 
 IMAGES = 2048
 """Images whose patches are cut out at once."""
 
 DISTANCES = 2**24
-"""Distances held at once in encoding, 64 MB."""
+"""Distances in memory at once when images are encoded: 64 MB."""
 
 
 class PatchCodebook(nn.Module):
-    """Images to ids of their nearest patch prototypes and back.
+    """Maps images to the ids of their nearest patch prototypes, and back.
 
     Attributes:
         grid: (rows, columns) of patches.
@@ -50,30 +50,30 @@ class PatchCodebook(nn.Module):
         self.prototypes.copy_(torch.from_numpy(means.fit(patches.numpy()).cluster_centers_))
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) in [0, 1] to (B, rows * columns) int64 ids."""
+        """Map images (B, C, H, W) in [0, 1] to int64 ids (B, rows * columns)."""
         patches = self._unfold(images)
         at_once = max(1, DISTANCES // (patches.shape[1] * len(self.prototypes)))
         ids = [torch.cdist(part, self.prototypes).argmin(-1) for part in patches.split(at_once)]
         return torch.cat(ids)
 
     def decode(self, ids: torch.Tensor) -> torch.Tensor:
-        """(B, rows * columns) ids to (B, C, H, W) images in [0, 1]."""
+        """Map ids (B, rows * columns) to images (B, C, H, W) in [0, 1]."""
         patch, size = self.settings.patch, self.image_shape[1:]
         return F.fold(self.prototypes[ids].transpose(1, 2), size, patch, stride=patch).clamp(0, 1)
 
     @property
     def vectors(self) -> torch.Tensor:
-        """(vocabulary, C * patch * patch) the prototypes."""
+        """The prototypes, (vocabulary, C * patch * patch)."""
         return self.prototypes
 
     def _patches(self, images: torch.Tensor | ImageRows) -> torch.Tensor:
-        """All patches (n, C * patch * patch) of `images`; of too many, `MOST` drawn at random."""
+        """Return the patches (n, C * patch * patch) of images, or `MOST` of them at random."""
         positions = self.grid[0] * self.grid[1]
         if len(images) * positions <= MOST:
             return self._unfold(images[:]).flatten(0, 1)
         generator = torch_generator("patches", self.settings.seed)
         drawn = torch.randint(len(images) * positions, (MOST,), generator=generator)
-        drawn = drawn.sort().values  # neighbours come from the same images
+        drawn = drawn.sort().values  # in order, each image is read once
         rows, position = drawn // positions, drawn % positions
         cut = []
         for row, place in zip(rows.split(IMAGES), position.split(IMAGES), strict=True):

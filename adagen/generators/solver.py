@@ -24,7 +24,7 @@ from adagen.networks.dit import DiT
 from adagen.runtime.noise import SampleNoise
 
 GUIDED_CHANNELS = 3
-"""The released networks guide channels 0..2; channel 3 takes the conditional output."""
+"""Latent channels that the released code guides; the fourth takes the conditional output."""
 MARGIN = 0.01
 """Least distance between consecutive times, and of every time from 0 and 1."""
 
@@ -33,29 +33,29 @@ class Schedule(ABC):
     """A noise schedule x_tau = alpha data + sigma noise, and what its network predicts."""
 
     first: float
-    """Hand-made first time."""
+    """First time of the hand-made schedule."""
     last: float
-    """Hand-made last time."""
+    """Last time of the hand-made schedule."""
 
     @abstractmethod
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scale of the data and of the noise at time tau."""
+        """Return the scales alpha of the data and sigma of the noise at time tau."""
 
     @abstractmethod
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """lambda = log(alpha / sigma)."""
+        """Return lambda = log(alpha / sigma) at time tau."""
 
     @abstractmethod
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
-        """The time tau of a lambda, the inverse of `log_snr`."""
+        """Return the time of a lambda; the inverse of `log_snr`."""
 
     @abstractmethod
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
-        """tau in the units the network was trained with."""
+        """Return tau in the units that the network was trained with."""
 
     @abstractmethod
     def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
-        """The noise that the network's (guided) output implies at (x, tau)."""
+        """Return the noise that the network's output, guided or not, implies at (x, tau)."""
 
     @abstractmethod
     def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
@@ -72,7 +72,7 @@ def _wide(tau: torch.Tensor) -> torch.Tensor:
 def predict_data(
     schedule: Schedule, output: torch.Tensor, *, x: torch.Tensor, tau: torch.Tensor
 ) -> torch.Tensor:
-    """x0 = (x - sigma eps) / alpha; x (B, C, H, W), tau (B,)."""
+    """Return x0 = (x - sigma eps) / alpha, of x (B, C, H, W) at times tau (B,)."""
     alpha, sigma = schedule.alpha_sigma(_wide(tau))
     return (x - sigma * schedule.noise(output, x, tau=_wide(tau))) / alpha
 
@@ -80,7 +80,7 @@ def predict_data(
 def first_half(
     schedule: Schedule, x: torch.Tensor, *, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
 ) -> torch.Tensor:
-    """x1 at time s1, a first-order step from (x, s)."""
+    """Return x1 at time s1, by a first-order step from (x, s)."""
     _, sigma_s = schedule.alpha_sigma(_wide(s))
     alpha, sigma = schedule.alpha_sigma(_wide(s1))
     gap = schedule.log_snr(_wide(s)) - schedule.log_snr(_wide(s1))
@@ -97,7 +97,7 @@ def second_half(
     s1: torch.Tensor,
     t: torch.Tensor,
 ) -> torch.Tensor:
-    """x at time t, a second-order step from (x, s) through the data prediction at s1."""
+    """Return x at time t, by a second-order step from (x, s) with the data prediction at s1."""
     _, sigma_s = schedule.alpha_sigma(_wide(s))
     alpha, sigma = schedule.alpha_sigma(_wide(t))
     lambda_s = schedule.log_snr(_wide(s))
@@ -109,20 +109,19 @@ def second_half(
 
 @dataclass(frozen=True)
 class SolverState(State):
-    """x at time tau with its conditional output, and the update it is in the middle of, if any."""
+    """x at time tau, its conditional output, and the update that has begun, if any."""
 
     x: torch.Tensor
     tau: torch.Tensor | None = None
     conditional: torch.Tensor | None = None
     update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
-    """(x, s, x0_s) of the update's beginning, between its two evaluations."""
+    """(x, s, x0_s) where the update began; set between its two evaluations."""
 
 
 class SolverBackbone(FittedBackbone):
     """A DiT on latents, with the loss of its schedule (see diffusion.py and flow.py).
 
-    The latents are those of an autoencoder where there is one (released weights), else pixels in
-    [-1, 1].
+    Released weights have an autoencoder. Without one, pixels in [-1, 1] are the latents.
     """
 
     schedule: Schedule
@@ -142,14 +141,14 @@ class SolverBackbone(FittedBackbone):
         self.num_classes, self.label_dropout = num_classes, dropout
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:
-        """Latents (B, C, h, w) to images in [0, 1]."""
+        """Map latents (B, C, h, w) to images (B, C, H, W) in [0, 1]."""
         if self.autoencoder is None:
             return ((x + 1) / 2).clamp(0, 1)
         return self.in_chunks(self.autoencoder.decode, x)
 
 
 class SolverGenerator(Generator[SolverState]):
-    """DiT or SiT under the solver above."""
+    """A DiT or SiT backbone under the solver of this module."""
 
     def __init__(
         self, backbone: SolverBackbone, steps: int, *, handmade: Handmade, smoothing: float
@@ -172,13 +171,13 @@ class SolverGenerator(Generator[SolverState]):
         self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
-        """Pure noise, zero features, no time yet."""
+        """Return pure noise, with features of zeros and without a time."""
         x = noise.normal("start", *self.backbone.latent_shape)
         features = x.new_zeros(len(labels), self.grid[0] * self.grid[1], self.feature_width)
         return SolverState(0, labels, noise, features, x)
 
     def step(self, state: SolverState, action: torch.Tensor) -> SolverState:
-        """One evaluation's worth of the solver; action = (next time, guidance)."""
+        """Advance the solver by one network evaluation. Action = (next time, guidance)."""
         chosen = self.schedule.bound(action[:, 0], state.tau)
         if state.tau is None or state.conditional is None:
             return self._evaluate(state, state.x, chosen, None)
@@ -193,11 +192,11 @@ class SolverGenerator(Generator[SolverState]):
         return self._evaluate(state, x, chosen, None)
 
     def decode(self, state: SolverState) -> torch.Tensor:
-        """The latent at the last chosen time, as it is, through the autoencoder if there is one."""
+        """Decode the latent at the last chosen time, without another step."""
         return self.backbone.decode(state.x)
 
     def raw(self, state: SolverState) -> torch.Tensor:
-        """x in the network's patches; unlike the features, at the first call too."""
+        """Return x in the network's patches. It says something at the first call already."""
         return F.pixel_unshuffle(state.x, self.patch).flatten(2).mT
 
     def _evaluate(

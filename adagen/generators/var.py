@@ -1,4 +1,4 @@
-"""VAR: an image drawn scale by scale, coarse to fine (docs/method.md, section 5)."""
+"""VAR draws an image scale by scale, coarse to fine (docs/method.md, section 5)."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from adagen.runtime.noise import SampleNoise, draw_categorical
 def filter_logits(
     logits: torch.Tensor, top_k: torch.Tensor, *, top_p: torch.Tensor
 ) -> torch.Tensor:
-    """Exclude unlikely ids: first beyond the k-th largest logit, then outside the mass p.
+    """Exclude unlikely ids, first below the k-th largest logit, then outside the mass p.
 
     Args:
         logits: (B, N, V).
@@ -27,7 +27,7 @@ def filter_logits(
         top_p: (B,) in (0, 1); the largest logit always stays.
 
     Returns:
-        (B, N, V) logits, -inf where excluded. The temperature comes after.
+        (B, N, V) logits, -inf where excluded. They are not divided by the temperature yet.
     """
     ordered, order = logits.sort(dim=-1)  # ascending
     k = top_k.long().clamp(max=logits.shape[-1])
@@ -40,7 +40,7 @@ def filter_logits(
 
 
 class VarBackbone(FittedBackbone):
-    """The transformer and the tokeniser it speaks."""
+    """The transformer, and the tokeniser whose ids it predicts."""
 
     def __init__(
         self, network: VAR, tokeniser: MultiScaleVQVAE, *, num_classes: int, dropout: float
@@ -51,17 +51,20 @@ class VarBackbone(FittedBackbone):
 
     @torch.no_grad()
     def tokens(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, H, W) in [0, 1] to the ids of all scales, (B, L), coarse to fine."""
+        """Map images (B, C, H, W) in [0, 1] to the ids of all scales, (B, L), coarse to fine."""
         ids = self.tokeniser.quantise(self.tokeniser.encode(2 * images - 1)).ids
         return torch.cat(list(ids), dim=1)
 
     def blank(self, batch: int) -> torch.Tensor:
-        """The map f_hat before anything is drawn: zeros (B, C, p, p) at the finest scale."""
+        """Return f_hat before anything is drawn: zeros (B, C, p, p) at the finest scale."""
         side, codes = self.network.scales[-1], self.network.word_embed
         return codes.weight.new_zeros(batch, codes.in_features, side, side)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of every token given the true coarser scales; `images` are token rows."""
+        """Return the cross-entropy of every token, given the true tokens of coarser scales.
+
+        The batch's `images` are rows of tokens.
+        """
         labels = drop_labels(
             batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
         )
@@ -72,7 +75,7 @@ class VarBackbone(FittedBackbone):
         return F.cross_entropy(logits.flatten(0, 1).float(), batch.images.flatten())
 
     def _teacher_inputs(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The input maps of scales 1.. that true tokens (B, L) lead to, (B, L - 1, C)."""
+        """Return the inputs (B, L - 1, C) of all scales but the first, for true tokens (B, L)."""
         scales = self.network.scales
         f_hat, inputs = self.blank(len(tokens)), []
         for i, ids in enumerate(tokens.split([side**2 for side in scales], dim=1)[:-1]):
@@ -83,7 +86,7 @@ class VarBackbone(FittedBackbone):
 
 @dataclass(frozen=True)
 class VarState(State):
-    """The accumulated map f_hat, the transformer's cache, and its last tokens (doubled batch)."""
+    """The accumulated map f_hat; cache and last tokens of the transformer, of a doubled batch."""
 
     f_hat: torch.Tensor
     cache: VARState
@@ -91,7 +94,7 @@ class VarState(State):
 
 
 class VarGenerator(Generator[VarState]):
-    """A VAR backbone; its number of steps is its number of scales."""
+    """A VAR backbone as a generator, with as many steps as it has scales."""
 
     stochastic = True
 
@@ -111,19 +114,19 @@ class VarGenerator(Generator[VarState]):
         self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
-        """The coarsest scale has been looked at, nothing is drawn."""
+        """Return the state in which the network has seen the class and nothing is drawn."""
         null = torch.full_like(labels, self.num_classes)
         cache = self.backbone.network.begin(torch.cat([labels, null]))
         return self._advance(0, labels, noise, self.backbone.blank(len(labels)), cache, None)
 
     def step(self, state: VarState, action: torch.Tensor) -> VarState:
-        """Draw all ids of one scale; action = (guidance, top_k, top_p, temperature)."""
+        """Draw all ids of one scale. Action = (guidance, top_k, top_p, temperature)."""
         return self.branches(state, action)(state.noise)
 
     def branches(self, state: VarState, action: torch.Tensor) -> Callable[[SampleNoise], VarState]:
-        """Logits and the cache of the scales so far are shared; every candidate takes a pass.
+        """Share logits and cache among the candidates; each takes one pass.
 
-        That is the doubled one, as the cache that it leaves holds the unconditional half too.
+        The pass has a doubled batch, because its cache holds the unconditional half too.
         """
         w, top_k, top_p, temperature = action.unbind(1)
         i, last = state.call, len(self.scales) - 1
@@ -145,12 +148,12 @@ class VarGenerator(Generator[VarState]):
         return draw
 
     def decode(self, state: VarState) -> torch.Tensor:
-        """The autoencoder's image of f_hat, from [-1, 1] to [0, 1]."""
+        """Return the autoencoder's image of f_hat, mapped from [-1, 1] to [0, 1]."""
         image = self.backbone.in_chunks(self.backbone.tokeniser.decode, state.f_hat)
         return (image + 1) / 2
 
     def raw(self, state: VarState) -> torch.Tensor:
-        """The map f_hat of all scales drawn so far."""
+        """Return the map f_hat of all scales drawn so far."""
         return state.f_hat.flatten(2).mT
 
     def _advance(
@@ -168,7 +171,7 @@ class VarGenerator(Generator[VarState]):
         return VarState(call, labels, noise, features, f_hat, cache, tokens)
 
     def _on_grid(self, tokens: torch.Tensor, side: int) -> torch.Tensor:
-        """Tokens (B, side^2, F) of one scale, bicubically resized to the finest grid."""
+        """Resize tokens (B, side^2, F) of one scale to the finest grid, bicubically."""
         if side == self.grid[0]:
             return tokens
         maps = tokens.transpose(1, 2).unflatten(2, (side, side))
