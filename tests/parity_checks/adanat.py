@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from adagen.config import DinoFeatures, Handmade, PolicyNetworkSize
 from adagen.generators.actions import maskgit_actions
 from adagen.policy.networks import PolicyNetwork
+from adagen.rewards.base import normalise
 from adagen.training import ppo
 
 from . import networks, recipe
@@ -67,7 +68,7 @@ def ppo_updates(folder: Folder, golden: Golden) -> Iterator[Line]:
     yield from golden.compare("old_logprobs", log_prob.flatten(), NETWORK)
     yield from golden.compare("old_values", values.flatten(), POLICY)
     paid = golden["terminal_reward"].expand(calls, batch)
-    returns = ppo.normalise(paid)
+    returns = normalise(paid)
     old_values = golden["old_values"].view(calls, batch)
     advantage = ppo.value_advantage(returns, old_values)
     yield from golden.compare("returns", paid.flatten(), LOSS)
