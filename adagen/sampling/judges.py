@@ -270,16 +270,16 @@ def load_score(
     if not fitted:
         settings = TypeAdapter(AnyReward).validate_python(about["reward"])
     _require_files(files, settings)
-    read_by = {"features": files.features, "preference": files.preference}
-    keys = ("experiment", "settings", "policy", "generator", "method")
-    expected = {
-        **{key: policy.metadata[key] for key in keys},
-        **({"policy_file": file_hash(policy.path)} if fitted else {}),
-        **({} if fitted else {"training_seed": policy.metadata["training_seed"]}),
-        **{key: file_hash(path) for key, path in read_by.items() if path},
-    }
-    learnt = read_state(state, expected, kind=about["kind"])
     config = _config_of(files, generator_file)
+    frozen = {"features": files.features, "preference": files.preference}
+    keys = ["experiment", "settings", "policy", "generator", "method"]
+    expected = {key: file_hash(path) for key, path in frozen.items() if path}
+    if fitted:
+        expected["policy_file"] = file_hash(policy.path)
+    else:
+        keys.append("training_seed")
+    expected |= {key: policy.metadata[key] for key in keys}
+    learnt = read_state(state, expected, kind=about["kind"])
     reward = load_reward(
         config,
         settings,

@@ -50,6 +50,7 @@ class GeneratedSamples:
         actions: (T, B, K) what each sample was steered by at each call, in action units.
         action_names: K names.
         handmade: (T, K) the hand-made schedule.
+        effective: (T, K) bool, whether an action changes the image at that call.
     """
 
     images: torch.Tensor
@@ -57,6 +58,7 @@ class GeneratedSamples:
     actions: torch.Tensor
     action_names: tuple[str, ...]
     handmade: torch.Tensor
+    effective: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,12 +68,14 @@ class GeneratedSamples:
 
         Returns:
             One row for each action and step, with columns `action`, `step`, `handmade`, `mean`,
-            `std`, `q05` and `q95` (quantiles, between which nine samples in ten lie) and `count`.
+            `std`, `q05` and `q95` (quantiles, between which nine samples in ten lie), `count`, and
+            `effective`, which is false where the action changes no image.
         """
         from adagen.paper.schedule import schedule_rows
 
         actions, handmade = self.actions.double().numpy(), self.handmade.numpy()
-        return schedule_rows(actions, handmade, names=self.action_names)
+        table = schedule_rows(actions, handmade, names=self.action_names)
+        return table.assign(effective=self.effective.T.flatten().numpy())
 
     def save(self, path: str | Path, *, columns: int | None = None) -> None:
         """Write the images as one picture, row after row.
@@ -139,7 +143,12 @@ class Sampler:
         images, actions = zip(*found, strict=True)
         kinds = self.generator.actions
         return GeneratedSamples(
-            torch.cat(images), classes, torch.cat(actions, 1), kinds.names, kinds.handmade.cpu()
+            images=torch.cat(images),
+            labels=classes,
+            actions=torch.cat(actions, 1),
+            action_names=kinds.names,
+            handmade=kinds.handmade.cpu(),
+            effective=kinds.effective,
         )
 
     def batches(
