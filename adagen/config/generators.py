@@ -298,6 +298,8 @@ class InstalledGenerator(GeneratorSettings):
         if cls is not InstalledGenerator or not isinstance(data, Mapping):
             return handler(data)
         settings = paradigms.registered(data["paradigm"]).settings
+        if settings is InstalledGenerator:  # a package without keys of its own
+            return handler(data)
         validated: Self = settings.model_validate(data)
         return validated
 

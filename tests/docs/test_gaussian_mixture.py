@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adagen import check_generator
 from adagen.config import Dataset, Experiment, Handmade
 from adagen.data.split import Images, load_dataset
 from adagen.generators.build import build_generator
@@ -94,7 +95,7 @@ def test_many_small_steps_reach_what_the_equation_does(example):
     one.variances.data[0] = torch.tensor([0.01, 0.1, 0.5, 1.0])
     one.means.data[0, 0] = torch.tensor([0.5, -0.5, 0.0, 0.2])
     one.log_weights.data.zero_()
-    generator = one.requires_grad_(False).generator(steps, Handmade(guidance=0.0), 0.0)
+    generator = one.requires_grad_(False).generator(steps, Handmade(guidance=0.0), smoothing=0.0)
     labels, noise = torch.zeros(3, dtype=torch.long), SampleNoise("test", 0, range(3))
     state = generator.start(labels, noise)
     begun = state.x.flatten(1) - one.means[0, 0]
@@ -111,7 +112,7 @@ def digits(example):
     """The mixture of the digits."""
     split = load_dataset(Dataset())
     fitted = example.Mixture(settings_of(example), (1, 8, 8), num_classes=10)
-    fitted.learn(split.train, "digits", None, torch.device("cpu"))
+    fitted.learn(split.train, "digits", checkpoint=None, device=torch.device("cpu"))
     return fitted.requires_grad_(False), split
 
 
@@ -141,10 +142,16 @@ def test_images_are_of_their_class_and_of_their_own_noise(digits):
     torch.testing.assert_close(alone, images[42:43], atol=1e-4, rtol=0)
 
 
+def test_it_is_what_adagen_expects_of_a_generator(digits):
+    mixture, _ = digits
+    generator = mixture.generator(4, Handmade(guidance=0.5), smoothing=0.0)
+    assert all(check.passed for check in check_generator(generator, backbone=mixture).checks)
+
+
 def test_features_are_what_the_sample_shows(digits):
     """Patches of D, at their places; of the raw state, of the same shape."""
     mixture, _ = digits
-    generator = mixture.generator(4, Handmade(), 0.0)
+    generator = mixture.generator(4, Handmade(), smoothing=0.0)
     labels = torch.arange(3)
     state = generator.start(labels, SampleNoise("test", 0, range(3)))
     assert state.features.shape == generator.raw(state).shape == (3, 16, 4)
@@ -158,4 +165,4 @@ def test_what_does_not_fit_is_told(example):
     few = Images(torch.rand(6, 1, 2, 2), torch.tensor([0, 0, 0, 0, 1, 1]))
     mixture = example.Mixture(settings_of(example, components=4), (1, 2, 2), num_classes=2)
     with pytest.raises(AdagenError, match=r"few\.components is 4, but there are 2 .* of class 1"):
-        mixture.learn(few, "few", None, torch.device("cpu"))
+        mixture.learn(few, "few", checkpoint=None, device=torch.device("cpu"))

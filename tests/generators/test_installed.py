@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from adagen.config import Config, load_config, paradigms, parse_config
+from adagen.config import Config, InstalledGenerator, load_config, paradigms, parse_config
 from adagen.data.split import load_dataset
 from adagen.generators.build import build_generator, load_backbone, pretrain, save_backbone
 from adagen.generators.installed import register_generator
@@ -135,6 +135,12 @@ def test_a_section_becomes_the_packages_settings(install):
     assert type(settings).__module__ == "grey_images"
     assert (settings.shade, settings.batch, settings.weights) == (0.25, 7, None)
     assert settings.made_by == {"package": {"name": "grey-images", "version": "1.0"}}
+
+
+def test_a_package_needs_no_keys_of_its_own(install):
+    install(module=MODULE.replace("    settings = Settings\n", ""))
+    assert "unknown key 'generators.g.shade'" in mistake(shade=1)
+    assert type(parse_config(content(), "t").generators["g"]) is InstalledGenerator
 
 
 def test_its_keys_are_checked_as_all_others_are(install):

@@ -24,14 +24,21 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.config import Handmade, InstalledGenerator
-from adagen.data.split import Images
-from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
-from adagen.generators.base import Generator, State, guide
-from adagen.generators.installed import InstalledBackbone
-from adagen.runtime.errors import AdagenError
-from adagen.runtime.noise import SampleNoise
-from adagen.runtime.progress import progress
+from adagen import (
+    SIGMOID,
+    SOFTPLUS,
+    Actions,
+    AdagenError,
+    Generator,
+    Handmade,
+    Images,
+    InstalledBackbone,
+    InstalledGenerator,
+    SampleNoise,
+    State,
+    guide,
+    progress,
+)
 
 FLOOR = 1e-3
 """Least variance of a component in any direction; pixels are in [-1, 1]."""
@@ -81,7 +88,7 @@ class Mixture(InstalledBackbone):
 
     @torch.no_grad()
     def learn(
-        self, train: Images, name: str, checkpoint: Path | None, device: torch.device
+        self, train: Images, name: str, *, checkpoint: Path | None, device: torch.device
     ) -> None:
         """Fit the mixture of every class. It takes a second: there is nothing to resume."""
         pixels = 2 * torch.cat(list(train.batches())).flatten(1) - 1
@@ -105,9 +112,9 @@ class Mixture(InstalledBackbone):
             self.log_weights[label] = torch.from_numpy(mixture.weights_ * share).log()
         self.to(device)
 
-    def generator(self, steps: int, handmade: Handmade, smoothing: float) -> "MixtureGenerator":
+    def generator(self, steps: int, handmade: Handmade, *, smoothing: float) -> "MixtureGenerator":
         """Euler's method on this mixture."""
-        return MixtureGenerator(self, steps, handmade, smoothing)
+        return MixtureGenerator(self, steps, handmade=handmade, smoothing=smoothing)
 
     def log_joint(
         self, x: torch.Tensor, s: torch.Tensor, labels: torch.Tensor | None = None
@@ -157,7 +164,9 @@ class MixtureState(State):
 class MixtureGenerator(Generator[MixtureState]):
     """T steps of Euler, each to a share of the noise that is there."""
 
-    def __init__(self, mixture: Mixture, steps: int, handmade: Handmade, smoothing: float) -> None:
+    def __init__(
+        self, mixture: Mixture, steps: int, *, handmade: Handmade, smoothing: float
+    ) -> None:
         self.mixture, settings = mixture, mixture.section
         ends = torch.tensor([settings.noisiest, settings.cleanest]) ** (1 / RHO)
         levels = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, steps + 1)) ** RHO
