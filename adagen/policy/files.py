@@ -22,7 +22,7 @@ from adagen.generators.solver import SolverGenerator
 from adagen.policy.baselines import log_snr_times
 from adagen.policy.networks import ConstantTable, HandMade, Policy, PolicyNetwork, TabledNetwork
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, load_tensors, save_tensors
+from adagen.runtime.files import difference, load_bound, save_tensors
 
 KIND = "policy"
 TABLED = "network and table"
@@ -169,13 +169,13 @@ def load_policy(
     Raises:
         AdagenError: the policy was made for another experiment, settings or generator.
     """
-    tensors, metadata = load_tensors(path, KIND)
-    metadata = with_inputs(metadata)
-    if change := difference({key: metadata[key] for key in expected}, expected):
-        raise AdagenError(
-            f"{path} was made for something else: {change}. "
-            "Give the policy file of this experiment, or train it again."
-        )
+    tensors, metadata = load_bound(
+        path,
+        KIND,
+        expected=expected,
+        defaults=with_inputs({}),
+        remedy="Give the policy file of this experiment, or train it again.",
+    )
     settings = PolicySettings(**metadata["size"], **metadata["policy"])
     tabled = metadata.get("actor") == TABLED
     actor = build_actor(metadata["method"], generator, settings=settings, tabled=tabled)

@@ -15,8 +15,7 @@ from adagen.config import AnyPreference, Dataset, Preference
 from adagen.data.split import Images
 from adagen.evaluation.embedded.networks import Classifier, classification_loss
 from adagen.networks.fitting import CPU, fit
-from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
 
 KIND = "preference"
@@ -94,12 +93,13 @@ def read_preference(
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors, about = load_tensors(path, KIND)
-    if {key: about.get(key) for key in ("settings", "dataset")} != origin(settings, dataset):
-        raise AdagenError(
-            f"{path} was made with other settings than the config's preference and dataset. "
-            "Run `adagen pretrain preference` again, or restore the settings."
-        )
+    tensors, _ = load_bound(
+        path,
+        KIND,
+        expected=origin(settings, dataset),
+        remedy="Run `adagen pretrain preference` again, or restore the config's preference and "
+        "dataset.",
+    )
     return tensors
 
 

@@ -17,7 +17,7 @@ from adagen.config import AnyRewardFeatures, RewardFeatures
 from adagen.data.split import Images
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
 
 KIND = "reward features"
@@ -115,13 +115,12 @@ def read_features(
     Raises:
         AdagenError: the file was made with other settings.
     """
-    tensors, about = load_tensors(path, KIND)
-    if about["settings"] != settings.model_dump(mode="json"):
-        raise AdagenError(
-            f"{path} was made with other settings than the config's reward_features. "
-            "Run `adagen pretrain reward` again, or restore the settings."
-        )
-    return tensors, about
+    return load_bound(
+        path,
+        KIND,
+        expected={"settings": settings.model_dump(mode="json")},
+        remedy="Run `adagen pretrain reward` again, or restore the config's reward_features.",
+    )
 
 
 def load_reward_features(path: Path, settings: RewardFeatures) -> MaskedAutoencoder:

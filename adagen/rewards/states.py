@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from adagen.rewards.base import Reward
-from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, load_tensors, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
 
 KIND = "reward state"
 SEPARATOR = "/"
@@ -33,13 +32,8 @@ def read_state(path: Path, expected: Mapping[str, Any], *, kind: str = KIND) -> 
         AdagenError: the file is damaged or of another kind, or its identity is not `expected`:
             it belongs to another policy, generator or features.
     """
-    tensors, about = load_tensors(path, kind)
-    found = {key: about.get(key) for key in expected}
-    if mismatch := difference(found, expected):
-        raise AdagenError(
-            f"{path} was made for something else: {mismatch}. Give the {kind} that was written for "
-            "this policy, or make it again."
-        )
+    remedy = f"Give the {kind} that was written for this policy, or make it again."
+    tensors, _ = load_bound(path, kind, expected=expected, remedy=remedy)
     return _nested(tensors)
 
 

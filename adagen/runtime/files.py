@@ -198,6 +198,55 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     return tensors, about
 
 
+def load_bound(
+    path: Path,
+    kind: str,
+    *,
+    expected: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    remedy: str = "",
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a `kind` file as `load_tensors` does, and check that it was made for this purpose.
+
+    Args:
+        path: the file.
+        kind: what it holds.
+        expected: what its description must say; keys that are not named may say anything.
+        defaults: what a description means that lacks a key, as those of older files do.
+        remedy: a sentence for the user of a file that was made for something else.
+
+    Returns:
+        The tensors by key, and the description with the defaults.
+
+    Raises:
+        AdagenError: as `load_tensors`; or the file was made for something else.
+    """
+    tensors, about = load_tensors(path, kind)
+    about = {**(defaults or {}), **about}
+    makes = MADE_BY.get(kind, "the stage that makes it")
+    remedy = remedy or f"Give the file that belongs here, or run {makes} again."
+    require_bound(path, about, expected=expected, remedy=remedy)
+    return tensors, about
+
+
+def require_bound(
+    path: Path, found: Mapping[str, Any], *, expected: Mapping[str, Any], remedy: str
+) -> None:
+    """Refuse a file that was made for something else than what is expected of it.
+
+    Args:
+        path: the file.
+        found: its description.
+        expected: what the description must say; keys that are not named may say anything.
+        remedy: a sentence that says what to do.
+
+    Raises:
+        AdagenError: the two differ; the message names the first key in which they do.
+    """
+    if words := difference({key: found.get(key) for key in expected}, expected):
+        raise AdagenError(f"{path} was made for something else: {words}. {remedy}")
+
+
 def load_metadata(path: Path, *kinds: str) -> dict[str, Any]:
     """Read only the description of a file that `save_tensors` wrote, of one of some kinds.
 

@@ -193,7 +193,7 @@ def test_the_faithful_policy_needs_its_reward(trained):
     assert "'faithful' needs its --preference file" in trained.mistake(train)
     lay_over(preference={"width": 16})
     message = trained.mistake(f"{train} --preference preference.safetensors")
-    assert "preference.safetensors was made with other settings" in message
+    assert "preference.safetensors was made for something else: settings.width is" in message
     lay_over(dial=None)
     message = trained.mistake(f"{train} --preference preference.safetensors")
     assert "'faithful' needs a section `dial` in the config" in message

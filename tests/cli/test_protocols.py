@@ -93,7 +93,7 @@ def test_authors_with_a_statistics_file(console, protocol, capsys):
     # A reference and a network of another protocol are not mixed with these.
     protocol("clean")
     message = console.mistake(f"measure samples.npz {FILES} --out o.json")
-    assert "evaluation.protocol: authors, but the config says clean" in message
+    assert "protocol is 'authors' there and 'clean' here" in message
     console("pretrain metrics --out metrics.safetensors")
     message = console.mistake(f"measure samples.npz {FILES} --out o.json")
     assert "numbers of two protocols can't be compared" in message

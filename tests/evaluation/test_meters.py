@@ -59,14 +59,14 @@ def test_the_meter_of_a_released_network(files, settings_of, measuring):
 
 def test_files_of_another_protocol_are_refused(files, settings_of, measuring):
     networks, reference = files
-    with pytest.raises(AdagenError, match="protocol: authors, but the config says adm"):
+    with pytest.raises(AdagenError, match="protocol is 'authors' there and 'adm' here"):
         load(settings_of("adm"), networks, reference)
     with pytest.raises(AdagenError, match="`embedded`"):
         load(settings_of("authors"), networks, measuring.reference_file)
     embedded = measuring.settings
-    with pytest.raises(AdagenError, match="protocol 'authors'"):
+    with pytest.raises(AdagenError, match="protocol is 'authors' there and 'embedded' here"):
         load(embedded, networks, reference)
-    with pytest.raises(AdagenError, match="reference of protocol 'authors'"):
+    with pytest.raises(AdagenError, match="way is 'authors' there and 'embedded' here"):
         load(embedded, measuring.networks_file, reference)
 
 

@@ -56,5 +56,5 @@ def test_a_file_belongs_to_its_settings_and_its_data(tmp_path):
     assert not any(p.requires_grad for p in again.parameters())
     other = SETTINGS.model_copy(update={"fit": Fit(updates=41)})
     for settings, data in ((other, dataset), (SETTINGS, Dataset(split_seed=5))):
-        with pytest.raises(AdagenError, match=r"other settings .* `adagen pretrain preference`"):
+        with pytest.raises(AdagenError, match=r"something else: .* `adagen pretrain preference`"):
             load_preference(path, settings, dataset=data, channels=1, classes=3)

@@ -16,7 +16,7 @@ from adagen import config
 from adagen.data.split import Images, Split
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_tensors, save_tensors
+from adagen.runtime.files import file_hash, load_bound, require_bound, save_tensors
 from adagen.runtime.noise import seeded, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
@@ -196,12 +196,13 @@ class MetricNetworks:
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
-        tensors, about = load_tensors(path, "metrics")
-        if "protocol" in about:
-            raise AdagenError(
-                f"{path} holds the metric network of protocol {about['protocol']!r}, but the "
-                "config says 'embedded'. Run `adagen pretrain metrics` again with this config."
-            )
+        tensors, about = load_bound(
+            path,
+            "metrics",
+            expected={"protocol": "embedded"},
+            defaults={"protocol": "embedded"},  # files of other protocols alone have the key
+            remedy="Run `adagen pretrain metrics` again with this config.",
+        )
         try:
             settings = config.MetricNetworks.model_validate(about["settings"])
             networks = cls(
@@ -239,11 +240,13 @@ def open_networks(
         AdagenError: the file holds no metric networks, or was made with other settings.
     """
     networks = MetricNetworks.load(path)
-    if (networks.settings, networks.dataset) != (evaluation.networks, dataset):
-        raise AdagenError(
-            f"{path} was fitted with other settings than the config's evaluation.networks and "
-            "dataset. Run `adagen pretrain metrics` again, or restore the settings."
-        )
+    require_bound(
+        path,
+        {"settings": networks.settings.model_dump(), "dataset": networks.dataset.model_dump()},
+        expected={"settings": evaluation.networks.model_dump(), "dataset": dataset.model_dump()},
+        remedy="Run `adagen pretrain metrics` again, or restore the config's evaluation.networks "
+        "and dataset.",
+    )
     return networks
 
 

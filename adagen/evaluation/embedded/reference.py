@@ -12,7 +12,7 @@ from adagen.data.split import Split, stratified_indices
 from adagen.evaluation.embedded.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_tensors, save_tensors
+from adagen.runtime.files import file_hash, load_bound, save_tensors
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 SUBSETS = 8
@@ -117,12 +117,13 @@ class Reference:
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
-        tensors, about = load_tensors(path, "reference")
-        if "way" in about:
-            raise AdagenError(
-                f"{path} is a reference of protocol {about['way']!r}, but the config says "
-                "'embedded'. Run `adagen reference` again with this config."
-            )
+        tensors, about = load_bound(
+            path,
+            "reference",
+            expected={"way": "embedded"},
+            defaults={"way": "embedded"},  # files of other protocols alone have the key
+            remedy="Run `adagen reference` again with this config.",
+        )
         try:
             return cls(
                 protocol=about["protocol"],

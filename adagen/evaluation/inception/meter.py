@@ -17,7 +17,7 @@ from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_tensors, save_tensors
+from adagen.runtime.files import file_hash, load_bound, save_tensors
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 BATCH = 64
@@ -77,16 +77,13 @@ class InceptionNetwork:
         Raises:
             AdagenError: the file is missing, damaged, or of another protocol or size.
         """
-        tensors, about = load_tensors(path, "metrics")
-        for key, found, expected in (
-            ("evaluation.protocol", about.get("protocol", "embedded"), settings.protocol),
-            ("evaluation.inception.shrink", about.get("shrink"), settings.inception.shrink),
-        ):
-            if found != expected:
-                raise AdagenError(
-                    f"{path} was made with {key}: {found}, but the config says {expected}. "
-                    "Run `adagen pretrain metrics` again with this config."
-                )
+        tensors, about = load_bound(
+            path,
+            "metrics",
+            expected={"protocol": settings.protocol, "shrink": settings.inception.shrink},
+            defaults={"protocol": "embedded"},
+            remedy="Run `adagen pretrain metrics` again with this config.",
+        )
         network = Inception(settings.inception.shrink)
         try:
             network.load_state_dict(tensors)

@@ -9,7 +9,7 @@ import torch
 from adagen import config
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, file_hash, load_tensors, save_tensors
+from adagen.runtime.files import file_hash, load_tensors, require_bound, save_tensors
 
 SPATIAL = 17 * 17 * 7
 """Number of spatial features: seven channels of an inner layer at 17 x 17 positions."""
@@ -81,13 +81,9 @@ class InceptionReference:
                 f"{path} is a reference of protocol {about.get('protocol')!r} (`embedded`), or of "
                 "another version of adagen. Run `adagen reference` again with this config."
             )
-        found = about["dataset"]
-        expected = {key: value for key, value in dataset.model_dump().items() if key in found}
-        if mismatch := difference(found, expected, key="dataset"):
-            raise AdagenError(
-                f"{path} was made for another data set: {mismatch}. "
-                "Run `adagen reference` again with this config."
-            )
+        known = dataset.model_dump(mode="json", include=set(about["dataset"]))
+        remedy = "Run `adagen reference` again with this config."
+        require_bound(path, about, expected={"dataset": known}, remedy=remedy)
         count = about["count"]
 
         def moments(space: str) -> Gaussian:

@@ -73,7 +73,7 @@ def test_networks_of_another_configuration_are_refused(measuring):
     path, settings = measuring.networks_file, measuring.settings
     assert networks.open_networks(path, settings, dataset=Dataset()).hash == file_hash(path)
     for evaluation, dataset in ((Evaluation(), Dataset()), (settings, Dataset(split_seed=1))):
-        with pytest.raises(AdagenError, match="fitted with other settings"):
+        with pytest.raises(AdagenError, match="was made for something else"):
             networks.open_networks(path, evaluation, dataset=dataset)
 
 
