@@ -48,7 +48,7 @@ def fetch(
             wanted,
             mirror=os.environ.get(MIRROR, ""),
             jobs=jobs,
-            meter=bar,
+            bar=bar,
             say=_print_above_bar,
         )
 

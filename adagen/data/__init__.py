@@ -1,1 +1,1 @@
-"""Real images: what generators learn, what rewards compare with, what metrics hold against."""
+"""Data sets of real images, folders of samples, and released files."""

@@ -1,4 +1,8 @@
-"""One file over HTTP: resumed after a cut, and never put together from different files."""
+"""Download of one file over HTTP, which resumes after a cut and never mixes two files.
+
+huggingface_hub resumes too, but serves the Hub alone. Mirrors and other hosts need this loop
+anyway, and it does the same for files on the Hub.
+"""
 
 import contextlib
 import dataclasses
@@ -17,23 +21,30 @@ from tqdm import tqdm
 from adagen.runtime.progress import progress
 
 ATTEMPTS = 5
-"""Attempts in a row that bring no byte, before an address is given up."""
+"""Number of attempts in a row without a new byte, after which an address is given up."""
 BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=30)
-"""Seconds between attempts."""
+"""Seconds between attempts, by tenacity."""
 PATIENCE = 120.0
-"""Seconds that a server may ask to wait for (Retry-After)."""
+"""Longest wait in seconds that a server may ask for (Retry-After)."""
 TIMEOUT = (20, 30)
-"""Seconds without a connection, and without a byte."""
+"""Seconds to wait for a connection, and for the next byte."""
 CHUNK = 1 << 18
+"""Bytes that are written at a time."""
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses after which the same request may succeed later."""
 
 
 class Failure(Exception):
-    """A source doesn't give the file; another may."""
+    """A source does not have the file; another one may."""
 
 
 class Interruption(Failure):
-    """The same source may still give it."""
+    """A source does not have the file now, but may have it later.
+
+    Args:
+        reason: what happened.
+        wait: seconds that the server asked to wait for.
+    """
 
     def __init__(self, reason: str, wait: float = 0) -> None:
         super().__init__(reason)
@@ -41,11 +52,14 @@ class Interruption(Failure):
 
 
 class Cancelled(Exception):
-    """The user has had enough."""
+    """The download was interrupted by the user."""
 
 
 class DownloadBar:
-    """One bar over all files, in bytes; it grows when a size becomes known. Threads share it."""
+    """A progress bar over the bytes of all files, shared by threads.
+
+    Its total grows when the size of a file becomes known.
+    """
 
     def __init__(self) -> None:
         self.files: dict[Path, tuple[int, int]] = {}
@@ -59,8 +73,8 @@ class DownloadBar:
         if self.bar is not None:
             self.bar.close()
 
-    def at(self, part: Path, done: int, *, size: int) -> None:
-        """`done` of `size` bytes of a file are there (size 0: not known)."""
+    def update(self, part: Path, done: int, *, size: int) -> None:
+        """Show that `done` of `size` bytes of a file have arrived (size 0: not known)."""
         with self.lock:
             self.files[part] = (done, max(done, size))
             total = sum(size for _, size in self.files.values())
@@ -72,21 +86,22 @@ class DownloadBar:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """`<path><suffix>`."""
+    """The path with a suffix appended: `<path><suffix>`."""
     return path.with_name(path.name + suffix)
 
 
 def discard(part: Path) -> None:
-    """Remove a part and the note of where it comes from."""
+    """Remove a partial file, and the note of its origin."""
     part.unlink(missing_ok=True)
     beside(part, ".json").unlink(missing_ok=True)
 
 
-def copy(source: Path, part: Path, *, meter: DownloadBar, stop: threading.Event) -> None:
-    """Copy a file from a mirror folder.
+def copy(source: Path, part: Path, *, bar: DownloadBar, stop: threading.Event) -> None:
+    """Copy a file from a mirror folder to a partial file.
 
     Raises:
-        Failure: it isn't there.
+        Failure: the mirror does not have the file.
+        Cancelled: `stop` was set.
     """
     if not source.is_file():
         raise Failure("there is no such file")
@@ -97,43 +112,58 @@ def copy(source: Path, part: Path, *, meter: DownloadBar, stop: threading.Event)
             if stop.is_set():
                 raise Cancelled
             out.write(chunk)
-            meter.at(part, out.tell(), size=size)
+            bar.update(part, out.tell(), size=size)
 
 
 @dataclass(frozen=True)
 class Note:
-    """Where a part comes from; kept beside it, so that another process can go on."""
+    """The origin of a partial file, kept beside it so that a later process can resume.
+
+    Attributes:
+        url: where it was downloaded from.
+        validator: strong ETag, or time of last modification, which identifies the bytes; empty if
+            the server gave none.
+        size: bytes of the whole file; 0 if the server did not say.
+    """
 
     url: str
     validator: str
-    """Strong ETag, or time of last modification: names the very bytes. Empty: none was given."""
     size: int
-    """Bytes of the whole file; 0 if the server didn't say."""
 
 
 @dataclass
 class Download:
-    """The transfer of a file from one address into a part."""
+    """The download of a file from one address into a partial file.
+
+    Attributes:
+        url: the address.
+        part: the partial file; bytes that it has are not requested again.
+        size: expected bytes; 0 if not known.
+        checked: whether the full SHA-256 is known, so that wrong bytes will be noticed later.
+        bar: shows the progress.
+        stop: cancels the download when it is set.
+        fruitless: number of attempts since the last new byte.
+        pieced: whether the bytes come from more than one reply.
+    """
 
     url: str
     part: Path
     size: int
-    """Bytes expected; 0 if not known."""
     checked: bool
-    """The whole SHA-256 is known: mistaken bytes will be noticed, wherever they come from."""
-    meter: DownloadBar
+    bar: DownloadBar
     stop: threading.Event
     fruitless: int = 0
     pieced: bool = False
 
     def run(self) -> bool:
-        """Transfer what is missing of the part.
+        """Download the missing bytes, with several attempts.
 
         Returns:
-            Whether its bytes come from more than one reply.
+            Whether the bytes come from more than one reply.
 
         Raises:
-            Failure: this address doesn't give the file.
+            Failure: this address does not have the file.
+            Cancelled: `stop` was set.
         """
         tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Interruption),
@@ -145,11 +175,13 @@ class Download:
         return self.pieced
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds to wait after an attempt."""
         error = state.outcome.exception() if state.outcome else None
         asked = error.wait if isinstance(error, Interruption) else 0
         return max(BACKOFF(state), min(asked, PATIENCE))
 
     def _attempt(self) -> None:
+        """Make one request, and count it if it brings no byte."""
         before = self._have()
         try:
             self._transfer()
@@ -158,7 +190,7 @@ class Download:
             raise
 
     def _transfer(self) -> None:
-        """One request, from where the part ends."""
+        """Make one request for the bytes after the end of the partial file."""
         if self.stop.is_set():
             raise Cancelled
         note = self._note()
@@ -182,8 +214,8 @@ class Download:
             raise Failure(_reason(error)) from None
 
     def _receive(self, reply: requests.Response, note: Note, have: int) -> None:
-        """Append a reply to the part, or begin it anew."""
-        self._judge(reply, have)
+        """Append a reply to the partial file, or write it from the start."""
+        self._require_file(reply, have)
         begin, size = _span(reply)
         validator = _validator(reply)
         if begin and (begin != have or not self._continues(note, validator, size)):
@@ -202,16 +234,16 @@ class Download:
                     raise Cancelled
                 out.write(chunk)
                 out.flush()
-                self.meter.at(self.part, out.tell(), size=self.size or size)
+                self.bar.update(self.part, out.tell(), size=self.size or size)
         if (self.size or size) > self._have():
             raise Interruption("the connection was cut")
 
-    def _judge(self, reply: requests.Response, have: int) -> None:
-        """Refuse everything but the file.
+    def _require_file(self, reply: requests.Response, have: int) -> None:
+        """Refuse a reply that is not the file.
 
         Raises:
-            Interruption: it may come later.
-            Failure: it won't.
+            Interruption: a later request may succeed.
+            Failure: no request will.
         """
         status = f"{reply.status_code} {reply.reason}"
         if reply.status_code == 416 and have:
@@ -227,22 +259,24 @@ class Download:
             raise Failure("it sends the file compressed, though asked not to")
 
     def _continues(self, note: Note, validator: str, size: int) -> bool:
-        """Whether a reply from the middle belongs to the file that the part is of."""
+        """Whether a partial reply belongs to the same file as the bytes that are there."""
         if note.url == self.url and note.validator and validator:
             return note.validator == validator
         return (self.size or note.size) in (0, size)
 
     def _have(self) -> int:
+        """Bytes of the partial file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _note(self) -> Note:
+        """The origin of the partial file; empty where it is unknown."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             content: Any = json.loads(beside(self.part, ".json").read_text())
             return Note(**content)
         return Note("", "", 0)
 
     def _resumable(self, note: Note) -> int:
-        """Bytes of the part that this address may go on from; others are dropped."""
+        """Bytes that this address can continue from; those of another origin are removed."""
         same = note.url == self.url and bool(note.validator or note.size)
         have, whole = self._have(), self.size or note.size
         if have and (not (same or self.checked) or (whole and have > whole)):
@@ -252,7 +286,7 @@ class Download:
 
 
 def _span(reply: requests.Response) -> tuple[int, int]:
-    """Where a reply begins in the file, and the bytes of the whole (0: not said)."""
+    """The offset of a reply in the file, and the bytes of the whole file (0: not said)."""
     if reply.status_code == 200:
         length = reply.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else 0
@@ -263,18 +297,19 @@ def _span(reply: requests.Response) -> tuple[int, int]:
 
 
 def _validator(reply: requests.Response) -> str:
-    """What names the very bytes of a reply. A weak ETag only names their meaning."""
+    """What identifies the bytes of a reply: strong ETag, or time of last modification."""
     etag = reply.headers.get("ETag", "")
     return etag if etag.startswith('"') else reply.headers.get("Last-Modified", "")
 
 
 def _asked_to_wait(reply: requests.Response) -> float:
+    """Seconds of the header Retry-After; 0 without one."""
     with contextlib.suppress(urllib3.exceptions.HTTPError):
         return urllib3.Retry().parse_retry_after(reply.headers.get("Retry-After", "0"))
     return 0
 
 
 def _reason(error: Exception) -> str:
-    """An exception of the network in one line."""
+    """The message of a network exception in one line."""
     text = " ".join(str(error).split())
     return re.sub(r"<[\w.]+ object at 0x\w+>:? ?", "", text) or type(error).__name__

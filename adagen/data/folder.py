@@ -1,8 +1,8 @@
-"""Image folders and zips: which files there are, in which classes, in an order that never changes.
+"""The image files of a folder or zip and their classes, in an order that never changes.
 
 The layout is torchvision's ImageFolder: `<folder>/<class>/<file>`, or a zip of one. Single folders
-around the classes (`train/`) are looked through. A folder and its zip list the same images in the
-same order, so that they split alike.
+around the classes, such as `train/`, are skipped. A folder and its zip list the same images in the
+same order, so that they split in the same way.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from adagen.data.zips import Member, list_zip, read_member
 from adagen.runtime.errors import AdagenError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""What counts as an image: torchvision's list."""
+"""Extensions of image files: torchvision's list."""
 
 LAYOUT = (
     "Expected: a folder for each class with image files in it (<folder>/<class>/<file>), or a zip "
@@ -28,16 +28,16 @@ LAYOUT = (
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The image files of a folder or zip, by class and then by name.
+    """The image files of a folder or zip, ordered by class and then by name.
 
     Attributes:
         place: the folder or zip.
-        inside: path of the classes' folders in it, "" or ending in "/".
+        inside: path inside it of the folders of the classes, "" or ending in "/".
         names: "<class>/<file>" of each image.
         sizes: bytes of each file.
         labels: (N,) int64 classes, numbered in the order of their names.
         class_names: the classes.
-        members: where each file is inside a zip; None for a folder.
+        members: position of each file inside the zip; None for a folder.
     """
 
     place: Path
@@ -52,14 +52,14 @@ class ImageFiles:
         return len(self.names)
 
     def location(self, row: int) -> str:
-        """Where an image is, in words."""
+        """The path of an image, for error messages."""
         return f"{self.place}/{self.inside}{self.names[row]}"
 
     def read(self, row: int) -> bytes:
-        """The bytes of an image file.
+        """Read the bytes of an image file.
 
         Raises:
-            AdagenError: it is gone, or damaged inside its zip.
+            AdagenError: it was removed, or is damaged inside its zip.
         """
         try:
             if self.members is None:
@@ -71,7 +71,7 @@ class ImageFiles:
             ) from None
 
     def subset(self, rows: torch.Tensor) -> "ImageFiles":
-        """Some of the files, in the order of `rows`."""
+        """The files of some rows, in the order of `rows`."""
         kept = rows.tolist()
         return ImageFiles(
             self.place,
@@ -85,7 +85,7 @@ class ImageFiles:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over names and sizes: changes when an image is added, removed or replaced."""
+        """SHA-256 over names and sizes, which changes if an image is added, removed or replaced."""
         digest = hashlib.sha256()
         for name, size in zip(self.names, self.sizes, strict=True):
             digest.update(os.fsencode(name) + b"\0%d\n" % size)
@@ -93,11 +93,11 @@ class ImageFiles:
 
 
 def list_images(place: Path, key: str) -> ImageFiles:
-    """The images of a folder or zip; hidden files, and files that are no images, are left out.
+    """List the images of a folder or zip, without hidden files and files of other kinds.
 
     Args:
         place: the folder or zip.
-        key: the config key that names it, for errors.
+        key: config key of the place, for error messages.
 
     Raises:
         AdagenError: it is missing or damaged, has no classes, or a class has no images.
@@ -136,7 +136,7 @@ def list_images(place: Path, key: str) -> ImageFiles:
 
 
 def _walk(place: Path) -> tuple[dict[str, int], list[str]]:
-    """Sizes of the images below a folder by their path in it, and the paths of its folders."""
+    """List the sizes of all images below a folder by their paths, and all folders below it."""
     sizes, folders = {}, []
     try:
         for parent, below, files in os.walk(place, onerror=_refuse, followlinks=True):
@@ -153,14 +153,16 @@ def _walk(place: Path) -> tuple[dict[str, int], list[str]]:
 
 
 def _refuse(error: OSError) -> None:
-    raise error  # by default a folder that cannot be read counts as empty
+    """Raise an error of `os.walk`."""
+    raise error  # by default an unreadable folder counts as empty
 
 
 def _classes(images: list[str], folders: list[str]) -> tuple[str, dict[str, list[str]]]:
-    """Where the folders of the classes are, and the images of each.
+    """Find the folders of the classes, and the images of each.
 
     Returns:
-        A path, "" or ending in "/", and {class: ["<class>/<file>", ...]} in the order of names.
+        The path of these folders, "" or ending in "/", and {class: ["<class>/<file>", ...]} in the
+        order of names.
     """
     filled = {_parent(name) for name in images}
     known = filled | set(folders)
@@ -174,7 +176,7 @@ def _classes(images: list[str], folders: list[str]) -> tuple[str, dict[str, list
     while top not in filled and len(below[top]) == 1:
         (only,) = below[top]
         if only in filled or not below[only]:
-            break  # it is the only class
+            break  # this is the only class
         top = only
     inside = f"{top}/" if top else ""
     classes: dict[str, list[str]] = {
@@ -188,14 +190,16 @@ def _classes(images: list[str], folders: list[str]) -> tuple[str, dict[str, list
 
 
 def _parent(name: str) -> str:
+    """The folder of a path, "" at the top."""
     return name.rpartition("/")[0]
 
 
 def _is_image(name: str) -> bool:
+    """Whether a path is that of a visible image file."""
     return name.lower().endswith(EXTENSIONS) and _is_visible(name)
 
 
 def _is_visible(name: str) -> bool:
-    """Whether a path leads downwards only, through nothing hidden."""
+    """Whether no part of a path is hidden, empty or a step upwards."""
     parts = name.split("/")
     return all(part and not part.startswith(".") and part != "__MACOSX" for part in parts)

@@ -1,7 +1,7 @@
-"""Pins: the SHA-256 of a file in `<file>.sha256` beside it, as `sha256sum` writes it.
+"""Pins: the SHA-256 of a file, kept in `<file>.sha256` beside it in the format of `sha256sum`.
 
-The pin carries the modification time of the file it was computed from. While the two times agree,
-the file is taken for unchanged and not read again; once they differ, its SHA-256 is computed anew.
+A pin has the modification time of its file. While the two times agree, the file counts as unchanged
+and is not read again. Once they differ, its SHA-256 is computed again.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from adagen.data.downloads import beside
 
 
 def pin_path(path: Path) -> Path:
-    """Where the pin of a file is kept."""
+    """The path of the pin of a file."""
     return beside(path, ".sha256")
 
 
@@ -25,7 +25,7 @@ def file_hash(path: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """The pinned SHA-256 of a file; empty if there is none."""
+    """Read the pinned SHA-256 of a file; empty if there is none."""
     try:
         text = pin_path(path).read_text()
     except (FileNotFoundError, UnicodeDecodeError):
@@ -35,7 +35,13 @@ def read(path: Path) -> str:
 
 
 def write(path: Path, content: Path, *, digest: str) -> None:
-    """Pin the file that is, or will be, `path`; its bytes are those of `content`."""
+    """Write the pin of `path`.
+
+    Args:
+        path: the pinned file, which need not exist yet.
+        content: a file with its bytes, whose modification time the pin gets.
+        digest: SHA-256 of these bytes.
+    """
     temporary = beside(path, ".sha256.part")
     temporary.write_text(f"{digest}  {path.name}\n")
     modified = content.stat().st_mtime_ns
@@ -46,26 +52,24 @@ def write(path: Path, content: Path, *, digest: str) -> None:
 def expected(path: Path, asset: Asset) -> str:
     """The SHA-256 that a file must have, or its first digits; empty if nothing is known.
 
-    A pin adds to what is published; one that contradicts it counts for nothing.
+    A pin completes the published digits. One that contradicts them is ignored.
     """
     pin = read(path)
     return pin if pin.startswith(asset.sha256) else asset.sha256
 
 
 def is_verified(path: Path, asset: Asset) -> bool:
-    """Whether a file is there and was verified since it last changed; its bytes aren't read."""
+    """Whether a file exists and was verified since its last change; its bytes are not read."""
     pin = read(path)
     if not path.exists() or not pin or not pin.startswith(asset.sha256):
         return False
-    found = path.stat()
-    return found.st_mtime_ns == pin_path(path).stat().st_mtime_ns and asset.size in (
-        0,
-        found.st_size,
-    )
+    status = path.stat()
+    unchanged = status.st_mtime_ns == pin_path(path).stat().st_mtime_ns
+    return unchanged and asset.size in (0, status.st_size)
 
 
 def complaint(content: Path, path: Path, *, asset: Asset, digest: str) -> str:
-    """What is wrong with the bytes of `content`, which are to be `path`; empty if nothing is."""
+    """Say what is wrong with the bytes of `content` as the file `path`; empty if nothing is."""
     size = content.stat().st_size
     if asset.size not in (0, size):
         return f"has {size:,} bytes where {asset.size:,} are expected"

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the pixels of a data set."""
+"""Decoding of image files to pixels of one size and mode."""
 
 import struct
 from collections.abc import Iterator
@@ -12,22 +12,23 @@ from PIL import Image
 from adagen.runtime.errors import AdagenError
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+"""(C, H, W) bytes of an image."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What PIL meets damaged files with."""
+"""The exceptions of PIL for damaged files."""
 
 NAMES = {"L": "grey", "RGB": "colour"}
 
 
 @dataclass(frozen=True)
 class Form:
-    """What every image of a data set has, or is given.
+    """The size and mode of all images of a data set.
 
     Attributes:
         mode: "L" (grey) or "RGB".
         width: pixels in a row.
         height: pixels in a column.
-        crop: whether images are reduced and cropped to that size; if not, they must have it.
+        crop: whether images are reduced and cropped to this size. If not, they must have it.
     """
 
     mode: str
@@ -41,10 +42,10 @@ class Form:
         return len(self.mode)
 
     def require(self, image: Image.Image, where: str) -> None:
-        """Refuse an image that does not have this form, and cannot be given it.
+        """Refuse an image that neither has this form nor can be converted to it.
 
         Raises:
-            AdagenError: its size or channels are others.
+            AdagenError: its size or mode is another one.
         """
         mode = mode_of(image, where)
         found = f"{where} is {image.width}x{image.height} pixels of {NAMES[mode]} ({image.mode})"
@@ -61,15 +62,15 @@ class Form:
 
 
 def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
-    """The (C, H, W) bytes of an image file.
+    """Decode an image file to (C, H, W) bytes.
 
     Args:
-        data: the file.
-        where: its place, for errors.
-        form: what the image must have, or is given.
+        data: content of the file.
+        where: path of the file, for error messages.
+        form: size and mode of the result.
 
     Raises:
-        AdagenError: it is no whole image, or of another form.
+        AdagenError: the image is damaged, or has another form.
     """
     with opened(data, where) as image:
         form.require(image, where)
@@ -80,10 +81,10 @@ def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
 
 
 def read_head(data: bytes, where: str) -> tuple[str, int, int]:
-    """Mode ("L" or "RGB"), width and height of an image file, of which only the header is read.
+    """Read mode ("L" or "RGB"), width and height from the header of an image file.
 
     Raises:
-        AdagenError: it is no image, or one of more than 8 bits.
+        AdagenError: it is not an image, or has more than 8 bits per channel.
     """
     with opened(data, where) as image:
         return mode_of(image, where), image.width, image.height
@@ -91,10 +92,10 @@ def read_head(data: bytes, where: str) -> tuple[str, int, int]:
 
 @contextmanager
 def opened(data: bytes, where: str) -> Iterator[Image.Image]:
-    """An image file, of which no more than the header need be whole yet.
+    """Open an image file, of which only the header is read at first.
 
     Raises:
-        AdagenError: it is no image; or, when it is decoded inside the block, no whole one.
+        AdagenError: it is not an image, or turns out to be damaged inside the block.
     """
     try:
         with Image.open(BytesIO(data)) as image:
@@ -106,10 +107,12 @@ def opened(data: bytes, where: str) -> Iterator[Image.Image]:
 
 
 def mode_of(image: Image.Image, where: str) -> str:
-    """The mode an image is taken in: "L" if it is grey, else "RGB" (palettes, CMYK, transparency).
+    """The mode that an image is converted to: "L" if it is grey, else "RGB".
+
+    Palettes, CMYK and transparency become RGB.
 
     Raises:
-        AdagenError: its pixels hold more than a byte, which converting would cut.
+        AdagenError: its pixels have more than 8 bits, which converting would cut off.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         raise AdagenError(
@@ -119,10 +122,10 @@ def mode_of(image: Image.Image, where: str) -> str:
 
 
 def centre_crop(image: Image.Image, side: int) -> Image.Image:
-    """The middle of an image, `side` x `side`, by the steps ADM prepares ImageNet with.
+    """Reduce and crop an image to `side` x `side`, as ADM prepares ImageNet.
 
-    Halved with a box filter while its short side is at least 2 * side, then brought to that short
-    side bicubically, then cropped.
+    It is halved with a box filter while its short side is at least 2 * side, then resized
+    bicubically to that short side, then cropped at the centre.
     """
     while min(image.size) >= 2 * side:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Released files: which there are, where they are kept, who needs them, and fetching them."""
+"""Released files: the catalogue, which experiments need which files, and fetching them."""
 
 import difflib
 import functools
@@ -30,19 +30,19 @@ from adagen.runtime.errors import AdagenError
 
 CATALOGUE = "adagen/data/assets.yaml"
 MIRROR = "ADAGEN_MIRROR"
-"""Environment variable: a folder or base URL to take every file from, and nowhere else."""
+"""Environment variable: a folder or base URL from which alone all files are taken."""
 JOBS = 3
-"""Files fetched at once, unless told otherwise."""
+"""Default number of files that are fetched at the same time."""
 
 
-# What there is
+# The catalogue
 
 
 def catalogue(assets: Assets) -> dict[str, Asset]:
-    """Every known file by name: those of the package, and the config's beside or instead of them.
+    """All known files by name; entries of the config add to the package's or replace them.
 
     Raises:
-        AdagenError: two names stand for the same file.
+        AdagenError: two entries have the same file name.
     """
     known = {**_published(), **assets.catalogue}
     file, count = Counter(asset.file for asset in known.values()).most_common(1)[0]
@@ -57,12 +57,13 @@ def catalogue(assets: Assets) -> dict[str, Asset]:
 
 @functools.cache
 def _published() -> dict[str, Asset]:
+    """The entries of the package."""
     text = importlib.resources.files("adagen.data").joinpath("assets.yaml").read_text()
     return {name: Asset.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
 
 
 def find(assets: Assets, name: str) -> Asset:
-    """What is known of an asset.
+    """The entry of an asset.
 
     Raises:
         AdagenError: there is no asset of that name.
@@ -78,7 +79,7 @@ def find(assets: Assets, name: str) -> Asset:
 
 
 def asset_path(assets: Assets, name: str) -> Path:
-    """Where an asset is kept, whether it is there or not.
+    """The path of an asset, whether the file exists or not.
 
     Raises:
         AdagenError: there is no asset of that name.
@@ -87,23 +88,25 @@ def asset_path(assets: Assets, name: str) -> Path:
 
 
 def needed(config: Config) -> dict[str, list[str]]:
-    """Assets that the experiments of a config use, each with the names of these experiments."""
+    """The assets that a config needs, each with the experiments that need it."""
     shared = []
     if config.evaluation.protocol != "embedded":
         shared += [config.evaluation.inception.weights, config.evaluation.reference]
     if isinstance(config.reward_features, DinoFeatures) and set(LEARNED) & set(config.methods):
         shared.append(config.reward_features.weights)
     rewards = [experiment.training.reward for experiment in config.experiments.values()]
-    asked = config.dial or any(isinstance(reward, ClassifierSettings) for reward in rewards)
-    if isinstance(config.preference, ClipPreference) and asked:
+    uses_preference = config.dial or any(
+        isinstance(reward, ClassifierSettings) for reward in rewards
+    )
+    if isinstance(config.preference, ClipPreference) and uses_preference:
         shared.append(config.preference.weights)
     users: dict[str, list[str]] = {}
     for experiment, settings in config.experiments.items():
         weights = config.generators[settings.generator].weights
-        own = [weights.network, weights.decoder] if weights else []
+        names = [weights.network, weights.decoder] if weights else []
         if "released" in config.methods:
-            own.append(settings.released_policy)
-        for name in filter(None, dict.fromkeys([*own, *shared])):
+            names.append(settings.released_policy)
+        for name in filter(None, dict.fromkeys([*names, *shared])):
             users.setdefault(name, []).append(experiment)
     return users
 
@@ -112,7 +115,7 @@ def needed(config: Config) -> dict[str, list[str]]:
 
 
 def sources(asset: Asset, mirror: str) -> list[str | Path]:
-    """Where to take a file from, in turn: addresses, or the one place in the mirror."""
+    """Where to look for a file, in turn: its addresses, or only the mirror."""
     if not mirror:
         return [address for address in (asset.url, *asset.mirrors) if address]
     if re.match(r"https?://", mirror):
@@ -126,24 +129,25 @@ def fetch(
     *,
     mirror: str,
     jobs: int,
-    meter: DownloadBar,
+    bar: DownloadBar,
     say: Callable[[str], None],
 ) -> None:
-    """Have every named asset in its place, whole and verified; what is there already stays.
+    """Fetch assets that are missing, and verify all of them.
 
-    A file appears under its name only once it is verified. What is cut off stays beside it, and the
-    next call goes on with it. One asset that fails doesn't stop the others.
+    A file appears under its name only after it was verified. A partial download stays beside it,
+    and the next call resumes it. An asset that fails does not stop the others.
 
     Args:
-        assets: where they are kept, and more than the catalogue has.
-        names: of the assets.
-        mirror: folder or base URL to take them from, and nowhere else; empty for their addresses.
-        jobs: files fetched at once.
-        meter: told of every byte.
-        say: told, in a sentence, what became of each file.
+        assets: the folder, and entries beside the package's.
+        names: names of the assets.
+        mirror: folder or base URL from which alone they are taken; empty for their addresses.
+        jobs: number of files that are fetched at the same time.
+        bar: shows the progress.
+        say: gets a sentence about the outcome of each file.
 
     Raises:
-        AdagenError: a name is unknown, or assets can't be had: every reason, and what to do.
+        AdagenError: a name is unknown, or assets could not be fetched. The message has every
+            reason, and what to do.
     """
     wanted = {name: find(assets, name) for name in names}
     if mirror and not re.match(r"https?://", mirror) and not Path(mirror).expanduser().is_dir():
@@ -153,9 +157,9 @@ def fetch(
         )
     stop = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
-        try:  # around the submissions, too: leaving the pool waits for every task that runs
+        try:  # also around submit, because leaving the pool waits for every running task
             tasks = [
-                pool.submit(_Fetch(name, asset, Path(assets.folder), mirror, meter, stop, say))
+                pool.submit(_Fetch(name, asset, Path(assets.folder), mirror, bar, stop, say))
                 for name, asset in wanted.items()
             ]
             failures = _failures(tasks)
@@ -169,10 +173,10 @@ def fetch(
 
 
 def _failures(tasks: Iterable[Future[None]]) -> list[str]:
-    """What kept assets from being had, once all tasks have ended; other errors are raised."""
+    """Wait for all tasks; return the messages of assets that failed, and raise other errors."""
     failures, running = [], set(tasks)
     while running:
-        # In turns: where another thread takes the signal, Ctrl-C doesn't end an untimed wait.
+        # With a timeout: Ctrl-C does not end an untimed wait if another thread gets the signal.
         done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for task in done:
             if isinstance(error := task.exception(), AdagenError):
@@ -184,37 +188,40 @@ def _failures(tasks: Iterable[Future[None]]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Fetch:
-    """One asset on its way into the folder."""
+    """The task that fetches one asset."""
 
     name: str
     asset: Asset
     folder: Path
     mirror: str
-    meter: DownloadBar
+    bar: DownloadBar
     stop: threading.Event
     say: Callable[[str], None]
 
     @property
     def path(self) -> Path:
+        """The file."""
         return self.folder / self.asset.file
 
     @property
     def part(self) -> Path:
+        """The partial file."""
         return beside(self.path, ".part")
 
     def __call__(self) -> None:
+        """Verify the file if it exists; fetch it otherwise."""
         if pins.is_verified(self.path, self.asset):
             return self.say(f"{self.path}: there, unchanged since it was verified.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._locked():
             if self.path.exists():
                 self._check()
             else:
-                self._obtain()
+                self._fetch()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the file's lock: another process that fetches it is waited for."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the file's lock, and wait for another process that fetches the same file."""
         lock = filelock.FileLock(beside(self.path, ".lock"))
         try:
             lock.acquire(timeout=0)
@@ -231,8 +238,8 @@ class _Fetch:
             lock.release()
 
     def _check(self) -> None:
-        """A file that is there, but not verified since it last changed."""
-        if pins.is_verified(self.path, self.asset):  # by the process that was waited for
+        """Verify a file that was not verified since its last change."""
+        if pins.is_verified(self.path, self.asset):  # by the process that held the lock
             return self.say(f"{self.path}: there, fetched by another process.")
         self.say(f"{self.path}: there; computing its SHA-256.")
         expected, digest = pins.expected(self.path, self.asset), pins.file_hash(self.path)
@@ -244,23 +251,24 @@ class _Fetch:
         pins.write(self.path, self.path, digest=digest)
         self.say(f"{self.path}: {self._verdict(expected, digest)}")
 
-    def _obtain(self) -> None:
-        """Try every source in turn."""
+    def _fetch(self) -> None:
+        """Fetch the file from the first source that has it."""
         reasons = []
         for source in sources(self.asset, self.mirror):
             try:
-                return self._obtain_from(source)
+                return self._fetch_from(source)
             except Failure as failure:
                 reasons.append(f"{source}: {failure}")
-        raise AdagenError(" ".join([self._lament(reasons), *self._advice()]))
+        raise AdagenError(" ".join([self._explain(reasons), *self._advice()]))
 
-    def _lament(self, reasons: list[str]) -> str:
+    def _explain(self, reasons: list[str]) -> str:
+        """Why the file could not be fetched, in a sentence."""
         if not reasons:
             return f"{self.path} (asset {self.name!r}) has to be fetched by hand."
         return f"{self.path} (asset {self.name!r}) could not be fetched: {'; '.join(reasons)}."
 
     def _advice(self) -> list[str]:
-        """What the user can do."""
+        """What the user can do, in sentences."""
         if self.mirror:
             return [f"{MIRROR} is set, so nothing is taken from elsewhere: put the file there."]
         if self.asset.manual:
@@ -270,11 +278,11 @@ class _Fetch:
             f"{MIRROR} to a folder or server that has the file (docs/assets.md)."
         ]
 
-    def _obtain_from(self, source: str | Path) -> None:
-        """Transfer, verify, rename.
+    def _fetch_from(self, source: str | Path) -> None:
+        """Download, verify and rename.
 
-        Bytes that were put together from several replies, and turn out wrong, get a second chance
-        in one piece.
+        If a file that was put together from several replies is wrong, it is downloaded again in
+        one piece.
         """
         expected = pins.expected(self.path, self.asset)
         pieced = self._transfer(source, expected)
@@ -286,24 +294,28 @@ class _Fetch:
         if complaint := pins.complaint(self.part, self.path, asset=self.asset, digest=digest):
             downloads.discard(self.part)
             raise Failure(f"what it sends {complaint}")
-        pins.write(
-            self.path, self.part, digest=digest
-        )  # first, so that a file without pin is the user's
+        # The pin comes first: a file without one is then a file of the user.
+        pins.write(self.path, self.part, digest=digest)
         self.part.replace(self.path)
         downloads.discard(self.part)
         self.say(f"{self.path}: fetched from {source}; {self._verdict(expected, digest)}")
 
     def _transfer(self, source: str | Path, expected: str) -> bool:
-        """Bring the bytes into the part; whether they come from more than one reply."""
+        """Download or copy to the partial file; return whether the bytes are of several replies."""
         if isinstance(source, Path):
-            downloads.copy(source, self.part, meter=self.meter, stop=self.stop)
+            downloads.copy(source, self.part, bar=self.bar, stop=self.stop)
             return False
-        whole = len(expected) == 64
-        size = self.asset.size
-        return downloads.Download(source, self.part, size, whole, self.meter, self.stop).run()
+        return downloads.Download(
+            url=source,
+            part=self.part,
+            size=self.asset.size,
+            checked=len(expected) == 64,
+            bar=self.bar,
+            stop=self.stop,
+        ).run()
 
     def _verdict(self, expected: str, digest: str) -> str:
-        """How far the file can be trusted."""
+        """How the file was verified, in a sentence."""
         if len(self.asset.sha256) == 64:
             return "its SHA-256 is as published."
         if len(expected) == 64:

@@ -1,4 +1,4 @@
-"""Where images are while they are not needed: in memory as bytes, or in their files."""
+"""Storage of images: in memory as bytes, or in their files until they are needed."""
 
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +12,14 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.progress import progress
 
 IN_MEMORY = 2 * 2**30
-"""Bytes of decoded images up to which they are kept in memory: CIFAR-10 takes 0.15 GB."""
+"""Decoded images are kept in memory up to this many bytes. CIFAR-10 takes 0.15 GB."""
 
 CHUNK = 1024
-"""Images decoded between two moves of the progress bar."""
+"""Number of images that are decoded between two steps of the progress bar."""
 
 
 class ImageRows(ABC):
-    """Images that are read by their rows.
+    """Images that are read by row.
 
     Attributes:
         shape: (N, C, H, W).
@@ -31,10 +31,10 @@ class ImageRows(ABC):
         return self.shape[0]
 
     def __getitem__(self, rows: torch.Tensor | slice) -> torch.Tensor:
-        """(b, C, H, W) float32 in [0, 1], for rows (b,) int64 or a slice.
+        """Read (b, C, H, W) float32 in [0, 1], for rows (b,) int64 or a slice.
 
         Raises:
-            AdagenError: an image is damaged, or not like the others.
+            AdagenError: an image is damaged, or has another size or mode than the others.
         """
         if isinstance(rows, slice):
             rows = torch.arange(len(self))[rows]
@@ -42,7 +42,7 @@ class ImageRows(ABC):
 
     @abstractmethod
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
-        """The same as bytes, (b, C, H, W) uint8."""
+        """Read the rows (b,) as bytes, (b, C, H, W) uint8."""
 
 
 class StoredImages(ImageRows):
@@ -52,46 +52,46 @@ class StoredImages(ImageRows):
         self.stored, self.shape = stored, stored.shape
 
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
-        """Copied."""
+        """Copy the rows from memory."""
         return self.stored[rows]
 
 
 class FileImages(ImageRows):
-    """Images in their files, decoded at every reading by as many threads as torch may use."""
+    """Images in their files, decoded whenever they are read, by as many threads as torch uses."""
 
     def __init__(self, files: ImageFiles, form: Form) -> None:
         self.files, self.form = files, form
         self.shape = torch.Size((len(files), form.channels, form.height, form.width))
 
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
-        """Decoded."""
-        wanted = rows.tolist()
-        out = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        """Decode the rows from their files."""
+        indices = rows.tolist()
+        out = np.empty((len(indices), *self.shape[1:]), np.uint8)
         threads = torch.get_num_threads()
 
         def decode(start: int) -> None:
-            for place in range(start, len(wanted), threads):
-                row = wanted[place]
-                out[place] = read_pixels(
+            for position in range(start, len(indices), threads):
+                row = indices[position]
+                out[position] = read_pixels(
                     self.files.read(row), self.files.location(row), form=self.form
                 )
 
-        # Threads live no longer than this call, so there are none to lose in a forked process.
+        # The threads end with this call, so that a forked process has none to lose.
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(decode, range(threads)))
         return torch.from_numpy(out)
 
 
-def open_source(files: ImageFiles, form: Form) -> ImageRows:
-    """The images of some files: in memory if they take no more than `IN_MEMORY` there.
+def open_rows(files: ImageFiles, form: Form) -> ImageRows:
+    """Open the images of files, and read them into memory if they take at most `IN_MEMORY` bytes.
 
     Args:
         files: the files.
-        form: what their images have, or are given.
+        form: size and mode of the images.
 
     Raises:
-        AdagenError: an image is damaged or not like the others (what stays in its files is not
-            looked at yet).
+        AdagenError: an image that is read into memory is damaged, or has another size or mode than
+            the others.
     """
     source = FileImages(files, form)
     if source.shape.numel() > IN_MEMORY:
@@ -104,19 +104,20 @@ def open_source(files: ImageFiles, form: Form) -> ImageRows:
 
 
 def form_of(files: ImageFiles, size: int) -> Form:
-    """What the images of a data set have in common, from the header of the first of each class.
+    """The common size and mode of a data set, by the headers of the first image of each class.
 
     Args:
         files: the data set.
-        size: side that images are reduced and cropped to; 0 takes them as they are.
+        size: side that images are reduced and cropped to; 0 keeps their size.
 
     Raises:
-        AdagenError: an image is none, has a side or mode of its own, or is not square.
+        AdagenError: a file is not an image, or has more than 8 bits; or the first image is not
+            square and `size` is 0.
     """
     firsts = first_of_each(files.labels).tolist()
     heads = [read_head(files.read(row), files.location(row)) for row in firsts]
     if size:
-        # Grey photographs stand in many a colour data set: it is grey only if all of these are.
+        # Many colour data sets contain grey photographs. A set is grey only if all of these are.
         mode = "L" if all(mode == "L" for mode, _, _ in heads) else "RGB"
         return Form(mode, size, size, crop=True)
     form = Form(*heads[0], crop=False)
@@ -129,5 +130,5 @@ def form_of(files: ImageFiles, size: int) -> Form:
 
 
 def first_of_each(labels: torch.Tensor) -> torch.Tensor:
-    """The row of the first image of every class, for labels (N,)."""
+    """The row of the first image of each class, for labels (N,)."""
     return torch.from_numpy(np.unique(labels.numpy(), return_index=True)[1])

@@ -1,4 +1,4 @@
-"""A data set in two parts: one to learn from, one only to measure against."""
+"""A data set in two parts: one for training, and a held-out one for measuring only."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from adagen.config import Dataset
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images
 from adagen.data.pixels import Form
-from adagen.data.sources import FileImages, ImageRows, first_of_each, form_of, open_source
+from adagen.data.sources import FileImages, ImageRows, first_of_each, form_of, open_rows
 from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
 
 CHUNK = 2048
-"""Images gone through at once where nobody says how many."""
+"""Default number of images in a batch that is read in order."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        images: (N, C, H, W) float32 in [0, 1], or a source that reads rows of such when asked; or
-            rows of whatever else a network is fitted to (tokens).
+        images: (N, C, H, W) float32 in [0, 1], or `ImageRows`, which read such images by row; or
+            rows of other data that a network is fitted to, such as tokens.
         labels: (N,) int64 classes.
-        flip: "random" mirrors images left to right in training, each with probability one half.
+        flip: "random" mirrors each image left to right in training, with probability one half.
     """
 
     images: torch.Tensor | ImageRows
@@ -42,29 +42,31 @@ class Images:
         return len(self.labels)
 
     def batch(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The images (b, C, H, W) of `rows` (b,) as training sees them.
+        """The images (b, C, H, W) of `rows` (b,) for training, mirrored where `flip` says so.
 
         Args:
-            rows: which images, int64.
-            generator: says which of them are mirrored; left alone where none is.
+            rows: int64 indices of the images.
+            generator: decides which images are mirrored; not used if `flip` is "never".
         """
         images = self.images[rows]
         if self.flip == "never":
             return images
         mirrored = torch.rand(len(rows), generator=generator) < 0.5
-        images[mirrored] = images[mirrored].flip(-1)  # a copy: rows are never a view
+        images[mirrored] = images[mirrored].flip(
+            -1
+        )  # changes a copy: indexing by rows never gives a view
         return images
 
     def batches(self, size: int = CHUNK) -> Iterator[torch.Tensor]:
-        """All images in order, (up to `size`, C, H, W) at a time, as they are."""
+        """Yield all images in order, up to `size` at a time, never mirrored."""
         for start in range(0, len(self), size):
             yield self.images[start : start + size]
 
     def encoded(self, encode: Callable[[torch.Tensor], torch.Tensor]) -> "Images":
-        """What a network that learns ids is fitted to: `encode` of every image, chunk by chunk.
+        """Encode every image, for a network that is fitted to ids.
 
-        Ids cannot be mirrored. Where training mirrors images, all of them are encoded both ways,
-        so that a row drawn at random is mirrored with probability one half.
+        Ids cannot be mirrored. If training mirrors images, every image is encoded in both
+        orientations, so that a random row is mirrored with probability one half.
 
         Args:
             encode: maps (b, C, H, W) to rows of ids (b, ...), on any device.
@@ -78,11 +80,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """A data set in two parts: `train` may be learnt from, `heldout` only measured against.
+    """A data set in two parts: `train` is for training, `heldout` only for measuring.
 
     Attributes:
-        train: images every network is fitted on, and reference statistics are computed from.
-        heldout: images kept from every kind of training.
+        train: images that all networks are fitted to, and reference statistics are computed from.
+        heldout: images that no training uses.
         num_classes: labels run from 0 to num_classes - 1 in both parts.
         dataset: the settings that define the split.
         class_names: the classes, in the order of their labels.
@@ -99,27 +101,27 @@ class Split:
 
 
 def load_dataset(dataset: Dataset) -> Split:
-    """The images of `dataset`, in the class-stratified split that it fixes.
+    """Load a data set in the class-stratified split that its settings define.
 
     Raises:
-        AdagenError: there are no images, they are damaged or do not agree, the classes of the
-            held-out folder are others, or the held-out size leaves too little on either side.
+        AdagenError: there are no images; or they are damaged, or differ in size or mode; or the
+            held-out folder has other classes; or the held-out size leaves a part too small.
     """
-    return _load(dataset, open_source)
+    return _load(dataset, open_rows)
 
 
 def inventory(dataset: Dataset) -> dict[str, Any]:
-    """What there is in a data set, as JSON, without reading all of it.
+    """List the content of a data set as JSON values, without reading all images.
 
-    One image of each class is decoded in both parts, so that a wrong folder shows before anything
-    is computed from it.
+    One image of each class is decoded in both parts, so that a wrong folder is noticed before
+    anything is computed from it.
 
     Returns:
-        "name"; "classes", their names; "train" and "heldout", the images of each class;
+        "name"; "classes", their names; "train" and "heldout", the number of images of each class;
         "image_shape", [C, H, W]; "file_list_hash".
 
     Raises:
-        AdagenError: as `load_dataset` does, of the images that are looked at.
+        AdagenError: as `load_dataset`, for the images that are decoded.
     """
     split, counts = _load(dataset, FileImages), []
     for part in (split.train, split.heldout):
@@ -137,28 +139,29 @@ def inventory(dataset: Dataset) -> dict[str, Any]:
 
 
 def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.Tensor:
-    """A random subset that keeps the class shares, up to rounding.
+    """Draw a random subset that keeps the shares of the classes, up to rounding.
 
     Args:
         labels: (N,) classes.
-        size: number of indices wanted, between the number of classes and N.
-        seed: equal seeds draw equal subsets, in every version of every library.
+        size: number of indices, between the number of classes and N.
+        seed: equal seeds draw equal subsets, whatever the versions of libraries.
 
     Returns:
         (size,) int64, ascending and distinct.
     """
-    # RandomState: numpy guarantees its stream for ever, unlike that of its newer generators.
+    # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
     random = np.random.RandomState(seed)
     members = [np.flatnonzero(labels.numpy() == label) for label in np.unique(labels.numpy())]
     ideal = np.array([len(rows) for rows in members]) * size / len(labels)
     counts = np.floor(ideal).astype(int)
-    # Largest remainders get what flooring left over.
+    # The largest remainders get the indices that rounding down left over.
     counts[np.argsort(counts - ideal, kind="stable")[: size - counts.sum()]] += 1
     chosen = [random.permutation(rows)[:n] for rows, n in zip(members, counts, strict=True)]
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def _load(dataset: Dataset, opened: Callable[[ImageFiles, Form], ImageRows]) -> Split:
+def _load(dataset: Dataset, opener: Callable[[ImageFiles, Form], ImageRows]) -> Split:
+    """Split a data set, whose files `opener` opens."""
     if not dataset.folder:
         return _load_digits(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
@@ -172,31 +175,32 @@ def _load(dataset: Dataset, opened: Callable[[ImageFiles, Form], ImageRows]) -> 
         train, heldout = (files.subset(rows) for rows in _split(files.labels, dataset))
         digest = files.hash
     return Split(
-        Images(opened(train, form), train.labels, dataset.flip),
-        Images(opened(heldout, form), heldout.labels),
-        len(files.class_names),
-        dataset,
-        files.class_names,
-        digest,
+        Images(opener(train, form), train.labels, dataset.flip),
+        Images(opener(heldout, form), heldout.labels),
+        num_classes=len(files.class_names),
+        dataset=dataset,
+        class_names=files.class_names,
+        file_list_hash=digest,
     )
 
 
 def _load_digits(dataset: Dataset) -> Split:
+    """Split the digits."""
     images, labels = read_digits()
     train, heldout = _split(labels, dataset)
     digest = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes())
     return Split(
         Images(images[train], labels[train], dataset.flip),
         Images(images[heldout], labels[heldout]),
-        10,
-        dataset,
-        tuple("0123456789"),
-        digest.hexdigest(),
+        num_classes=10,
+        dataset=dataset,
+        class_names=tuple("0123456789"),
+        file_list_hash=digest.hexdigest(),
     )
 
 
 def _split(labels: torch.Tensor, dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
-    """The rows of the train part and of the held-out part."""
+    """Draw the rows of the train part and of the held-out part, both ascending."""
     num_classes = int(labels.max()) + 1
     if not num_classes <= dataset.heldout <= len(labels) // 2:
         raise AdagenError(
@@ -210,10 +214,11 @@ def _split(labels: torch.Tensor, dataset: Dataset) -> tuple[torch.Tensor, torch.
 
 
 def _require_equal_classes(train: ImageFiles, heldout: ImageFiles) -> None:
-    for ours, theirs in zip_longest(train.class_names, heldout.class_names):
-        if ours != theirs:
+    """Refuse a held-out folder with other classes."""
+    for expected, found in zip_longest(train.class_names, heldout.class_names):
+        if expected != found:
             raise AdagenError(
                 f"{heldout.place} (key 'dataset.heldout_folder') has other classes than "
-                f"{train.place}: the first to differ is {theirs!r} there and {ours!r} here. "
+                f"{train.place}: the first to differ is {found!r} there and {expected!r} here. "
                 "Expected: the same names in both, since their order numbers the classes."
             )

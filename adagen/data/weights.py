@@ -1,4 +1,4 @@
-"""Released weights: read without running anything in the file, and matched key by key."""
+"""Released weights: read without running code of the file, and compared with a network by key."""
 
 import argparse
 import re
@@ -13,16 +13,16 @@ from torch import nn
 from adagen.runtime.errors import AdagenError
 
 WRAPPERS = ("ema", "model_ema", "ema_state_dict", "state_dict", "model", "module", "network", "net")
-"""Keys under which files keep their weights; of several the first is taken."""
+"""Keys under which files keep their weights. Of several the first in this list is taken."""
 COUNTERS = ("ema_vocab_hit_SV", "num_batches_tracked")
-"""Ends of the keys of statistics that no result depends on."""
+"""Endings of keys whose values affect no result."""
 
 Tensors = dict[str, torch.Tensor]
 
 
 @runtime_checkable
 class Derivable(Protocol):
-    """A network some of whose stored tensors follow from its constructor's arguments."""
+    """A network with stored tensors that follow from the arguments of its constructor."""
 
     def derived(self) -> Tensors:
         """Those tensors, by key."""
@@ -30,22 +30,22 @@ class Derivable(Protocol):
 
 
 def load_released(module: nn.Module, path: Path) -> None:
-    """Fill a network with released weights; it ends on the CPU in its own types.
+    """Load released weights into a network, on the CPU and in the types of the network.
 
-    It may have been built on the meta device: its tensors are replaced, and nothing is held twice.
-    DiT and SiT have the same layout, so that a file of one given for the other is not noticed here.
+    The network may be on the meta device: its tensors are replaced, so that no memory is used
+    twice. DiT and SiT have the same keys, so that a mix-up of their files is not noticed here.
 
     Raises:
-        AdagenError: the file can't be read, or doesn't hold exactly this network.
+        AdagenError: the file cannot be read, or does not contain exactly this network.
     """
     adopt(module, read_released(path), path=path)
 
 
 def adopt(module: nn.Module, tensors: Tensors, *, path: Path) -> None:
-    """Fill a network with tensors that were read from `path`.
+    """Load tensors that were read from `path` into a network.
 
-    What the network can derive may be absent and is checked where it is present; statistics that
-    nobody reads may be absent or of another shape. Everything else must match.
+    Tensors that the network can derive may be missing, and are checked if present. Tensors of
+    `COUNTERS` may be missing or have another shape. All others must match.
 
     Raises:
         AdagenError: keys, shapes, or derivable values don't match.
@@ -57,27 +57,28 @@ def adopt(module: nn.Module, tensors: Tensors, *, path: Path) -> None:
         if key.endswith(COUNTERS) and getattr(tensors.get(key), "shape", None) != value.shape
     }
     derived = module.derived() if isinstance(module, Derivable) else {}
-    whole = {**derived, **tensors, **counters}
-    if told := _mismatch(expected, whole):
+    found = {**derived, **tensors, **counters}
+    if mismatch := _mismatch(expected, found):
         raise AdagenError(
-            f"{path} does not hold the expected {type(module).__name__}: {told}. Check that it is "
-            "the right file, and that the sizes in the config are those of its network."
+            f"{path} does not hold the expected {type(module).__name__}: {mismatch}. Check that it "
+            "is the right file, and that the sizes in the config are those of its network."
         )
     for key, value in derived.items():
-        _check_derived(path, key, whole[key], value)
-    converted = {key: whole[key].to(value.dtype) for key, value in expected.items()}
+        _check_derived(path, key, found=found[key], derived=value)
+    converted = {key: found[key].to(value.dtype) for key, value in expected.items()}
     module.load_state_dict(converted, assign=True)
 
 
 def read_released(path: Path) -> Tensors:
-    """The tensors of a safetensors file, or of one that `torch.save` wrote, by key, on the CPU.
+    """Read the tensors of a safetensors file, or of a `torch.save` file, by key, on the CPU.
 
-    Large files are mapped into memory instead of being read. Of a training file the averaged
-    weights are taken; a prefix `module.` and the keys `position_ids` of old files are dropped.
+    Large files are mapped into memory. Of a training file the averaged weights are taken. The
+    prefix `module.` and the keys `position_ids` of old files are dropped. No code of the file is
+    executed.
 
     Raises:
-        AdagenError: the file is missing, cut short, not of these kinds, or holds anything else
-            than tensors; nothing in it is executed.
+        AdagenError: the file is missing, incomplete, of another kind, or contains anything else
+            than tensors.
     """
     content: Any = _read(path)
     while isinstance(content, Mapping):
@@ -102,11 +103,11 @@ def read_released(path: Path) -> Tensors:
 
 
 CHECK = "Check that it is the right file; delete it and fetch it again if it was damaged."
-"""What to do about a file that can't be used."""
+"""The end of a message about a file that cannot be used."""
 
 
 def _read(path: Path) -> Any:
-    """What the file holds, by the kind that its first bytes tell."""
+    """Read a file by the kind that its first bytes show."""
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
         raise AdagenError(f"{path} {found}; expected a file of released weights. Fetch it first.")
@@ -120,14 +121,16 @@ def _read(path: Path) -> Any:
             "Delete it, and fetch it again or by hand."
         )
     try:
-        if start[8:9] == b"{":  # safetensors: the length of the header, then the header
+        if (
+            start[8:9] == b"{"
+        ):  # safetensors: 8 bytes with the length of the header, then the header
             return safetensors.torch.load_file(path)
-        # Files of old versions of torch aren't zip files, and can't be mapped.
+        # Files of old versions of torch are not zip files and cannot be mapped.
         mapped = start.startswith(b"PK")
-        # Training files keep their command line beside the weights.
+        # Training files contain their command line beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # the readers meet damage with a dozen kinds of exception
+    except Exception as error:  # the readers raise a dozen kinds of exception for damaged files
         if refused := re.search(r"GLOBAL (\S+)", str(error)):
             raise AdagenError(
                 f"{path} was not read: it holds Python objects ({refused[1]}) beside tensors, and "
@@ -140,7 +143,7 @@ def _read(path: Path) -> Any:
 
 
 def _mismatch(expected: Tensors, found: Tensors) -> str:
-    """In words, how many keys are missing, unexpected and of another shape, and the first each."""
+    """Count the keys that are missing, unexpected or of another shape, with the first of each."""
     missing = [key for key in expected if key not in found]
     unexpected = [key for key in found if key not in expected]
     shapes = [
@@ -154,8 +157,8 @@ def _mismatch(expected: Tensors, found: Tensors) -> str:
     )
 
 
-def _check_derived(path: Path, key: str, found: torch.Tensor, derived: torch.Tensor) -> None:
-    """Compare as closely as the type of the file allows.
+def _check_derived(path: Path, key: str, *, found: torch.Tensor, derived: torch.Tensor) -> None:
+    """Compare a stored tensor with the derived one, to the precision of its type.
 
     Raises:
         AdagenError: the values differ.

@@ -1,8 +1,8 @@
-"""Files inside a zip, read one by one from any thread and any process.
+"""Reading single files of a zip from any thread and any process.
 
-An open `zipfile.ZipFile` has one position in its file, which forked processes would share, and
-keeps a kilobyte for each entry, a gigabyte for ImageNet. Where the entries begin is enough to read
-them, and leaves nothing open.
+An open `zipfile.ZipFile` has one file position, which forked processes would share, and keeps a
+kilobyte for each entry, which is a gigabyte for ImageNet. Here only the offsets of entries are
+kept, and no file stays open.
 """
 
 import struct
@@ -18,9 +18,9 @@ class Member(NamedTuple):
     """A file inside a zip.
 
     Attributes:
-        size: of the file, in bytes.
-        offset: where its header begins in the zip.
-        packed: bytes it takes in the zip.
+        size: bytes of the file.
+        offset: offset of its header in the zip.
+        packed: bytes of the compressed file.
         method: `zipfile.ZIP_STORED` or `zipfile.ZIP_DEFLATED`.
         checksum: CRC-32 of the file.
     """
@@ -33,10 +33,11 @@ class Member(NamedTuple):
 
 
 def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
-    """The files of a zip by name, and the names of the folders it lists.
+    """List the files of a zip by name, and the names of its folders.
 
     Raises:
-        AdagenError: it is no whole zip, or a file in it is encrypted or packed in a rare way.
+        AdagenError: it is not a complete zip, or a file in it is encrypted or uses a rare
+            compression.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -66,13 +67,14 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
 
 
 def read_member(path: Path, member: Member) -> bytes:
-    """The bytes of a file of the zip at `path`.
+    """Read a file of the zip at `path`.
 
     Raises:
         OSError: the zip is damaged there.
     """
     with path.open("rb") as stream:
-        # A local header is 30 bytes, then the name and extra fields, whose lengths end the 30.
+        # A local header has 30 bytes, which end with the lengths of the name and the extra field
+        # that follow.
         stream.seek(member.offset)
         header = stream.read(30)
         if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
@@ -80,9 +82,9 @@ def read_member(path: Path, member: Member) -> bytes:
         stream.seek(sum(struct.unpack("<HH", header[26:])), 1)
         data = stream.read(member.packed)
     try:
-        whole = data if member.method == zipfile.ZIP_STORED else zlib.decompress(data, -15)
+        content = data if member.method == zipfile.ZIP_STORED else zlib.decompress(data, -15)
     except zlib.error as error:
         raise OSError(str(error)) from None
-    if zlib.crc32(whole) != member.checksum:
+    if zlib.crc32(content) != member.checksum:
         raise OSError("its checksum is wrong")
-    return whole
+    return content

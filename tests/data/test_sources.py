@@ -13,7 +13,7 @@ from PIL import Image
 from adagen.data import sources
 from adagen.data.folder import ImageFiles, list_images
 from adagen.data.pixels import Form
-from adagen.data.sources import FileImages, StoredImages, first_of_each, form_of, open_source
+from adagen.data.sources import FileImages, StoredImages, first_of_each, form_of, open_rows
 from adagen.runtime.errors import AdagenError
 
 ROWS = torch.tensor([13, 0, 13, 19])
@@ -26,9 +26,9 @@ def opened(place: Path, size: int = 0) -> tuple[ImageFiles, Form]:
 
 def test_lazy_and_stored_images_are_equal(write, files, pixels, monkeypatch):
     listed = opened(write(files))
-    stored = open_source(*listed)
+    stored = open_rows(*listed)
     monkeypatch.setattr(sources, "IN_MEMORY", 20 * 3 * 8 * 8 - 1)
-    lazy = open_source(*listed)
+    lazy = open_rows(*listed)
     assert isinstance(stored, StoredImages) and isinstance(lazy, FileImages)
     expected = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
     for source in (stored, lazy):
@@ -78,11 +78,11 @@ def test_a_data_set_is_grey_only_if_every_class_begins_grey(write, as_png):
     place = write({"a/0.png": grey, "b/0.png": colour, "b/1.png": grey})
     assert FileImages(*opened(place, 8)).shape == (3, 3, 8, 8)
     with pytest.raises(AdagenError, match=r"b/0\.png is 8x8 pixels of colour"):
-        open_source(*opened(place))
+        open_rows(*opened(place))
     place = write({"a/0.png": grey, "b/0.png": grey, "b/1.png": colour}, "other")
     assert FileImages(*opened(place, 8)).shape == (3, 1, 8, 8)
     with pytest.raises(AdagenError, match=r"b/1\.png is 8x8 pixels of colour.*grey"):
-        open_source(*opened(place, 8))
+        open_rows(*opened(place, 8))
 
 
 def test_images_that_are_not_square_need_a_size(write, as_png):

@@ -159,13 +159,13 @@ class Cellar:
         return Assets(folder=str(self.folder), catalogue={"wine": Asset(**entry)})
 
     def fetch(self, mirror: str = "", **wine: Any) -> None:
-        with downloads.DownloadBar() as meter:
+        with downloads.DownloadBar() as bar:
             assets.fetch(
                 self.settings(**wine),
                 ["wine"],
                 mirror=mirror,
                 jobs=3,
-                meter=meter,
+                bar=bar,
                 say=self.said.append,
             )
 

@@ -239,8 +239,8 @@ def test_one_failure_does_not_stop_the_others(server, cellar):
     for name in ("cider", "ale"):
         url = server.on(f"/{name}", server.status(404))
         settings.catalogue[name] = Asset(file=f"{name}.pth", url=url, **terms)
-    with pytest.raises(AdagenError) as error, downloads.DownloadBar() as meter:
-        assets.fetch(settings, ["cider", "wine", "ale"], mirror="", jobs=2, meter=meter, say=print)
+    with pytest.raises(AdagenError) as error, downloads.DownloadBar() as bar:
+        assets.fetch(settings, ["cider", "wine", "ale"], mirror="", jobs=2, bar=bar, say=print)
     assert cellar.read() == server.content
     assert "2 of 3 assets are missing" in str(error.value)
     assert "cider.pth" in str(error.value) and "ale.pth" in str(error.value)
