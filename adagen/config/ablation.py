@@ -14,29 +14,29 @@ from adagen.config.overlay import overlay
 
 
 class Variant(Experiment):
-    """The experiment with some of its keys changed.
+    """The ablation's experiment with some of its keys changed.
 
-    What is left out is the experiment's own, so that one without any key is the experiment itself.
+    Keys that are left out are those of the experiment; a variant without keys is the experiment.
     """
 
     generator: str = ""
     """Key of `generators`."""
     method: Method = "adagen"
-    """How it is scheduled."""
+    """Method of the variant."""
 
 
 class Ablation(Model):
-    """What each choice contributes: variants of one experiment, compared within studies."""
+    """What each design choice contributes: variants of one experiment, compared in studies."""
 
     experiment: str
     """Key of `experiments`."""
     training_seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the policy training, here instead of the run's own."""
+    """Seeds of the policy training in the ablation."""
     only: tuple[str, ...] = ()
-    """Studies that are made; empty for all of them."""
+    """Studies to run; empty for all of them."""
     studies: dict[str, Annotated[dict[str, Variant], Field(min_length=1)]]
-    """Variants by study and name; what one leaves out is the experiment's own, not the default
-    below. Differences are to the first of a study."""
+    """Variants by study and name. Keys that a variant leaves out are those of the experiment, not
+    the defaults below. Every variant is compared with the first one of its study."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

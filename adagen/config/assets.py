@@ -11,22 +11,22 @@ class Asset(Model):
     """A file that others published."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
-    """Its name in the folder of assets, and in a mirror."""
+    """Name of the file in the folder of assets, and in a mirror."""
     url: str = ""
-    """Where it is published. Empty: nowhere that a program could fetch it from (see `manual`)."""
+    """Address of the file. It is empty if a program cannot fetch the file (see `manual`)."""
     mirrors: tuple[str, ...] = ()
-    """Other addresses of the same bytes, tried in turn."""
+    """Other addresses of the same bytes, which are tried in turn."""
     size: int = Field(0, ge=0)
-    """Bytes; 0 where nobody has published them."""
+    """Size in bytes; 0 if nobody published it."""
     sha256: str = Field("", pattern=r"^([0-9a-f]{8,64})?$")
-    """SHA-256 in hexadecimal, or its first digits where only those are published. Empty: pinned by
-    the first download."""
+    """SHA-256 in hexadecimal, or its first digits if only those are published. If it is empty, the
+    first download sets it."""
     licence: str
-    """Under which terms."""
+    """Licence of the file."""
     description: str
-    """What it is."""
+    """What the file holds."""
     manual: str = ""
-    """What to do by hand, where a login or a request is needed."""
+    """What to do by hand, if a login or a request is needed."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -36,9 +36,9 @@ class Asset(Model):
 
 
 class Assets(Model):
-    """The released files that a run uses."""
+    """Released files."""
 
     folder: str = "resources/assets"
-    """Where they are kept; several configurations may share it."""
+    """Folder in which they are kept; several configurations may share it."""
     catalogue: dict[str, Asset] = Field(default_factory=dict)
-    """Files by name, beside and instead of those of adagen/data/assets.yaml."""
+    """Files by name, in addition to those of adagen/data/assets.yaml, or instead of them."""

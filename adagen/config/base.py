@@ -1,4 +1,4 @@
-"""What every config model is made of."""
+"""The base of all config models, and the names of methods and paradigms."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -31,14 +31,14 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),
     "logsnr_time": ("dit", "sit"),
 }
-"""Methods that some paradigms alone have, with these."""
+"""Methods that only some paradigms have, and which ones."""
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "auto"]
 PolicyInput = Literal["features", "state", "nothing"]
 
 
 class Model(BaseModel):
-    """Base of every config model: immutable, and a key it doesn't know is an error."""
+    """Base of every config model: it is immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -47,7 +47,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _lay_over_defaults(cls, data: Any) -> Any:
-        """A section given in part keeps the section's own defaults for the rest."""
+        """If a section is given in part, the rest are its defaults."""
         if not isinstance(data, Mapping):
             return data
         defaults = {
@@ -60,7 +60,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_switches(cls, data: Any) -> Any:
-        """No key is a switch; left alone, YAML's `yes` would count as the number 1."""
+        """No key takes a truth value; without this, YAML's `yes` would be read as the number 1."""
         for key, value in data.items() if isinstance(data, Mapping) else ():
             if isinstance(value, bool):
                 raise ValueError(f"{key} is {value}, but no key takes a truth value")
@@ -68,24 +68,24 @@ class Model(BaseModel):
 
 
 class Fit(Model):
-    """How a frozen network is fitted before any policy exists."""
+    """How a network is fitted before any policy is trained; it is frozen then."""
 
     updates: Positive = 1000
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     batch: Positive = 128
-    """Images per step."""
+    """Images in a step."""
     learning_rate: float = Field(2e-3, gt=0)
-    """Peak AdamW learning rate; cosine decay to zero."""
+    """Highest learning rate of AdamW; it decays to zero along a cosine."""
     weight_decay: float = Field(0.01, ge=0)
-    """AdamW weight decay."""
+    """Weight decay of AdamW."""
     average: float = Field(0.99, ge=0, lt=1)
-    """Decay of the averaged (EMA) weights, which are the ones kept."""
+    """Decay of the moving average (EMA) of the weights; the averaged weights are kept."""
     seed: int = 0
-    """Seed of batches, noise and initial weights."""
+    """Seed of initial weights, batches and noise."""
 
 
 def by_kind(default: str) -> Discriminator:
-    """Chooses one of several models by the key `kind` of a section, `default` where it has none."""
+    """Choose one of several models by a section's key `kind`; without the key, take `default`."""
 
     def kind_of(data: Any) -> str:
         if isinstance(data, Mapping):

@@ -1,4 +1,4 @@
-"""Curves: an experiment at other settings of one number (docs/sweeps.md)."""
+"""Curves: one setting of an experiment is varied (docs/sweeps.md)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ COMPARED: tuple[Method, ...] = (*SCHEDULED, "released")
 
 
 class StepsCurve(Model):
-    """Quality against compute: an experiment at other numbers of steps beside its own."""
+    """Quality against compute: an experiment at other numbers of steps."""
 
     steps: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    """The other numbers of steps."""
+    """The other numbers of steps; the experiment's own is always part of the curve."""
     methods: tuple[Scheduled, ...] = ("handmade", "tuned", "static", "adagen")
-    """How they are scheduled, as far as the run has the method."""
+    """Methods at the other numbers of steps, as far as the top-level `methods` has them."""
     training: Training = Training()
-    """How their policies are trained; what is left out is the experiment's own, not the default
-    below."""
+    """How policies are trained at the other numbers of steps. Keys that are left out are those of
+    the experiment, not the defaults below."""
 
 
 class Curves(Model):
-    """Experiments under settings that are swept; each curve is a table and a figure."""
+    """Settings that are varied; each curve is a table and a figure."""
 
     steps: dict[str, StepsCurve] = Field(default_factory=dict)
-    """Numbers of steps, by experiment. VAR has none to choose: its steps are its scales."""
+    """Numbers of steps, by experiment. VAR has no such curve: its steps are its scales."""
     sweep: Sweep | None = None
-    """Search for the method `tuned` at these numbers of steps, for one as brief as the trainings;
-    what is left out is that of the top-level `sweep`, not the default below."""
+    """Search for the method `tuned` at the other numbers of steps, which may be shorter. Keys that
+    are left out are those of the top-level `sweep`, not the defaults below."""
     fidelity: FidelityCurve | None = None
-    """From diversity to fidelity, by the two policies of the dial."""
+    """From diversity to fidelity, by blending the two policies of the dial."""
     guidance: GuidanceCurve | None = None
-    """The same by the guidance of the hand-made schedule, as the curve to beat."""
+    """From diversity to fidelity by the guidance of the hand-made schedule: the baseline."""
 
 
 @dataclass(frozen=True)

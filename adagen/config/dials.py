@@ -1,4 +1,4 @@
-"""Dials: fidelity against diversity, turned from end to end (docs/dial.md)."""
+"""Dials between fidelity and diversity (docs/dial.md)."""
 
 from itertools import pairwise
 from typing import Annotated
@@ -10,7 +10,7 @@ from adagen.config.experiments import Experiment
 
 
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
-    """They become part of the names of files, with six digits."""
+    """Refuse values that do not rise, or are equal in the six digits that file names have."""
     named = [float(f"{value:g}") for value in values]
     if any(one >= other for one, other in pairwise(named)):
         raise ValueError("it must rise from one value to the next")
@@ -27,18 +27,18 @@ class FidelityCurve(Model):
     """The dial, from the method `adagen` to the method `faithful` (docs/dial.md)."""
 
     experiments: Names
-    """Keys of `experiments`; those that have the method `adagen`."""
+    """Keys of `experiments`. The curve takes the method `adagen`."""
     points: Points = (0, 0.2, 0.4, 0.6, 0.8, 1)
-    """Lambda, rising. At 0 and 1 stand the two policies themselves."""
+    """Values of lambda, rising. At 0 and at 1 the two policies themselves sample."""
 
 
 class GuidanceCurve(Model):
-    """The classical dial: the hand-made schedule at several guidance scales."""
+    """The usual dial: the hand-made schedule at several guidance scales."""
 
     experiments: Names
-    """Keys of `experiments`; those that have the method `handmade`."""
+    """Keys of `experiments`. The curve takes the method `handmade`."""
     scales: Scales = (0, 0.5, 1, 1.5, 3, 6)
-    """Values of `handmade.guidance`, rising. At the experiment's own stands its run."""
+    """Values of `handmade.guidance`, rising."""
 
 
 def with_guidance(name: str, experiment: Experiment, *, scale: float) -> tuple[str, Experiment]:

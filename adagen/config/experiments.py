@@ -13,7 +13,7 @@ from adagen.config.rewards import AnyReward, GaussianSettings
 
 
 class PolicyNetworkSize(Model):
-    """Size of policy and value network (paper scale: 512, 128, 1024, 512)."""
+    """Size of the policy network and of the value network (in the paper 512, 128, 1024, 512)."""
 
     hidden: Positive = 64
     """Channels of the feature grid and of the time embedding."""
@@ -26,68 +26,71 @@ class PolicyNetworkSize(Model):
 
 
 class PolicySettings(PolicyNetworkSize):
-    """What the policy network sees, and its size (paper scale: 512, 128, 1024, 512)."""
+    """What the policy network sees, and its size (in the paper 512, 128, 1024, 512)."""
 
     input: PolicyInput = "features"
-    """What it sees of a sample: the generator's own features; the raw state that these are made
-    from; or nothing, so that it knows the step only."""
+    """What the policy sees of a sample: the generator's features; the raw state from which the
+    generator computes them; or nothing, so that it knows the step only."""
     step: Literal["seen", "hidden"] = "seen"
-    """Whether it knows the step. Where it is hidden, all calls are the first one to it, and no
-    table a call stands beside it (`training.table_learning_rate`)."""
+    """Whether the policy knows the step. If it is hidden, every call looks like the first one, and
+    there is no table with a row for each call (`training.table_learning_rate`)."""
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What decides, beside its weights, what the network answers; policy files hold it."""
+        """The settings that decide what the network sees; policy files hold them."""
         return {"input": self.input, "step": self.step}
 
 
 class Training(Model):
-    """PPO against a reward that learns alongside (docs/method.md, sections 1 and 6)."""
+    """PPO against a reward that is trained alongside (docs/method.md, sections 1 and 6)."""
 
     updates: Positive = 60
-    """Policy updates, each with fresh trajectories."""
+    """Number of policy updates, each with fresh trajectories."""
     trajectories: Positive = 512
-    """Trajectories an update."""
+    """Trajectories in an update."""
     batch: Positive = 256
-    """Trajectories generated at once; changes memory, never results."""
+    """Trajectories that are generated at once. It changes memory, never results."""
     keep_features: Literal["float32", "bfloat16", "host"] = "float32"
-    """How what the policy saw is kept through an update: as it is; rounded, in half the memory, and
-    then the policy sees it rounded too; or as it is, in main memory (docs/training.md, Memory)."""
+    """How the inputs of the policy are kept during an update: as they are; rounded, in half the
+    memory, and then the policy sees rounded ones too; or as they are, in main memory
+    (docs/training.md, Memory)."""
     baseline: Literal["group", "value"] = "group"
-    """What a reward is compared with: the mean of trajectories that share label and noise, or
-    the value network (the paper's)."""
+    """What is subtracted from a reward: the mean over trajectories that share label and noise, or
+    the answer of the value network (as in the paper)."""
     group: Positive = 8
-    """Consecutive trajectories that share label, initial noise and sampling noise. The paper's
-    setting is 1 with baseline "value"."""
+    """Consecutive trajectories that share label, initial noise and sampling noise. The paper has 1,
+    with baseline "value"."""
     epochs: Positive = 5
-    """Full-batch optimiser steps an update."""
+    """Optimiser steps in an update, each over all of its trajectories."""
     clip: float = Field(0.2, gt=0)
-    """PPO clip range of the probability ratio."""
+    """Clip range of the probability ratio in PPO."""
     value_coefficient: float = Field(0.5, ge=0)
-    """Weight of the value loss; 0 for no value network, which baseline "group" does without, and
-    look-ahead too where `refinements.*.judge` is "gaussian"."""
+    """Weight of the value loss; 0 for no value network. Baseline "group" needs none, and look-ahead
+    needs none if `refinements.*.judge` is "gaussian"."""
     entropy_coefficient: float = Field(0.01, ge=0)
-    """Weight of the entropy bonus (no gradient while sigma is scheduled)."""
+    """Weight of the entropy bonus. It has no gradient, because sigma follows a schedule."""
     learning_rate: float = Field(3e-4, gt=0)
-    """Adam learning rate at the start; decays linearly to a tenth."""
+    """Learning rate of Adam at the start; it decays linearly to a tenth."""
     static_learning_rate: float = Field(5e-2, gt=0)
-    """The same for the learned static table, whose entries take no help from shared weights."""
+    """Learning rate of the method `static`: the entries of its table share no weights, so they
+    need a higher one."""
     table_learning_rate: float = Field(5e-2, ge=0)
-    """The same for a table of its own, one row a call, that is added to what the network of
-    `adagen` says; 0 for none."""
+    """Learning rate of a table with a row for each call, which is added to the output of the
+    network of `adagen`; 0 for no table."""
     sigma: tuple[float, float] = (0.5, 0.2)
-    """Standard deviation of the exploration in logits, first and last update (geometric)."""
+    """Standard deviation of the exploration, in logits, at the first and at the last update;
+    geometric in between."""
     average: float = Field(0.8, ge=0, lt=1)
-    """Decay of the averaged policy weights, which are the ones kept."""
+    """Decay of the moving average of the policy's weights; the averaged weights are kept."""
     validate_every: Positive = 10
-    """Updates between validations; the policy of the least primary distance is kept."""
+    """Updates between validations. The policy with the lowest distance is kept."""
     validate_samples: Positive = 1000
-    """Samples of a validation distance."""
+    """Samples that a validation draws."""
     reward: AnyReward = GaussianSettings()
-    """What a finished image is paid by."""
+    """The reward of a finished image."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    """Where the training log is shown while it grows, each in a folder of its own beside the log;
-    changes no result."""
+    """Programs that show the training log while it grows; each has a folder beside the log. They
+    change no result."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -105,45 +108,45 @@ class Training(Model):
 
 
 class Sweep(Model):
-    """Search for the best static schedule by CMA-ES, within one budget for all.
+    """Search for the best static schedule by CMA-ES, with the same budget for every experiment.
 
-    On offset and slope of every action in logits (`tuned`), or on bounds and strength of the
-    guidance (`interval`).
+    The method `tuned` searches over offset and slope of every action, in logits; the method
+    `interval` over the bounds of the steps with guidance, and its strength.
     """
 
     evaluations: Positive = 50
-    """Schedules tried."""
+    """Number of schedules that are tried."""
     samples: Positive = 800
-    """Samples behind each of them: evaluations x samples is the budget, equal for all families and
-    for both methods."""
+    """Samples that each of them is measured on. The budget is evaluations x samples, equal for all
+    families and for both methods."""
     spread: float = Field(1.0, gt=0)
-    """Initial standard deviation of the search: in logits (`tuned`); in angles and in the logarithm
-    of the strength (`interval`)."""
+    """Initial standard deviation of the search: in logits (`tuned`), or in angles and in the
+    logarithm of the strength (`interval`)."""
     seed: int = 0
     """Seed of the search."""
 
 
 class Experiment(Model):
-    """One generator at one step budget."""
+    """One generator at one number of steps."""
 
     generator: str
     """Key of `generators`."""
     steps: Positive = 4
-    """Generation steps T."""
+    """Number of generation steps T."""
     smoothing: float = Field(0.0, ge=0, lt=1)
-    """Constant s of the moving average over the logits of an action."""
+    """Constant s of the moving average over the logits of an action; 0 for none."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     released_policy: str = ""
-    """Asset that holds the authors' policy, which the method `released` samples with; an
-    experiment without one has no such row."""
+    """Asset that holds the authors' policy, with which the method `released` samples. An experiment
+    without one does not have this method."""
     published: str = ""
-    """Entry of adagen/config/published.yaml: numbers of others for the same system, which stand
-    beside its own in the system table. Empty for none."""
+    """Entry of adagen/config/published.yaml: numbers that others published for the same system.
+    The system table shows them beside ours. Empty for none."""
     training: Training = Training()
-    """Overrides of the top-level `training`."""
+    """Changes to the top-level section `training`."""
     policy: PolicySettings = PolicySettings()
-    """Overrides of the top-level `policy`."""
+    """Changes to the top-level section `policy`."""
 
     @model_validator(mode="after")
     def _released_see_all(self) -> Self:
@@ -156,11 +159,11 @@ class Experiment(Model):
 
 
 class MetricNetworks(Model):
-    """Two networks that only measure: a classifier, and a label-free denoising autoencoder."""
+    """Two networks that only measure: a classifier, and a denoising autoencoder without labels."""
 
     width: int = Field(32, gt=0, multiple_of=8)
-    """Channels of their first layer, a multiple of 8 (group normalisation); the pooled last
-    convolution has twice as many."""
+    """Channels of their first layer, a multiple of 8 (group normalisation). The last convolution,
+    which is pooled, has twice as many."""
     classifier: Fit = Fit(updates=400)
     """How the classifier is fitted."""
     autoencoder: Fit = Fit(updates=400, seed=1)
@@ -171,15 +174,15 @@ class RewardFeatures(Model):
     """The frozen self-supervised network behind the reward: a masked autoencoder."""
 
     kind: Literal["masked_autoencoder"] = "masked_autoencoder"
-    """Which network it is."""
+    """Kind of network."""
     network: Transformer = Transformer(width=64, depth=4)
-    """Vision transformer size."""
+    """Size of the vision transformer."""
     patch: Positive = 2
     """Side of a patch in pixels."""
     mask: float = Field(0.5, gt=0, lt=1)
-    """Share of patches hidden."""
+    """Share of the patches that are hidden."""
     fit: Fit = Fit(updates=500, seed=2)
-    """How it is fitted."""
+    """How the network is fitted."""
 
 
 NORM_GROUP = 8
@@ -187,20 +190,20 @@ NORM_GROUP = 8
 
 
 class DinoFeatures(Model):
-    """The paper's network behind the reward: DINO ViT-S/16 (released weights only)."""
+    """The network behind the paper's reward: DINO ViT-S/16, with released weights."""
 
     kind: Literal["dino"]
-    """Which network it is."""
+    """Kind of network."""
     weights: str = "dino_vits16"
     """Asset that holds it."""
     network: Transformer = Transformer(width=384, depth=12, heads=6)
-    """Vision transformer size."""
+    """Size of the vision transformer."""
     patch: Positive = 16
     """Side of a patch in pixels."""
     image: Positive = 224
-    """Side of the images it sees; larger ones are cropped or reduced to it."""
+    """Side of the images that it sees; larger ones are cropped or reduced to it."""
     blocks: tuple[int, ...] = (2, 5, 8, 11)
-    """Blocks whose outputs are feature maps, beside the embedded patches."""
+    """Blocks whose outputs are feature maps; the embedded patches are one more."""
 
     @model_validator(mode="after")
     def _within_the_network(self) -> Self:
@@ -221,32 +224,33 @@ class Inception(Model):
     weights: str = "inception"
     """Asset that holds it."""
     shrink: Literal[1, 2, 4, 8, 16] = 1
-    """Every channel count is divided by this. Above 1 for tests with random weights only."""
+    """Divisor of every number of channels. More than 1 is for tests with random weights."""
 
     @property
     def dimension(self) -> int:
-        """Pooled features."""
+        """Number of pooled features."""
         return 2048 // self.shrink
 
 
 class Evaluation(Model):
-    """What the reported numbers are made of."""
+    """How samples are measured for the reported numbers."""
 
     protocol: Literal["embedded", "authors", "adm", "clean"] = "embedded"
-    """Which features are compared, and how images reach them (docs/evaluation.md). Numbers of
-    two protocols are never compared."""
+    """Which features are compared, and how images are prepared for them (docs/evaluation.md).
+    Numbers of two protocols are never compared."""
     reference: str = ""
     """Asset that holds released reference statistics (`authors`) or a reference batch (`adm`).
-    Empty: they are computed from the images of the data set."""
+    If it is empty, they are computed from the images of the data set."""
     samples: Positive = 5000
-    """Images per sampling seed."""
+    """Images for each sampling seed."""
     seeds: tuple[int, ...] = (0, 1, 2, 3)
-    """Sampling seeds; the standard error is taken over them. With one there is none."""
+    """Sampling seeds. The standard error is taken over them; with one seed there is none."""
     shard: Positive = 1000
-    """Images in a file of samples, and at most this many are lost to a kill; changes no result."""
+    """Images in a file of samples. If the stage is killed, it loses at most this many. It changes
+    no result."""
     jobs: Positive = 1
-    """Jobs that a run's samples are made by, where the workflow runs on a cluster; changes no
-    result. At most as many as there are files."""
+    """Number of jobs that draw the samples of a run together, on a cluster; at most the number of
+    files. It changes no result."""
     neighbours: Positive = 3
     """k of the k-nearest-neighbour precision and recall."""
     networks: MetricNetworks = MetricNetworks()
@@ -256,7 +260,7 @@ class Evaluation(Model):
 
     @property
     def dimension(self) -> int:
-        """Features of the primary space."""
+        """Number of features that the first distance is computed over."""
         embedded = self.protocol == "embedded"
         return 2 * self.networks.width if embedded else self.inception.dimension
 

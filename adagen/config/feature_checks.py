@@ -1,4 +1,4 @@
-"""What can be seen by frozen features: the discriminator on DINO, and principal components."""
+"""Which rewards work on which frozen features."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,17 +14,17 @@ ELSE = "which needs reward_features of kind 'masked_autoencoder': on 'dino' choo
 def check_features(
     features: object, places: Places, *, trained: bool, refinements: Mapping[str, AnyRefinement]
 ) -> None:
-    """Raise unless these features serve what looks at images by them.
+    """Raise unless these features fit the rewards that look at images by them.
 
     Args:
         features: the section `reward_features`.
         places: the experiments.
-        trained: whether policies are.
+        trained: whether policies are trained.
         refinements: the section `refinements`.
 
     Raises:
-        ValueError: on DINO, images don't come in whole companies, or principal components are asked
-            for, which are those of a masked autoencoder.
+        ValueError: DINO is chosen, but images don't come in whole groups of `NORM_GROUP`, or a
+            reward takes principal components, which only a masked autoencoder has.
     """
     if not isinstance(features, DinoFeatures):
         return
@@ -39,7 +39,7 @@ def check_features(
             if count % NORM_GROUP:
                 raise ValueError(
                     f"{place}.training.{key} is {count}, but reward_features 'dino' "
-                    f"judges images in companies of {NORM_GROUP}: use a multiple of {NORM_GROUP}"
+                    f"normalises images in groups of {NORM_GROUP}: use a multiple of {NORM_GROUP}"
                 )
     for name, refinement in refinements.items():
         if refinement.judge == "gaussian":

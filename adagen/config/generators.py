@@ -20,24 +20,25 @@ from adagen.config.overlay import DEFAULT_KINDS
 
 
 class Dataset(Model):
-    """The images: scikit-learn's digits (1,797 real 8x8 grey images in 10 classes), or a folder."""
+    """The images: a folder, or scikit-learn's digits (1,797 grey images of 8x8 in 10 classes)."""
 
     name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$")
-    """Name of the data set, as it stands in tables and protocols; a folder needs one of its own."""
+    """Name of the data set, as tables print it. A folder needs another name than `digits`."""
     folder: str = ""
-    """Folder of images, <folder>/<class>/<file>, or a zip of one. Empty for the digits."""
+    """Folder of images, <folder>/<class>/<file>, or a zip of one; empty for the digits."""
     heldout_folder: str = ""
-    """The same for images kept from every kind of training. Empty: `heldout` images of `folder`
-    are kept."""
+    """Folder or zip of images that no training sees. If it is empty, `heldout` images of `folder`
+    are held out."""
     size: int = Field(0, ge=0)
-    """Side that images are reduced and centre-cropped to, as ADM does; 0 takes them as they are,
-    square and all of one size."""
+    """Side to which images are reduced and centre-cropped, as ADM does. With 0 they are taken as
+    they are, and must be square and all of one size."""
     flip: Literal["never", "random"] = "never"
-    """Whether training mirrors images left to right, each with probability one half."""
+    """Whether training mirrors images from left to right, each with probability one half."""
     heldout: Positive = 360
-    """Images kept from every kind of training; the gap of distances to them shows memorisation."""
+    """Number of images that no training sees. Distances to them show whether images were
+    memorised."""
     split_seed: int = 0
-    """Seed of the class-stratified split."""
+    """Seed of the split, which takes the same share of every class."""
 
     @model_validator(mode="after")
     def _named_after_its_images(self) -> Self:
@@ -53,11 +54,12 @@ class Transformer(Model):
     """Size of a transformer."""
 
     width: Positive = 64
-    """Channels of a token."""
+    """Width of a token."""
     depth: Positive = 3
-    """Blocks; a U-ViT, whose skips pair its first half with its second, has 2 (depth // 2) + 1."""
+    """Number of blocks. A U-ViT, whose skip connections join its two halves, has
+    2 (depth // 2) + 1."""
     heads: Positive = 4
-    """Attention heads; they divide the width."""
+    """Number of attention heads, a divisor of the width."""
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Self:
@@ -70,21 +72,21 @@ class Pretrain(Fit):
     """How a generator is fitted."""
 
     label_dropout: Fraction = 0.1
-    """Share of labels replaced by the null class, which makes guidance possible."""
+    """Share of the labels that are replaced by the null class, which makes guidance possible."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the network's matrix products while it is fitted (autocast). Weights, losses and the
-    tokeniser stay in float32."""
+    """Precision of the network's matrix products while it is fitted (autocast). Weights, losses and
+    the tokeniser stay in float32."""
 
 
 class Weights(Model):
-    """Released weights, taken over instead of pretraining."""
+    """Released weights, which are used instead of pretraining."""
 
     network: str
     """Asset that holds the transformer."""
     decoder: str
     """Asset that holds the tokeniser or the latent autoencoder."""
     classes: Positive = 1000
-    """Classes; the label after the last is the null class."""
+    """Number of classes; the label after the last one is the null class."""
     image: Positive = 256
     """Side of an image in pixels."""
 
@@ -93,10 +95,10 @@ Multipliers = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class PatchTokeniser(Model):
-    """k-means vocabulary of square patches (embedded data)."""
+    """Vocabulary of square patches that k-means finds, for small images."""
 
     kind: Literal["patches"] = "patches"
-    """Which tokeniser it is."""
+    """Kind of tokeniser."""
     patch: Positive = 2
     """Side of a patch in pixels."""
     vocabulary: Positive = 256
@@ -106,14 +108,15 @@ class PatchTokeniser(Model):
 
 
 class VqganTokeniser(Model):
-    """Convolutional autoencoder with one map of codes (released weights only)."""
+    """Convolutional autoencoder with one map of codes; it needs released weights."""
 
     kind: Literal["vqgan"]
-    """Which tokeniser it is."""
+    """Kind of tokeniser."""
     width: int = Field(128, gt=0, multiple_of=32)
-    """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1, 1, 2, 2, 4)
-    """Channels of each resolution over the base, finest first; all but the last halve the side."""
+    """Channels at each resolution as multiples of the base, finest first. Each resolution has half
+    the side of the one before."""
     channels: Positive = 256
     """Channels of a code."""
     vocabulary: Positive = 1024
@@ -127,12 +130,13 @@ Tokeniser = Annotated[
 
 
 class LatentAutoencoder(Model):
-    """KL-regularised autoencoder whose latents a solver works on (released weights only)."""
+    """KL-regularised autoencoder whose latents a solver works on; it needs released weights."""
 
     width: int = Field(128, gt=0, multiple_of=32)
-    """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1, 2, 4, 4)
-    """Channels of each resolution over the base, finest first; all but the last halve the side."""
+    """Channels at each resolution as multiples of the base, finest first. Each resolution has half
+    the side of the one before."""
     channels: Positive = 4
     """Channels of a latent."""
 
@@ -143,11 +147,12 @@ class ScaleTokeniser(Model):
     channels: Positive = 8
     """Channels of the quantised map."""
     width: int = Field(32, gt=0, multiple_of=32)
-    """Base channels of encoder and decoder; a multiple of 32 (group normalisation)."""
+    """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1,)
-    """Channels of each resolution over the base, finest first; all but the last halve the side."""
+    """Channels at each resolution as multiples of the base, finest first. Each resolution has half
+    the side of the one before."""
     vocabulary: Positive = 64
-    """Codes shared by all scales."""
+    """Number of codes, which all scales share."""
     fit: Fit = Fit(updates=600)
     """How the autoencoder is fitted."""
 
@@ -156,12 +161,12 @@ class GeneratorSettings(Model):
     """Keys of generators of every paradigm."""
 
     title: str = ""
-    """What it is called in print; empty for the name of its family."""
+    """What tables and figures call the generator; empty for the name of its family."""
     precision: Precision = "float32"
-    """Of the network's matrix products (autocast). Decoders, policies and metrics always compute
-    in float32."""
+    """Precision of the network's matrix products (autocast). Decoders, policies and metrics always
+    compute in float32."""
     batch: Positive = 250
-    """Images generated at once where no policy is trained; changes memory, never results."""
+    """Images that are generated at once, except in training. It changes memory, never results."""
 
     stochastic: ClassVar[bool] = False
     """Whether a step draws its next state, so that looking ahead has something to choose from."""
@@ -182,22 +187,22 @@ class FrozenGenerator(GeneratorSettings):
     network: Transformer = Transformer()
     """Size of the transformer."""
     pretrain: Pretrain = Pretrain()
-    """How it is fitted, where it has no released weights."""
+    """How the generator is fitted, if it has no released weights."""
     weights: Weights | None = None
-    """Released weights; without them the generator is fitted to the data set."""
+    """Released weights. Without them the generator is fitted to the data set."""
     decode_batch: Positive = 64
-    """Images decoded at once; changes memory, never results."""
+    """Images that are decoded at once. It changes memory, never results."""
 
 
 class MaskgitGenerator(FrozenGenerator):
-    """Masked-token generator."""
+    """MaskGIT: a generator that predicts masked tokens."""
 
     stochastic = True
 
     paradigm: Literal["maskgit"]
     """Family."""
     tokeniser: Tokeniser = Field(default_factory=PatchTokeniser)
-    """Image to ids and back."""
+    """Turns an image into ids and back."""
 
     @model_validator(mode="after")
     def _released_together(self) -> Self:
@@ -210,16 +215,16 @@ class MaskgitGenerator(FrozenGenerator):
 
 
 class VarGenerator(FrozenGenerator):
-    """Next-scale generator."""
+    """VAR: a generator that predicts the next scale."""
 
     stochastic = True
 
     paradigm: Literal["var"]
     """Family."""
     scales: tuple[Positive, ...] = (1, 2, 4, 8)
-    """Side of each token map; their number is the number of steps."""
+    """Side of each map of tokens. Their number is the number of steps."""
     tokeniser: ScaleTokeniser = ScaleTokeniser()
-    """Image to ids of every scale and back."""
+    """Turns an image into ids at every scale and back."""
 
     @model_validator(mode="after")
     def _coarse_to_fine(self) -> Self:
@@ -236,7 +241,7 @@ class SolverSettings(FrozenGenerator):
     patch: Positive = 2
     """Side of a patch in pixels (or latent cells)."""
     latent: LatentAutoencoder | None = None
-    """The autoencoder behind released weights; without them pixels are the latents."""
+    """The autoencoder of released weights. Without them the solver works on pixels."""
 
     @model_validator(mode="after")
     def _released_together(self) -> Self:
@@ -255,14 +260,14 @@ class SolverSettings(FrozenGenerator):
 
 
 class DitGenerator(SolverSettings):
-    """Diffusion: noise prediction under the variance-preserving schedule."""
+    """DiT: diffusion that predicts noise, under the variance-preserving schedule."""
 
     paradigm: Literal["dit"]
     """Family."""
 
 
 class SitGenerator(SolverSettings):
-    """Rectified flow: velocity on straight paths."""
+    """SiT: rectified flow, which predicts the velocity on straight paths."""
 
     paradigm: Literal["sit"]
     """Family."""
@@ -280,7 +285,7 @@ class InstalledGenerator(GeneratorSettings):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 
     paradigm: str = Field(json_schema_extra={"not": {"enum": list(get_args(Paradigm))}})
-    """Name under which the package registers it; none of the built-in ones."""
+    """Name under which the package registers the generator; none of the built-in ones."""
 
     @property
     def weights(self) -> None:

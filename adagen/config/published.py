@@ -1,4 +1,4 @@
-"""Numbers that others published of the systems that a configuration may have."""
+"""Numbers that others published, to stand beside ours."""
 
 import functools
 import importlib.resources
@@ -11,20 +11,20 @@ from pydantic import Field, model_validator
 from adagen.config.base import Method, Model, Positive
 
 FILE = "published.yaml"
-"""In the package."""
+"""Name of the file in this package."""
 
 
 class Numbers(Model):
-    """What was published of one system under one schedule."""
+    """The numbers of one system under one schedule."""
 
     fid: float | None = Field(None, ge=0)
     """FID of 50,000 images."""
     inception_score: float | None = Field(None, ge=1)
     """Inception Score."""
     tflops: float | None = Field(None, gt=0)
-    """TFLOPs an image, as counted there."""
+    """TFLOPs for an image, as the source counts them."""
     source: str = Field(min_length=1)
-    """Where it stands: paper and table, or file and commit."""
+    """Source of the numbers: paper and table, or file and commit."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -37,18 +37,21 @@ class Published(Model):
     """A system: one generator at one number of steps on one data set."""
 
     meant: str = Field(min_length=1)
-    """What was measured, as far as they say."""
+    """What was measured, as far as the source says it."""
     dataset: str
     """Name of the data set, as configurations call it."""
     steps: Positive
-    """Generation steps."""
+    """Number of generation steps."""
     handmade: Numbers | None = None
     """Under the hand-made schedule."""
     adagen: Numbers | None = None
     """Under their own policy."""
 
     def beside(self, method: Method) -> Numbers | None:
-        """What stands beside a method: the authors' AdaGen beside ours, and beside their policy."""
+        """The numbers to show beside a method, if there are any.
+
+        The authors' AdaGen stands beside ours and beside their released policy.
+        """
         if method == "handmade":
             return self.handmade
         return self.adagen if method in ("released", "adagen") else None
@@ -56,18 +59,18 @@ class Published(Model):
 
 @functools.cache
 def published_numbers() -> Mapping[str, Published]:
-    """Everything in `FILE`, by the name that configurations use."""
+    """All entries of `FILE`, by the name that configurations use."""
     text = importlib.resources.files("adagen.config").joinpath(FILE).read_text()
     return read_published(yaml.safe_load(text) or {})
 
 
 def read_published(content: Mapping[str, Any]) -> Mapping[str, Published]:
-    """Check what a file of published numbers holds."""
+    """Check the content of a file of published numbers."""
     return {name: Published.model_validate(entry) for name, entry in content.items()}
 
 
 def require(key: str, place: str, *, dataset: str, steps: int) -> Published:
-    """The entry that the experiment at `place` names, if it is of its data set and steps.
+    """The entry that an experiment names, which must be of its data set and number of steps.
 
     Raises:
         ValueError: it is not, or there is no such entry.

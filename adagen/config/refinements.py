@@ -20,57 +20,61 @@ Several = Annotated[int, Field(ge=2)]
 
 
 class Refinement(Model):
-    """What all kinds have: a judge, and looking ahead."""
+    """Keys that all kinds have: a judge, and looking ahead."""
 
     kind: str
-    """Which refinement it is."""
+    """Kind of refinement."""
     judge: Literal["reward", "gaussian"] = "reward"
-    """Who judges candidates: reward and value network of the training, as they were when the policy
-    was kept; or two Gaussians (as `training.reward` of kind "gaussian" has), fitted to real images
-    and to samples of the kept policy, and values fitted to what these say."""
+    """What judges candidates. `reward`: reward and value network of the training, as they were when
+    the policy was kept. `gaussian`: two Gaussians (as in `training.reward` of kind "gaussian"),
+    fitted to real images and to samples of the kept policy, and values fitted to their
+    log-ratio."""
     experiments: tuple[str, ...] = ()
-    """Experiments that a run makes it for; empty for all whose generator allows it."""
+    """Experiments that have this refinement; empty for all whose generator allows it."""
     k: Positive = 1
     """Next states that are drawn at every step, of which one is kept by its value; 1 for no
     look-ahead. More take a stochastic generator: `maskgit`, `var`, or a package's."""
     choice: Literal["best", "softmax"] = "best"
-    """Which of them is kept: that of the highest value, or one drawn with probability proportional
-    to exp(value / temperature)."""
+    """Which next state is kept: the one with the highest value, or one that is drawn with
+    probability proportional to exp(value / temperature)."""
     temperature: float = Field(1.0, gt=0)
-    """Of `softmax`, in units of value: standard deviations of the reward over samples."""
+    """Temperature of `softmax`, in standard deviations of the reward over samples."""
 
 
 class LookaheadRefinement(Refinement):
-    """One of K next states at every step, by its value."""
+    """At every step, one of K next states is kept, by its value."""
 
     kind: Literal["lookahead"]
-    """Which refinement it is."""
+    """Kind of refinement."""
     k: Several = 4
     """Next states that are drawn at every step, of which one is kept by its value. It takes a
     stochastic generator: `maskgit`, `var`, or a package's."""
 
     @property
     def n(self) -> int:
-        """Whole samples that are made of each."""
+        """Number of whole samples that are drawn for each one that is kept."""
         return 1
 
 
 class RepeatedRefinement(Refinement):
-    """The best of N whole samples, by their judge."""
+    """Of N whole samples the best is kept, according to the judge."""
 
     kind: Literal["repeated"]
-    """Which refinement it is."""
+    """Kind of refinement."""
     n: Several = 4
-    """Whole samples that are made of each, of which the best is kept."""
+    """Number of whole samples that are drawn for each one that is kept."""
 
 
 class ResampledRefinement(Refinement):
-    """One of N whole samples, with probability proportional to D / (1 - D): protects diversity."""
+    """Of N whole samples one is kept, with probability proportional to D / (1 - D).
+
+    This protects diversity.
+    """
 
     kind: Literal["resampled"]
-    """Which refinement it is."""
+    """Kind of refinement."""
     n: Several = 4
-    """Whole samples that are made of each, of which one is drawn."""
+    """Number of whole samples that are drawn for each one that is kept."""
 
 
 AnyRefinement = Annotated[
@@ -84,7 +88,7 @@ def refinements_of(
     experiments: Mapping[str, Experiment],
     generators: Mapping[str, Any],
 ) -> list[str]:
-    """Names of the refinements that are made for an experiment: asked for, and allowed by it."""
+    """Names of the refinements of an experiment: asked for, and possible with its generator."""
     stochastic = generators[experiments[name].generator].stochastic
     return [
         refinement
@@ -99,11 +103,11 @@ def check_refinements(
     *,
     generators: Mapping[str, Any],
 ) -> None:
-    """Raise unless candidates differ, and rewards can judge them.
+    """Raise unless candidates differ, and their judge can tell them apart.
 
     Raises:
-        ValueError: a refinement is badly named, of an unknown experiment, looks ahead where nothing
-            is drawn, or chooses by a reward that can't.
+        ValueError: a refinement has a name that no file can have, names an unknown experiment,
+            looks ahead with a generator that draws nothing, or has a judge that can't choose.
     """
     own = experiments, generators
     refined = {name: refinements_of(name, refinements, *own) for name in experiments}

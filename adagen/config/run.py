@@ -32,22 +32,22 @@ from adagen.config.rewards import AnyPreference, Dial, Preference
 
 
 class Config(Model):
-    """A whole run."""
+    """A whole configuration."""
 
     name: str
-    """Name of the run, as it stands in reports."""
+    """Name of the configuration, as reports print it."""
     results: str
-    """Folder of tables, figures, metrics and policies."""
+    """Folder for tables, figures, metrics and policies."""
     resources: str
-    """Folder of generators, metric networks and reference statistics."""
+    """Folder for generators, metric networks and reference statistics."""
     device: Device = "cpu"
-    """Where networks run: `auto` takes a GPU where there is one. Numbers of two devices differ in
+    """Where networks run; `auto` takes a GPU if there is one. Results on two devices differ in
     their last digits."""
     processes: Positive = 1
-    """Processes of a training, a search, of sampling and of evaluation, on one machine: as many as
-    it has GPUs, one each. Images are the same however many."""
+    """Number of processes of a training, a search, a sampling and an evaluation, on one machine:
+    the number of its GPUs. It does not change the images."""
     assets: Assets = Assets()
-    """Released files: where they are kept, and more of them than the catalogue has."""
+    """Released files: where they are kept, and files that the catalogue does not have."""
     dataset: Dataset = Dataset()
     """The images."""
     generators: dict[str, Generator]
@@ -55,37 +55,38 @@ class Config(Model):
     experiments: dict[str, Experiment]
     """The experiments, by name."""
     methods: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
-    """Rows of the table."""
+    """The methods, which are the rows of the main table."""
     training_seeds: tuple[int, ...] = (0,)
     """Seeds of the policy training."""
     policy: PolicySettings = PolicySettings()
-    """Defaults of every experiment's policy network."""
+    """Policy network of every experiment that does not say otherwise."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
-    """The frozen features of the reward network."""
+    """The frozen features by which rewards look at images."""
     preference: AnyPreference = Field(default_factory=Preference)
-    """The frozen network that says how well an image shows its class: to the method `faithful`, and
-    as the reward `classifier`."""
+    """The frozen network that says how well an image shows its class. The method `faithful` and the
+    reward `classifier` use it."""
     dial: Dial | None = None
-    """What the method `faithful` is paid beside the reward of `adagen`; without it there is no such
-    method."""
+    """What is added to the reward of the method `adagen` to train the method `faithful`. Without
+    this section there is no such method."""
     training: Training = Training()
-    """Defaults of every experiment's training."""
+    """Training of every experiment that does not say otherwise."""
     sweep: Sweep = Sweep()
     """Search for the schedules of the methods `tuned` and `interval`."""
     evaluation: Evaluation = Evaluation()
-    """Reported numbers."""
+    """How samples are measured."""
     refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
-    """Ways to choose among candidates in sampling, by name. The method `adagen` is refined in each
-    of them, in every experiment whose generator allows it, or in those that it names."""
+    """Ways to choose among candidates in sampling, by name. Each is applied to the method `adagen`,
+    in the experiments that it names, or else in all whose generator allows it."""
     curves: Curves = Curves()
-    """Settings that are swept, each as a table and a figure."""
+    """Settings that are varied, each in a table and a figure."""
     ablation: Ablation | None = None
-    """What each choice contributes, on one experiment; without it there is no such table."""
+    """What each design choice contributes, in one experiment. Without this section there is no
+    such table."""
 
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:
-        """Lay experiments over the top-level defaults, and variants and curves over theirs."""
+        """Lay experiments over top-level defaults, and variants and curves over experiments."""
         if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
             return data
         shared = {key: data.get(key, {}) for key in ("training", "policy")}
@@ -117,7 +118,7 @@ class Config(Model):
 
     @property
     def budgets(self) -> list[Budget]:
-        """The numbers of steps of the steps curves, with the methods that the run has of each."""
+        """The numbers of steps of the steps curves, each with those of its methods that exist."""
         made = []
         for budget in budgets(self.curves, self.experiments):
             own = self.methods_of(budget.name if budget.name in self.experiments else budget.base)
@@ -132,7 +133,7 @@ class Config(Model):
 
     @property
     def _derived(self) -> list[tuple[str, str, Experiment]]:
-        """Key, name and settings of what the ablation and the curves make of experiments."""
+        """Key, name and settings of the experiments that the ablation and the curves derive."""
         made = [(cell.key, cell.name, cell.experiment) for cell in self.cells]
         for budget in budgets(self.curves, self.experiments):
             made.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
@@ -159,18 +160,18 @@ class Config(Model):
         return refinements_of(experiment, self.refinements, self.experiments, self.generators)
 
     def sweep_of(self, experiment: str) -> Sweep:
-        """The search of an experiment: another where only a steps curve has it."""
+        """The search of an experiment; one that only a steps curve has may have another."""
         of_curve = experiment in {budget.name for budget in self.budgets} - {*self.experiments}
         return self.curves.sweep if self.curves.sweep and of_curve else self.sweep
 
     def dial_of(self, experiment: str) -> tuple[float, ...]:
-        """The points of the dial that an experiment is drawn at; none without a curve."""
+        """The points of the dial at which an experiment is sampled; none without a curve."""
         curve = self.curves.fidelity
         drawn = curve and experiment in curve.experiments and "adagen" in self.methods
         return curve.points if curve and drawn else ()
 
     def guidance_of(self, experiment: str) -> dict[float, tuple[str, Experiment]]:
-        """Name and settings by guidance scale of what makes up a curve; none without it."""
+        """Name and settings of the experiment at each guidance scale of its curve."""
         curve, settings = self.curves.guidance, self.experiments[experiment]
         drawn = curve and experiment in curve.experiments and "handmade" in self.methods
         scales = curve.scales if curve and drawn else ()
@@ -189,7 +190,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
-        """Names become files of the results, and targets of `adagen pretrain`."""
+        """Names become file names, and arguments of `adagen pretrain`."""
         for key in ("generators", "experiments"):
             for name in getattr(self, key):
                 if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
@@ -208,13 +209,13 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _other_budgets(self) -> Self:
-        """Steps that an experiment can take, and doesn't already."""
+        """The numbers of steps of a curve are possible, and different ones."""
         check_curves(self.curves, self.experiments, generators=self.generators)
         return self
 
     @model_validator(mode="after")
     def _new_names(self) -> Self:
-        """Experiments that the ablation and the curves derive have names of their own."""
+        """Experiments that the ablation and the curves derive have names that are free."""
         named = self.every_experiment
         for key, name, experiment in self._derived:
             if named[name] != experiment:
@@ -226,7 +227,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:
-        """Too few images for a distance are refused before anything is trained for it."""
+        """A distance has enough images; otherwise it would fail after hours of training."""
         dimension = self.evaluation.dimension
         counts = {
             "sweep.samples": self.sweep.samples,
@@ -248,7 +249,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _whole_classes(self) -> Self:
-        """The authors' protocol samples class after class, as often each."""
+        """The authors' protocol samples every class equally often."""
         for name, generator in self.generators.items():
             if self.evaluation.protocol != "authors" or generator.weights is None:
                 continue
@@ -262,7 +263,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _rewards_that_see(self) -> Self:
-        """Frozen features that serve all that look at images by them."""
+        """The frozen features fit the rewards that look at images by them."""
         trained = bool(set(self.methods) & {*LEARNED})
         check_features(
             self.reward_features, self._places(), trained=trained, refinements=self.refinements
@@ -271,7 +272,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _dial_of_the_faithful(self) -> Self:
-        """What the method `faithful` is paid stands in the dial."""
+        """The method `faithful` needs the section `dial`."""
         asked = "faithful" in {*self.methods, *(cell.method for cell in self.cells)}
         if self.dial is None and (asked or self.curves.fidelity):
             what = "methods has 'faithful'" if asked else "curves has `fidelity`"
@@ -304,7 +305,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _published_of_the_same(self) -> Self:
-        """Numbers of others are of the data set and the steps that they stand beside."""
+        """Published numbers are of the same data set and number of steps as the experiment."""
         for name, experiment in self.experiments.items():
             if key := experiment.published:
                 require(
@@ -314,7 +315,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _methods_that_fit(self) -> Self:
-        """A family makes no row of a method that it lacks; a method without any is a mistake."""
+        """Some experiment has each method, and every variant of the ablation has its own."""
         rows = {
             f"experiments.{name}": (e, self.methods_of(name))
             for name, e in self.experiments.items()
@@ -343,6 +344,6 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _refinements_that_choose(self) -> Self:
-        """Candidates that differ, and rewards that can judge them."""
+        """Candidates of a refinement differ, and its judge can tell them apart."""
         check_refinements(self.refinements, self.experiments, generators=self.generators)
         return self
