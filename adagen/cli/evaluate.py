@@ -34,7 +34,7 @@ def evaluate(
     *,
     networks: NetworksFile,
     reference: ReferenceFile,
-    out_dir: Annotated[Path, typer.Option(help="Folder for one metrics file per samples file.")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for a metrics file for each of them.")],
 ) -> None:
     """Measure generated images."""
     settings = load_config(config)

@@ -25,7 +25,8 @@ def fetch(
     ] = None,
     *,
     listing: Annotated[
-        bool, typer.Option("--list", help="Only say what there is, and what of it is here.")
+        bool,
+        typer.Option("--list", help="List the files and their state; fetch none."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 3,
 ) -> None:

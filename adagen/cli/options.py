@@ -27,7 +27,7 @@ PreferenceFile = Annotated[
     Path | None,
     typer.Option(
         "--preference",
-        help="What `adagen pretrain preference` wrote: for `faithful` and the reward `classifier`.",
+        help="Written by `adagen pretrain preference`; for `faithful` and the reward `classifier`.",
     ),
 ]
 FaithfulFile = Annotated[
@@ -46,8 +46,8 @@ TrainedMethod = Annotated[
     str,
     typer.Option(
         "--method",
-        help="`static` (step only), `adagen` (features too), or `faithful` (the same, paid by the "
-        "preference too).",
+        help="`static` (sees the step alone), `adagen` (sees features too), or `faithful` (the "
+        "same, rewarded by the preference too).",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]

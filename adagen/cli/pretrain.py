@@ -30,8 +30,9 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    A generator, the metric networks, the reward's features, or what says how well an image shows
-    its class.
+    It is a generator of the config, the networks that measure (`metrics`), the features that the
+    reward sees by (`reward`), or a network that says how well an image shows its class
+    (`preference`).
     """
     settings = load_config(config)
     stages = {"metrics": _metrics, "reward": _reward, "preference": _preference}

@@ -117,7 +117,7 @@ def train(
     checkpoint: Checkpoint = None,
     reward_state: Annotated[
         Path | None,
-        typer.Option(help="File to write: what the reward knew of the policy that is kept."),
+        typer.Option(help="File to write: the state of the reward when the policy was kept."),
     ] = None,
 ) -> None:
     """Train a policy with PPO against a reward that learns alongside."""

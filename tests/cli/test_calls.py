@@ -103,7 +103,7 @@ def test_the_installed_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "parts"),
     [
         ("nmae: tiny", ["bad.yaml", "'nmae'", "'name'"]),
         ("training: {updates: many}", ["bad.yaml", "training.updates", "integer"]),
@@ -120,15 +120,15 @@ def test_the_installed_command(tmp_path):
         "table m.json --out t.csv --latex t.tex",
     ],
 )
-def test_a_bad_config(console, text, told, command):
+def test_a_bad_config(console, text, parts, command):
     (console.folder / "bad.yaml").write_text(text)
     message = console.mistake(f"{command} --config config.yaml --config bad.yaml")
-    for part in told:
+    for part in parts:
         assert part in message
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "parts"),
     [
         ("pretrain gone --out o.safetensors", ["'gone'", "flow, metrics, reward, preference"]),
         ("reference --networks gone.safetensors --out o", ["gone.safetensors does not exist"]),
@@ -193,9 +193,9 @@ def test_a_bad_config(console, text, told, command):
         ("pretrain flow --out o --checkpoint flow.safetensors", ["takes a folder"]),
     ],
 )
-def test_a_mistaken_call(ready, command, told):
+def test_a_mistaken_call(ready, command, parts):
     message = ready.mistake(command)
-    for part in told:
+    for part in parts:
         assert part in message
 
 
@@ -208,19 +208,19 @@ def test_a_truncated_input(ready, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "difference"),
     [
         ("generators: {flow: {network: {depth: 2}}}", "settings.network.depth is 1 there and 2"),
         ("dataset: {split_seed: 5}", "dataset.split_seed is 0 there and 5 here"),
     ],
 )
-def test_a_generator_of_another_config(ready, text, told):
+def test_a_generator_of_another_config(ready, text, difference):
     (ready.folder / "other.yaml").write_text(text)
     message = ready.mistake(
         "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o "
         "--config config.yaml --config other.yaml"
     )
-    assert told in message and "adagen pretrain flow" in message
+    assert difference in message and "adagen pretrain flow" in message
 
 
 def test_a_config_brings_what_it_extends(ready):

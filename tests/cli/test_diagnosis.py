@@ -138,7 +138,7 @@ def test_rewards_of_every_kind_train_and_are_diagnosed(ready, kind, keys, looks)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "parts"),
     [
         ("--samples 16", ["--samples is 16", "at least 17"]),
         ("--shift 0", ["--shift is 0.0", "positive"]),
@@ -148,7 +148,7 @@ def test_rewards_of_every_kind_train_and_are_diagnosed(ready, kind, keys, looks)
         ("--policy a/handmade.st", ["--policy a/handmade.st", "a rung 'handmade' already"]),
     ],
 )
-def test_a_mistaken_call(ready, options, told):
+def test_a_mistaken_call(ready, options, parts):
     message = ready.mistake(f"{DIAGNOSE} --out o.json {options}")
-    for part in told:
+    for part in parts:
         assert part in message

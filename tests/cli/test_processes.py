@@ -110,14 +110,14 @@ if os.environ.get("RANK") == "1":
 
     def add(*arguments, **options):
         open("died", "w").write(str(time.time()))
-        {how}
+        {ending}
 
     SamplesWriter.add = add
 """
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("ending", "error"),
     [
         ("raise RuntimeError('the disk is on fire')", "RuntimeError: the disk is on fire"),
         ("os.kill(os.getpid(), 9)", "SIGKILL"),
@@ -125,14 +125,14 @@ if os.environ.get("RANK") == "1":
     ],
     ids=["an error", "a kill", "a kill of the launcher"],
 )
-def test_a_process_that_dies_takes_the_others_with_it(ready, monkeypatch, how, told):
+def test_a_process_that_dies_takes_the_others_with_it(ready, monkeypatch, ending, error):
     """They wait for it; nobody is left that holds the other end of a pipe."""
-    (ready.folder / "sitecustomize.py").write_text(DIES.format(how=how))
+    (ready.folder / "sitecustomize.py").write_text(DIES.format(ending=ending))
     paths = [str(ready.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     done = start(ready, 2, f"sample {RUN} --out samples --checkpoint state")
     assert time.time() - float((ready.folder / "died").read_text()) < 60
-    assert done.returncode != 0 and told in done.stderr
+    assert done.returncode != 0 and error in done.stderr
     assert not (ready.folder / "samples").exists()
     # What was made is found again.
     monkeypatch.undo()

@@ -15,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import Fit
-from adagen.runtime.checkpoints import load_checkpoint, previous_of, save_checkpoint
+from adagen.runtime.checkpoints import (
+    claim_checkpoint,
+    load_checkpoint,
+    previous_of,
+    remove_checkpoint,
+    save_checkpoint,
+)
 from adagen.runtime.errors import AdagenError
 
 SETTINGS = Fit(updates=5)
@@ -31,6 +37,30 @@ def path(tmp_path) -> Path:
     path = tmp_path / "resume" / "run.ckpt"
     save_checkpoint(path, "run", settings=SETTINGS, state=STATE)
     return path
+
+
+def test_a_folder_belongs_to_a_run_its_settings_and_its_files(path, tmp_path):
+    folder, generator = path.parent, tmp_path / "flow.safetensors"
+    generator.write_text("weights")
+    claim = partial(claim_checkpoint, folder)
+    claim("run", SETTINGS, generator)
+    claim("run", SETTINGS, generator)  # the same run goes on
+    moved = tmp_path / "elsewhere" / generator.name
+    moved.parent.mkdir()
+    moved.write_text("weights")
+    claim("run", SETTINGS, moved)  # files count by what they hold
+    moved.write_text("other weights")
+    for origins, key in (
+        (("another", SETTINGS, generator), "run is 'run' there and 'another' here"),
+        (("run", Fit(updates=6), generator), "Fit.updates is 5 there and 6 here"),
+        (("run", SETTINGS, moved), "flow is"),
+    ):
+        with pytest.raises(AdagenError, match=f"state of something else: {key}"):
+            claim(*origins)
+    (folder / "notes.txt").write_text("the user's")
+    remove_checkpoint(folder)
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+    claim("another", SETTINGS, generator)
 
 
 def test_there_and_back(path):

@@ -17,6 +17,7 @@ from adagen.runtime.files import (
     atomic_path,
     difference,
     file_hash,
+    load_bound,
     load_tensors,
     read_json,
     save_tensors,
@@ -128,6 +129,20 @@ def test_another_kind_is_refused(tmp_path):
         load_tensors(path, "generator")
     with pytest.raises(AdagenError, match=r"gone does not exist; expected a generator file"):
         load_tensors(tmp_path / "gone", "generator")
+
+
+def test_a_file_made_for_something_else_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"x": torch.ones(2)}, about={"kind": "policy", "settings": {"steps": 4}})
+    expected = {"settings": {"steps": 4}}
+    tensors, about = load_bound(path, "policy", expected=expected)
+    assert tensors["x"].tolist() == [1, 1] and about["settings"] == {"steps": 4}
+    with pytest.raises(AdagenError, match=r"settings\.steps is 4 there and 8 here\. .* `adagen tr"):
+        load_bound(path, "policy", expected={"settings": {"steps": 8}})
+    with pytest.raises(AdagenError, match=r"input is None there and 'features' here\. Train again"):
+        load_bound(path, "policy", expected={"input": "features"}, remedy="Train again.")
+    older = load_bound(path, "policy", expected={"input": 1}, defaults={"input": 1, "kind": "x"})
+    assert older[1]["input"] == 1 and older[1]["kind"] == "policy"
 
 
 def test_truncated_at_any_length(tmp_path):
