@@ -119,10 +119,10 @@ def diagnose_reward(
         AdagenError: files don't belong together, a number is out of range, or something is not
             finite.
     """
+    from adagen.config.identity import policy_file
     from adagen.data.split import load_dataset
     from adagen.paper.figures.reward import reward_figure
     from adagen.paper.figures.style import require_drawable, save_figure
-    from adagen.policy.files import policy_identity
     from adagen.rewards.build import load_reward
     from adagen.rewards.pools import VIEWS
     from adagen.runtime.files import file_hash, write_json
@@ -150,7 +150,7 @@ def diagnose_reward(
             device=device_of(config),
         )
     policies = ladder(generator.actions, ladder_settings.shift, device=device_of(config))
-    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(experiment, settings, generator_hash=generator.hash)
     policies |= _load_policies(policy_files, generator, identity=identity, taken=set(policies))
     kept = _images_kept(config, reward, split=split, samples=samples, rungs=len(policies))
 

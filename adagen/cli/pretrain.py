@@ -74,8 +74,9 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
         AdagenError: the experiment names none, or the file is missing, damaged, or made for other
             features, another grid or other actions than the generator's.
     """
+    from adagen.config.identity import policy_file
     from adagen.data.released import asset_path
-    from adagen.policy.files import load_released_policy, policy_identity, save_policy
+    from adagen.policy.files import load_released_policy, save_policy
 
     settings, generator = open_experiment(config, experiment, generator_file=generator_file)
     if not settings.released_policy:
@@ -89,7 +90,7 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
         feature_width=generator.feature_width,
         actions=len(generator.actions.names),
     )
-    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(experiment, settings, generator_hash=generator.hash)
     metadata = {**identity, "training_seed": None}
     save_policy(out, "released", actor=policy, critic=None, size=size, metadata=metadata)
 

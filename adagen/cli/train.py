@@ -185,8 +185,9 @@ def train_policy(
     import json
     from functools import partial
 
+    from adagen.config.identity import policy_file
     from adagen.data.split import load_dataset
-    from adagen.policy.files import policy_identity, save_policy
+    from adagen.policy.files import save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
@@ -255,7 +256,7 @@ def train_policy(
         training_identity = TrainingIdentity(experiment, settings, method, seed, generator.hash)
         binding = training_identity.reward_identity(inputs.features, inputs.preference)
         save_state(outputs.reward_state, trained.reward_state, about=binding)
-    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(experiment, settings, generator_hash=generator.hash)
     save_policy(
         outputs.policy,
         method,
@@ -283,7 +284,8 @@ def search_schedule(
     """
     import pandas as pd
 
-    from adagen.policy.files import policy_identity, save_policy
+    from adagen.config.identity import policy_file
+    from adagen.policy.files import save_policy
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.runtime.files import atomic_path
     from adagen.sampling.sampler import Sampler
@@ -318,7 +320,7 @@ def search_schedule(
         return
     with atomic_path(outputs.log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
-    identity = policy_identity(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(experiment, settings, generator_hash=generator.hash)
     metadata = {**identity, "training_seed": None}
     save_policy(
         outputs.policy, method, actor=policy, critic=None, size=settings.policy, metadata=metadata

@@ -11,11 +11,9 @@ from torch import nn
 from adagen.config import (
     SEARCHED,
     WITHOUT_POLICY,
-    Experiment,
     PolicyNetworkSize,
     PolicySettings,
 )
-from adagen.config.identity import policy_file
 from adagen.data.weights import adopt, read_released
 from adagen.generators.base import Generator, State
 from adagen.generators.solver import SolverGenerator
@@ -101,7 +99,8 @@ def save_policy(
         actor: the policy.
         critic: the value network that was trained beside it; None for no such network.
         size: of both networks.
-        metadata: what `policy_identity` says, and what else is worth knowing.
+        metadata: what `adagen.config.identity.policy_file` says, and what else is worth
+            knowing.
     """
     tensors = {f"actor.{key}": value for key, value in actor.state_dict().items()}
     if critic is not None:
@@ -111,11 +110,6 @@ def save_policy(
     if isinstance(actor, TabledNetwork):
         metadata["actor"] = TABLED
     save_tensors(path, tensors, about=metadata)
-
-
-def policy_identity(name: str, experiment: Experiment, *, generator_hash: str) -> dict[str, Any]:
-    """What a policy is bound to: experiment, its schedule, what is seen, the generator's file."""
-    return policy_file(name, experiment, generator_hash=generator_hash)
 
 
 def open_policy(
@@ -131,7 +125,7 @@ def open_policy(
         generator: what it steers.
         method: how the generator is scheduled.
         path: the policy's file; None for the methods that sample without one.
-        expected: what the file must say: `policy_identity`, or a part of it.
+        expected: what the file must say: `adagen.config.identity.policy_file`, or a part of it.
 
     Returns:
         The policy, and what its file holds beside it.

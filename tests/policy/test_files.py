@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from adagen.config import Experiment, PolicyNetworkSize, PolicySettings, Training
+from adagen.config.identity import policy_file
 from adagen.policy.files import (
     build_actor,
     build_critic,
     load_policy,
     load_released_policy,
-    policy_identity,
     save_policy,
 )
 from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
@@ -22,7 +22,7 @@ from adagen.runtime.files import load_tensors, save_tensors
 SIZES = PolicyNetworkSize(hidden=16, pointwise=8, first=16, second=16)
 SIZE = PolicySettings(**SIZES.model_dump())
 EXPERIMENT = Experiment(generator="sit", steps=4)
-BINDING = policy_identity("digits_sit_t4", EXPERIMENT, generator_hash="0123abcd")
+BINDING = policy_file("digits_sit_t4", EXPERIMENT, generator_hash="0123abcd")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_made_for_something_else(tmp_path, generator, name, changes, generator_h
         load_policy(
             path,
             generator,
-            expected=policy_identity(name, experiment, generator_hash=generator_hash),
+            expected=policy_file(name, experiment, generator_hash=generator_hash),
         )
     message = str(caught.value)
     assert message.startswith(str(path)) and told in message and "train it again" in message
@@ -127,7 +127,7 @@ def test_the_schedule_counts_and_the_training_does_not(tmp_path, generator):
     load_policy(
         path,
         generator,
-        expected=policy_identity("digits_sit_t4", longer, generator_hash="0123abcd"),
+        expected=policy_file("digits_sit_t4", longer, generator_hash="0123abcd"),
     )
 
 
@@ -146,7 +146,7 @@ def test_what_it_sees_counts_and_its_size_is_the_files_own(tmp_path, generator, 
         load_policy(
             path,
             generator,
-            expected=policy_identity("digits_sit_t4", other, generator_hash="0123abcd"),
+            expected=policy_file("digits_sit_t4", other, generator_hash="0123abcd"),
         )
     # A file of before there was a choice.
     tensors, about = load_tensors(path, "policy")
@@ -158,7 +158,7 @@ def test_what_it_sees_counts_and_its_size_is_the_files_own(tmp_path, generator, 
 def test_without_the_step_all_calls_are_one_and_no_table_stands_beside(tmp_path, generator):
     path = tmp_path / "policy.safetensors"
     hidden = SIZE.model_copy(update={"step": "hidden"})
-    bound = policy_identity(
+    bound = policy_file(
         "digits_sit_t4", EXPERIMENT.model_copy(update={"policy": hidden}), generator_hash="0123abcd"
     )
     actor = build_actor("adagen", generator, settings=hidden, tabled=True)
