@@ -152,7 +152,7 @@ def write_samples(
         publish = partial(publish_part, writer) if part else writer.publish
         publish(
             out,
-            _description(config, run, inputs),
+            about=_description(config, run, inputs),
             labels=labels,
             handmade=generator.actions.handmade,
         )

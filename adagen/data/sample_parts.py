@@ -1,10 +1,10 @@
-"""Samples of a run in parts: several jobs make them, joined they are what one job would have made.
+"""Samples of a run in parts, which several jobs make, and which are then joined.
 
-    part.json                     which part of how many, and what about.json will say
+    part.json                     which part of how many, and the description for about.json
     steering.safetensors          labels (N,), handmade (T, K)
     seed<S>-<start>.safetensors   every n-th shard of the run
 
-A shard is a function of its seed and rows, so it doesn't matter which job makes it.
+A shard is a function of its seed and rows, so joined parts equal the samples of a single job.
 """
 
 import re
@@ -31,7 +31,7 @@ KEYS = ("part", "of", "seeds", "samples", "shard", "about")
 
 
 def parse_part(text: str) -> tuple[int, int]:
-    """The part and how many there are: (2, 4) of "2/4".
+    """The number of a part and the number of parts: (2, 4) of "2/4".
 
     Raises:
         AdagenError: the text is something else, or there is no such part.
@@ -48,6 +48,7 @@ def parse_part(text: str) -> tuple[int, int]:
 def publish_part(
     writer: SamplesWriter,
     out: Path,
+    *,
     about: Mapping[str, Any],
     labels: torch.Tensor,
     handmade: torch.Tensor,
@@ -84,13 +85,13 @@ def gather(parts: Sequence[Path], out: Path) -> None:
     described = [_read(folder) for folder in parts]
     first = described[0]
     for folder, other in zip(parts, described, strict=True):
-        if told := difference(other | {"part": 0}, first | {"part": 0}):
-            raise AdagenError(f"{folder} is no part of the same run as {parts[0]}: {told}.")
+        if change := difference(other | {"part": 0}, first | {"part": 0}):
+            raise AdagenError(f"{folder} is no part of the same run as {parts[0]}: {change}.")
     given, expected = sorted(part["part"] for part in described), [*range(1, first["of"] + 1)]
     if given != expected:
         raise AdagenError(
             f"these are the parts {given} of {first['of']}, but samples are made of each once: "
-            "give all of them, and run `adagen sample --part` for those that are not there."
+            "give all of them, and run `adagen sample --part` for those that are missing."
         )
     steering, _ = load_tensors(parts[0] / STEERING, f"{KIND} steering")
     with working_folder(out, None) as work:
@@ -98,7 +99,7 @@ def gather(parts: Sequence[Path], out: Path) -> None:
         for folder in parts:
             for shard in folder.glob("seed*.safetensors"):
                 _link(shard, work / shard.name)
-        writer = SamplesWriter(work, first["seeds"], first["samples"], first["shard"])
+        writer = SamplesWriter(work, first["seeds"], count=first["samples"], shard=first["shard"])
         if writer.missing:
             seed, rows = writer.missing[0]
             raise AdagenError(
@@ -106,16 +107,16 @@ def gather(parts: Sequence[Path], out: Path) -> None:
                 "parts, or damaged. Delete their part and run `adagen sample --part` again."
             )
         writer.publish(
-            out, first["about"], labels=steering["labels"], handmade=steering["handmade"]
+            out, about=first["about"], labels=steering["labels"], handmade=steering["handmade"]
         )
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What part.json says, checked."""
+    """The content of part.json, checked."""
     if not (folder / PART).is_file():
         raise AdagenError(
-            f"{folder} is no part of samples: it has no {PART}. Check the path given on the "
-            "command line, or run `adagen sample --part`."
+            f"{folder} is no part of samples: it has no {PART}. Check the path, or run `adagen "
+            "sample --part`."
         )
     part = read_json(folder / PART)
     if not isinstance(part, dict) or (part.get("kind"), part.get("version")) != (KIND, VERSION):
@@ -131,9 +132,12 @@ def _read(folder: Path) -> dict[str, Any]:
     return part
 
 
-def _link(source: Path, place: Path) -> None:
-    """The same file in another place: 39 GB are not copied where the file system can link."""
+def _link(source: Path, target: Path) -> None:
+    """Link a file to another place, or copy it where the file system has no links.
+
+    Samples of ImageNet are 39 GB.
+    """
     try:
-        place.hardlink_to(source)
+        target.hardlink_to(source)
     except OSError:
-        shutil.copyfile(source, place)
+        shutil.copyfile(source, target)

@@ -18,15 +18,21 @@ from typing import Any, Self
 import torch
 
 from adagen.data.shards import KIND as SHARD
-from adagen.data.shards import actions_of, read_shard, seconds_of, shape_of
+from adagen.data.shards import read_actions, read_image_shape, read_seconds, read_shard
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, move_folder, read_json, save_tensors, write_json
+from adagen.runtime.files import (
+    load_tensors,
+    move_folder,
+    read_json,
+    save_tensors,
+    write_json,
+)
 
 KIND = "samples"
 VERSION = 1
 ABOUT, STEERING = "about.json", "steering.safetensors"
 PART = "part.json"
-"""What a part of samples has instead of about.json (`adagen.data.sample_parts`)."""
+"""The file that a part of samples has instead of about.json (`adagen.data.sample_parts`)."""
 KEYS = (
     "experiment",
     "paradigm",
@@ -44,18 +50,18 @@ KEYS = (
     "hashes",
     "shards",
 )
-"""What about.json holds beside kind and version; of a blend of two policies also `fidelity`."""
+"""Keys of about.json, beside kind and version; of a blend of two policies also `fidelity`."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of a run, of which images are read a shard at a time or row by row.
+    """The samples of a run, whose images are read a shard at a time or row by row.
 
     Attributes:
-        folder: where they are.
-        about: what about.json says.
+        folder: the folder.
+        about: the content of about.json.
         labels: (N,) int64 class of sample i, the same for every seed.
-        actions: (T, N, K) what each sample of the first seed was steered by at each call.
+        actions: (T, N, K) the actions that each sample of the first seed was steered by.
         handmade: (T, K) the hand-made schedule of the experiment.
     """
 
@@ -67,7 +73,7 @@ class Samples:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Look at everything but the images.
+        """Read everything but the images.
 
         Raises:
             AdagenError: the folder is missing or holds something else, or a file of it is
@@ -78,7 +84,7 @@ class Samples:
         samples = cls(folder, about, tensors["labels"], tensors["actions"], tensors["handmade"])
         for seed in samples.seeds:
             for path, rows in zip(samples._shards(seed), samples._rows(), strict=True):
-                found, expected = shape_of(path), (len(rows), *samples.image_shape)
+                found, expected = read_image_shape(path), (len(rows), *samples.image_shape)
                 if found != expected:
                     raise AdagenError(
                         f"{path} holds images of shape {found}, but {folder / ABOUT} says "
@@ -112,7 +118,7 @@ class Samples:
             yield read_shard(path)["images"]
 
     def images(self, seed: int, rows: Sequence[int]) -> torch.Tensor:
-        """(len(rows), C, H, W) a few images of a seed; no other shard than theirs is read.
+        """(len(rows), C, H, W) a few images of a seed; only the shards with them are read.
 
         Raises:
             AdagenError: there is no such seed, or a shard is damaged.
@@ -138,7 +144,7 @@ class Samples:
 
 
 class SamplesWriter:
-    """Makes samples in a working folder, shard by shard, and goes on from what is there.
+    """Writes samples into a working folder, shard by shard, and keeps the shards it finds there.
 
     Args:
         folder: the working folder; it is made if need be.
@@ -149,8 +155,8 @@ class SamplesWriter:
 
     Attributes:
         missing: (seed, rows) of the shards that are still to be made, in order.
-        total: images that there will be.
-        done: images that are there already.
+        total: number of images when all shards are written.
+        done: number of images that were found.
 
     Raises:
         AdagenError: the part has no shard.
@@ -160,6 +166,7 @@ class SamplesWriter:
         self,
         folder: Path,
         seeds: Sequence[int],
+        *,
         count: int,
         shard: int,
         part: tuple[int, int] = (1, 1),
@@ -182,10 +189,10 @@ class SamplesWriter:
     def add(
         self, seed: int, rows: range, *, images: torch.Tensor, actions: torch.Tensor, seconds: float
     ) -> None:
-        """Write a shard: images (n, C, H, W), actions (T, n, K), and how long they took.
+        """Write a shard: images (n, C, H, W), actions (T, n, K), and the seconds they took.
 
         Raises:
-            AdagenError: an image leaves the range [0, 1], or there is no room for the shard.
+            AdagenError: an image leaves the range [0, 1], or the disk is full.
         """
         outside = ((images < 0) | (images > 1)).flatten(1).any(1)
         if outside.any():
@@ -197,21 +204,21 @@ class SamplesWriter:
         save_tensors(self._path(seed, rows), {"images": images, "actions": actions}, about=about)
 
     def publish(
-        self, out: Path, about: Mapping[str, Any], *, labels: torch.Tensor, handmade: torch.Tensor
+        self, out: Path, *, about: Mapping[str, Any], labels: torch.Tensor, handmade: torch.Tensor
     ) -> None:
-        """Describe the samples, and move them to `out`, whatever samples are there.
+        """Describe the samples, and move them to `out`, in the place of older samples.
 
         Args:
             out: the folder of the samples.
-            about: what they are; what the shards tell (seeds, shapes, speed, names) is added.
+            about: the description, to which seeds, shapes, speed and names of shards are added.
             labels: (N,) classes.
             handmade: (T, K) the hand-made schedule.
         """
         paths = {s: [self._path(s, rows) for rows in self._rows()] for s in self.seeds}
-        actions = [actions_of(path) for path in paths[self.seeds[0]]]
+        actions = [read_actions(path) for path in paths[self.seeds[0]]]
         steering = {"labels": labels, "actions": torch.cat(actions, 1), "handmade": handmade}
         save_tensors(self.folder / STEERING, steering, about={"kind": f"{KIND} steering"})
-        seconds = sum(seconds_of(path) for group in paths.values() for path in group)
+        seconds = sum(read_seconds(path) for group in paths.values() for path in group)
         speed = {"images_per_second": len(self.seeds) * self.count / seconds}
         whole = {
             **about,
@@ -220,7 +227,7 @@ class SamplesWriter:
             "seeds": list(self.seeds),
             "samples": self.count,
             "shard": self.shard,
-            "image_shape": list(shape_of(paths[self.seeds[0]][0])[1:]),
+            "image_shape": list(read_image_shape(paths[self.seeds[0]][0])[1:]),
             "cost": {**about["cost"], **speed},
             "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
         }
@@ -251,13 +258,13 @@ def working_folder(out: Path, checkpoint: Path | None) -> Iterator[Path]:
     """
     _require_replaceable(out)
     if checkpoint is not None:
-        ours, theirs = out.resolve(), checkpoint.resolve()
-        if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+        target, state = out.resolve(), checkpoint.resolve()
+        if target.is_relative_to(state) or state.is_relative_to(target):
             raise AdagenError(
                 f"--out {out} and --checkpoint {checkpoint} lie in one another: give the "
                 "resumable state a folder of its own."
             )
-    # Before hours of sampling, not after them: can anything be written there?
+    # A folder that can't be written is an error before hours of sampling, not after them.
     out.parent.mkdir(parents=True, exist_ok=True)
     if checkpoint is not None:
         yield checkpoint / KIND
@@ -267,7 +274,7 @@ def working_folder(out: Path, checkpoint: Path | None) -> Iterator[Path]:
 
 
 def _require_replaceable(out: Path) -> None:
-    """A folder given by mistake must not be lost: only samples make way for samples."""
+    """Refuse to replace anything but samples: a folder given by mistake must not be lost."""
     if out.is_file():
         raise AdagenError(f"{out} is a file, but samples are a folder: give --out another name.")
     if out.is_dir() and any(out.iterdir()) and not (out / PART).is_file():
@@ -285,20 +292,20 @@ def _rows_of_shards(count: int, shard: int) -> list[range]:
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
-    """What about.json says, checked."""
+    """The content of about.json, checked."""
     if not folder.exists():
         raise AdagenError(f"{folder} does not exist; expected samples. Run `adagen sample` first.")
     if not (folder / ABOUT).is_file():
         raise AdagenError(
-            f"{folder} is no folder of samples: it has no {ABOUT}. Check the path given on the "
-            "command line, or run `adagen sample`."
+            f"{folder} is no folder of samples: it has no {ABOUT}. Check the path, or run "
+            "`adagen sample`."
         )
     about = read_json(folder / ABOUT)
     kind = about.get("kind") if isinstance(about, dict) else None
     if kind != KIND:
         raise AdagenError(
             f"{folder / ABOUT} describes {kind or 'something foreign'!r} where {KIND!r} was "
-            "expected. Check the path given on the command line."
+            "expected. Check the path."
         )
     if about.get("version") != VERSION:
         raise AdagenError(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -15,11 +16,12 @@ KIND = "samples shard"
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Damage that is met while a shard is read is an error for the user."""
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a shard lazily; damage that is met while it is read is an error for the user."""
     again = f"Delete {path.parent} and run `adagen sample` again, or repeat the workflow's command."
     try:
-        yield
+        with safetensors.safe_open(path, "pt") as shard:
+            yield shard
     except FileNotFoundError:
         raise AdagenError(f"{path} is missing from the samples. {again}") from None
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
@@ -30,29 +32,33 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def read_shard(path: Path) -> dict[str, torch.Tensor]:
-    """Images and actions, compared with their checksum."""
-    with _reading(path):
+    """Read images and actions of a shard, and verify their checksum.
+
+    Raises:
+        AdagenError: the file is missing, damaged or something else.
+    """
+    with _opened(path):
         tensors, about = read_whole(path)
-        # A description that is damaged so that it isn't found takes its checksum along.
+        # Damage to the description can hide the checksum, which is a part of it, but not the kind.
         if about.get("kind") != KIND:
             raise ValueError("it doesn't say that it is one")
         return {key: tensors[key] for key in ("images", "actions")}
 
 
-def shape_of(path: Path) -> tuple[int, ...]:
-    """That of the images, of which none is read."""
-    with _reading(path), safetensors.safe_open(path, "pt") as shard:
+def read_image_shape(path: Path) -> tuple[int, ...]:
+    """The shape of a shard's images, of which none is read."""
+    with _opened(path) as shard:
         return tuple(shard.get_slice("images").get_shape())
 
 
-def actions_of(path: Path) -> torch.Tensor:
-    """(T, n, K) what its images were steered by."""
-    with _reading(path), safetensors.safe_open(path, "pt") as shard:
+def read_actions(path: Path) -> torch.Tensor:
+    """(T, n, K) the actions of a shard."""
+    with _opened(path) as shard:
         actions: torch.Tensor = shard.get_tensor("actions")
     return actions
 
 
-def seconds_of(path: Path) -> float:
-    """How long its images took."""
-    with _reading(path), safetensors.safe_open(path, "pt") as shard:
+def read_seconds(path: Path) -> float:
+    """The time that a shard's images took."""
+    with _opened(path) as shard:
         return float(json.loads(shard.metadata()["about"])["seconds"])

@@ -51,9 +51,9 @@ def fill(writer: SamplesWriter, shards: int | None = None, seconds: float = 0.5)
 
 def make(out: Path, checkpoint: Path | None = None, **changes: object) -> Path:
     with working_folder(out, checkpoint) as folder:
-        writer = SamplesWriter(folder, SEEDS, COUNT, SHARD)
+        writer = SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD)
         fill(writer)
-        writer.publish(out, {**ABOUT, **changes}, labels=LABELS, handmade=HANDMADE)
+        writer.publish(out, about={**ABOUT, **changes}, labels=LABELS, handmade=HANDMADE)
     return out
 
 
@@ -108,14 +108,14 @@ def test_rows_are_read_from_their_shard_alone(tmp_path):
 @pytest.mark.parametrize("before", range(7))
 def test_a_writer_goes_on_from_what_is_there(tmp_path, before):
     folder = tmp_path / "work"
-    fill(SamplesWriter(folder, SEEDS, COUNT, SHARD), before, seconds=2.0)
+    fill(SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD), before, seconds=2.0)
     old = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    resumed = SamplesWriter(folder, SEEDS, COUNT, SHARD)
+    resumed = SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD)
     assert len(resumed.missing) == 6 - before
     assert resumed.done == [0, 3, 6, 7, 10, 13, 14][before]
     fill(resumed)
     assert all(path.stat().st_mtime_ns == time for path, time in old.items())
-    resumed.publish(tmp_path / "out", ABOUT, labels=LABELS, handmade=HANDMADE)
+    resumed.publish(tmp_path / "out", about=ABOUT, labels=LABELS, handmade=HANDMADE)
     samples = Samples.open(tmp_path / "out")
     assert torch.cat(list(samples.batches(8))).equal(IMAGES[1])
     # The time of the killed run counts.
@@ -125,15 +125,15 @@ def test_a_writer_goes_on_from_what_is_there(tmp_path, before):
 
 def test_damaged_shards_and_leftovers_of_a_kill_are_made_again(tmp_path):
     folder = tmp_path / "work"
-    fill(SamplesWriter(folder, SEEDS, COUNT, SHARD))
+    fill(SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD))
     cut = folder / "seed3-000003.safetensors"
     cut.write_bytes(cut.read_bytes()[:-1])
     save_tensors(folder / "seed8-000000.safetensors", {"images": IMAGES[1, :2]}, about={})
     (folder / ".seed8-000000-x1y2.safetensors").write_bytes(b"half")
-    resumed = SamplesWriter(folder, SEEDS, COUNT, SHARD)
+    resumed = SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD)
     assert resumed.missing == [(3, range(3, 6)), (8, range(3))] and resumed.done == 8
     fill(resumed)
-    resumed.publish(tmp_path / "out", ABOUT, labels=LABELS, handmade=HANDMADE)
+    resumed.publish(tmp_path / "out", about=ABOUT, labels=LABELS, handmade=HANDMADE)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         p.name for p in make(tmp_path / "whole").iterdir()
     }
@@ -185,11 +185,11 @@ def test_killed_while_it_moves_leaves_all_or_nothing(tmp_path, before, far, step
         if far:
             another_file_system(patch, checkpoint)
         with working_folder(out, checkpoint) as folder:
-            writer = SamplesWriter(folder, SEEDS, COUNT, SHARD)
+            writer = SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD)
             fill(writer)
             killed_at(patch, step)
             with suppress(Killed):
-                writer.publish(out, ABOUT, labels=LABELS, handmade=HANDMADE)
+                writer.publish(out, about=ABOUT, labels=LABELS, handmade=HANDMADE)
     assert not out.exists() or Samples.open(out).about["method"] in ("tuned", "adagen")
 
     # The next run has nothing left to make, unless all of it is in its place, and tidies up.
@@ -198,10 +198,10 @@ def test_killed_while_it_moves_leaves_all_or_nothing(tmp_path, before, far, step
         if far:
             another_file_system(patch, checkpoint)
         with working_folder(out, checkpoint) as folder:
-            writer = SamplesWriter(folder, SEEDS, COUNT, SHARD)
+            writer = SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD)
             assert arrived or not writer.missing
             fill(writer)
-            writer.publish(out, ABOUT, labels=LABELS, handmade=HANDMADE)
+            writer.publish(out, about=ABOUT, labels=LABELS, handmade=HANDMADE)
     assert torch.cat(list(Samples.open(out).batches(3))).equal(IMAGES[0])
     assert [p.name for p in out.parent.iterdir()] == ["samples"]
     assert not list(checkpoint.iterdir())
@@ -209,7 +209,7 @@ def test_killed_while_it_moves_leaves_all_or_nothing(tmp_path, before, far, step
 
 def test_without_a_checkpoint_a_failure_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), working_folder(tmp_path / "out", None) as folder:
-        fill(SamplesWriter(folder, SEEDS, COUNT, SHARD), 2)
+        fill(SamplesWriter(folder, SEEDS, count=COUNT, shard=SHARD), 2)
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
 
@@ -295,7 +295,7 @@ def test_a_seed_that_was_not_sampled(tmp_path):
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_shards_are_the_samples_in_order(tmp_path_factory, count, shard):
     folder = tmp_path_factory.mktemp("work")
-    rows = [rows for _, rows in SamplesWriter(folder, (0,), count, shard).missing]
+    rows = [rows for _, rows in SamplesWriter(folder, (0,), count=count, shard=shard).missing]
     assert rows[0].start == 0 and rows[-1].stop == count
     assert all(a.stop == b.start for a, b in pairwise(rows))
     assert all(0 < len(r) <= shard for r in rows)

@@ -168,7 +168,9 @@ def write_samples() -> Callable[..., Path]:
 
     def write(folder: Path, images: torch.Tensor, classes: int = 10, **changes: Any) -> Path:
         seeds, count = list(changes.pop("seeds", range(len(images)))), images.shape[1]
-        writer = SamplesWriter(folder.with_name(f"{folder.name}.making"), seeds, count, 40)
+        writer = SamplesWriter(
+            folder.with_name(f"{folder.name}.making"), seeds, count=count, shard=40
+        )
         for seed, rows in writer.missing:
             chosen = images[seeds.index(seed), rows.start : rows.stop]
             writer.add(seed, rows, images=chosen, actions=torch.zeros(5, len(rows), 2), seconds=0.1)
@@ -186,7 +188,7 @@ def write_samples() -> Callable[..., Path]:
             **changes,
         }
         labels = torch.arange(count) % classes
-        writer.publish(folder, about, labels=labels, handmade=torch.zeros(5, 2))
+        writer.publish(folder, about=about, labels=labels, handmade=torch.zeros(5, 2))
         return folder
 
     return write

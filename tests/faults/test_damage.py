@@ -62,7 +62,7 @@ def test_a_shard(tmp_path_factory, where, damage):
     folder = tmp_path_factory.mktemp("samples")
     images, actions = torch.rand(4, 1, 2, 2), torch.rand(2, 4, 1)
     for rows in (range(2), range(2, 4)):
-        SamplesWriter(folder, (0,), 4, 2).add(
+        SamplesWriter(folder, (0,), count=4, shard=2).add(
             0,
             rows,
             images=images[rows.start : rows.stop],
@@ -72,7 +72,7 @@ def test_a_shard(tmp_path_factory, where, damage):
     shard = folder / "seed0-000002.safetensors"
     damage(shard, where)
     assume(named(shard) or damage is cut)
-    assert SamplesWriter(folder, (0,), 4, 2).missing == [(0, range(2, 4))]
+    assert SamplesWriter(folder, (0,), count=4, shard=2).missing == [(0, range(2, 4))]
     about = {"samples": 4, "shard": 2, "shards": {"0": ["seed0-000000.safetensors", shard.name]}}
     samples = Samples(folder, about, *[torch.zeros(0)] * 3)
     assert samples.images(0, [1]).equal(images[[1]])  # others are as good as before

@@ -39,7 +39,7 @@ def test_a_generator_that_leaves_the_range_of_images(ready, monkeypatch, shift):
 def test_the_first_image_out_of_range_is_named(tmp_path):
     images = torch.rand(3, 1, 2, 2)
     images[1, 0, 0, 0] = 1.001
-    writer = SamplesWriter(tmp_path, (7,), 6, 3)
+    writer = SamplesWriter(tmp_path, (7,), count=6, shard=3)
     with pytest.raises(AdagenError, match="sample 4 of seed 7 leaves the range"):
         writer.add(7, range(3, 6), images=images, actions=torch.zeros(1, 3, 1), seconds=1.0)
     assert not list(tmp_path.iterdir())

@@ -15,8 +15,7 @@ import torch
 
 import adagen
 from adagen.config import Dataset, Fit
-from adagen.data.samples import ABOUT, STEERING, Samples
-from adagen.data.shards import read_shard
+from adagen.data.samples import ABOUT, STEERING, Samples, read_shard
 from adagen.data.split import inventory
 from adagen.data.weights import read_released
 from adagen.evaluation.npz import NpzImages, read_gaussian

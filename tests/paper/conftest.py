@@ -100,12 +100,12 @@ class FakeRun:
         }
         path = self.folder / experiment / "samples" / run_name(method, seed)
         with working_folder(path, None) as folder:
-            writer = SamplesWriter(folder, (0, 1), len(images), shard=16)
+            writer = SamplesWriter(folder, (0, 1), count=len(images), shard=16)
             for sampling_seed, rows in writer.missing:
                 part = slice(rows.start, rows.stop)
                 shown = images[part] * (sampling_seed == 0)
                 writer.add(sampling_seed, rows, images=shown, actions=actions[:, part], seconds=1.0)
-            writer.publish(path, about, labels=labels, handmade=handmade)
+            writer.publish(path, about=about, labels=labels, handmade=handmade)
         return path
 
     def log(self, experiment: str, method: str, seed: int = 0, updates: int = 40) -> Path:
