@@ -16,7 +16,7 @@ from adagen.generators.families import ImageShape, built_in_backbone
 from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
 from adagen.generators.patches import PatchCodebook
-from adagen.generators.reloading import build_empty, fill, require_reloadable
+from adagen.generators.reloading import build_empty, fill, require_reloadable, require_values
 from adagen.generators.solver import SolverBackbone, SolverGenerator
 from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.fitting import fit
@@ -100,6 +100,7 @@ def released_backbone(settings: config.Generator, assets: config.Assets) -> Back
     network, decoder = _parts(backbone)
     load_released(network, asset_path(assets, weights.network))
     load_released(decoder, asset_path(assets, weights.decoder))
+    require_values(backbone, source=f"{weights.network} with {weights.decoder}")
     return backbone.eval().requires_grad_(False)
 
 

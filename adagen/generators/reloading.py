@@ -1,4 +1,4 @@
-"""Networks without values, tensors into them, and whether a backbone survives its own file."""
+"""Building networks without values, filling them, and checking that a backbone can be reloaded."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -17,12 +17,12 @@ State = dict[str, torch.Tensor | float]
 def build_empty(build: Callable[[], B]) -> B:
     """Build networks whose parameters have shapes and no values, to be filled with a file's.
 
-    Filling billions of numbers only to replace them takes minutes. Buffers are computed as ever:
-    one that is not saved has to be what the constructor makes it.
+    Initialising billions of numbers only to replace them takes minutes. Buffers are computed as
+    usual, because those that are not saved come from the constructor alone.
 
     Args:
-        build: makes the networks. One that computes from the values of its parameters is built
-            with them after all.
+        build: makes the networks. If it computes with the values of its parameters, which fails
+            without them, the networks are built with values instead.
     """
     from accelerate import init_empty_weights
 
@@ -32,7 +32,7 @@ def build_empty(build: Callable[[], B]) -> B:
                 return build()
         except AdagenError:
             raise
-        except Exception:  # whatever a constructor meets that asks for a value
+        except Exception:  # a constructor may fail in any way without values
             return build()
 
 
@@ -41,16 +41,17 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, source: str)
 
     Args:
         module: what `build_empty` made.
-        tensors: its state, by key; taken over as they are.
-        source: what they were read from, for errors.
+        tensors: its state, by key; they are used without a copy.
+        source: the file they were read from, for errors.
 
     Raises:
-        AdagenError: the tensors are others than the networks have, or leave some without values.
+        AdagenError: keys or shapes differ from those of the networks, or some tensors are left
+            without values.
     """
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
     if found != expected:
-        key = next(k for k in [*expected, *found] if found.get(k) != expected.get(k))
+        key = next(k for k in [*expected, *sorted(found)] if found.get(k) != expected.get(k))
         there, here = (shapes.get(key, "missing") for shapes in (found, expected))
         raise AdagenError(
             f"{source} does not hold the tensors of {type(module).__name__}: {key!r}, by its shape "
@@ -58,6 +59,15 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, source: str)
             "exist, in its final shape, when the constructor ends."
         )
     module.load_state_dict(dict(tensors), assign=True)
+    require_values(module, source=source)
+
+
+def require_values(module: nn.Module, *, source: str) -> None:
+    """Raise unless every tensor of a module has values.
+
+    Raises:
+        AdagenError: some were left without, after `source` was read; with their names.
+    """
     if left := [key for key, value in _state(module) if _is_meta(value)]:
         raise AdagenError(
             f"{source} leaves {len(left)} tensors of {type(module).__name__} without values: "
@@ -68,17 +78,17 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, source: str)
 
 
 def reload_difference(backbone: nn.Module, build: Callable[[], nn.Module]) -> str | None:
-    """Save a backbone's state in memory, read it into a second one, and compare all they hold.
+    """Save a backbone's state in memory, read it into a second one, and compare the two.
 
-    That is parameters and buffers, saved or not, and what modules have as attributes: tensors, and
-    numbers with a fraction.
+    Compared are parameters, buffers, saved or not, and the tensors and floats that modules have as
+    plain attributes.
 
     Args:
-        backbone: as it is.
-        build: makes another, with the same arguments.
+        backbone: the networks, trained or not.
+        build: makes untrained ones with the same arguments.
 
     Returns:
-        The first difference, or why there is no second one; None if they are equal.
+        The first difference, or the reason why saving or reading failed; None if all is equal.
     """
     state = {key: t.detach().cpu().contiguous() for key, t in backbone.state_dict().items()}
     try:
@@ -95,7 +105,7 @@ def reload_difference(backbone: nn.Module, build: Callable[[], nn.Module]) -> st
         if name not in after:
             return f"{name} is missing after it was saved and read"
         if name not in before or not _equal(before[name], after[name]):
-            return f"{name} is another after it was saved and read"
+            return f"{name} differs after it was saved and read"
     return None
 
 
@@ -103,7 +113,7 @@ def require_reloadable(name: str, backbone: nn.Module, build: Callable[[], nn.Mo
     """Raise unless a backbone can be read from the file that it will be saved in.
 
     Raises:
-        AdagenError: it can't; naming the first tensor that would be lost or be another.
+        AdagenError: a tensor would be lost or changed; it is named.
     """
     if found := reload_difference(backbone, build):
         raise AdagenError(
@@ -128,7 +138,7 @@ def _is_meta(value: torch.Tensor | float) -> bool:
 
 
 def _equal(one: torch.Tensor | float, other: torch.Tensor | float) -> bool:
-    """Whether two values are the same to the bit: untrained parameters may hold NaN."""
+    """Whether two values have the same bits, as untrained parameters may hold NaN."""
     if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
         return type(one) is type(other) and bool(one == other)
     if one.dtype != other.dtype or one.shape != other.shape:

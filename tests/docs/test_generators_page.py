@@ -13,9 +13,10 @@ import pytest
 import torch
 import yaml
 
-from adagen.config import Experiment, paradigms
+import adagen
+from adagen.config import Dataset, Experiment, paradigms
 from adagen.config.overlay import overlay
-from adagen.generators.build import build_generator
+from adagen.generators.build import build_generator, save_backbone
 from adagen.policy.networks import HandMade
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
@@ -162,8 +163,8 @@ def test_the_workflow_takes_the_generator_as_any_other(reader, tmp_path):
     assert not re.search(r"^metric_networks", planned, re.MULTILINE)
 
 
-def test_the_shortest_example_runs(capsys, monkeypatch):
-    """As it stands on the page, and what it prints has the lines of the page."""
+def test_the_shortest_example_runs(capsys, monkeypatch, tmp_path):
+    """As it stands on the page; it prints the lines of the page, and its file can be loaded."""
     monkeypatch.setattr(paradigms, "_IN_PYTHON", {})
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(SHORTEST, names)
@@ -177,6 +178,17 @@ def test_the_shortest_example_runs(capsys, monkeypatch):
     labels = torch.arange(10)
     images = rollout(generator, HandMade(1), labels=labels, noise=SampleNoise("t", 0, range(10)))
     torch.testing.assert_close(images, names["means"].means[labels], atol=1e-4, rtol=0)
+    path = tmp_path / "means.safetensors"
+    save_backbone(
+        path,
+        "means",
+        backbone=names["means"],
+        settings=names["means"].section,
+        dataset=Dataset(),
+        image_shape=(1, 8, 8),
+    )
+    loaded = adagen.load(None, path, steps=4)(n=10).images
+    torch.testing.assert_close(loaded, images, atol=1e-4, rtol=0)
 
 
 def test_excerpts_are_of_the_examples():

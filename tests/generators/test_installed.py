@@ -347,7 +347,7 @@ def test_what_its_file_would_lose_is_refused_before_it_learns(install):
         module=module.replace("with torch.no_grad():", "raise RuntimeError('late')\n        if 1:")
     )
     config = parse_config(content(), "t")
-    with pytest.raises(AdagenError, match=r"generator 'g'.*own file: unsaved is another"):
+    with pytest.raises(AdagenError, match=r"generator 'g'.*own file: unsaved differs"):
         pretrain("g", config.generators["g"], split=load_dataset(config.dataset), checkpoints=None)
 
 

@@ -76,8 +76,8 @@ def test_what_survives_its_file(kind):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (RandomBuffer, "waves is another"),
-        (RandomAttribute, "waves is another"),
+        (RandomBuffer, "waves differs"),
+        (RandomAttribute, "waves differs"),
         (OfParameters, "leaves 1 tensors of OfParameters without values: twice"),
         (Tied, "cannot be saved .*linear.weight"),
     ],
