@@ -8,7 +8,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Only where no other is asked for: files say themselves what they are laid over (`extends`).
+# Taken if no `--configfile` is given: files name what they are laid over themselves (`extends`).
 if not workflow.overwrite_configfiles:
 
     configfile: "config/config.yaml"
@@ -71,7 +71,7 @@ include: "workflow/rules/page.smk"
 report: "workflow/report/workflow.rst"
 
 
-# All that is kept in the folder of an experiment: what DVC asks for.
+# Everything in the folder of an experiment, which is what DVC asks for.
 for name in CONFIG.experiments:
 
     rule:

@@ -1,10 +1,10 @@
-# What comes from elsewhere: released files, and the user's own images.
+# Files that no rule makes: released ones are fetched, the user's images are listed.
 
 
-# On the machine where Snakemake runs: compute nodes often have no internet.
+# A local rule, because compute nodes often have no internet.
 rule fetch:
     output:
-        # update(): a file that is there is checked and kept, not deleted to be fetched anew.
+        # update(): a file that exists is checked and kept, instead of deleted and fetched again.
         file=update("<assets>/{file}"),
     log:
         "<logs>/fetch/{file}.log",
@@ -12,9 +12,9 @@ rule fetch:
         "<benchmarks>/fetch/{file}.tsv"
     wildcard_constraints:
         file=one_of(ASSETS),
-    # Nearly everything waits for these, and the network is idle otherwise.
+    # Nearly all jobs wait for these files.
     priority: 100
-    # Every attempt continues where the one before was cut off.
+    # Every attempt goes on where the one before was interrupted.
     retries: 3
     localrule: True
     conda:
@@ -24,7 +24,7 @@ rule fetch:
         mem_mb=500,
         runtime=1440,
         gpu=0,
-        # Servers slow down those who ask for everything at once; the profile says how many.
+        # Servers slow down whoever downloads too much at once; the profile sets the limit.
         downloads=1,
     params:
         config=config_file,
@@ -33,7 +33,7 @@ rule fetch:
         "adagen fetch {params.name:q} --config {params.config:q} 2>&1 | tee {log:q}"
 
 
-# The images can't be outputs, and a folder of a million files is no good input: this names them all.
+# A list of the images. They can't be outputs, and a folder of a million files makes a slow input.
 rule dataset:
     input:
         sources=dataset_sources,

@@ -1,9 +1,9 @@
 """What all rules share: the checked configuration, the files of runs, parameters.
 
-Which runs there are is said in adagen/config/runs.py, and what a result depends on in
-adagen/config/identity.py. A stage is given the whole configuration as one file.
+adagen/config/runs.py says which runs there are, and adagen/config/identity.py what a result depends
+on. Every stage is given the whole configuration as one file.
 
-Snakemake exports OMP_NUM_THREADS and its kin from `threads`, so no command sets them.
+Snakemake exports OMP_NUM_THREADS and similar variables from `threads`, so no command sets them.
 """
 
 import os
@@ -29,7 +29,7 @@ from adagen.planning.workflow import NEEDS, checked_config, scale_of, write_conf
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import end_stages_with_this_process
 
-# A stage ends with the Snakemake that started it, which on a cluster is that of its job.
+# Stages end when this process does. On a cluster that is the Snakemake inside the job.
 end_stages_with_this_process()
 
 try:
@@ -38,32 +38,32 @@ except AdagenError as error:
     raise SystemExit(str(error)) from None
 
 CONFIG_FILE = write_config(CONFIG, Path(".snakemake") / "adagen")
-# With those that the ablation and the curves derive.
+# With the experiments that the ablation and the curves derive.
 EXPERIMENTS = CONFIG.every_experiment
-# Runs whose policy, or whose schedule without one, is their own.
+# Neither refined nor blended: these are sampled with one policy, or with none.
 PLAIN = [
     run
     for run in dict.fromkeys([*runs_of(CONFIG), *ablation_runs(CONFIG)])
     if not run.refinement and run.fidelity is None
 ]
 
-# What the report shows.
+# The report shows this.
 config.clear()
 config.update(CONFIG.model_dump(mode="json"))
 
 
 def one_of(names):
-    """A regular expression for a wildcard that takes these values only; without any, for none."""
+    """A regular expression that matches these values only; without values it matches nothing."""
     return "|".join(map(re.escape, dict.fromkeys(names))) or "(?!)"
 
 
 def expand_runs(pattern, runs):
-    """The file `pattern` of every run."""
+    """The path `pattern` of every run."""
     return [pattern.format(experiment=run.experiment, run=run.name) for run in runs]
 
 
 def run_of(wildcards):
-    """The run of a rule whose files are called after one."""
+    """The run that a job is about."""
     return Run.parse(wildcards.experiment, wildcards.run)
 
 
@@ -71,9 +71,9 @@ def run_of(wildcards):
 
 
 def depends(identity_of, *wildcard_names):
-    """The parameter `depends`: one of adagen/config/identity.py, of the values of wildcards.
+    """The parameter `depends` of a rule, whose change runs a job again.
 
-    Snakemake runs a job again when it changes.
+    `identity_of` is a function of adagen/config/identity.py; it is given the wildcards' values.
     """
 
     def of_job(wildcards):
@@ -83,17 +83,17 @@ def depends(identity_of, *wildcard_names):
 
 
 def config_file(wildcards, output):
-    """The configuration every stage reads.
+    """The configuration that every stage reads.
 
-    Taking `output` tells Snakemake not to compare this parameter between runs: its name changes
-    with every key, and what matters to a stage is in `depends`.
+    Its name changes with every key. Snakemake does not compare parameters whose function takes
+    `output`; what matters to a stage is in `depends`.
     """
     return CONFIG_FILE
 
 
 def resume_folder(wildcards, output):
-    """Where a stage keeps its resumable state: apart from its outputs, which Snakemake deletes
-    when a job is interrupted, and for this configuration alone.
+    """Where a stage keeps its resumable state: not with its outputs, which Snakemake deletes when
+    a job is interrupted, and not shared with other configurations.
     """
     own = Path(output[0]).with_suffix("").as_posix().lstrip("/")
     return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / own
@@ -112,7 +112,7 @@ def policy_option(wildcards, input):
 
 
 def part_option(wildcards):
-    """Part 2 of 4, as `adagen sample` takes it, of "2-of-4"."""
+    """From `2-of-4` to `2/4`, which `adagen sample` takes."""
     return wildcards.scatteritem.replace("-of-", "/")
 
 

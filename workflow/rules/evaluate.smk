@@ -1,6 +1,5 @@
-# Metrics of all runs of an experiment, in one process. Outputs are fixed where a rule is written, so
-# experiments with a run that others don't have (of a released policy, or of a method of their family
-# alone) have a rule of their own, and so have refined runs and those that only the ablation has.
+# Metrics of the runs of an experiment, in one process. A rule has the same outputs for every
+# experiment, so there is one rule for each set of runs (`evaluations` in adagen/config/runs.py).
 
 
 for suffix, (experiments, runs) in evaluations(CONFIG).items():
@@ -13,8 +12,8 @@ for suffix, (experiments, runs) in evaluations(CONFIG).items():
             networks=rules.metric_networks.output.networks,
             reference=rules.reference.output.statistics,
             samples=expand(rules.sample.output.samples, run=names, allow_missing=True),
-            # What the samples were made from: with the samples gone, metrics that are older than
-            # these (those of a fresh clone, say) are still seen to be out of date.
+            # What the samples were made from: if the samples are gone, metrics that are older than
+            # these files are still seen to be out of date.
             generator=generator_file,
             policies=expand(POLICY, run=[p.name for p in policies_of(runs)], allow_missing=True),
         output:
@@ -34,7 +33,7 @@ for suffix, (experiments, runs) in evaluations(CONFIG).items():
             f"<benchmarks>/evaluate/{{experiment}}{suffix}.tsv"
         wildcard_constraints:
             experiment=one_of(experiments),
-        # Before more samples are drawn: those that are there can then be deleted.
+        # Before more samples are drawn, so that those that exist can be deleted.
         priority: 25
         conda:
             "../../environment.yml"

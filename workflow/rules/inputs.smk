@@ -10,28 +10,28 @@ METRICS = "<results>/{experiment}/metrics/{run}.json"
 
 ASSETS = {known.file: name for name, known in catalogue(CONFIG.assets).items()}
 
-# What is taken over instead of fitted or computed; empty where nothing is.
+# Released files that take the place of fitted networks; empty if there are none.
 INCEPTION = CONFIG.evaluation.inception.weights if CONFIG.evaluation.protocol != "embedded" else ""
 DINO = CONFIG.reward_features.weights if CONFIG.reward_features.kind == "dino" else ""
 
 
 def asset(name):
-    """A released file; its bytes are fixed by its hash, so its time means nothing."""
+    """A released file. Its hash fixes its bytes, so its time means nothing."""
     return ancient(str(asset_path(CONFIG.assets, name)))
 
 
 def images(wildcards=None):
-    """The inventory of the images, for rules that read them; the digits need none."""
+    """The list of the images, as an input of rules that read them; the digits have none."""
     return [rules.dataset.output.inventory] if CONFIG.dataset.folder else []
 
 
 def asset_or_images(name):
-    """A released file that is taken over, or else the images, from which it is made."""
+    """The released file of this name, or without a name the images, to make it from."""
     return [asset(name)] if name else images()
 
 
 def dataset_sources(wildcards):
-    """The user's folders or zips. Where one isn't there (yet), the job says so, not the plan."""
+    """The user's folders or zips. If one is missing, the job fails with a message, not the plan."""
     sources = (CONFIG.dataset.folder, CONFIG.dataset.heldout_folder)
     return [source for source in sources if source and Path(source).exists()]
 
@@ -61,7 +61,7 @@ def preference_sources(wildcards):
 
 
 def preference_file(wildcards):
-    """What a policy is paid by that prefers images which show their class; others don't ask it."""
+    """The network that says how well an image shows its class, for rewards that ask it."""
     kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
     asked = kind == "classifier" or wildcards.get("method") == "faithful"
     return [rules.preference.output.preference] if asked else []
@@ -77,12 +77,12 @@ def generator_file(wildcards):
 
 
 def policy_file(wildcards):
-    """The policy of a run; a schedule that follows from the settings needs none."""
+    """The policy of a run; a schedule that follows from the settings has no file."""
     return expand_runs(POLICY, run_of(wildcards).policies)
 
 
 def judging_state(wildcards):
-    """What candidates are judged by: what the reward of the training knew, or what was fitted."""
+    """What judges candidates: the state of the training's reward, or judges that were fitted."""
     fitted = CONFIG.refinements[wildcards.refinement].judge == "gaussian"
     return expand(JUDGES if fitted else REWARD_STATE, **wildcards)
 

@@ -1,5 +1,5 @@
-# The frozen networks: generators, metric networks, features of the reward. Each is fitted to the
-# images, or taken over from a released file, as the configuration says.
+# The frozen networks: generators, metric networks, features of the reward. The configuration says
+# for each whether it is fitted to the images or read from a released file.
 
 
 rule pretrain:
@@ -28,7 +28,7 @@ rule pretrain:
         " --out {output.generator:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
 
-# They only measure: nothing here is shared with a generator or with the reward.
+# These only measure: they share nothing with a generator or with the reward.
 rule metric_networks:
     input:
         sources=metric_sources,
@@ -81,7 +81,7 @@ rule reward_features:
         " --out {output.features:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
 
-# What says how well an image shows its class: nothing is shared with the networks that measure.
+# It says how well an image shows its class, and shares nothing with the networks that measure.
 rule preference:
     input:
         sources=preference_sources,

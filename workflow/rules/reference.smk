@@ -1,4 +1,4 @@
-# Statistics of real images: computed from the data set, or released ones taken over.
+# Statistics of real images, computed from the data set or read from a released file.
 
 
 rule reference:

@@ -1,7 +1,7 @@
-"""How much memory and time jobs ask for, by what they handle; a cluster holds them to it.
+"""The memory, time and GPUs that jobs ask for. A cluster stops jobs that take more.
 
-More, for one run: `--set-resources train:runtime=5760`. A job that is stopped for want of time
-continues from its checkpoint when it is submitted again.
+To ask for more, once: `--set-resources train:runtime=5760`. A job that runs out of time goes on from
+its checkpoint when it is submitted again.
 """
 
 SCALE = scale_of(CONFIG)
@@ -15,38 +15,40 @@ def minutes(stage):
     return NEEDS[stage][SCALE][1]
 
 
-# `auto` takes a GPU where there is one, so one is asked for.
+# `auto` takes a GPU if there is one, so jobs ask for one.
 GPU = 0 if CONFIG.device == "cpu" else 1
 
 
 def gpu_of_pretrain(wildcards):
-    """Taking weights over needs none."""
+    """Reading released weights needs no GPU."""
     return 0 if CONFIG.generators[wildcards.generator].weights else GPU
 
 
 def kept_if_small(samples):
-    """A run's samples: 5 MB of digits, which are kept, as that spares drawing them again when one
-    of an experiment's runs has changed; 39 GB at paper scale (50,000 x 3 x 256 x 256 x 4 B), which
-    are deleted once they are measured and drawn.
+    """A run's samples, which are deleted at paper scale once they are measured and drawn.
+
+    There they take 39 GB (50,000 x 3 x 256 x 256 x 4 B). Samples of digits take 5 MB; keeping them
+    spares drawing them again when another run of their experiment changes.
     """
     return temp(samples) if SCALE == "released" else samples
 
 
-# Beside a GPU: reading images, decompositions of large matrices. Without one, more threads in a job
-# would only change the last digits of numbers; jobs run side by side instead.
+# With a GPU, cores read images and decompose large matrices. Without one, more threads would change
+# the last digits of results, so jobs run side by side instead.
 CORES = 1 if CONFIG.device == "cpu" else 4
 
-# Training, search, sampling, evaluation and the reference start themselves this many times over
-# (adagen/runtime/processes.py): their jobs ask for as many times the cores, the memory and the GPUs.
+# Training, search, sampling, evaluation and the reference start this many processes
+# (adagen/runtime/processes.py), so their jobs ask for cores, memory and GPUs for each of them.
 PROCESSES = CONFIG.processes
 
-# A cluster asks all processes of a job to stop, its shells and `tee` too: these go on, as the stage
-# between them has to write its checkpoint and say so (adagen/runtime/shutdown.py).
+# A cluster asks all processes of a job to stop, shells and `tee` too. The trap keeps those two
+# alive, because the stage has to write its checkpoint and say so (adagen/runtime/shutdown.py).
 #
-# A prefix replaces Snakemake's own, without which a stage that fails before `tee` would pass.
+# The prefix replaces Snakemake's, so it repeats `set -euo pipefail`: otherwise a stage that fails
+# before `tee` would count as done.
 #
-# The C library gives every large tensor back to the system, and gets the next one page by page,
-# each wiped: an eighth of what sampling takes on a CPU. It keeps them instead.
+# By default the C library returns the memory of every large tensor to the system, and new memory
+# has to be zeroed page by page: an eighth of the time of sampling on a CPU. So it keeps the memory.
 shell.prefix(
     "set -euo pipefail; "
     "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296; "

@@ -1,5 +1,5 @@
-# Images of one run: every sampling seed in one process, as its start-up costs seconds.
-# On a cluster several jobs may share a run's images, which don't depend on how many do.
+# Images of a run. One process draws every sampling seed, because starting it takes seconds.
+# On a cluster several jobs may share a run; their number does not change the images.
 
 
 if CONFIG.evaluation.jobs == 1:
@@ -9,8 +9,8 @@ if CONFIG.evaluation.jobs == 1:
             generator=generator_file,
             policy=policy_file,
         output:
-            # A folder of shards. A stage writes its outputs whole or not at all, and evaluate refuses
-            # a damaged one.
+            # A folder of shards. A stage writes its outputs whole or not at all, and evaluation
+            # refuses a damaged shard.
             samples=kept_if_small(directory("<results>/{experiment}/samples/{run}")),
         log:
             "<logs>/sample/{experiment}/{run}.log",
@@ -74,7 +74,7 @@ else:
     rule sample:
         input:
             parts=gather.parts("<results>/{{experiment}}/parts/{{run}}/{scatteritem}"),
-            # What the parts were made from: they are gone once they are joined.
+            # What the parts were made from: the parts are deleted once they are joined.
             generator=generator_file,
             policy=policy_file,
         output:
@@ -83,7 +83,7 @@ else:
             "<logs>/sample/{experiment}/{run}.log",
         benchmark:
             "<benchmarks>/sample/{experiment}/{run}.tsv"
-        # Before more parts are made: those that are there can then be deleted.
+        # Before more parts are drawn, so that those that exist can be deleted.
         priority: 21
         conda:
             "../../environment.yml"

@@ -1,4 +1,4 @@
-# The best static schedules that searches find, with the same budget of samples for every family.
+# Search for the best static schedules, with the same budget of samples for every experiment.
 
 
 rule sweep:

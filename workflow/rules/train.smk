@@ -1,8 +1,8 @@
-# Policies: AdaGen (features and step), the faithful end of its dial, and the learned static table
-# (step only) are trained; the authors' policy is taken over.
+# Policies. AdaGen (which sees features and step), the faithful end of its dial and the learned static
+# table (which knows the step only) are trained; the authors' policy is converted.
 
 
-# The longest jobs after pretraining, so they start as soon as they can.
+# These jobs take longest after pretraining, so they start as soon as they can.
 rule train:
     input:
         generator=generator_file,
