@@ -44,7 +44,6 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/paper.smk"
 
 
 if refined_runs(CONFIG):
@@ -52,20 +51,12 @@ if refined_runs(CONFIG):
     include: "workflow/rules/refinement.smk"
 
 
-include: "workflow/rules/curves.smk"
-
-
-if dial_runs(CONFIG) or guidance_runs(CONFIG):
+if dial_runs(CONFIG):
 
     include: "workflow/rules/dial.smk"
 
 
-if CONFIG.ablation:
-
-    include: "workflow/rules/ablation.smk"
-
-
-include: "workflow/rules/page.smk"
+include: "workflow/rules/paper.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -89,11 +80,5 @@ rule all:
     input:
         rules.pretrained.input,
         expand_runs(POLICY, policies_of(reported_runs(CONFIG))),
-        rules.system.output,
-        rules.table.output,
-        rules.comparisons.output if "comparisons" in FIGURES else [],
-        rules.candidates.input if "candidates" in CURVES else [],
-        rules.steps.input if "steps" in CURVES else [],
-        rules.dial.input if dial_runs(CONFIG) or guidance_runs(CONFIG) else [],
-        [figure_files(figure) for figure in FIGURES],
+        [files for category, files in SHOWN.items() if category not in ("Samples", "Ablation")],
     localrule: True

@@ -1,4 +1,4 @@
-"""Commands that gather what a paper shows."""
+"""`adagen table`, `adagen figure`, `adagen paper`: what a paper shows."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,46 +7,49 @@ import typer
 
 from adagen.cli.options import Configs, LatexFile, MetricsFiles, Out
 from adagen.config import load_config
+from adagen.paper.catalogue import TABLES
+from adagen.paper.figures import BUILDERS
+from adagen.runtime.errors import AdagenError
 
 
-def ablation(metrics: MetricsFiles, config: Configs, *, out: Out, latex: LatexFile) -> None:
-    """Gather metrics in the table of the config's `ablation` (docs/training.md)."""
+def table(
+    name: Annotated[str, typer.Argument(help=f"Which table: {', '.join(TABLES)}.")],
+    metrics: MetricsFiles,
+    *,
+    config: Configs,
+    out: Out,
+    latex: LatexFile,
+    judged: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File written by `adagen judge`, one a training seed; for fidelity and guidance."
+        ),
+    ] = None,
+) -> None:
+    """Gather metrics in a table (docs/workflow.md), as CSV and LaTeX."""
     settings = load_config(config)
-    from adagen.paper.ablation import ablation_table
-    from adagen.paper.latex import ablation_latex
-    from adagen.paper.tables import write_table
+    if name not in TABLES:
+        raise AdagenError(f"table {name!r} is unknown: choose one of {', '.join(TABLES)}.")
+    from adagen.paper.tables import build_table, write_table
 
-    write_table(ablation_table(settings.cells, metrics), out, latex=latex, in_latex=ablation_latex)
+    gathered = build_table(TABLES[name], metrics, config=settings, judged=judged or [])
+    write_table(TABLES[name], gathered, csv=out, latex=latex)
 
 
-def refinement(metrics: MetricsFiles, config: Configs, *, out: Out, latex: LatexFile) -> None:
-    """Gather metrics of refined runs in a table, beside plain ones (docs/refinement.md)."""
+def figure(
+    kind: Annotated[str, typer.Argument(help=f"Which figure: {', '.join(BUILDERS)}.")],
+    inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
+    *,
+    config: Configs,
+    out: Out,
+    png: Annotated[Path, typer.Option(help="PNG file to write.")],
+) -> None:
+    """Draw a figure, one panel an experiment."""
     load_config(config)
-    from adagen.paper.latex import refinement_latex
-    from adagen.paper.refinement import refinement_table
-    from adagen.paper.tables import write_table
+    from adagen.paper.figures import draw
+    from adagen.paper.figures.style import save_figure
 
-    write_table(refinement_table(metrics), out, latex=latex, in_latex=refinement_latex)
-
-
-def steps(metrics: MetricsFiles, config: Configs, *, out: Out, latex: LatexFile) -> None:
-    """Gather metrics in the table of the config's `curves.steps` (docs/sweeps.md)."""
-    settings = load_config(config)
-    from adagen.paper.curves_latex import steps_latex
-    from adagen.paper.steps import steps_table
-    from adagen.paper.tables import write_table
-
-    write_table(steps_table(settings.budgets, metrics), out, latex=latex, in_latex=steps_latex)
-
-
-def system(metrics: MetricsFiles, config: Configs, *, out: Out, latex: LatexFile) -> None:
-    """Gather metrics in the table of systems, beside what others published of them."""
-    settings = load_config(config)
-    from adagen.paper.latex import system_latex
-    from adagen.paper.system import system_table
-    from adagen.paper.tables import write_table
-
-    write_table(system_table(settings, metrics), out, latex=latex, in_latex=system_latex)
+    save_figure(draw(kind, inputs), out, png)
 
 
 def paper(
@@ -56,14 +59,15 @@ def paper(
     captions: Annotated[Path, typer.Option(help="Folder of their captions, .rst.")],
     out: Out,
     options: Annotated[
-        str, typer.Option(help="What tells Snakemake of the configuration, on its command line.")
+        str,
+        typer.Option(help="Options that give Snakemake this configuration, as one types them."),
     ] = "",
 ) -> None:
-    """Write one page that shows tables and figures, each with caption and the command for it."""
+    """Write one page of tables and figures, each with its caption and the command for it."""
     settings = load_config(config)
     from adagen.paper.page import write_page
 
     write_page(settings.name, files, captions=captions, options=options, out=out)
 
 
-COMMANDS = (ablation, refinement, steps, system, paper)
+COMMANDS = (table, figure, paper)

@@ -78,7 +78,7 @@ def require(key: str, place: str, *, dataset: str, steps: int) -> Published:
     known = published_numbers()
     if key not in known:
         raise ValueError(
-            f"{place}.published is {key!r}, which is no entry of adagen/{FILE}. Known: "
+            f"{place}.published is {key!r}, which is no entry of adagen/config/{FILE}. Known: "
             f"{', '.join(known) or 'none yet'}"
         )
     if ((found := known[key]).dataset, found.steps) != (dataset, steps):

@@ -8,30 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adagen.paper.inputs import Metrics, by_experiment, row_order
+from adagen.paper.columns import COMPARED, COMPARISON_COLUMNS, DISTANCES
+from adagen.paper.latex import heading, line, tabular
+from adagen.paper.metrics import Metrics, by_experiment, read_plain, row_order
 from adagen.paper.names import METHOD_NAMES, PAIRS
-from adagen.paper.tables import half_width, independent, mean_and_error, paired, read_comparable
+from adagen.paper.statistics import half_width, independent, mean_and_error, paired
+from adagen.paper.tables import frame
 from adagen.runtime.errors import AdagenError
-
-DISTANCES = ("fid", "fid_label_free")
-SCORES = (*DISTANCES, "precision", "recall")
-COLUMNS = (
-    "experiment",
-    "paradigm",
-    "steps",
-    "method",
-    "against",
-    "score",
-    "difference",
-    "relative",
-    "se",
-    "low",
-    "high",
-    "over",
-    "training_seeds",
-    "sampling_seeds",
-    "protocol",
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +24,7 @@ class Comparison:
     Attributes:
         pairs: (method, other) runs that are compared: R of them, one a training seed, or a single
             one if neither method was trained.
-        score: one of `SCORES`.
+        score: name of one of the metrics `COMPARED`.
     """
 
     pairs: tuple[tuple[Metrics, Metrics], ...]
@@ -71,7 +54,7 @@ class Comparison:
     def interval(self) -> tuple[float, float, float, float]:
         """Mean difference, its standard error, and the 95 % Student interval around it.
 
-        NaN but for the difference where a single value has no interval.
+        All but the difference are NaN where there is a single value, which has no interval.
         """
         values = independent(self.differences)
         difference, error = mean_and_error(values)
@@ -79,7 +62,7 @@ class Comparison:
         return difference, error, difference - half, difference + half
 
     def row(self) -> dict[str, object]:
-        """The row of the table."""
+        """The row of the table, columns as in `COMPARISON_COLUMNS`."""
         run, other = self.pairs[0]
         difference, error, low, high = self.interval
         return {
@@ -98,10 +81,10 @@ class Comparison:
 
 
 def comparisons(metrics: Sequence[Path]) -> list[Comparison]:
-    """Compare the methods of every experiment as `PAIRS` says, in all `SCORES` that it has.
+    """Compare the methods of every experiment as `PAIRS` says, by all of `COMPARED` that it has.
 
-    Runs of two trained methods are paired by their training seed; one that only one of the two has
-    is left out. Whatever has no training seed is paired with every run of the other method.
+    Runs of two trained methods are paired by their training seed; a seed that only one of the two
+    has is left out. A run without training seed is paired with every run of the other method.
 
     Args:
         metrics: metrics files; experiments keep the order of their first file.
@@ -111,10 +94,10 @@ def comparisons(metrics: Sequence[Path]) -> list[Comparison]:
     """
     found = [
         comparison
-        for runs in by_experiment(read_comparable(metrics)).values()
+        for runs in by_experiment(read_plain(metrics)).values()
         for method, against in PAIRS
-        for score in SCORES
-        if (comparison := Comparison(_pairs(runs, method, against), score)).pairs
+        for score in COMPARED
+        if (comparison := Comparison(_pairs(runs, method, against), score.name)).pairs
         and not math.isnan(comparison.level)
     ]
     if not found:
@@ -129,7 +112,7 @@ def comparisons(metrics: Sequence[Path]) -> list[Comparison]:
 def _pairs(
     runs: Sequence[Metrics], method: str, against: str
 ) -> tuple[tuple[Metrics, Metrics], ...]:
-    """Runs of one method, each with that of the other which it is compared with."""
+    """The runs of one method, each with the run of the other that it is compared with."""
     others = {run.training_seed: run for run in runs if run.method == against}
     untrained = others.get(None)
     return tuple(
@@ -140,7 +123,7 @@ def _pairs(
 
 
 def comparison_table(metrics: Sequence[Path]) -> pd.DataFrame:
-    """One row for each comparison and score; columns as in `COLUMNS`.
+    """One row for each comparison and metric; columns as in `COMPARISON_COLUMNS`.
 
     With S sampling seeds and R training seeds of a learned method:
 
@@ -160,5 +143,46 @@ def comparison_table(metrics: Sequence[Path]) -> pd.DataFrame:
     Raises:
         AdagenError: as `comparisons`.
     """
-    rows = [comparison.row() for comparison in comparisons(metrics)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rows = (comparison.row() for comparison in comparisons(metrics))
+    return frame(rows, COMPARISON_COLUMNS)
+
+
+def comparison_latex(table: pd.DataFrame) -> str:
+    """The comparisons by experiment, one row a pair of methods, with intervals.
+
+    Args:
+        table: what `comparison_table` returned.
+    """
+    header = ("Comparison", *(rf"$\Delta$ {score.latex}" for score in COMPARED))
+    shared = ("paradigm", "steps")
+    lines: list[str] = []
+    for experiment, group in table.groupby("experiment", sort=False):
+        lines.append(r"\midrule")
+        lines.append(heading(str(experiment), group.iloc[0], says=shared, over=len(header)))
+        for _, pair in group.groupby(["method", "against"], sort=False):
+            lines.append(_pair_line(pair))
+    note = (
+        r"Differences, paired by sampling seed, with 95\,\% Student intervals over training seeds "
+        r"where several are named, else over sampling seeds; in brackets the share of the other's "
+        r"distance. Of distances, negative is better."
+    )
+    return tabular("comparisons", header, lines=lines, note=note, table=table)
+
+
+def _pair_line(pair: pd.DataFrame) -> str:
+    """The line of two methods; `pair` has a row a metric."""
+    first = pair.iloc[0]
+    several = first["over"] == "training seeds"
+    seeds = f" ({first['training_seeds']} seeds)" if several else ""
+    name = f"{METHOD_NAMES[first['method']]} $-$ {METHOD_NAMES[first['against']]}{seeds}"
+    cells = {row["score"]: _with_interval(row) for _, row in pair.iterrows()}
+    return line(name, *(cells.get(score.name, "--") for score in COMPARED))
+
+
+def _with_interval(row: pd.Series) -> str:
+    """Difference, interval and share of the other's distance, as far as they are known."""
+    text = f"{row['difference']:+.3f}"
+    if not math.isnan(row["low"]):
+        text += rf"\,[{row['low']:+.3f}, {row['high']:+.3f}]"
+    share = "" if math.isnan(row["relative"]) else rf" (${100 * row['relative']:+.0f}\,\%$)"
+    return f"${text}${share}"

@@ -1,128 +1,29 @@
-"""What tables and figures read: metrics, samples, training logs and search logs, checked."""
+"""What figures read: samples, training logs and search logs, checked."""
 
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol, Self, TypeVar
 
-import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adagen.config import LEARNED, METHODS, SEARCHED, Method
+from adagen.config import LEARNED, SEARCHED
 from adagen.data.samples import Samples
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_json
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class MetricsModel(BaseModel):
-    """Base of what a metrics file holds: keys that no table shows are let through."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Scores(MetricsModel):
-    """The numbers of one sampling seed; None where the protocol doesn't have one."""
-
-    seed: int
-    fid: Finite
-    fid_label_free: Finite | None
-    sfid: Finite | None = None
-    inception_score: Finite
-    precision: Finite | None
-    recall: Finite | None
-    memorisation_gap: Finite | None
-
-
-class Cost(MetricsModel):
-    """What an image costs."""
-
-    nfe: Finite
-    gflops_per_image: Finite
-    images_per_second: Finite
-
-
-class Hashes(MetricsModel):
-    """Which files the numbers depend on."""
-
-    reference: str
-    generator: str
-
-
-class Refinement(MetricsModel):
-    """How candidates were chosen: the config's name of it, and how many there were."""
-
-    name: str
-    kind: str
-    n: int
-    k: int
-
-
-class Metrics(MetricsModel):
-    """One metrics file: one method of one experiment, trained with one seed, perhaps refined."""
-
-    experiment: str
-    paradigm: str
-    dataset: str
-    steps: int
-    method: Method
-    refinement: Refinement | None = None
-    training_seed: int | None
-    fidelity: Finite | None = None
-    protocol: str
-    samples: int
-    seeds: tuple[int, ...] = Field(min_length=1)
-    per_seed: tuple[Scores, ...]
-    cost: Cost
-    hashes: Hashes
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if sorted(row.seed for row in self.per_seed) != sorted(self.seeds):
-            raise ValueError(f"per_seed must hold each of the seeds {list(self.seeds)} once")
-        return self
-
-    @property
-    def refined(self) -> str:
-        """Name of the refinement; empty for none."""
-        return self.refinement.name if self.refinement else ""
-
-    def scores(self, name: str) -> np.ndarray:
-        """(S,) one score at every sampling seed, in ascending order; NaN where there is none."""
-        rows = sorted(self.per_seed, key=lambda row: row.seed)
-        return np.array([getattr(row, name) for row in rows], dtype=np.float64)
-
-
-def read_metrics(path: Path) -> Metrics:
-    """Read and check one metrics file.
-
-    Raises:
-        AdagenError: it is missing, cut short, or a key is missing or of the wrong type.
-    """
-    try:
-        return Metrics.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "per_seed"
-        raise AdagenError(
-            f"{path} is not a metrics file: key {key!r}: {first['msg']}. "
-            "Check the path, or run `adagen evaluate` again."
-        ) from None
 
 
 @dataclass(frozen=True)
 class SampleRun:
-    """What the figures show of a run's samples: those of its first sampling seed.
+    """The samples of a run, as figures show them: those of its first sampling seed.
 
     Attributes:
         samples: the folder, of which only the images that are shown are read.
-        experiment, paradigm, method, training_seed: whose samples these are.
-        action_names: K names.
+        experiment, paradigm, method, training_seed: what generated the samples.
+        fidelity: lambda of a blend of two policies; None for no blend.
+        refined: whether they were chosen among candidates.
+        action_names: names of the K actions.
     """
 
     samples: Samples
@@ -130,10 +31,12 @@ class SampleRun:
     paradigm: str
     method: str
     training_seed: int | None
+    fidelity: float | None
+    refined: bool
     action_names: tuple[str, ...]
 
     def images(self, rows: Sequence[int]) -> torch.Tensor:
-        """(len(rows), C, H, W) some of the images, in [0, 1]."""
+        """(len(rows), C, H, W) the images in these rows, in [0, 1]."""
         return self.samples.images(self.samples.seeds[0], rows)
 
 
@@ -147,11 +50,13 @@ def read_samples(folder: Path) -> SampleRun:
     about = samples.about
     return SampleRun(
         samples,
-        about["experiment"],
-        about["paradigm"],
-        about["method"],
-        about["training_seed"],
-        tuple(about["action_names"]),
+        experiment=about["experiment"],
+        paradigm=about["paradigm"],
+        method=about["method"],
+        training_seed=about["training_seed"],
+        fidelity=about.get("fidelity"),
+        refined="refinement" in about,
+        action_names=tuple(about["action_names"]),
     )
 
 
@@ -162,12 +67,12 @@ def read_plain_samples(folders: Iterable[Path]) -> list[SampleRun]:
         AdagenError: one of them is missing, damaged or something else.
     """
     runs = [read_samples(folder) for folder in folders]
-    return [run for run in runs if "refinement" not in run.samples.about]
+    return [run for run in runs if not run.refined]
 
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """The log of one policy's training: `table` has one row an update or validation."""
+    """The log of one policy's training: `table` has a row for each update."""
 
     experiment: str
     method: str
@@ -205,7 +110,7 @@ def read_training_log(path: Path) -> TrainingLog:
 
 @dataclass(frozen=True)
 class SearchLog:
-    """The log of one search: `table` has columns evaluation, fid, and what was searched for.
+    """The log of one search: `table` has columns evaluation, fid, and one for each parameter.
 
     Its first row is the hand-made schedule, where every search begins.
     """
@@ -241,61 +146,16 @@ def read_search_log(path: Path) -> SearchLog:
 
 
 def _experiment(path: Path) -> str:
+    """The experiment that a file in its folder `policy` belongs to."""
     return path.absolute().parents[1].name
 
 
-def only(paths: Sequence[Path], what: str) -> Path:
-    """The one file that a figure is drawn from.
+def only(paths: Sequence[Path], subject: str) -> Path:
+    """The one table, of a subject such as "refinements", that a figure is drawn from.
 
     Raises:
         AdagenError: there are several.
     """
     if len(paths) > 1:
-        raise AdagenError(f"{paths[1]}: one table of {what} is drawn at a time.")
+        raise AdagenError(f"{paths[1]}: one table of {subject} is drawn at a time.")
     return paths[0]
-
-
-class HasExperiment(Protocol):
-    """Anything that belongs to an experiment."""
-
-    @property
-    def experiment(self) -> str:
-        """Its name."""
-
-
-R = TypeVar("R", bound=HasExperiment)
-
-
-def by_experiment(runs: Iterable[R]) -> dict[str, list[R]]:
-    """The runs of each experiment, experiments in order of first appearance."""
-    grouped: dict[str, list[R]] = {}
-    for run in runs:
-        grouped.setdefault(run.experiment, []).append(run)
-    return grouped
-
-
-def row_order(run: Metrics | SampleRun | TrainingLog) -> tuple[int, int]:
-    """Sorting key within an experiment: method as in the table, then training seed."""
-    return METHODS.index(run.method), run.training_seed or 0
-
-
-def by_method(runs: Iterable[Metrics]) -> list[list[Metrics]]:
-    """The runs of each method and refinement of an experiment, one a training seed.
-
-    Plain methods come first, in the order of `METHODS`, then refinements by network evaluations.
-    """
-    grouped: dict[tuple[str, str], list[Metrics]] = {}
-    for run in runs:
-        grouped.setdefault((run.method, run.refined), []).append(run)
-    return sorted(grouped.values(), key=_method_order)
-
-
-def _method_order(runs: Sequence[Metrics]) -> tuple[bool, float, int, str]:
-    run = runs[0]
-    cost = run.cost.nfe if run.refined else 0.0
-    return bool(run.refined), cost, METHODS.index(run.method), run.refined
-
-
-def method_name(run: Metrics) -> str:
-    """`<method>`, or `<method>+<refinement>` of a refined run."""
-    return run.method + (f"+{run.refined}" if run.refined else "")

@@ -1,5 +1,9 @@
 """What methods and paradigms are called in print, and which methods are compared."""
 
+import re
+
+from adagen.config.runs import Run
+
 METHOD_NAMES = {
     "handmade": "hand-made",
     "halton": "Halton order",
@@ -24,4 +28,17 @@ PAIRS = (
 )
 """Which method is compared with which."""
 PARADIGM_NAMES = {"maskgit": "MaskGIT", "var": "VAR", "dit": "DiT", "sit": "SiT"}
-"""Of built-in paradigms; those of other packages go by the name that they register."""
+"""Built-in paradigms; one of another package goes by the name that it registers."""
+
+
+def escape(text: str) -> str:
+    """`text` with LaTeX's special characters made harmless."""
+    text = re.sub(r"([_&%#${}])", r"\\\1", text)
+    return text.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")
+
+
+def run_in_print(run: Run) -> str:
+    """What a run is called: `AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
+    name = METHOD_NAMES[run.method] if run.fidelity is None else f"λ = {run.fidelity:g}"
+    seed = "" if run.seed is None else f", seed {run.seed}"
+    return f"{name}{seed}{' + ' if run.refinement else ''}{run.refinement}"

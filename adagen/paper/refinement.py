@@ -4,31 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from adagen.paper.inputs import Metrics, by_experiment, by_method, method_name
-from adagen.paper.tables import independent, mean_and_error, read_all_comparable, read_table
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import REFINEMENT_COLUMNS
+from adagen.paper.metrics import Metrics, by_experiment, by_method, method_name, read_methods
+from adagen.paper.statistics import averages
+from adagen.paper.tables import frame, read_table
 from adagen.runtime.errors import AdagenError
-
-COLUMNS = (
-    "experiment",
-    "paradigm",
-    "steps",
-    "method",
-    "n",
-    "k",
-    "fid",
-    "fid_se",
-    "fid_label_free",
-    "precision",
-    "recall",
-    "nfe",
-    "gflops_per_image",
-    "kind",
-    "equal_compute",
-    "protocol",
-)
 
 
 def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
@@ -37,7 +20,7 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
     - `method` of a refined run is `<method>+<refinement>`; `n` and `k` count its whole samples and
       its next states, 1 where there is no choice.
     - Scores are means over sampling seeds, and over training seeds where there are several;
-      `fid_se` is as in `adagen.paper.ablation.ablation_table`.
+      `fid_se` is as in `adagen.paper.statistics.averages`.
     - `kind` says who is kept of the candidates; empty in plain rows.
     - `nfe` and `gflops_per_image` are those of one image that is kept, with all of its candidates.
     - `equal_compute` names the experiment whose plain rows stand beside a refined one: of those
@@ -48,13 +31,13 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
         metrics: metrics files, refined and plain; experiments keep the order of their first file.
 
     Returns:
-        Columns as in `COLUMNS`; in an experiment, plain methods in the order of `METHODS`, then
-        refinements by `nfe`.
+        Columns as in `REFINEMENT_COLUMNS`; in an experiment, plain methods in the order of
+        `METHODS`, then refinements by `nfe`.
 
     Raises:
-        AdagenError: as `fid_table`; or no file is that of a refined run.
+        AdagenError: as `read_methods`; or no file is that of a refined run.
     """
-    experiments = by_experiment(read_all_comparable(metrics))
+    experiments = by_experiment(read_methods(metrics))
     rows = {experiment: by_method(runs) for experiment, runs in experiments.items()}
     refined = {name for name, methods in rows.items() if any(runs[0].refined for runs in methods)}
     if not refined:
@@ -69,7 +52,7 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
         for runs in methods
     ]
     shown = refined | {row["equal_compute"] for row in table}
-    return pd.DataFrame([row for row in table if row["experiment"] in shown], columns=[*COLUMNS])
+    return frame((row for row in table if row["experiment"] in shown), REFINEMENT_COLUMNS)
 
 
 def _equal_compute(run: Metrics, plain: dict[str, Metrics]) -> str:
@@ -88,16 +71,13 @@ def _equal_compute(run: Metrics, plain: dict[str, Metrics]) -> str:
 
 def _row(runs: Sequence[Metrics], equal_compute: str) -> dict[str, Any]:
     """The row of a method, over its training seeds."""
-    first, scores = runs[0], {}
-    for name in ("fid", "fid_label_free", "precision", "recall"):
-        scores[name] = np.stack([run.scores(name) for run in runs])
+    first = runs[0]
     return {
         **first.model_dump(include={"experiment", "paradigm", "steps", "protocol"}),
         "method": method_name(first),
         "n": first.refinement.n if first.refinement else 1,
         "k": first.refinement.k if first.refinement else 1,
-        **{name: float(values.mean()) for name, values in scores.items()},
-        "fid_se": mean_and_error(independent(scores["fid"]))[1],
+        **averages(runs, REFINEMENT_COLUMNS),
         "nfe": first.cost.nfe,
         "gflops_per_image": first.cost.gflops_per_image,
         "kind": first.refinement.kind if first.refinement else "",
@@ -106,9 +86,9 @@ def _row(runs: Sequence[Metrics], equal_compute: str) -> dict[str, Any]:
 
 
 def read_refinement(path: Path) -> pd.DataFrame:
-    """Read the CSV file that `adagen refinement` wrote.
+    """Read the CSV file that `adagen table refinement` wrote.
 
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    return read_table(path, COLUMNS, command="adagen refinement", text=("kind", "equal_compute"))
+    return read_table(path, TABLES["refinement"], text=("kind", "equal_compute"))

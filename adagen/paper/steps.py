@@ -8,84 +8,64 @@ import numpy as np
 import pandas as pd
 
 from adagen.config import Budget
-from adagen.paper.inputs import Metrics, by_experiment, by_method, method_name
-from adagen.paper.tables import independent, mean_and_error, read_all_comparable, read_table
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import STEPS_COLUMNS
+from adagen.paper.metrics import Metrics, by_experiment, by_method, method_name, read_methods
+from adagen.paper.statistics import averages
+from adagen.paper.tables import frame, read_table
 from adagen.runtime.errors import AdagenError
 
-COLUMNS = (
-    "experiment",
-    "paradigm",
-    "steps",
-    "method",
-    "fid",
-    "fid_se",
-    "fid_label_free",
-    "inception_score",
-    "inception_score_se",
-    "precision",
-    "recall",
-    "nfe",
-    "gflops_per_image",
-    "seconds_per_image",
-    "protocol",
-)
-SCORES = ("fid", "fid_label_free", "inception_score", "precision", "recall")
 
-
-def steps_table(budgets: Sequence[Budget], metrics: Sequence[Path]) -> pd.DataFrame:
+def steps_table(metrics: Sequence[Path], budgets: Sequence[Budget]) -> pd.DataFrame:
     """One row for each method of each number of steps, and for each refinement of the curve's own.
 
     - `experiment` is the one that the curve belongs to, whatever its other numbers of steps are
       called; `steps` says which row it is. Refined runs (`<method>+<refinement>`) are those of its
       own number of steps.
     - Scores are means over sampling seeds, and over training seeds where there are several; `*_se`
-      is as in `adagen.paper.ablation.ablation_table`.
+      is as in `adagen.paper.statistics.averages`.
     - `nfe` and `gflops_per_image` are those of one image that is kept. `seconds_per_image` is
       measured while sampling, on the run's own machine and with its other jobs beside it: it tells
       the cost of a policy or a judge, which `nfe` doesn't, but is no benchmark.
 
     Args:
+        metrics: metrics files of all runs of the curves, at least.
         budgets: numbers of steps, by curve (`adagen.config.Config.budgets`).
-        metrics: metrics files of all of their runs, at least.
 
     Returns:
-        Columns as in `COLUMNS`; in a curve, numbers of steps from least to most, each with plain
-        methods in the order of `METHODS`, then refinements by `nfe`.
+        Columns as in `STEPS_COLUMNS`; in a curve, numbers of steps from least to most, each with
+        plain methods in the order of `METHODS`, then refinements by `nfe`.
 
     Raises:
         AdagenError: there are no curves; no file is that of a method which a number of steps has;
-            or as `fid_table`.
+            or as `read_methods`.
     """
     if not budgets:
         raise AdagenError("the config has no `curves.steps`: say which numbers of steps there are.")
-    experiments = by_experiment(read_all_comparable(metrics))
+    experiments = by_experiment(read_methods(metrics))
     rows = []
     for budget in budgets:
-        own = by_method(experiments.get(budget.name, []))
-        if lost := {*budget.methods} - {runs[0].method for runs in own}:
+        methods = by_method(experiments.get(budget.name, []))
+        if lost := {*budget.methods} - {runs[0].method for runs in methods}:
             raise AdagenError(
                 f"no file holds the metrics of {budget.name}, {min(lost)}. Evaluate it, or ask "
                 "Snakemake for the target `steps`."
             )
-        for runs in own:
+        for runs in methods:
             refined = runs[0].refined and budget.name == budget.base
             if refined or (runs[0].method in budget.methods and not runs[0].refined):
                 rows.append(_row(budget, runs))
-    return pd.DataFrame(rows, columns=[*COLUMNS])
+    return frame(rows, STEPS_COLUMNS)
 
 
 def _row(budget: Budget, runs: Sequence[Metrics]) -> dict[str, Any]:
     """The row of a method, over its training seeds."""
-    first, scores = runs[0], {}
-    for name in SCORES:
-        scores[name] = np.stack([run.scores(name) for run in runs])
+    first = runs[0]
     return {
         "experiment": budget.base,
         **first.model_dump(include={"paradigm", "steps", "protocol"}),
         "method": method_name(first),
-        **{name: float(values.mean()) for name, values in scores.items()},
-        "fid_se": mean_and_error(independent(scores["fid"]))[1],
-        "inception_score_se": mean_and_error(independent(scores["inception_score"]))[1],
+        **averages(runs, STEPS_COLUMNS),
         "nfe": first.cost.nfe,
         "gflops_per_image": first.cost.gflops_per_image,
         "seconds_per_image": float(np.mean([1 / run.cost.images_per_second for run in runs])),
@@ -93,9 +73,9 @@ def _row(budget: Budget, runs: Sequence[Metrics]) -> dict[str, Any]:
 
 
 def read_steps(path: Path) -> pd.DataFrame:
-    """Read the CSV file that `adagen steps` wrote.
+    """Read the CSV file that `adagen table steps` wrote.
 
     Raises:
         AdagenError: the file is missing, or another kind of table.
     """
-    return read_table(path, COLUMNS, command="adagen steps")
+    return read_table(path, TABLES["steps"])

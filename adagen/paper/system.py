@@ -7,42 +7,26 @@ from typing import Any
 import pandas as pd
 
 from adagen.config import Config, published_numbers
-from adagen.paper.latex import headline_rows
-from adagen.paper.names import PARADIGM_NAMES
-from adagen.paper.tables import fid_table
+from adagen.paper.catalogue import OVER_SAMPLINGS, Layout
+from adagen.paper.columns import SYSTEM_COLUMNS
+from adagen.paper.fid import fid_table, headline_rows
+from adagen.paper.latex import grouped
+from adagen.paper.names import PARADIGM_NAMES, escape
+from adagen.paper.tables import frame
 from adagen.runtime.errors import AdagenError
 
-COLUMNS = (
-    "model",
-    "experiment",
-    "paradigm",
-    "dataset",
-    "steps",
-    "method",
-    "training_seeds",
-    "gflops_per_image",
-    "fid",
-    "fid_se",
-    "inception_score",
-    "protocol",
-    "paper_fid",
-    "paper_is",
-    "paper_tflops",
-    "paper_source",
-    "paper_meant",
-)
 NUMBERS = ["paper_fid", "paper_is", "paper_tflops"]
 GIGA, TERA = "gflops_per_image", "tflops_per_image"
 """What an image costs; the column's name is its unit."""
 
 
-def system_table(config: Config, metrics: Sequence[Path]) -> pd.DataFrame:
+def system_table(metrics: Sequence[Path], config: Config) -> pd.DataFrame:
     """One row for each experiment and method.
 
     - `model` is the title of the generator.
     - `fid` and `inception_score` are means over sampling seeds and, where there are several, over
       training seeds (`training_seeds` of them; 0 where nothing is trained); `fid_se` is as in
-      `adagen.paper.tables.fid_table`.
+      `adagen.paper.fid.fid_table`.
     - Cost is in GFLOPs, or in TFLOPs (column `TERA` instead of `GIGA`) where a row takes a
       thousand GFLOPs. A multiplication and an addition count as two.
     - `paper_*` hold what others published of the same system under the same method, empty (NaN, "")
@@ -50,12 +34,12 @@ def system_table(config: Config, metrics: Sequence[Path]) -> pd.DataFrame:
       counted in another way. Nothing is computed from them.
 
     Args:
-        config: names the experiments, their generators and what was published of them.
         metrics: metrics files; those of refined runs are left out.
+        config: names the experiments, their generators and what was published of them.
 
     Returns:
-        Columns as in `COLUMNS`; experiments in the order of their first file, methods in that of
-        `METHODS`.
+        Columns as in `SYSTEM_COLUMNS`; experiments in the order of their first file, methods in
+        the order of `METHODS`.
 
     Raises:
         AdagenError: as `fid_table`; or a file is of an experiment that the config hasn't.
@@ -66,19 +50,16 @@ def system_table(config: Config, metrics: Sequence[Path]) -> pd.DataFrame:
             f"the metrics are of experiment {unknown[0]!r}, which the config doesn't have "
             f"({', '.join(config.experiments)}): give the config of this run."
         )
-    seeds = (
-        table[~table["training_seed"].isin(["", "mean"])].groupby(["experiment", "method"]).size()
-    )
     rows = [
         {
             **row.to_dict(),
             "model": _title(config, row),
-            "training_seeds": int(seeds.get((row["experiment"], row["method"]), 0)),
+            "training_seeds": row["seeds"] or int(row["training_seed"] != ""),
             **_published(config, row),
         }
         for _, row in headline_rows(table).iterrows()
     ]
-    systems = pd.DataFrame(rows, columns=list(COLUMNS))
+    systems = frame(rows, SYSTEM_COLUMNS)
     systems[NUMBERS] = systems[NUMBERS].astype(float)  # None, and nothing at all, are NaN
     if systems[GIGA].max() < 1000:
         return systems
@@ -102,3 +83,28 @@ def _published(config: Config, row: pd.Series) -> dict[str, Any]:
         "paper_source": found.source,
         "paper_meant": published_numbers()[key].meant,
     }
+
+
+def system_latex(table: pd.DataFrame) -> str:
+    """A line a system; of each experiment's, the lowest distance (before rounding) is bold.
+
+    Published numbers have columns of their own, in tables that have any, and are never bold.
+
+    Args:
+        table: what `system_table` returned.
+    """
+    unit = "TFLOPs" if TERA in table else "GFLOPs"
+    note = (
+        rf"{OVER_SAMPLINGS} {unit} are those of an image; a multiplication and an addition count "
+        "as two."
+    )
+    sources = [source for source in table["paper_source"].unique() if source]
+    if sources:
+        note += (
+            r" Columns \textit{published} are the numbers of others, under their own protocol and "
+            rf"count of operations: {'; '.join(map(escape, sources))}."
+        )
+    else:
+        table = table.drop(columns=NUMBERS)
+    layout = Layout(heading=None, note=note)
+    return grouped("system", SYSTEM_COLUMNS, layout=layout, table=table)

@@ -22,9 +22,8 @@ STAGES = [
     "evaluate",
     "measure",
     "table",
-    "compare",
-    "ablation",
     "figure",
+    "paper",
 ]
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 
@@ -117,7 +116,7 @@ def test_the_installed_command(tmp_path):
     [
         "pretrain flow --out o.safetensors",
         "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out o",
-        "table m.json --out t.csv --latex t.tex",
+        "table fid m.json --out t.csv --latex t.tex",
     ],
 )
 def test_a_bad_config(console, text, parts, command):
@@ -183,8 +182,8 @@ def test_a_bad_config(console, text, parts, command):
             ["'interval' needs its --policy file", "`logsnr_time`"],
         ),
         ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
-        ("table gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
-        ("ablation gone.json --out t.csv --latex t.tex", ["no section 'ablation'"]),
+        ("table fid gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
+        ("table ablation gone.json --out t.csv --latex t.tex", ["no section 'ablation'"]),
         (
             "evaluate a/x b/x --networks metrics.safetensors "
             "--reference real.safetensors --out-dir out",

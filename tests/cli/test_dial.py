@@ -82,7 +82,9 @@ def test_from_one_policy_to_the_other(trained):
     metrics = json.loads(Path("metrics/dial0.3.json").read_text())
     assert metrics["fidelity"] == 0.3 and metrics["mean"]["fid"] > 0
     # It is no row of the methods' table.
-    message = trained.mistake("table metrics/adagen.json metrics/dial0.3.json --out t --latex l")
+    message = trained.mistake(
+        "table fid metrics/adagen.json metrics/dial0.3.json --out t --latex l"
+    )
     assert "dial0.3.json is of 'adagen' blended with 'faithful' (fidelity 0.3)" in message
 
 
@@ -117,7 +119,7 @@ def test_both_dials_from_samples_to_figures(trained):
     trained(f"{judge} {given}")
     metrics = " ".join(map(str, sorted(Path("metrics").iterdir())))
     for dial in ("fidelity", "guidance"):
-        trained(f"{dial} {metrics} --judged judged.json --out {dial}.csv --latex {dial}.tex")
+        trained(f"table {dial} {metrics} --judged judged.json --out {dial}.csv --latex {dial}.tex")
     dial, classical = (pd.read_csv(f"{name}.csv") for name in ("fidelity", "guidance"))
     assert list(dial.fidelity) == [0, 0.5, 1] and list(classical.guidance) == [1, 3]
     assert list(classical.derived) == ["flow_t2", "flow_t2-guidance-3"]

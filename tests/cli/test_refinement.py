@@ -132,7 +132,7 @@ def test_from_a_policy_to_the_table(drawing):
     metrics = json.loads(Path("digits_maskgit_t4/metrics/adagen_seed0+ahead.json").read_text())
     assert metrics["refinement"]["k"] == 2 and metrics["mean"]["fid"] > 0
     files = " ".join(map(str, sorted(Path().glob("*/metrics/*.json"))))
-    trained(f"refinement {files} --out refinement.csv --latex refinement.tex")
+    trained(f"table refinement {files} --out refinement.csv --latex refinement.tex")
     table = pd.read_csv("refinement.csv").set_index(["experiment", "method"])
     assert dict(table["nfe"]) == {
         ("flow_t2", "adagen"): 4,
@@ -143,7 +143,7 @@ def test_from_a_policy_to_the_table(drawing):
         ("digits_maskgit_t4", "adagen+both"): 22,
         ("digits_maskgit_t4", "adagen+best"): 24,
     }
-    trained(f"table {files} --out fid.csv --latex fid.tex")
+    trained(f"table fid {files} --out fid.csv --latex fid.tex")
     assert len(pd.read_csv("fid.csv")) == 2
     for kind in ("samples", "schedule"):  # of plain runs, whatever stands beside them
         trained(f"figure {kind} {folders} --out {kind}.pdf --png {kind}.png")

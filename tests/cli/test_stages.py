@@ -48,7 +48,9 @@ def test_from_policy_to_metrics(ready):
     for run in runs:
         metrics = json.loads(Path(f"metrics/{run}.json").read_text())
         assert metrics["mean"]["fid"] > 0 and metrics["samples"] == 40
-    ready("table --out fid.csv --latex fid.tex " + " ".join(f"metrics/{run}.json" for run in runs))
+    ready(
+        "table fid --out fid.csv --latex fid.tex " + " ".join(f"metrics/{run}.json" for run in runs)
+    )
     assert len(Path("fid.csv").read_text().splitlines()) == 4
 
     # The policy belongs to this experiment, this method and this file of the generator.

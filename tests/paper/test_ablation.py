@@ -6,9 +6,11 @@ import torch
 from scipy import stats
 
 from adagen.config import Cell, Experiment
-from adagen.paper.ablation import COLUMNS, ablation_table, read_ablation
-from adagen.paper.figures import FIGURES, save_figure
-from adagen.paper.latex import ablation_latex
+from adagen.paper.ablation import ablation_table, read_ablation
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import ABLATION_COLUMNS, names
+from adagen.paper.figures import draw
+from adagen.paper.figures.style import save_figure
 from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
@@ -50,8 +52,8 @@ def difference(row):
 
 
 def test_rows_follow_the_studies_and_differences_are_to_their_first(metrics):
-    table = ablation_table(CELLS, metrics[::-1])
-    assert tuple(table.columns) == COLUMNS
+    table = ablation_table(metrics[::-1], CELLS)
+    assert list(table.columns) == names(ABLATION_COLUMNS)
     assert list(zip(table["study"], table["variant"], strict=True)) == [
         (cell.study, cell.variant) for cell in CELLS
     ]
@@ -60,7 +62,7 @@ def test_rows_follow_the_studies_and_differences_are_to_their_first(metrics):
 
 
 def test_differences_are_paired_by_sampling_seed_and_by_training_seed(metrics):
-    table = ablation_table(CELLS, metrics)
+    table = ablation_table(metrics, CELLS)
     # Against the one hand-made run: 3.2 - 5.5, 2.0 - 5.5, 1.3 - 5.5.
     assert np.allclose(difference(table.iloc[1]), interval([-2.3, -3.5, -4.2]))
     # Seed by seed: 4.3 - 3.2, 3.1 - 2.0, 2.4 - 1.3. The training's noise is common, and cancels.
@@ -69,7 +71,7 @@ def test_differences_are_paired_by_sampling_seed_and_by_training_seed(metrics):
 
 
 def test_errors_are_over_training_seeds_or_over_the_sampling_seeds_of_one_run(metrics):
-    table = ablation_table(CELLS, metrics)
+    table = ablation_table(metrics, CELLS)
     assert np.allclose(table["fid"].iloc[:2], [5.5, 6.5 / 3])
     assert np.allclose(table["fid_se"].iloc[:2], [0.5, stats.sem([3.2, 2.0, 1.3])])
     assert np.allclose(table["fid_label_free_se"], table["fid_se"] / 2)
@@ -77,26 +79,26 @@ def test_errors_are_over_training_seeds_or_over_the_sampling_seeds_of_one_run(me
 
 def test_one_training_seed_has_the_interval_of_its_sampling_seeds(metrics):
     seeds = [cell(c.study, c.variant, c.name, c.method, (1,)) for c in CELLS]
-    table = ablation_table(seeds, metrics)
+    table = ablation_table(metrics, seeds)
     assert np.allclose(difference(table.iloc[3]), interval([1.0, 1.2]))
 
 
 def test_a_missing_run_is_named(metrics):
     with pytest.raises(AdagenError, match=rf"metrics of {OTHER}, adagen, training seed 2 \(study"):
-        ablation_table(CELLS, metrics[:-1])
+        ablation_table(metrics[:-1], CELLS)
 
 
 def test_written_and_read_again(metrics, tmp_path):
-    table = ablation_table(CELLS, metrics)
+    table = ablation_table(metrics, CELLS)
     csv, latex = tmp_path / "ablation.csv", tmp_path / "ablation.tex"
-    write_table(table, csv, latex=latex, in_latex=ablation_latex)
+    write_table(TABLES["ablation"], table, csv=csv, latex=latex)
     again = read_ablation(csv)
     assert np.allclose(again["fid"], table["fid"], atol=1e-4) and again["diff"].isna()[0]
     text = latex.read_text()
     assert text.count(r"\midrule") == 2 and r"Fr\'" not in text and r"Fréchet \& co" in text
     assert r"$+1.100$ $[+1.100, +1.100]$" in text
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(AdagenError, match="not a table of `adagen ablation`"):
+    with pytest.raises(AdagenError, match="not a table of `adagen table ablation`"):
         read_ablation(tmp_path / "other.csv")
 
 
@@ -104,16 +106,16 @@ def test_written_and_read_again(metrics, tmp_path):
 def csv(metrics, tmp_path):
     path = tmp_path / "ablation.csv"
     write_table(
-        ablation_table(CELLS, metrics),
-        path,
+        TABLES["ablation"],
+        ablation_table(metrics, CELLS),
+        csv=path,
         latex=tmp_path / "ablation.tex",
-        in_latex=ablation_latex,
     )
     return path
 
 
 def test_figure_has_a_row_a_study_with_distances_and_recall(csv, tmp_path):
-    figure = FIGURES["ablation"]([csv])
+    figure = draw("ablation", [csv])
     assert len(figure.axes) == 6
     assert [a.get_title("left") for a in figure.axes] == ["schedule", "", "", "reward", "", ""]
     dots = [bar.lines[0].get_xdata()[0] for bar in figure.axes[3].containers]
@@ -130,7 +132,7 @@ def test_samples_show_the_same_noise_under_every_reward(run, csv, tmp_path):
         run.samples(BASE, "adagen", images, labels, seed=0),
         run.samples(OTHER, "adagen", images, labels, seed=0),
     ]
-    figure = FIGURES["ablation_samples"]([csv, *folders])
+    figure = draw("ablation_samples", [csv, *folders])
     assert [a.get_title("left") for a in figure.axes] == [
         "adversarial\nFD 2.167, recall 0.60",
         "Fréchet & co\nFD 3.267, recall 0.60",
@@ -140,9 +142,9 @@ def test_samples_show_the_same_noise_under_every_reward(run, csv, tmp_path):
     assert shown[0].shape == (4 * 9, 10 * 9, 3) and np.array_equal(shown[0], shown[1])
     save_figure(figure, tmp_path / "b.png")
     with pytest.raises(AdagenError, match=f"samples of {OTHER}, adagen, which is 'Fréchet & co'"):
-        FIGURES["ablation_samples"]([csv, *folders[:3]])
+        draw("ablation_samples", [csv, *folders[:3]])
     with pytest.raises(AdagenError, match="one table of an ablation is drawn at a time"):
-        FIGURES["ablation"]([csv, csv])
+        draw("ablation", [csv, csv])
 
 
 def test_nothing_to_compare():

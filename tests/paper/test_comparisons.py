@@ -7,11 +7,13 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy import stats
 
-from adagen.paper.comparisons import COLUMNS, comparison_table
-from adagen.paper.figures import FIGURES
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import COMPARISON_COLUMNS, names
+from adagen.paper.comparisons import comparison_table
+from adagen.paper.fid import fid_table
+from adagen.paper.figures import draw
 from adagen.paper.figures.style import COLOURS
-from adagen.paper.latex import comparison_latex
-from adagen.paper.tables import fid_table, write_table
+from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
 E = "digits_sit_t4"
@@ -38,7 +40,7 @@ def only(table, method, against, score="fid"):
 
 def test_every_pair_has_a_row_a_score(trained):
     table = comparison_table(trained)
-    assert tuple(table.columns) == COLUMNS and len(table) == 4 * 4
+    assert list(table.columns) == names(COMPARISON_COLUMNS) and len(table) == 4 * 4
     pairs = list(zip(table["method"], table["against"], strict=True))[::4]
     others = ["handmade", "tuned", "static"]
     assert pairs == [*(("adagen", other) for other in others), ("static", "tuned")]
@@ -105,7 +107,7 @@ def test_a_single_value_has_no_interval_and_a_missing_score_no_row(run, tmp_path
     assert list(table["score"]) == ["fid", "precision", "recall"]
     assert list(table["difference"]) == [-1, 0, 0] and set(table["training_seeds"]) == {0}
     assert table[["se", "low", "high"]].isna().all(axis=None)
-    write_table(table, tmp_path / "c.csv", latex=tmp_path / "c.tex", in_latex=comparison_latex)
+    write_table(TABLES["comparisons"], table, csv=tmp_path / "c.csv", latex=tmp_path / "c.tex")
     assert (
         f"{E},sit,4,released,handmade,fid,-1.0000,-0.3333,,,,sampling"
         in (tmp_path / "c.csv").read_text()
@@ -123,9 +125,9 @@ def test_nothing_to_compare_is_refused(run):
 
 def test_files_read_back_and_say_what_intervals_are_over(trained, tmp_path):
     csv, latex = tmp_path / "c.csv", tmp_path / "c.tex"
-    write_table(comparison_table(trained), csv, latex=latex, in_latex=comparison_latex)
+    write_table(TABLES["comparisons"], comparison_table(trained), csv=csv, latex=latex)
     table = pd.read_csv(csv)
-    assert tuple(table.columns) == COLUMNS and len(table) == 16
+    assert list(table.columns) == names(COMPARISON_COLUMNS) and len(table) == 16
     assert only(table, "adagen", "tuned")["low"] == round(-1 - stats.t.ppf(0.975, 1), 4)
     lines = latex.read_text().splitlines()
     rows = [line for line in lines if "seeds) &" in line]
@@ -138,7 +140,7 @@ def test_the_figure_has_shares_around_zero_in_both_spaces(run, trained):
     other = "digits_dit_t4"
     trained += [run.metrics(other, m, [2.0, 3.0]) for m in ("handmade", "tuned")]
     trained.append(run.metrics(other, "static", [1.0, 2.0], seed=0))
-    figure = FIGURES["comparisons"](trained)
+    figure = draw("comparisons", trained)
     assert [axes.get_title("left") for axes in figure.axes] == [E, "", other, ""]
     primary, label_free, single, _ = figure.axes
     names = [text.get_text().split(" \N{MINUS SIGN} ") for text in primary.get_yticklabels()]
@@ -164,9 +166,7 @@ def test_the_figure_has_shares_around_zero_in_both_spaces(run, trained):
 
 
 def test_a_figure_of_single_values_has_dots_only(run):
-    figure = FIGURES["comparisons"](
-        [published(run, "handmade", 3.0), published(run, "adagen", 2, 0)]
-    )
+    figure = draw("comparisons", [published(run, "handmade", 3.0), published(run, "adagen", 2, 0)])
     (axes,) = figure.axes
     (dot,) = axes.containers
     assert not dot.has_xerr and math.isclose(dot.lines[0].get_xdata()[0], -1 / 3)

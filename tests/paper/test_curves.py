@@ -6,14 +6,15 @@ import pytest
 from matplotlib.colors import to_hex
 
 from adagen.config import Budget, Experiment
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import STEPS_COLUMNS, names
 from adagen.paper.comparisons import comparison_table
-from adagen.paper.curves_latex import steps_latex
-from adagen.paper.figures import FIGURES, save_figure
-from adagen.paper.figures.style import COLOURS
-from adagen.paper.latex import refinement_latex
+from adagen.paper.fid import fid_table
+from adagen.paper.figures import draw
+from adagen.paper.figures.style import COLOURS, save_figure
 from adagen.paper.refinement import read_refinement, refinement_table
-from adagen.paper.steps import COLUMNS, read_steps, steps_table
-from adagen.paper.tables import fid_table, write_table
+from adagen.paper.steps import read_steps, steps_table
+from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
 BASE, LONG, OTHER = "digits_maskgit_t4", "digits_maskgit_t4-steps-16", "digits_sit_t4"
@@ -54,8 +55,8 @@ def metrics(run):
 
 
 def test_rows_are_methods_by_steps_and_refinements_of_the_experiments_own(metrics):
-    table = steps_table(BUDGETS, metrics)
-    assert tuple(table.columns) == COLUMNS and set(table["experiment"]) == {BASE}
+    table = steps_table(metrics, BUDGETS)
+    assert list(table.columns) == names(STEPS_COLUMNS) and set(table["experiment"]) == {BASE}
     rows = table[["steps", "method", "nfe"]].itertuples(index=False)
     assert [tuple(row) for row in rows] == [
         (4, "handmade", 8),
@@ -71,7 +72,7 @@ def test_rows_are_methods_by_steps_and_refinements_of_the_experiments_own(metric
 
 
 def test_scores_are_means_with_errors_over_training_or_sampling_seeds(metrics):
-    table = steps_table(BUDGETS, metrics)
+    table = steps_table(metrics, BUDGETS)
     short = table[table["method"] == "adagen"].iloc[0]
     assert short["fid"] == pytest.approx(3.3) and short["fid_se"] == pytest.approx(0.2)
     long = table.iloc[-1]
@@ -84,9 +85,9 @@ def test_scores_are_means_with_errors_over_training_or_sampling_seeds(metrics):
 def test_what_is_missing_is_named(metrics):
     without = [path for path in metrics if LONG not in str(path) or path.stem != "handmade"]
     with pytest.raises(AdagenError, match=f"no file holds the metrics of {LONG}, handmade"):
-        steps_table(BUDGETS, without)
+        steps_table(without, BUDGETS)
     with pytest.raises(AdagenError, match=r"no `curves\.steps`"):
-        steps_table([], metrics)
+        steps_table(metrics, [])
 
 
 def test_derived_steps_are_of_equal_compute(metrics):
@@ -106,7 +107,7 @@ def test_other_tables_of_the_runs_experiments_are_as_they_were(metrics):
 def steps_csv(metrics, tmp_path):
     path = tmp_path / "steps.csv"
     write_table(
-        steps_table(BUDGETS, metrics), path, latex=tmp_path / "steps.tex", in_latex=steps_latex
+        TABLES["steps"], steps_table(metrics, BUDGETS), csv=path, latex=tmp_path / "steps.tex"
     )
     return path
 
@@ -120,12 +121,12 @@ def refinement_csv(run, metrics, tmp_path):
     )
     tuned = run.metrics(LONG, "tuned", [2.8, 3.0], **of_steps(16))
     table = refinement_table([*metrics, other, best, tuned])
-    write_table(table, path, latex=tmp_path / "refinement.tex", in_latex=refinement_latex)
+    write_table(TABLES["refinement"], table, csv=path, latex=tmp_path / "refinement.tex")
     return path
 
 
 def test_steps_are_written_and_read_again(steps_csv, metrics):
-    table, again = steps_table(BUDGETS, metrics), read_steps(steps_csv)
+    table, again = steps_table(metrics, BUDGETS), read_steps(steps_csv)
     assert np.allclose(again["fid"], table["fid"], atol=1e-4)
     assert list(again["seconds_per_image"]) == [0.008] * 3 + [0.016] * 2 + [0.032] * 4
     text = steps_csv.with_suffix(".tex").read_text()
@@ -149,7 +150,7 @@ def lines(axes):
 
 
 def test_steps_figure_has_a_line_a_method_and_stars(steps_csv, tmp_path):
-    figure = FIGURES["steps"]([steps_csv])
+    figure = draw("steps", [steps_csv])
     assert [axes.get_title("left") for axes in figure.axes] == [BASE, "", "", ""]
     assert [axes.get_xlabel() for axes in figure.axes] == [
         "evaluations an image",
@@ -173,7 +174,7 @@ def test_steps_figure_has_a_line_a_method_and_stars(steps_csv, tmp_path):
 
 
 def test_candidates_lie_on_lines_that_begin_at_the_plain_policy(refinement_csv, tmp_path):
-    figure = FIGURES["candidates"]([refinement_csv])
+    figure = draw("candidates", [refinement_csv])
     assert len(figure.axes) == 8
     assert [a.get_title("left") for a in figure.axes[::4]] == [BASE, OTHER]
     own = lines(figure.axes[0])
@@ -196,4 +197,4 @@ def test_candidates_lie_on_lines_that_begin_at_the_plain_policy(refinement_csv, 
 @pytest.mark.parametrize("kind", ["steps", "candidates"])
 def test_one_table_is_drawn_at_a_time(kind, tmp_path):
     with pytest.raises(AdagenError, match="at a time"):
-        FIGURES[kind]([tmp_path / "a.csv", tmp_path / "b.csv"])
+        draw(kind, [tmp_path / "a.csv", tmp_path / "b.csv"])

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from adagen.config import parse_config
-from adagen.paper.curves_latex import fidelity_latex, guidance_latex
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import FIDELITY_COLUMNS, GUIDANCE_COLUMNS, names
 from adagen.paper.dial import (
-    FIDELITY_COLUMNS,
-    GUIDANCE_COLUMNS,
     fidelity_table,
     guidance_table,
     read_dial,
 )
-from adagen.paper.figures import FIGURES
-from adagen.paper.tables import fid_table, write_table
+from adagen.paper.fid import fid_table
+from adagen.paper.figures import draw
+from adagen.paper.latex import latex_table
+from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
 SIT, OTHER = "digits_sit_t4", "digits_sit_t8"
@@ -86,7 +87,7 @@ def judgement(folder, seed, runs):
 
 def test_a_row_a_point_between_the_two_policies(metrics):
     table = fidelity_table(metrics, [])
-    assert tuple(table.columns) == FIDELITY_COLUMNS
+    assert list(table.columns) == names(FIDELITY_COLUMNS)
     assert list(zip(table.experiment, table.fidelity, strict=True)) == [
         (SIT, 0),
         (SIT, 0.5),
@@ -131,8 +132,8 @@ def test_no_run_is_on_the_dial(run):
 def test_a_row_a_guidance_scale_and_the_mean_of_all_judges(run, turned):
     said = (-1.0, 2.0), (-2.0, 4.0)
     judged = [judgement(run.folder, n, [(WEAK, "handmade", None, *s)]) for n, s in enumerate(said)]
-    table = guidance_table(CONFIG, turned, judged=judged)
-    assert tuple(table.columns) == GUIDANCE_COLUMNS
+    table = guidance_table(turned, CONFIG, judged=judged)
+    assert list(table.columns) == names(GUIDANCE_COLUMNS)
     assert list(table.guidance) == [0, 1.5, 3] and set(table.experiment) == {SIT}
     assert list(table.derived) == [WEAK, SIT, STRONG]
     assert np.allclose(table.fid, [8.1, 4.1, 6.1]) and list(table.training_seeds) == [0, 0, 0]
@@ -142,19 +143,19 @@ def test_a_row_a_guidance_scale_and_the_mean_of_all_judges(run, turned):
 
 def test_a_guidance_scale_without_metrics(turned):
     with pytest.raises(AdagenError, match=f"the metrics of {STRONG}, handmade, which is {SIT} at"):
-        guidance_table(CONFIG, turned[:2], judged=[])
+        guidance_table(turned[:2], CONFIG, judged=[])
     without = CONFIG.model_copy(update={"curves": type(CONFIG.curves)()})
     with pytest.raises(AdagenError, match=r"has no `curves\.guidance`"):
-        guidance_table(without, turned, judged=[])
+        guidance_table(turned, without, judged=[])
 
 
 def test_latex_marks_the_lowest_distance(metrics, turned):
-    lines = fidelity_latex(fidelity_table(metrics, [])).splitlines()
-    assert lines[0] == "% Made by `adagen fidelity`. Needs the booktabs package."
+    lines = latex_table(TABLES["fidelity"], fidelity_table(metrics, [])).splitlines()
+    assert lines[0] == "% Made by `adagen table fidelity`. Needs the booktabs package."
     (best, other) = [line for line in lines if line.startswith("0 &")]
     assert best.startswith(r"0 & $\mathbf{2.000} \pm 0.500$ & 1.000 & 0.800 & 0.600 & -- & --")
     assert r"\mathbf{1.500}" in other
-    lines = guidance_latex(guidance_table(CONFIG, turned, judged=[])).splitlines()
+    lines = latex_table(TABLES["guidance"], guidance_table(turned, CONFIG, judged=[])).splitlines()
     assert [line.split(" & ")[0] for line in lines[6:9]] == ["0", "1.5", "3"]
 
 
@@ -162,20 +163,23 @@ def test_latex_marks_the_lowest_distance(metrics, turned):
 def tables(tmp_path, metrics, turned):
     """The CSV files that the figures are drawn from."""
     made = {
-        "fidelity": (fidelity_table(metrics[:7], []), fidelity_latex),
-        "guidance": (guidance_table(CONFIG, turned, judged=[]), guidance_latex),
+        "fidelity": fidelity_table(metrics[:7], []),
+        "guidance": guidance_table(turned, CONFIG, judged=[]),
     }
-    for name, (table, latex) in made.items():
-        write_table(table, tmp_path / f"{name}.csv", latex=tmp_path / f"{name}.tex", in_latex=latex)
+    for name, table in made.items():
+        csv, latex = tmp_path / f"{name}.csv", tmp_path / f"{name}.tex"
+        write_table(TABLES[name], table, csv=csv, latex=latex)
     plain = [path for path in metrics if "dial" not in path.name]
-    write_table(fid_table(plain), tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
+    write_table(
+        TABLES["fid"], fid_table(plain), csv=tmp_path / "fid.csv", latex=tmp_path / "fid.tex"
+    )
     return [tmp_path / f"{name}.csv" for name in ("fidelity", "guidance", "fid")]
 
 
 def test_the_dial_has_a_curve_a_table_and_a_marker_a_method(tables):
     written = read_dial(tables[0])
-    assert tuple(written.columns) == FIDELITY_COLUMNS and list(written.fid) == [2.0, 4.0, 6.5]
-    figure = FIGURES["dial"](tables)
+    assert list(written.columns) == names(FIDELITY_COLUMNS) and list(written.fid) == [2.0, 4.0, 6.5]
+    figure = draw("dial", tables)
     precision, distance = figure.axes
     assert precision.get_title("left") == SIT
     curve, classical, *methods = distance.lines
@@ -191,9 +195,9 @@ def test_the_dial_has_a_curve_a_table_and_a_marker_a_method(tables):
 
 
 def test_one_dial_is_enough_and_none_is_not(tables):
-    assert len(FIGURES["dial"](tables[1:2]).axes[0].lines) == 1
+    assert len(draw("dial", tables[1:2]).axes[0].lines) == 1
     with pytest.raises(AdagenError, match="no table of a dial is given"):
-        FIGURES["dial"](tables[2:])
+        draw("dial", tables[2:])
 
 
 def test_without_precision_there_is_nothing_to_draw(tables):
@@ -201,7 +205,7 @@ def test_without_precision_there_is_nothing_to_draw(tables):
     table["recall"] = np.nan
     table.to_csv(tables[0], index=False)
     with pytest.raises(AdagenError, match="'digits-conv' has no precision and recall"):
-        FIGURES["dial"](tables[:1])
+        draw("dial", tables[:1])
 
 
 @pytest.fixture
@@ -225,7 +229,7 @@ def samples(run):
 
 
 def test_the_strip_has_a_row_a_class_and_a_column_a_point(tables, samples):
-    figure = FIGURES["dial_strip"]([*tables[:2], *samples])
+    figure = draw("dial_strip", [*tables[:2], *samples])
     dial, classical = figure.axes
     assert dial.get_title("left") == SIT
     assert [text.get_text() for text in dial.get_xticklabels()] == ["0", "0.5", "1"]
@@ -240,11 +244,11 @@ def test_the_strip_has_a_row_a_class_and_a_column_a_point(tables, samples):
 
 def test_a_strip_without_the_samples_of_a_point(tables, samples):
     with pytest.raises(AdagenError, match=f"holds samples of {SIT} at fidelity 0.5"):
-        FIGURES["dial_strip"]([*tables[:2], *samples[:-1]])
+        draw("dial_strip", [*tables[:2], *samples[:-1]])
 
 
 def test_a_strip_of_other_samples(run, tables, samples):
     images = torch.zeros(20, 1, 8, 8)
     samples[0] = run.samples(SIT, "faithful", images, torch.zeros(20, dtype=torch.long), 0)
     with pytest.raises(AdagenError, match="don't hold the same samples"):
-        FIGURES["dial_strip"]([*tables[:2], *samples[1:], samples[0]])
+        draw("dial_strip", [*tables[:2], *samples[1:], samples[0]])

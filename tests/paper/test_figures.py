@@ -8,11 +8,11 @@ from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from adagen.paper.figures import FIGURES, save_figure
+from adagen.paper.figures import BUILDERS, draw
 from adagen.paper.figures.schedule import policy_figure
-from adagen.paper.figures.style import COLOURS, new_figure
+from adagen.paper.figures.style import COLOURS, new_figure, save_figure
 from adagen.paper.schedule import schedule_table, with_effect
-from adagen.paper.tables import half_width
+from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
 
 MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
@@ -38,7 +38,7 @@ def test_samples_have_a_block_an_experiment_and_a_row_a_method(run, images):
         for e in (DIT, SIT)
         for m in methods
     ]
-    figure = FIGURES["samples"]([*paths, run.samples(DIT, "adagen", *images, seed=1)])
+    figure = draw("samples", [*paths, run.samples(DIT, "adagen", *images, seed=1)])
     assert titles(figure) == [DIT, SIT]
     block = figure.axes[0]
     assert [t.get_text() for t in block.get_yticklabels()] == [
@@ -55,7 +55,7 @@ def test_samples_have_a_block_an_experiment_and_a_row_a_method(run, images):
 def test_a_grid_is_of_one_run_and_the_same_places_hold_the_same_samples(run, images):
     methods = {"handmade": "hand-made", "adagen": "AdaGen"}
     for method, name in methods.items():
-        figure = FIGURES["grid"]([run.samples(DIT, method, *images)])
+        figure = draw("grid", [run.samples(DIT, method, *images)])
         assert titles(figure) == [f"{DIT}, {name}"]
         mosaic = np.asarray(figure.axes[0].images[0].get_array())
         # Four samples of each class: fewer than would fit. A pixel of white between any two.
@@ -67,7 +67,7 @@ def test_samples_that_are_not_the_same_are_refused(run, images):
     first = run.samples(DIT, "handmade", *images)
     second = run.samples(DIT, "tuned", images[0], images[1].flip(0))
     with pytest.raises(AdagenError, match="same samples") as error:
-        FIGURES["samples"]([first, second])
+        draw("samples", [first, second])
     assert str(first) in str(error.value) and str(second) in str(error.value)
 
 
@@ -77,7 +77,7 @@ def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):
         for e in (MASKGIT, DIT, SIT)
         for m in ("handmade", "tuned", "adagen")
     ]
-    figure = FIGURES["schedule"](paths)
+    figure = draw("schedule", paths)
     assert titles(figure) == [MASKGIT, DIT, SIT]
     labels = [axes.get_ylabel() for axes in figure.axes]
     assert labels[:4] == ["mask ratio", "confidence temp.", "sampling temp.", "guidance $w$"]
@@ -101,7 +101,7 @@ def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):
 
 def test_the_halton_order_has_the_schedule_that_is_drawn_already(run, images):
     paths = [run.samples(MASKGIT, m, *images) for m in ("handmade", "halton", "tuned")]
-    figure = FIGURES["schedule"](paths)
+    figure = draw("schedule", paths)
     assert coloured(figure.axes[0], "tuned") and not coloured(figure.axes[0], "halton")
     assert "Halton order" not in [text.get_text() for text in figure.legends[0].get_texts()]
 
@@ -144,7 +144,7 @@ def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
 
 def test_training_has_seven_panels_an_experiment_and_a_line_a_seed(run):
     paths = [run.log(e, m, s) for e in (MASKGIT, DIT) for m in ("static", "adagen") for s in (0, 1)]
-    figure = FIGURES["training"](paths)
+    figure = draw("training", paths)
     assert len(figure.axes) == 14 and titles(figure) == [MASKGIT, DIT]
     labels = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[:7]]
     assert labels == [
@@ -179,7 +179,7 @@ def test_fid_has_both_spaces_with_student_intervals(run):
         run.metrics(DIT, "adagen", [3.0, 5.0], seed=1),
         run.metrics(SIT, "handmade", [1.0, 2.0]),
     ]
-    figure = FIGURES["fid"](paths)
+    figure = draw("fid", paths)
     assert len(figure.axes) == 4 and titles(figure) == [DIT, SIT]
     assert [axes.get_xlabel() for axes in figure.axes[2:]] == [
         "Fréchet distance (lower is better)",
@@ -205,7 +205,7 @@ def test_fid_without_label_free_distances_and_errors(run):
         path.write_text(json.dumps(content))
         return path
 
-    figure = FIGURES["fid"]([published("handmade", 3.0), published("released", 2.0)])
+    figure = draw("fid", [published("handmade", 3.0), published("released", 2.0)])
     (axes,) = figure.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["hand-made", "AdaGen, released"]
     handmade, released = axes.containers
@@ -221,7 +221,7 @@ def test_interval_of_many_values_is_the_normal_one():
 def test_sweep_shows_every_schedule_the_best_and_the_hand_made(run):
     searches = {DIT: [4.0, 9.0, 2.0, 3.0], SIT: [5.0, 6.0]}
     paths = [run.search(experiment, found) for experiment, found in searches.items()]
-    figure = FIGURES["sweep"]([*paths, run.search(DIT, [4.0, 1.0], "interval")])
+    figure = draw("sweep", [*paths, run.search(DIT, [4.0, 1.0], "interval")])
     assert titles(figure) == [DIT, SIT]
     assert figure.axes[0].get_ylabel() == "search FD (lower is better)"
     assert figure.axes[0].get_xlabel() == "schedules tried"
@@ -253,7 +253,7 @@ def test_a_broken_log_is_named(tmp_path, name, text, match):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(AdagenError, match=match) as error:
-        FIGURES["training"]([path])
+        draw("training", [path])
     assert str(path) in str(error.value)
 
 
@@ -262,28 +262,28 @@ def test_a_broken_search_log_is_named(tmp_path, text):
     path = tmp_path / "tuned.csv"
     path.write_text(text)
     with pytest.raises(AdagenError, match="search log"):
-        FIGURES["sweep"]([path])
+        draw("sweep", [path])
 
 
 def test_a_search_log_of_another_name(tmp_path):
     path = tmp_path / "static.csv"
     path.write_text("evaluation,fid\n1,2\n")
     with pytest.raises(AdagenError, match=r"named after a search.*interval or tuned"):
-        FIGURES["sweep"]([path])
+        draw("sweep", [path])
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", BUILDERS)
 def test_a_missing_input_is_named(tmp_path, kind):
     path = tmp_path / ("fidelity.csv" if kind == "dial_strip" else "adagen_seed0.jsonl")
     with pytest.raises(AdagenError, match="does not exist"):
-        FIGURES[kind]([path])
+        draw(kind, [path])
 
 
 def test_files_are_the_same_bytes_twice_and_no_global_state_is_left(run, tmp_path):
     before = dict(matplotlib.rcParams)
     written = []
     for folder in ("a", "b"):
-        figure = FIGURES["sweep"]([run.search(DIT, [4.0, 2.0])])
+        figure = draw("sweep", [run.search(DIT, [4.0, 2.0])])
         pdf, png = tmp_path / folder / "sweep.pdf", tmp_path / folder / "sweep.png"
         save_figure(figure, pdf, png)
         assert sorted(p.name for p in pdf.parent.iterdir()) == ["sweep.pdf", "sweep.png"]

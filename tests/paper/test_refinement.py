@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import REFINEMENT_COLUMNS, names
 from adagen.paper.comparisons import comparison_table
-from adagen.paper.latex import refinement_latex
-from adagen.paper.refinement import COLUMNS, refinement_table
-from adagen.paper.tables import fid_table, write_table
+from adagen.paper.fid import fid_table
+from adagen.paper.refinement import refinement_table
+from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
 SHORT, LONG, LONGER, OTHER = (
@@ -57,7 +59,7 @@ def metrics(run):
 
 def test_plain_rows_stand_before_refined_ones_and_beside_those_of_equal_compute(metrics):
     table = refinement_table(metrics)
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == names(REFINEMENT_COLUMNS)
     rows = table[["experiment", "method", "n", "k", "nfe", "equal_compute"]]
     assert [tuple(row) for row in rows.itertuples(index=False)] == [
         (SHORT, "handmade", 1, 1, 8, ""),
@@ -96,7 +98,7 @@ def test_other_tables_leave_refined_runs_out(metrics):
 def test_written(metrics, tmp_path):
     table = refinement_table(metrics)
     csv, latex = tmp_path / "refinement.csv", tmp_path / "refinement.tex"
-    write_table(table, csv, latex=latex, in_latex=refinement_latex)
+    write_table(TABLES["refinement"], table, csv=csv, latex=latex)
     again = pd.read_csv(csv, keep_default_na=False)
     assert list(again["equal_compute"]) == list(table["equal_compute"])
     assert np.allclose(again["fid"], table["fid"], atol=1e-4)

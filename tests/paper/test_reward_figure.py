@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from adagen.paper.figures import FIGURES
+from adagen.paper.figures import draw
 from adagen.runtime.errors import AdagenError
 
 RUNGS = {"handmade": (1.0, 3.0, 0.4), "guidance +1": (2.0, 1.0, 0.3), "tuned": (0.5, 2.0, 0.5)}
@@ -39,7 +39,7 @@ def report(folder, name, free=True, **changed):
 
 
 def test_a_row_a_report_and_a_labelled_point_a_rung(tmp_path):
-    figure = FIGURES["reward"]([report(tmp_path, "one"), report(tmp_path, "two", free=False)])
+    figure = draw("reward", [report(tmp_path, "one"), report(tmp_path, "two", free=False)])
     assert [axes.get_title("left") for axes in figure.axes] == ["one", "", "two"]
     primary, free, _ = figure.axes
     points = {tuple(np.concatenate(line.get_data())) for line in primary.lines}
@@ -58,5 +58,5 @@ def test_a_row_a_report_and_a_labelled_point_a_rung(tmp_path):
 def test_another_file_is_refused(tmp_path, changed):
     path = report(tmp_path, "one", **changed)
     with pytest.raises(AdagenError, match="no report of `adagen diagnose reward`") as error:
-        FIGURES["reward"]([path])
+        draw("reward", [path])
     assert str(path) in str(error.value)

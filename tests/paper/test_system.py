@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from adagen.config import parse_config, published_numbers
 from adagen.config.published import read_published
-from adagen.paper.latex import system_latex
-from adagen.paper.system import COLUMNS, system_table
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import SYSTEM_COLUMNS, names
+from adagen.paper.latex import latex_table
+from adagen.paper.system import system_table
 from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
@@ -68,8 +70,8 @@ def metrics(run):
 
 
 def test_one_row_a_system_with_its_title_and_cost(metrics):
-    table = system_table(configuration(), metrics)
-    assert tuple(table.columns) == COLUMNS
+    table = system_table(metrics, configuration())
+    assert list(table.columns) == names(SYSTEM_COLUMNS)
     rows = table[["model", "experiment", "method", "training_seeds", "gflops_per_image", "fid"]]
     assert [tuple(row) for row in rows.itertuples(index=False)] == [
         ("Mask_L", SHORT, "handmade", 0, 2.0, 5.0),
@@ -82,9 +84,9 @@ def test_one_row_a_system_with_its_title_and_cost(metrics):
 
 
 def test_numbers_of_others_stand_beside_the_methods_they_are_of(metrics, entries):
-    table = system_table(configuration(published="theirs"), metrics)
-    ours = system_table(configuration(), metrics)
-    own = [column for column in COLUMNS if not column.startswith("paper_")]
+    table = system_table(metrics, configuration(published="theirs"))
+    ours = system_table(metrics, configuration())
+    own = [column for column in names(SYSTEM_COLUMNS) if not column.startswith("paper_")]
     pd.testing.assert_frame_equal(table[own], ours[own])
     assert ours.filter(like="paper_").isin(["", math.nan]).all(axis=None)
     assert list(table["paper_fid"])[:3] == [7.5, 2.1, 2.1]
@@ -99,21 +101,21 @@ def test_the_unit_follows_the_dearest_system(run):
         run.metrics(SHORT, "handmade", [4.0, 6.0], **costing(500.0)),
         run.metrics(OTHER, "handmade", [1.0, 1.0], **costing(4000.0)),
     ]
-    table = system_table(configuration(), paths)
+    table = system_table(paths, configuration())
     assert list(table["tflops_per_image"]) == [0.5, 4.0] and "gflops_per_image" not in table
-    assert "& TFLOPs &" in system_latex(table)
+    assert "& TFLOPs &" in latex_table(TABLES["system"], table)
 
 
 def test_metrics_of_another_run_are_refused(run):
     path = run.metrics("digits_dit_t4", "handmade", [1.0, 2.0])
     with pytest.raises(AdagenError, match=f"'digits_dit_t4'.*{SHORT}"):
-        system_table(configuration(), [path])
+        system_table([path], configuration())
 
 
 def test_written(metrics, entries, tmp_path):
-    table = system_table(configuration(published="theirs"), metrics)
+    table = system_table(metrics, configuration(published="theirs"))
     csv, latex = tmp_path / "system.csv", tmp_path / "system.tex"
-    write_table(table, csv, latex=latex, in_latex=system_latex)
+    write_table(TABLES["system"], table, csv=csv, latex=latex)
     assert "Mask_L,digits_maskgit_t4,maskgit,digits,4,adagen,2,2.5,2.0000,0.5000" in csv.read_text()
     assert ",2.1,250.0,0.5," in csv.read_text() and "nan" not in csv.read_text()
     text = latex.read_text()
@@ -130,7 +132,7 @@ def test_written(metrics, entries, tmp_path):
 
 
 def test_without_numbers_of_others_there_are_no_columns_for_them(metrics):
-    text = system_latex(system_table(configuration(), metrics))
+    text = latex_table(TABLES["system"], system_table(metrics, configuration()))
     assert "published" not in text
     assert r"Mask\_L, hand-made & 4 & 2 & $5.000 \pm 1.000$ & 9.05 \\" in text
 
@@ -140,10 +142,7 @@ def test_without_numbers_of_others_there_are_no_columns_for_them(metrics):
     [
         (
             {"published": "thiers"},
-            (
-                {"published": "thiers"},
-                "'thiers', which is no entry of adagen/config/published.yaml.*theirs",
-            ),
+            "'thiers', which is no entry of adagen/config/published.yaml.*theirs",
         ),
         (
             {"published": "theirs", "steps": 8},

@@ -11,15 +11,15 @@ from tests.workflow.tiny_imagenet import tiny_config, write_images, write_mirror
 
 SHARED = {"dataset": 1, "metric_networks": 1, "reward_features": 1, "reference": 1}
 PAPER = {
-    "system": 1,
-    "table": 1,
-    "comparisons": 1,
+    "table_system": 1,
+    "table_fid": 1,
+    "table_comparisons": 1,
     "figure_fid": 1,
     "figure_comparisons": 1,
     "figure_training": 1,
     "all": 1,
 }
-CURVES = {"steps_table": 1, "figure_steps": 1}
+CURVES = {"table_steps": 1, "figure_steps": 1}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ CURVES = {"steps_table": 1, "figure_steps": 1}
                 **CURVES,
                 "refine": 3,
                 "evaluate_refined_best4_resampled4_ahead4": 1,
-                "refinement_table": 1,
+                "table_refinement": 1,
                 "figure_candidates": 1,
                 "fetch": 16,
                 "pretrain": 5,

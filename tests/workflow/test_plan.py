@@ -8,11 +8,11 @@ import yaml
 
 EVALUATED = {
     "evaluate": 4,
-    "system": 1,
-    "table": 1,
-    "comparisons": 1,
-    "refinement_table": 1,
-    "steps_table": 1,
+    "table_system": 1,
+    "table_fid": 1,
+    "table_comparisons": 1,
+    "table_refinement": 1,
+    "table_steps": 1,
     "figure_fid": 1,
     "figure_comparisons": 1,
     "figure_candidates": 1,
@@ -41,8 +41,8 @@ FLOW = {**REFINED_FLOW, "evaluate": 1, "figure_training": 1}
 # Tables and figures of both dials, and what judges them.
 DIALS = {
     "judge": 1,
-    "fidelity_table": 1,
-    "guidance_table": 1,
+    "table_fidelity": 1,
+    "table_guidance": 1,
     "figure_dial": 1,
     "figure_dial_strip": 1,
 }
@@ -128,7 +128,7 @@ def test_change_plans_only_what_depends_on_it(finished, change: str, planned: di
 
 def test_a_briefer_search_of_the_curves_concerns_their_numbers_of_steps_alone(finished) -> None:
     change = "curves={sweep: {samples: 351}, fidelity: null, guidance: null}"
-    shown = ("steps_table", "figure_steps", "refinement_table", "figure_candidates", "all")
+    shown = ("table_steps", "figure_steps", "table_refinement", "figure_candidates", "all")
     expected = {"sweep": 5, "sample": 5, **STEPS_SEARCHED, **dict.fromkeys(shown, 1)}
     assert finished.planned("--config", change) == expected
 
@@ -167,10 +167,10 @@ def test_a_dial_has_targets_of_its_own(checkout) -> None:
     planned = checkout.planned("guidance", "--config", "curves={fidelity: null}")
     # At the experiment's own scale it passes through a run that is measured with its others.
     assert not {"blend", "judge", "preference"} & set(planned)
-    assert (planned["sample"], planned["guidance_table"]) == (4 + 5, 1)
+    assert (planned["sample"], planned["table_guidance"]) == (4 + 5, 1)
     # Whoever has no policy to turn has no such curve.
     planned = checkout.planned("--config", "methods=[handmade, tuned]")
-    assert "fidelity_table" not in planned and planned["guidance_table"] == 1
+    assert "table_fidelity" not in planned and planned["table_guidance"] == 1
 
 
 def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> None:
@@ -181,7 +181,7 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 30 and "ablation_table" not in everything
+    assert everything["sample"] == 30 and "table_ablation" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
@@ -197,13 +197,13 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
         "evaluate_ablation_adagen_seed1": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
         "evaluate_ablation_tuned": 1,
-        "ablation_table": 1,
+        "table_ablation": 1,
         "figure_ablation": 1,
         "ablation": 1,
     }
 
 
-OF_ABLATION = {"ablation_table", "figure_ablation", "evaluate_ablation_adagen_seed0"}
+OF_ABLATION = {"table_ablation", "figure_ablation", "evaluate_ablation_adagen_seed0"}
 
 
 def test_paper_is_all_that_the_configuration_has(checkout) -> None:
@@ -224,8 +224,8 @@ def test_paper_is_all_that_the_configuration_has(checkout) -> None:
     assert paper["figure_grid"] == 4 * 2  # hand-made and AdaGen
     # A configuration without ablation and refinements has a smaller one, of each experiment.
     planned = checkout.planned("paper", "--configfile", "config/imagenet512.yaml")
-    assert (planned["system"], planned["figure_samples"], planned["figure_grid"]) == (1, 3, 6)
-    assert not {"ablation_table", "refinement_table", "figure_sweep"} & set(planned)
+    assert (planned["table_system"], planned["figure_samples"], planned["figure_grid"]) == (1, 3, 6)
+    assert not {"table_ablation", "table_refinement", "figure_sweep"} & set(planned)
 
 
 def test_the_page_names_commands_of_the_same_configuration(checkout) -> None:
@@ -246,14 +246,14 @@ def stages_config(plan: str) -> set[str]:
 
 def test_titles_and_published_numbers_concern_their_table_alone(finished) -> None:
     change = "generators={sit: {title: a name}}"
-    assert finished.planned("--config", change) == {"system": 1, "all": 1}
+    assert finished.planned("--config", change) == {"table_system": 1, "all": 1}
 
 
 def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout) -> None:
     options = ("--configfile", "config/smoke.yaml")
     checkout.snakemake("refinement", *options)
     assert checkout.planned("refinement", *options) == {}
-    table = {"refinement_table": 1, "refinement": 1}
+    table = {"table_refinement": 1, "figure_candidates": 1, "refinement": 1}
     change = "refinements={ahead2: {temperature: 2.0}}"
     assert checkout.planned("refinement", *options, "--config", change) == {
         "refine": 2,
@@ -267,7 +267,7 @@ def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout
     assert planned == {"evaluate_refined_best2_both2": 1, **table}
     # Nothing to refine: there is no such target, and the rest of the run is as it was.
     planned = checkout.planned(*options, "--config", "methods=[handmade, tuned]")
-    assert "refine" not in planned and "table" in planned
+    assert "refine" not in planned and "table_fid" in planned
 
 
 def test_without_an_ablation_there_is_no_such_target(checkout) -> None:

@@ -1,37 +1,45 @@
-"""What is drawn, from which files, where it goes, and how the report and the paper's page show it."""
+"""Tables and figures as files: where they go, and how the report and the paper's page show them."""
 
 import json
 import shlex
 
-from adagen.paper.names import METHOD_NAMES, PAIRS, PARADIGM_NAMES
+from adagen.paper.catalogue import CATEGORIES, tables_of
+from adagen.paper.figures import figures_of, grid_runs
+from adagen.paper.names import METHOD_NAMES, PARADIGM_NAMES, run_in_print
 
-# Methods that are compared with another of their experiment.
-COMPARED = {
-    method
-    for experiment in CONFIG.experiments
-    for pair in PAIRS
-    if set(pair) <= set(CONFIG.methods_of(experiment))
-    for method in pair
+TABLES = {table.name: table for table in tables_of(CONFIG)}
+FIGURES = {figure.name: figure for figure in figures_of(CONFIG)}
+# What is drawn of a run.
+ARTEFACTS = {
+    "metrics": METRICS,
+    "samples": SAMPLES,
+    "log": "<results>/{experiment}/policy/{run}.jsonl",
+    "search": "<results>/{experiment}/policy/{run}.csv",
 }
-
-# The inputs of each kind of figure. A kind of which the configuration has no run is left out.
-FIGURES = {
-    "samples": expand_runs(SAMPLES, reported_runs(CONFIG)),
-    "schedule": expand_runs(SAMPLES, reported_runs(CONFIG)),
-    "fid": expand_runs(METRICS, reported_runs(CONFIG)),
-    "comparisons": expand_runs(METRICS, reported_runs(CONFIG, COMPARED)),
-    "training": expand_runs(
-        "<results>/{experiment}/policy/{run}.jsonl", reported_runs(CONFIG, LEARNED)
-    ),
-    "sweep": expand_runs(
-        "<results>/{experiment}/policy/{run}.csv", reported_runs(CONFIG, SEARCHED)
-    ),
-}
-FIGURES = {figure: inputs for figure, inputs in FIGURES.items() if inputs}
-
 # Samples that are deleted once they are used are drawn for each experiment by itself: one figure of
 # all would need all of them at once, a terabyte.
-OF_EACH = {"samples", "schedule"} if SCALE == "released" else set()
+OF_EACH = (
+    {figure.name for figure in FIGURES.values() if figure.by_experiment}
+    if SCALE == "released"
+    else set()
+)
+
+
+def table_files(table):
+    return [f"<results>/tables/{table}.{suffix}" for suffix in ("csv", "tex")]
+
+
+def tables_drawn(figure):
+    """The tables that a figure is drawn from, as far as there are any."""
+    drawn = [table for table in (*figure.tables, *figure.beside) if table in TABLES]
+    return expand("<results>/tables/{table}.csv", table=drawn)
+
+
+def runs_drawn(figure):
+    """What a figure is drawn from besides tables."""
+    if figure.name in OF_EACH:
+        return samples_of
+    return expand_runs(ARTEFACTS[figure.artefact], figure.runs(CONFIG)) if figure.runs else []
 
 
 def figure_file(figure, suffix):
@@ -52,27 +60,22 @@ def figure_files(figure):
     ]
 
 
-# Categories of the report.
-SHOWN_UNDER = {figure: "Results" for figure in FIGURES}
-SHOWN_UNDER |= {"training": "Training and search", "sweep": "Training and search"}
+def shown_under(category):
+    """The tables and figures of a category, but for samples by themselves."""
+    tables = [table.name for table in TABLES.values() if table.category == category]
+    figures = [figure.name for figure in FIGURES.values() if figure.category == category]
+    return [*flatten(map(table_files, tables)), *flatten(map(figure_files, figures))]
 
 
-# Samples by themselves of two runs of an experiment, between which the report changes in place: of the
-# hand-made schedule, and of the learned one with the lowest training seed, or else the released one.
+# Samples by themselves, between which the report changes in place.
 GRIDS = [
     f"<results>/{run.experiment}/figures/grid_{run.name}.{suffix}"
-    for experiment in CONFIG.experiments
-    for handmade in plain_runs(CONFIG, experiment, methods=["handmade"])
-    for learned in (
-        plain_runs(CONFIG, experiment, methods=["adagen"])
-        or plain_runs(CONFIG, experiment, methods=["released"])
-    )[:1]
-    for run in (handmade, learned)
+    for run in grid_runs(CONFIG)
     for suffix in ("pdf", "png")
 ]
-
-# Everything that `snakemake paper` makes; each file of rules adds its own.
-PAPER = []
+# All that is shown; "Samples" are those of single runs.
+SHOWN = {category: shown_under(category) for category in CATEGORIES}
+SHOWN["Samples"] = GRIDS
 
 
 def shown(path, category, caption=None, **labels):
@@ -97,13 +100,6 @@ def paradigm_of(wildcards):
     return PARADIGM_NAMES.get(paradigm, paradigm)
 
 
-def run_in_print(run):
-    """`AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
-    name = METHOD_NAMES[run.method] if run.fidelity is None else f"λ = {run.fidelity:g}"
-    seed = "" if run.seed is None else f", seed {run.seed}"
-    return f"{name}{seed}{' + ' if run.refinement else ''}{run.refinement}"
-
-
 def grid_labels(wildcards):
     return {"experiment": wildcards.experiment, "method": METHOD_NAMES[run_of(wildcards).method]}
 
@@ -113,7 +109,7 @@ def captions_folder(wildcards, input):
 
 
 def run_options(wildcards):
-    """What tells Snakemake of this configuration, on its command line."""
+    """Options of Snakemake that select this configuration."""
     options = []
     if workflow.overwrite_configfiles:
         files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]

@@ -7,6 +7,11 @@ REWARD_STATE = "<results>/{experiment}/policy/{run}.reward.safetensors"
 JUDGES = "<results>/{experiment}/policy/{run}.judges.safetensors"
 SAMPLES = "<results>/{experiment}/samples/{run}"
 METRICS = "<results>/{experiment}/metrics/{run}.json"
+JUDGED = expand(
+    "<results>/{experiment}/judged/adagen_seed{seed}.json",
+    experiment=[name for name in CONFIG.experiments if dial_runs(CONFIG, [name])],
+    seed=CONFIG.training_seeds,
+)
 
 ASSETS = {known.file: name for name, known in catalogue(CONFIG.assets).items()}
 

@@ -1,71 +1,22 @@
-# The tables and the figures, as they stand in a paper and in the report.
+# The tables and the figures, as they stand in a paper and in the report. They are those of
+# adagen/paper/catalogue.py and adagen/paper/figures/__init__.py that the configuration has.
 
 
-rule table:
-    input:
-        metrics=FIGURES["fid"],
-    output:
-        csv=shown("<results>/tables/fid.csv", "Results", caption="fid_table"),
-        latex=shown("<results>/tables/fid.tex", "Results", caption="fid_table"),
-    log:
-        "<logs>/table.log",
-    benchmark:
-        "<benchmarks>/table.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        config=config_file,
-        depends=depends(identity.named),
-    shell:
-        "adagen table --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
-        " {input.metrics:q} 2>&1 | tee {log:q}"
+for table in TABLES.values():
 
-
-rule system:
-    input:
-        metrics=FIGURES["fid"],
-    output:
-        csv=shown("<results>/tables/system.csv", "Results"),
-        latex=shown("<results>/tables/system.tex", "Results"),
-    log:
-        "<logs>/system.log",
-    benchmark:
-        "<benchmarks>/system.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        config=config_file,
-        depends=depends(identity.system),
-    shell:
-        "adagen system --config {params.config:q} --out {output.csv:q} --latex {output.latex:q}"
-        " {input.metrics:q} 2>&1 | tee {log:q}"
-
-
-PAPER += rules.system.output + rules.table.output
-
-
-if "comparisons" in FIGURES:
-
-    rule comparisons:
+    rule:
+        name:
+            f"table_{table.name}"
         input:
-            metrics=FIGURES["comparisons"],
+            metrics=expand_runs(METRICS, table.runs(CONFIG)),
+            judged=JUDGED if "judged" in table.takes else [],
         output:
-            csv=shown("<results>/tables/comparisons.csv", "Results"),
-            latex=shown("<results>/tables/comparisons.tex", "Results"),
+            csv=shown(f"<results>/tables/{table.name}.csv", table.category, table.caption),
+            latex=shown(f"<results>/tables/{table.name}.tex", table.category, table.caption),
         log:
-            "<logs>/comparisons.log",
+            f"<logs>/table/{table.name}.log",
         benchmark:
-            "<benchmarks>/comparisons.tsv"
+            f"<benchmarks>/table/{table.name}.tsv"
         conda:
             "../../environment.yml"
         threads: 1
@@ -75,25 +26,27 @@ if "comparisons" in FIGURES:
             gpu=0,
         params:
             config=config_file,
-            depends=depends(identity.named),
+            depends=depends(table.depends),
+            name=table.name,
+            judged=judged_options,
         shell:
-            "adagen compare --config {params.config:q} --out {output.csv:q}"
-            " --latex {output.latex:q} {input.metrics:q} 2>&1 | tee {log:q}"
-
-    PAPER += rules.comparisons.output
+            "adagen table {params.name:q} --config {params.config:q} --out {output.csv:q}"
+            " --latex {output.latex:q} {params.judged:q} {input.metrics:q} 2>&1 | tee {log:q}"
 
 
-for figure, inputs in FIGURES.items():
-    which = f"{figure}_{{experiment}}" if figure in OF_EACH else figure
+for figure in FIGURES.values():
+    which = f"{figure.name}_{{experiment}}" if figure.name in OF_EACH else figure.name
+    labels = figure_labels(figure.name)
 
     rule:
         name:
-            f"figure_{figure}"
+            f"figure_{figure.name}"
         input:
-            results=samples_of if figure in OF_EACH else inputs,
+            tables=tables_drawn(figure),
+            results=runs_drawn(figure),
         output:
-            pdf=shown(figure_file(figure, "pdf"), SHOWN_UNDER[figure], **figure_labels(figure)),
-            png=shown(figure_file(figure, "png"), SHOWN_UNDER[figure], **figure_labels(figure)),
+            pdf=shown(figure_file(figure.name, "pdf"), figure.category, **labels),
+            png=shown(figure_file(figure.name, "png"), figure.category, **labels),
         log:
             f"<logs>/figure/{which}.log",
         benchmark:
@@ -110,12 +63,10 @@ for figure, inputs in FIGURES.items():
         params:
             config=config_file,
             depends=depends(identity.named),
-            kind=figure,
+            kind=figure.name,
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
-            " --png {output.png:q} {input.results:q} 2>&1 | tee {log:q}"
-
-    PAPER += figure_files(figure)
+            " --png {output.png:q} {input.tables:q} {input.results:q} 2>&1 | tee {log:q}"
 
 
 rule figure_grid:
@@ -149,4 +100,48 @@ rule figure_grid:
         " {input.samples:q} 2>&1 | tee {log:q}"
 
 
-PAPER += GRIDS
+# Everything that a paper shows, the ablation too, and a page of it.
+rule paper:
+    input:
+        files=flatten(SHOWN.values()),
+        captions=sorted(Path("workflow/report").glob("*.rst")),
+    output:
+        page=ensure("<results>/paper.md", non_empty=True),
+    log:
+        "<logs>/paper.log",
+    benchmark:
+        "<benchmarks>/paper.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        config=config_file,
+        depends=depends(identity.named),
+        captions=captions_folder,
+        options=run_options,
+    shell:
+        "adagen paper --config {params.config:q} --captions {params.captions:q}"
+        " --options {params.options:q} --out {output.page:q} {input.files:q} 2>&1 | tee {log:q}"
+
+
+# Targets: `snakemake refinement`, `steps`, `dial`, `ablation`, and either table of a dial.
+TARGETS = {
+    table.category.lower(): SHOWN[table.category]
+    for table in TABLES.values()
+    if table.category != "Results"
+}
+TARGETS |= {table: table_files(table) for table in ("fidelity", "guidance") if table in TABLES}
+
+
+for target, files in TARGETS.items():
+
+    rule:
+        name:
+            target
+        input:
+            files,
+        localrule: True

@@ -1,4 +1,4 @@
-# More compute for better images: samples chosen among candidates, and their table.
+# More compute for better images: samples chosen among candidates.
 
 
 rule fit_judges:
@@ -65,39 +65,3 @@ rule refine:
         " --refinement {wildcards.refinement:q} --features {input.features:q}"
         " --reward-state {input.reward:q} {params.preference:q}"
         " --out {output.samples:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
-
-
-rule refinement_table:
-    input:
-        # Numbers of steps that only a curve has may be of equal compute.
-        plain=expand_runs(METRICS, dict.fromkeys([*reported_runs(CONFIG), *steps_runs(CONFIG)])),
-        refined=expand_runs(METRICS, refined_runs(CONFIG)),
-    output:
-        csv=shown("<results>/tables/refinement.csv", "Refinement"),
-        latex=shown("<results>/tables/refinement.tex", "Refinement"),
-    log:
-        "<logs>/refinement.log",
-    benchmark:
-        "<benchmarks>/refinement.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
-    params:
-        config=config_file,
-        depends=depends(identity.named),
-    shell:
-        "adagen refinement --config {params.config:q} --out {output.csv:q}"
-        " --latex {output.latex:q} {input.plain:q} {input.refined:q} 2>&1 | tee {log:q}"
-
-
-PAPER += rules.refinement_table.output
-
-
-rule refinement:
-    input:
-        rules.refinement_table.output,
-    localrule: True

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from adagen.paper.ablation import read_ablation
 from adagen.paper.figures.samples import mosaic
 from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
-from adagen.paper.inputs import SampleRun, only, read_samples, row_order
-from adagen.paper.tables import half_width
+from adagen.paper.inputs import SampleRun, only, read_samples
+from adagen.paper.metrics import row_order
+from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
 
 SHOWN = {
@@ -42,7 +43,7 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
     left out.
 
     Args:
-        inputs: one file, the CSV of `adagen ablation`.
+        inputs: one file, the CSV of `adagen table ablation`.
 
     Raises:
         AdagenError: it isn't one, or there are several.
@@ -100,7 +101,7 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
     training seeds the lowest one is shown; the numbers are those of the table, over all of them.
 
     Args:
-        inputs: the CSV of `adagen ablation`, then folders of samples.
+        inputs: the CSV of `adagen table ablation`, then folders of samples.
 
     Raises:
         AdagenError: the table has no such study, the samples of a variant are missing, or they are

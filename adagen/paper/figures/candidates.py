@@ -63,7 +63,7 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
     none.
 
     Args:
-        inputs: one file, the CSV of `adagen refinement`.
+        inputs: one file, the CSV of `adagen table refinement`.
 
     Raises:
         AdagenError: it isn't one, or there are several.

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from adagen.paper.comparisons import DISTANCES, Comparison, comparisons
+from adagen.paper.columns import DISTANCES
+from adagen.paper.comparisons import Comparison, comparisons
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, new_figure, themed
 from adagen.paper.names import METHOD_NAMES
 

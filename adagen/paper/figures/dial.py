@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.config import METHODS
+from adagen.paper.columns import FID_COLUMNS, names
 from adagen.paper.dial import ENDS, read_dial
+from adagen.paper.fid import headline_rows
 from adagen.paper.figures.samples import of_classes, strip
 from adagen.paper.figures.style import (
     COLOURS,
@@ -23,9 +25,7 @@ from adagen.paper.figures.style import (
     themed,
 )
 from adagen.paper.inputs import SampleRun, read_samples
-from adagen.paper.latex import headline_rows
 from adagen.paper.names import METHOD_NAMES
-from adagen.paper.tables import COLUMNS as METHODS_COLUMNS
 from adagen.runtime.errors import AdagenError
 
 DIALS = {"fidelity": r"$\lambda$", "guidance": "$w$"}
@@ -48,8 +48,8 @@ def dial_figure(tables: Sequence[Path]) -> Figure:
     The two policies of the dial stand at the ends of its curve.
 
     Args:
-        tables: CSV files of `adagen fidelity` and `adagen guidance`, either or both, and of
-            `adagen table`, of which other experiments are left out.
+        tables: CSV files of `adagen table fidelity` or `adagen table guidance` or of both, and of
+            `adagen table fid`, of which other experiments are left out.
 
     Raises:
         AdagenError: a file is missing or something else, there is no dial among them, or its
@@ -91,7 +91,8 @@ def _read_tables(paths: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], pd.Dat
             dials["guidance" if "guidance" in table else "fidelity"] = table
     if not dials:
         raise AdagenError(
-            "no table of a dial is given: add that of `adagen fidelity` or `adagen guidance`."
+            "no table of a dial is given: add that of `adagen table fidelity` or "
+            "`adagen table guidance`."
         )
     for table in dials.values():
         if table[["precision", "recall"]].isna().any(axis=None):
@@ -103,12 +104,12 @@ def _read_tables(paths: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], pd.Dat
 
 
 def _is_of_methods(path: Path) -> bool:
-    """Whether a CSV file is that of `adagen table`."""
+    """Whether a CSV file is that of `adagen table fid`."""
     try:
         header = path.read_text().partition("\n")[0].split(",")
     except FileNotFoundError:
         raise AdagenError(f"{path} does not exist. Make the table first.") from None
-    return set(METHODS_COLUMNS) <= set(header)
+    return {*names(FID_COLUMNS)} <= {*header}
 
 
 def _draw_curve(axes: Axes, points: pd.DataFrame, dial: str, score: str) -> None:
@@ -152,8 +153,8 @@ def dial_strip_figure(inputs: Sequence[Path]) -> Figure:
     blocks. No sample is picked by its looks. Of several training seeds the lowest one is shown.
 
     Args:
-        inputs: CSV files of `adagen fidelity` and `adagen guidance`, either or both, then folders
-            of samples of all of their points, at least.
+        inputs: CSV files of `adagen table fidelity` or `adagen table guidance` or of both, then
+            folders of samples of all of their points, at least.
 
     Raises:
         AdagenError: a file is missing or something else, the samples of a point are missing, or
@@ -198,10 +199,9 @@ def _run_of(row: pd.Series, runs: Sequence[SampleRun]) -> SampleRun:
         if "guidance" in row:
             found = (run.experiment, run.method) == (row["derived"], "handmade")
         else:
-            fidelity = run.samples.about.get("fidelity")
-            place = ENDS.get(run.method) if fidelity is None else fidelity
-            found = (run.experiment, place) == (row["experiment"], row["fidelity"])
-        if found and "refinement" not in run.samples.about:
+            point = ENDS.get(run.method) if run.fidelity is None else run.fidelity
+            found = (run.experiment, point) == (row["experiment"], row["fidelity"])
+        if found and not run.refined:
             return run
     dial = "guidance" if "guidance" in row else "fidelity"
     raise AdagenError(

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.config import METHODS
+from adagen.paper.fid import fid_table
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, new_figure, themed
-from adagen.paper.inputs import read_metrics
+from adagen.paper.metrics import read_metrics
 from adagen.paper.names import METHOD_NAMES
-from adagen.paper.tables import fid_table, half_width
+from adagen.paper.statistics import half_width
 
 SPACES = {"fid": "Fréchet distance", "fid_label_free": "label-free Fréchet distance"}
 OPEN_DOT: dict[str, Any] = {

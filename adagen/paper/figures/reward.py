@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pydantic import Field, ValidationError, model_validator
 
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, logarithmic, new_figure, themed
-from adagen.paper.inputs import Finite, MetricsModel
+from adagen.paper.metrics import Finite, MetricsModel
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import read_json
 

@@ -9,13 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.paper.figures.style import WIDTH, new_figure, panels, themed
-from adagen.paper.inputs import (
-    SampleRun,
-    by_experiment,
-    read_plain_samples,
-    read_samples,
-    row_order,
-)
+from adagen.paper.inputs import SampleRun, read_plain_samples, read_samples
+from adagen.paper.metrics import by_experiment, row_order
 from adagen.paper.names import METHOD_NAMES
 from adagen.runtime.errors import AdagenError
 

@@ -20,7 +20,8 @@ from adagen.paper.figures.style import (
     panels,
     themed,
 )
-from adagen.paper.inputs import SampleRun, by_experiment, read_plain_samples, row_order
+from adagen.paper.inputs import SampleRun, read_plain_samples
+from adagen.paper.metrics import by_experiment, row_order
 from adagen.paper.schedule import by_class, over_all, summary, takes_effect
 
 COLUMNS = 4

@@ -48,7 +48,7 @@ def steps_figure(inputs: Sequence[Path]) -> Figure:
     error up and down, over training seeds or, of a single training, over sampling seeds.
 
     Args:
-        inputs: one file, the CSV of `adagen steps`.
+        inputs: one file, the CSV of `adagen table steps`.
 
     Raises:
         AdagenError: it isn't one, or there are several.

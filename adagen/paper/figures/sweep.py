@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from adagen.config import SEARCHED
 from adagen.paper.figures.style import COLOURS, key_line, logarithmic, new_figure, panels, themed
-from adagen.paper.inputs import SearchLog, by_experiment, read_search_log
+from adagen.paper.inputs import SearchLog, read_search_log
+from adagen.paper.metrics import by_experiment
 from adagen.paper.names import METHOD_NAMES
 
 COLUMNS = 4

@@ -15,7 +15,8 @@ from adagen.paper.figures.style import (
     new_figure,
     themed,
 )
-from adagen.paper.inputs import TrainingLog, by_experiment, read_training_log, row_order
+from adagen.paper.inputs import TrainingLog, read_training_log
+from adagen.paper.metrics import by_experiment, row_order
 from adagen.runtime.errors import AdagenError
 
 COLUMNS = 4

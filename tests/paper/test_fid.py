@@ -5,8 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adagen.paper.inputs import read_metrics
-from adagen.paper.tables import COLUMNS, fid_table, write_table
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import FID_COLUMNS, names
+from adagen.paper.fid import fid_table
+from adagen.paper.metrics import read_metrics
+from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
 
 E = "digits_sit_t4"
@@ -25,7 +28,7 @@ def complete(run):
 
 def test_rows_follow_the_methods_and_columns_are_fixed(complete):
     table = fid_table(complete)
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == names(FID_COLUMNS)
     rows = list(zip(table["method"], table["training_seed"], strict=True))
     assert rows == [
         ("handmade", ""),
@@ -126,12 +129,12 @@ def test_csv_reads_back_and_its_bytes_are_stable(complete, tmp_path):
     written = []
     for folder in ("a", "b"):
         csv, latex = tmp_path / folder / "fid.csv", tmp_path / folder / "fid.tex"
-        write_table(fid_table(complete), csv, latex=latex)
+        write_table(TABLES["fid"], fid_table(complete), csv=csv, latex=latex)
         written.append((csv.read_bytes(), latex.read_bytes()))
         assert sorted(p.name for p in csv.parent.iterdir()) == ["fid.csv", "fid.tex"]
     assert written[0] == written[1]
     table = pd.read_csv(csv, dtype={"training_seed": str})
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == names(FID_COLUMNS)
     assert np.allclose(table["fid"], [6.0, 3.5, 2.0, 2.5, 2.25])
     assert table["gflops_per_image"].eq(0.01235).all() and table["images_per_second"].eq(1200).all()
     assert b"-0.0000" not in written[0][0]
@@ -139,7 +142,9 @@ def test_csv_reads_back_and_its_bytes_are_stable(complete, tmp_path):
 
 def test_latex_has_one_row_a_method_and_the_best_in_bold(complete, run, tmp_path):
     complete.append(run.metrics("digits_dit_t4", "handmade", [1.0] * 4))
-    write_table(fid_table(complete), tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
+    write_table(
+        TABLES["fid"], fid_table(complete), csv=tmp_path / "fid.csv", latex=tmp_path / "fid.tex"
+    )
     text = (tmp_path / "fid.tex").read_text()
     lines = text.splitlines()
     # The best single seed (2.0) is not shown beside the mean of its method.
@@ -175,12 +180,12 @@ def test_missing_numbers_and_single_seeds_are_empty_cells(run, tmp_path):
         for method, distance in (("handmade", 3.0), ("released", 2.0), ("adagen", 2.5))
     ]
     table = fid_table(paths)
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == names(FID_COLUMNS)
     assert list(table["method"]) == ["handmade", "released", "adagen"]
     assert list(table["fid"]) == [3, 2, 2.5] and list(table["diff_handmade"])[1:] == [-1, -0.5]
     empty = ["fid_se", "fid_label_free", "precision", "recall", "memorisation_gap"]
     assert table[empty].isna().all(axis=None)
-    write_table(table, tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
+    write_table(TABLES["fid"], table, csv=tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
     header, *rows = (line.split(",") for line in (tmp_path / "fid.csv").read_text().splitlines())
     assert all(dict(zip(header, row, strict=True))[key] == "" for row in rows for key in empty)
     text = (tmp_path / "fid.tex").read_text()
@@ -196,9 +201,9 @@ def test_sfid_has_a_column_where_a_run_has_it(run, tmp_path):
         published(run, "digits_dit_t4", "handmade", [3.0, 4.0]),
     ]
     table = fid_table(paths)
-    assert set(table.columns) - set(COLUMNS) == {"sfid"}
+    assert set(table.columns) - set(names(FID_COLUMNS)) == {"sfid"}
     assert table["sfid"][0] == 4.5 and math.isnan(table["sfid"][1])
-    write_table(table, tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
+    write_table(TABLES["fid"], table, csv=tmp_path / "fid.csv", latex=tmp_path / "fid.tex")
     assert "fid_label_free_se,sfid,inception_score" in (tmp_path / "fid.csv").read_text()
     lines = (tmp_path / "fid.tex").read_text().splitlines()
     rows = [line for line in lines if line.count("&") > 2]

@@ -1,0 +1,246 @@
+"""Metrics files: what they hold, and which of them may stand beside each other in a table."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Protocol, Self, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from adagen.config import METHODS, Method
+from adagen.config.runs import Run
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import read_json
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class MetricsModel(BaseModel):
+    """Base of what a stage has written as JSON; keys that no table shows are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Scores(MetricsModel):
+    """Every metric of one sampling seed, by name; None where the protocol doesn't have it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Finite | None] = Field(init=False)
+
+    seed: int
+    fid: Finite
+
+
+class Cost(MetricsModel):
+    """What an image costs."""
+
+    nfe: Finite
+    gflops_per_image: Finite
+    images_per_second: Finite
+
+
+class Hashes(MetricsModel):
+    """The files that the numbers depend on."""
+
+    reference: str
+    generator: str
+
+
+class Refinement(MetricsModel):
+    """How candidates were chosen: its key in the config, its kind, and how many there were."""
+
+    name: str
+    kind: str
+    n: int
+    k: int
+
+
+class Metrics(MetricsModel):
+    """One metrics file: one method of one experiment, trained with one seed, perhaps refined."""
+
+    experiment: str
+    paradigm: str
+    dataset: str
+    steps: int
+    method: Method
+    refinement: Refinement | None = None
+    training_seed: int | None
+    fidelity: Finite | None = None
+    protocol: str
+    samples: int
+    seeds: tuple[int, ...] = Field(min_length=1)
+    per_seed: tuple[Scores, ...]
+    cost: Cost
+    hashes: Hashes
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if sorted(row.seed for row in self.per_seed) != sorted(self.seeds):
+            raise ValueError(f"per_seed must hold each of the seeds {list(self.seeds)} once")
+        return self
+
+    @property
+    def refined(self) -> str:
+        """Name of the refinement; empty for none."""
+        return self.refinement.name if self.refinement else ""
+
+    @property
+    def run(self) -> Run:
+        """The run that was measured."""
+        return Run(self.experiment, self.method, self.training_seed, self.refined, self.fidelity)
+
+    def scores(self, name: str) -> np.ndarray:
+        """(S,) one metric at every sampling seed, in ascending order; NaN where there is none."""
+        rows = sorted(self.per_seed, key=lambda row: row.seed)
+        return np.array([getattr(row, name, None) for row in rows], dtype=np.float64)
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read and check one metrics file.
+
+    Raises:
+        AdagenError: it is missing, cut short, or a key is missing or of the wrong type.
+    """
+    try:
+        return Metrics.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "per_seed"
+        raise AdagenError(
+            f"{path} is not a metrics file: key {key!r}: {first['msg']}. "
+            "Check the path, or run `adagen evaluate` again."
+        ) from None
+
+
+def read_plain(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read the metrics files of runs without refinement, for a table.
+
+    Refined runs are left out: they take other compute, and have a table of their own.
+
+    Raises:
+        AdagenError: as `read_comparable`; or a run is a blend of two methods.
+    """
+    return [run for run in read_methods(metrics) if not run.refined]
+
+
+def read_methods(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read the metrics files of runs of single methods, refined or not, for a table.
+
+    Raises:
+        AdagenError: as `read_comparable`; or a run is a blend of two methods.
+    """
+    runs = _read(metrics)
+    for path, run in runs.items():
+        if run.fidelity is not None:
+            raise AdagenError(
+                f"{path} is of {run.method!r} blended with 'faithful' (fidelity {run.fidelity}), "
+                "and no method by itself: leave it out of this table."
+            )
+    return list(runs.values())
+
+
+def read_comparable(metrics: Sequence[Path]) -> list[Metrics]:
+    """Read the metrics files of any runs, blends too, for a table.
+
+    Raises:
+        AdagenError: a file is not a metrics file; or files can't be compared, because they differ
+            in protocol, sampling seeds, sample count, reference statistics of a data set or
+            generator of an experiment; or two files hold the same run.
+    """
+    return list(_read(metrics).values())
+
+
+def _read(metrics: Sequence[Path]) -> dict[Path, Metrics]:
+    runs = {path: read_metrics(path) for path in metrics}
+    _require_comparable(runs)
+    return runs
+
+
+# What must be equal, and among which files: all, those of a data set, those of an experiment.
+COMPARABLE: tuple[tuple[str, Callable[[Metrics], Hashable], Callable[[Metrics], Any]], ...] = (
+    ("protocol", lambda run: None, lambda run: run.protocol),
+    ("sampling seeds", lambda run: None, lambda run: sorted(run.seeds)),
+    ("sample count", lambda run: None, lambda run: run.samples),
+    ("reference statistics", lambda run: run.dataset, lambda run: run.hashes.reference),
+    ("generator", lambda run: run.experiment, lambda run: run.hashes.generator),
+)
+
+
+def _require_comparable(runs: Mapping[Path, Metrics]) -> None:
+    """Raise unless all numbers may stand in one table."""
+    for aspect, scope, value in COMPARABLE:
+        first: dict[Hashable, Path] = {}
+        for path, run in runs.items():
+            other = first.setdefault(scope(run), path)
+            if value(run) != value(runs[other]):
+                raise AdagenError(
+                    f"{other} and {path} differ in {aspect} ({value(runs[other])} and "
+                    f"{value(run)}), so their numbers can't stand in one table. Evaluate both in "
+                    "the same way, or make two tables."
+                )
+    seen: dict[Run, Path] = {}
+    for path, run in runs.items():
+        other = seen.setdefault(run.run, path)
+        if other != path:
+            raise AdagenError(
+                f"{other} and {path} hold the same run: {run.experiment}, {run.method}, training "
+                f"seed {run.training_seed}. Give each run once."
+            )
+
+
+class HasExperiment(Protocol):
+    """Anything that belongs to an experiment."""
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment."""
+
+
+class HasMethod(Protocol):
+    """Anything that belongs to a method, trained with a seed or not at all."""
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+
+    @property
+    def training_seed(self) -> int | None:
+        """Seed of the training; None without training."""
+
+
+R = TypeVar("R", bound=HasExperiment)
+
+
+def by_experiment(runs: Iterable[R]) -> dict[str, list[R]]:
+    """The runs of each experiment, experiments in order of first appearance."""
+    grouped: dict[str, list[R]] = {}
+    for run in runs:
+        grouped.setdefault(run.experiment, []).append(run)
+    return grouped
+
+
+def row_order(run: HasMethod) -> tuple[int, int]:
+    """Sorting key within an experiment: method as in the table, then training seed."""
+    return METHODS.index(run.method), run.training_seed or 0
+
+
+def by_method(runs: Iterable[Metrics]) -> list[list[Metrics]]:
+    """The runs of each method and refinement of an experiment, one a training seed.
+
+    Plain methods come first, in the order of `METHODS`, then refinements by network evaluations.
+    """
+    grouped: dict[tuple[str, str], list[Metrics]] = {}
+    for run in runs:
+        grouped.setdefault((run.method, run.refined), []).append(run)
+    return sorted(grouped.values(), key=_method_order)
+
+
+def _method_order(runs: Sequence[Metrics]) -> tuple[bool, float, int, str]:
+    run = runs[0]
+    cost = run.cost.nfe if run.refined else 0.0
+    return bool(run.refined), cost, METHODS.index(run.method), run.refined
+
+
+def method_name(run: Metrics) -> str:
+    """`<method>`, or `<method>+<refinement>` of a refined run."""
+    return run.method + (f"+{run.refined}" if run.refined else "")
