@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from adagen.sampling.rollout import rollout as rollout
     from adagen.sampling.sampler import GeneratedSamples as GeneratedSamples
     from adagen.sampling.sampler import Sampler as Sampler
+    from adagen.training.train import train as train
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ _MODULES = {
     "adagen.sampling.refinement": ("LookAhead",),
     "adagen.sampling.rollout": ("rollout",),
     "adagen.sampling.sampler": ("GeneratedSamples", "Sampler"),
+    "adagen.training.train": ("train",),
 }
 """The public names, and the module that each is imported from."""
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -12,6 +12,8 @@ from adagen.config.base import Model
 from adagen.config.overlay import overlay
 from adagen.config.run import Config
 from adagen.runtime.errors import AdagenError
+
+M = TypeVar("M", bound=Model)
 
 CHOSEN = {
     ("tokeniser", "patches"),
@@ -99,8 +101,17 @@ def parse_config(content: Any, source: str) -> Config:
     Raises:
         AdagenError: the first problem, with its key, what was expected and what to do.
     """
+    return check_section(Config, content, source=source)
+
+
+def check_section(model: type[M], content: Any, *, source: str) -> M:
+    """Check a part of a configuration, or all of it; `source` names it in the error.
+
+    Raises:
+        AdagenError: the first problem, with its key, what was expected and what to do.
+    """
     try:
-        return Config.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         raise AdagenError(f"{source}: {_explain(error)}") from None
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from adagen.config import PolicyInput, Precision
+from adagen.config import Experiment, PolicyInput, Precision
 from adagen.generators.actions import Actions
 from adagen.networks.fitting import Batch
 from adagen.runtime.noise import SampleNoise
@@ -51,6 +51,7 @@ class Generator(ABC, Generic[S]):
             the last.
         device: where labels, noise and policy have to be.
         hash: SHA-256 of the file that its networks were read from; empty without one.
+        experiment: settings that it was built with; None for a generator built by hand.
     """
 
     actions: Actions
@@ -60,6 +61,7 @@ class Generator(ABC, Generic[S]):
     policy_input: PolicyInput = "features"
     num_classes: int
     nfe: int
+    experiment: Experiment | None = None
     stochastic: bool = False
     candidate_nfe: int = 0
     device: torch.device

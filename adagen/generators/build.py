@@ -51,6 +51,7 @@ def build_generator(
     """
     generator = _scheduled(backbone, experiment, method)
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
+    generator.experiment = experiment
     return generator
 
 

@@ -2,10 +2,24 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
+
+_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
+
+
+@contextmanager
+def hidden_progress() -> Iterator[None]:
+    """Show no progress bars within the block."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
 
 
 def progress(items: Iterable[Any] | None, name: str, *, total: int, done: int = 0) -> "tqdm[Any]":
@@ -28,5 +42,5 @@ def progress(items: Iterable[Any] | None, name: str, *, total: int, done: int = 
         mininterval=0.2 if live else 10,
         maxinterval=10,
         dynamic_ncols=live,
-        disable=os.environ.get("RANK", "0") != "0",
+        disable=_hidden.get() or os.environ.get("RANK", "0") != "0",
     )

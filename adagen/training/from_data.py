@@ -1,0 +1,221 @@
+"""What a training needs beside a generator, made from images alone: for `adagen.train`.
+
+Frozen features, rewards and metric networks are fitted here with their default settings. They suit
+small images: the features' patches grow with the images, so that there are about 64 tokens.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adagen.config import (
+    ClassifierSettings,
+    ConvolutionSettings,
+    Dataset,
+    FrechetSettings,
+    GaussianSettings,
+    MetricNetworks,
+    Preference,
+    RewardFeatures,
+    TokenSettings,
+    Training,
+)
+from adagen.config.rewards import AnyReward
+from adagen.data.folder import list_images
+from adagen.data.split import Images, Split, load_dataset, stratified_indices
+from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
+from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.generators.base import Generator
+from adagen.policy.networks import Policy
+from adagen.rewards.base import Reward
+from adagen.rewards.classifier import LogConfidence, fit_preference
+from adagen.rewards.convolution import ConvolutionReward
+from adagen.rewards.features import fit_reward_features
+from adagen.rewards.frechet import FrechetReward
+from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.pretrained import CallableReward
+from adagen.rewards.tokens import AutoencoderReward
+from adagen.runtime.errors import AdagenError
+from adagen.training.log import Validation
+from adagen.training.loop import Validate
+from adagen.training.run import sample_validation
+
+Data = Images | tuple[torch.Tensor, Sequence[int] | torch.Tensor] | str | Path
+HELDOUT_SHARE = 5
+"""One image in so many is kept from the reward, to validate with."""
+
+
+def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
+    """The images in two parts: four fifths to learn from, one fifth to validate with.
+
+    Args:
+        data: "digits", the folder of a data set (`<folder>/<class>/<file>`, or a zip of it), or
+            images (N, C, H, W) in [0, 1] with labels (N,).
+        shape: (C, H, W) of the generator's images; images in a folder are reduced to its side.
+        classes: number of classes that the generator makes.
+
+    Raises:
+        AdagenError: there are no such images, or they don't suit the generator.
+    """
+    if isinstance(data, str | Path):
+        split = load_dataset(_dataset(data, side=shape[-1]))
+        if split.num_classes != classes:
+            raise AdagenError(
+                f"data {str(data)!r} has {split.num_classes} classes, but the generator makes "
+                f"{classes}: give the images that it was trained on."
+            )
+        return split
+    images = data if isinstance(data, Images) else _checked(*data, classes=classes)
+    count = len(images) // HELDOUT_SHARE
+    present = len(images.labels.unique())
+    if count < present:
+        raise AdagenError(
+            f"data has {len(images)} images of {present} classes: give at least "
+            f"{HELDOUT_SHARE * present}: a fifth is held out, and one of each class at least."
+        )
+    heldout = stratified_indices(images.labels, count, seed=0)
+    train = torch.ones(len(images), dtype=torch.bool).index_fill(0, heldout, False).nonzero()[:, 0]
+    return Split(
+        Images(images.images[train], images.labels[train], images.flip),
+        Images(images.images[heldout], images.labels[heldout]),
+        classes,
+        Dataset(),
+        tuple(map(str, range(classes))),
+        _hash(images),
+    )
+
+
+def build_reward(
+    settings: AnyReward, split: Split, *, device: torch.device, folder: Path | None
+) -> Reward:
+    """A fresh reward, with the frozen network that it needs fitted to the train part.
+
+    Args:
+        settings: of the reward.
+        split: real images; the held-out part is not used.
+        device: where the reward runs.
+        folder: of resumable state; None to keep none.
+    """
+    train, classes = split.train, split.num_classes
+    shape: Any = tuple(train.images.shape[1:])
+    if isinstance(settings, ConvolutionSettings):
+        return ConvolutionReward(shape, classes, settings=settings, device=device)
+    if isinstance(settings, ClassifierSettings):
+        classifier = fit_preference(
+            Preference(),
+            train,
+            classes=classes,
+            checkpoint=folder and folder / "preference.ckpt",
+            device=device,
+        )
+        return CallableReward(LogConfidence(classifier, device), device)
+    patch = max(2, min(shape[1:]) // 8)
+    features = fit_reward_features(
+        RewardFeatures(patch=patch),
+        train,
+        checkpoint=folder and folder / "reward_features.ckpt",
+        device=device,
+    )
+    if isinstance(settings, TokenSettings):
+        return AutoencoderReward(features, classes, settings=settings, device=device)
+    if isinstance(settings, GaussianSettings):
+        return GaussianReward(features, settings, real=train, device=device)
+    assert isinstance(settings, FrechetSettings)
+    return FrechetReward(features, settings, real=train, device=device)
+
+
+def heldout_validation(
+    generator: Generator[Any], split: Split, *, settings: Training, folder: Path | None
+) -> Validate | None:
+    """Distances of a policy's samples to the held-out images.
+
+    They are measured in the spaces of a classifier and of a denoising autoencoder, which are fitted
+    to the train part and share no weights with any reward.
+
+    Args:
+        generator: the generator.
+        split: real images.
+        settings: number of samples, and batch size.
+        folder: of resumable state; None to keep none.
+
+    Returns:
+        The validation; None, with a message, if there are too few held-out images or their sides
+        are no multiples of 4, which the autoencoder needs.
+    """
+    networks = MetricNetworks()
+    dimension = 2 * networks.width
+    if len(split.heldout) <= dimension or any(side % 4 for side in split.heldout.images.shape[2:]):
+        print(
+            f"adagen.train: no validation, and the last policy is kept: a distance takes more than "
+            f"{dimension} held-out images with sides that are multiples of 4; there are "
+            f"{len(split.heldout)} of {tuple(split.heldout.images.shape[2:])} pixels.",
+            file=sys.stderr,
+        )
+        return None
+    if settings.validate_samples <= dimension:
+        raise AdagenError(
+            f"validate_samples is {settings.validate_samples}, but a distance over {dimension} "
+            f"features takes at least {dimension + 1} samples: raise it."
+        )
+    meter = fit_metric_networks(networks, split, checkpoints=folder, device=generator.device)
+    features = meter.features(split.heldout.batches())
+    real = {space: Moments.of(features[space]) for space in SPACES}
+
+    def validate(policy: Policy) -> Validation:
+        batches, spread = sample_validation(generator, policy, settings=settings)
+        found = meter.features(batches)
+        primary, label_free = (
+            frechet_distance(Moments.of(found[space]), real[space]) for space in SPACES
+        )
+        return Validation(primary, label_free, None, spread())
+
+    return validate
+
+
+def _dataset(data: str | Path, *, side: int) -> Dataset:
+    """The settings of a data set that is named by a string or path."""
+    if str(data) == "digits":
+        return Dataset()
+    files = list_images(Path(data), "data")
+    heldout = max(len(files.class_names), len(files) // HELDOUT_SHARE)
+    return Dataset(name="images", folder=str(data), size=side, heldout=heldout)
+
+
+def _checked(images: torch.Tensor, labels: Sequence[int] | torch.Tensor, *, classes: int) -> Images:
+    """Images and labels of a caller.
+
+    Raises:
+        AdagenError: shape, type or range of either is wrong.
+    """
+    classes_of = torch.as_tensor(labels, device="cpu")
+    if not isinstance(images, torch.Tensor) or images.ndim != 4:
+        found = tuple(images.shape) if hasattr(images, "shape") else type(images).__name__
+        raise AdagenError(f"data holds images of shape {found}: give a tensor (N, C, H, W).")
+    if not images.is_floating_point() or not (images.min() >= 0 and images.max() <= 1):
+        raise AdagenError(
+            f"data holds images of {images.dtype} from {images.min()} to {images.max()}: give "
+            "floats in [0, 1]; divide 8-bit images by 255."
+        )
+    if classes_of.shape != images.shape[:1] or classes_of.is_floating_point():
+        raise AdagenError(
+            f"data holds labels of shape {tuple(classes_of.shape)} and {classes_of.dtype} for "
+            f"{len(images)} images: give one integer for each."
+        )
+    if not (classes_of.min() >= 0 and classes_of.max() < classes):
+        raise AdagenError(
+            f"data holds labels from {classes_of.min()} to {classes_of.max()}, but the generator "
+            f"has classes 0 to {classes - 1}: give the images that it was trained on."
+        )
+    return Images(images.cpu().float(), classes_of.long())
+
+
+def _hash(images: Images) -> str:
+    """SHA-256 over labels and pixels."""
+    digest = hashlib.sha256(images.labels.numpy().tobytes())
+    for batch in images.batches():
+        digest.update(batch.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,224 @@
+"""`adagen.train`: a policy for any generator, in one call."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
+from adagen.config.loading import check_section
+from adagen.data.split import Images, Split
+from adagen.generators.base import Generator
+from adagen.policy.files import PolicyFile, policy_identity
+from adagen.policy.networks import HandMade
+from adagen.rewards.base import Reward
+from adagen.rewards.pretrained import CallableReward, PretrainedReward
+from adagen.runtime.checkpoints import claim_checkpoint
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.noise import SampleNoise, seeded
+from adagen.runtime.progress import hidden_progress
+from adagen.sampling.rollout import rollout
+from adagen.sampling.sampler import Sampler
+from adagen.training.checks import require_image_shape
+from adagen.training.from_data import Data, build_reward, heldout_validation, split_data
+from adagen.training.loop import TrainingParts
+from adagen.training.run import TrainedPolicy, build_networks, run_training
+from adagen.training.trackers import Trackers, flat, require_installed
+
+RewardChoice = str | Mapping[str, Any] | Reward | PretrainedReward
+METHODS = ("adagen", "static")
+"""The methods that `train` knows: a network that sees each sample, or one schedule for all."""
+
+
+def train(
+    generator: Generator[Any],
+    data: Data | None = None,
+    *,
+    reward: RewardChoice = "gaussian",
+    method: str = "adagen",
+    seed: int = 0,
+    policy: PolicySettings | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Sampler:
+    """Train a policy with PPO, and return a sampler that uses it.
+
+    With a reward that is named, the policy of the least validation distance is kept. That distance
+    is to the fifth of the images that nothing else sees, in the spaces of two networks that are
+    fitted here and share no weights with the reward. With a function as reward, nothing is known
+    about what else is good, and the last policy is kept.
+
+    Args:
+        generator: a generator with its hand-made schedule, on the device to train on.
+        data: real images like the generator's: (images, labels), with images (N, C, H, W) in
+            [0, 1]; `Images`; a folder `<folder>/<class>/<file>`; or "digits". A function as reward
+            needs none.
+        reward: "gaussian", "tokens", "convolution", "frechet" or "classifier"; a dictionary with
+            such a `kind` and its settings; a `Reward`; or a function of images (B, C, H, W) and
+            labels (B,) that returns scores (B,). Frozen networks behind a named reward are fitted
+            to the data first, with default settings that suit small images.
+        method: "adagen" for a policy network, "static" for one learned schedule.
+        seed: of initial weights and noise.
+        policy: sizes of the policy network.
+        checkpoint: folder of resumable state: the same call continues after a kill, and trains
+            nothing more once it is finished. Delete it to start afresh.
+        progress: whether progress bars are shown; warnings are printed in any case.
+        **settings: keys of `Training`, such as `updates=40`; config/README.md lists them.
+
+    Returns:
+        A sampler; its `log` has a row for each update (docs/training.md says what is in it).
+
+    Raises:
+        AdagenError: a setting, the data or the function's result is not as expected; or
+            `checkpoint` belongs to another training.
+    """
+    training = _settings(reward, settings)
+    require_installed(training.trackers)
+    if method not in METHODS:
+        raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
+    network = (policy or PolicySettings()).model_copy(update={"input": generator.policy_input})
+    folder = None if checkpoint is None else Path(checkpoint)
+    with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
+        split = _split(generator, data, reward)
+        run = _Run(generator, split, reward, method, seed, network, training)
+        return run.sampler(run.train(folder))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A call of `train` with checked arguments.
+
+    Attributes:
+        generator: the generator.
+        split: real images in two parts.
+        reward: as it was given.
+        method: "adagen" or "static".
+        seed: of initial weights and noise.
+        network: sizes of the policy network, and its input.
+        training: settings of the training.
+    """
+
+    generator: Generator[Any]
+    split: Split
+    reward: RewardChoice
+    method: str
+    seed: int
+    network: PolicySettings
+    training: Training
+
+    def train(self, folder: Path | None) -> TrainedPolicy:
+        """Train to the end, with resumable state in a folder."""
+        # Trackers change no result: a checkpoint goes on with others, or without.
+        settings = self.training.model_copy(update={"trackers": ()})
+        name = f"{self.method} seed {self.seed}"
+        claim_checkpoint(folder, f"{name}, {self._origins()}", settings, self.network)
+        with seeded("train", "adagen.train", self.method, self.seed):
+            actor, critic = build_networks(
+                self.method, self.generator, policy=self.network, training=settings
+            )
+            reward = self._build_reward(folder)
+        validate = None
+        if isinstance(self.reward, str | Mapping | Reward):
+            validate = heldout_validation(
+                self.generator, self.split, settings=settings, folder=folder
+            )
+        trackers = Trackers(
+            self.training.trackers,
+            log=(folder or Path()) / "training.jsonl",
+            run=name,
+            group="adagen.train",
+            settings=settings.model_dump(mode="json"),
+        )
+        return run_training(
+            TrainingParts(
+                self.generator, actor, critic, reward, self.split.train, self.split.heldout
+            ),
+            settings,
+            seed=self.seed,
+            name=name,
+            validate=validate,
+            checkpoint=folder and folder / "training.ckpt",
+            track=trackers.follow,
+        )
+
+    def sampler(self, trained: TrainedPolicy) -> Sampler:
+        """The sampler of the policy that was kept."""
+        # A generator built by hand has no file, so its policy's file is for its class alone.
+        experiment = self.generator.experiment or Experiment(generator="")
+        identity = policy_identity(
+            "adagen.train",
+            experiment.model_copy(update={"policy": self.network}),
+            generator_hash=self.generator.hash,
+        )
+        size = self.network.model_dump(include=set(PolicyNetworkSize.model_fields))
+        metadata = {**identity, "method": self.method, "size": size, "training_seed": self.seed}
+        critic = trained.critic and trained.critic.eval().requires_grad_(False)
+        return Sampler(
+            self.generator,
+            trained.actor.eval().requires_grad_(False),
+            batch=self.training.batch,
+            policy_file=PolicyFile(metadata, critic),
+            log=pd.DataFrame([flat(record) for record in trained.records]),
+        )
+
+    def _build_reward(self, folder: Path | None) -> Reward:
+        """The reward, on the generator's device."""
+        if isinstance(self.reward, Reward):
+            return self.reward
+        if callable(self.reward):
+            return CallableReward(self.reward, self.generator.device)
+        return build_reward(
+            self.training.reward, self.split, device=self.generator.device, folder=folder
+        )
+
+    def _origins(self) -> str:
+        """Generator, reward and data, by which a folder of resumable state is recognised."""
+        kind: str = self.training.reward.kind
+        if not isinstance(self.reward, str | Mapping):
+            kind = getattr(self.reward, "__qualname__", type(self.reward).__qualname__)
+        generator = f"{type(self.generator).__name__} {self.generator.hash}".strip()
+        return f"generator {generator}, reward {kind}, data {self.split.file_list_hash}"
+
+
+def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
+    """The settings of the training, with the reward that was chosen."""
+    chosen: dict[str, Any] = {}
+    if isinstance(reward, str):
+        chosen = {"reward": {"kind": reward}}
+    elif isinstance(reward, Mapping):
+        chosen = {"reward": dict(reward)}
+    elif not (isinstance(reward, Reward) or callable(reward)):
+        raise AdagenError(
+            f"reward is {reward!r}: give the name of a reward, a dictionary with its `kind`, a "
+            "`Reward`, or a function of images and labels that returns scores."
+        )
+    return check_section(Training, {**settings, **chosen}, source="adagen.train")
+
+
+def _split(generator: Generator[Any], data: Data | None, reward: RewardChoice) -> Split:
+    """The real images; where a function is the reward and needs none, one of the generator's."""
+    labels = torch.zeros(1, dtype=torch.int64, device=generator.device)
+    image = rollout(
+        generator,
+        HandMade(len(generator.actions.names)),
+        labels=labels,
+        noise=SampleNoise("shape", 0, [0], generator.device),
+    ).cpu()
+    shape = image.shape[1:]
+    if data is not None:
+        split = split_data(data, shape, classes=generator.num_classes)
+        require_image_shape(shape, split.train.images.shape[1:])
+        return split
+    if isinstance(reward, str | Mapping | Reward):
+        raise AdagenError(
+            "data is None, but this reward compares with real images: give (images, labels), the "
+            'folder of a data set, or "digits".'
+        )
+    placeholder = Images(image, labels.cpu())
+    return Split(placeholder, placeholder, generator.num_classes, Dataset(), (), "none")

@@ -1,0 +1,158 @@
+"""`adagen.train` on the toy whose best schedule is known, and on digits."""
+
+from functools import partial
+
+import pytest
+import torch
+from toy import SIZE, Toy
+
+import adagen
+from adagen import AdagenError
+from adagen.config import Fit, MetricNetworks, RewardFeatures, Transformer
+from adagen.runtime.noise import torch_generator
+from adagen.training import from_data
+
+SETTINGS = {
+    "updates": 30,
+    "trajectories": 128,
+    "batch": 128,
+    "learning_rate": 1e-2,
+    "table_learning_rate": 0.0,
+}
+
+
+def near_target(images, labels):
+    """Minus the squared error of both levels; the target depends on the sample's hidden sign."""
+    hidden, first, second = images.flatten(1)[:, :3].T
+    target = 0.2 + 0.6 * hidden
+    return -(first - target).square() - (second - target).square()
+
+
+train_toy = partial(adagen.train, reward=near_target, policy=SIZE, progress=False, **SETTINGS)
+
+
+def test_a_reward_function_is_all_that_a_training_needs(capsys):
+    sampler = train_toy(Toy())
+    assert "it/s" not in capsys.readouterr().err
+    samples = sampler(labels=0, n=200)
+    reached = near_target(samples.images, samples.labels).mean()
+    # The hand-made schedule has 0.5 throughout: an error of 2 x 0.3 squared.
+    assert reached > -0.3 * 0.18
+    assert len(sampler.log) == 30 and list(sampler.log["update"]) == list(range(1, 31))
+    assert sampler.log["reward"].iloc[-1] > sampler.log["reward"].iloc[0] + 0.05
+    assert {"action_mean/level", "kl", "entropy"} <= set(sampler.log.columns)
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
+    calls = iter(range(100))
+
+    def dies(images, labels):
+        if next(calls) == 3:
+            raise Killed
+        return near_target(images, labels)
+
+    dies.__qualname__ = near_target.__qualname__
+    short = partial(train_toy, method="static", updates=6)
+    with pytest.raises(Killed):
+        short(Toy(), reward=dies, checkpoint=tmp_path / "run")
+    resumed, whole = short(Toy(), checkpoint=tmp_path / "run"), short(Toy())
+    assert torch.equal(resumed.policy.table, whole.policy.table)
+    without_time = [sampler.log.drop(columns="seconds") for sampler in (resumed, whole)]
+    assert without_time[0].equals(without_time[1])
+    # The finished training is returned, and no other one is mixed up with it.
+    again = short(Toy(), checkpoint=tmp_path / "run")
+    assert torch.equal(again.policy.table, whole.policy.table)
+    with pytest.raises(AdagenError, match=r"resumable state of something else.*seed 1"):
+        short(Toy(), checkpoint=tmp_path / "run", seed=1)
+
+
+def test_seeds_and_methods_make_different_policies():
+    one, other = (train_toy(Toy(), method="static", updates=2, seed=seed) for seed in (0, 1))
+    assert not torch.equal(one.policy.table, other.policy.table)
+
+
+IMAGES = torch.rand(30, 1, 2, 2, generator=torch_generator("train test"))
+LABELS = torch.arange(30) % 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"updates": 0}, r"adagen\.train: key 'updates' is 0, but .* greater than 0"),
+        ({"upates": 3}, r"unknown key 'upates'.*updates"),
+        ({"trajectories": 10}, "trajectories must be a multiple of group"),
+        ({"method": "tuned"}, "method is 'tuned': choose one of adagen, static"),
+        ({"reward": 3}, "reward is 3: give the name of a reward"),
+        ({"reward": "beauty"}, "'beauty', but must be one of 'gaussian'"),
+        ({"reward": "gaussian"}, "data is None, but this reward compares with real images"),
+        ({"reward": lambda images, labels: images}, r"returned \(128, 1, 2, 2\) for 128 images"),
+        ({"data": (IMAGES[0], LABELS)}, r"images of shape \(1, 2, 2\): give a tensor"),
+        ({"data": (IMAGES * 255, LABELS)}, r"floats in \[0, 1\]; divide 8-bit images by 255"),
+        ({"data": (IMAGES, LABELS[:5])}, r"labels of shape \(5,\).* for 30 images"),
+        ({"data": (IMAGES, LABELS + 1)}, r"labels from 1 to 3, but .* classes 0 to 2"),
+        ({"data": (IMAGES[:9], LABELS[:9])}, "9 images of 3 classes: give at least 15"),
+        ({"data": (IMAGES.tile(2, 2), LABELS)}, r"shape \(1, 2, 2\) .* those .* have \(1, 4, 4\)"),
+        ({"data": "digits"}, "10 classes, but the generator makes 3"),
+        ({"data": "nowhere"}, "'nowhere', which does not exist"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(wrong, message):
+    with pytest.raises(AdagenError, match=message):
+        train_toy(Toy(), **{"updates": 1, "static_learning_rate": 1e-2, **wrong})
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Networks behind rewards and distances that are fitted in no time."""
+    fit = Fit(updates=3, batch=16)
+    small = partial(RewardFeatures, network=Transformer(width=8, depth=1, heads=2), fit=fit)
+    monkeypatch.setattr(from_data, "RewardFeatures", small)
+    networks = partial(MetricNetworks, width=8, classifier=fit, autoencoder=fit)
+    monkeypatch.setattr(from_data, "MetricNetworks", networks)
+
+
+TOKENS = {"kind": "tokens", "channels": 8, "batch": 16, "steps": 2, "warmup": 3}
+
+
+@pytest.mark.parametrize("reward", ["gaussian", TOKENS, "frechet", "convolution"])
+def test_a_named_reward_is_made_from_data_and_the_nearest_policy_is_kept(
+    hasty, tiny_generator, tmp_path, reward
+):
+    generator = tiny_generator("sit")
+    sampler = adagen.train(
+        generator,
+        "digits",
+        reward=reward,
+        method="static",
+        checkpoint=tmp_path / "run",
+        progress=False,
+        updates=3,
+        trajectories=96,
+        group=4,
+        validate_every=1,
+        validate_samples=40,
+    )
+    distances = sampler.log["validation_fid"]
+    assert distances.notna().all() and (distances >= 0).all()
+    assert sampler(n=4).images.shape == (4, 1, 8, 8)
+    sampler.save(tmp_path / "policy.safetensors")
+    assert (tmp_path / "policy.safetensors").exists()
+
+
+def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys):
+    images = torch.rand(50, 1, 8, 8, generator=torch_generator("few"))
+    sampler = adagen.train(
+        tiny_generator("sit"),
+        (images, torch.arange(50) % 10),
+        reward="convolution",
+        method="static",
+        progress=False,
+        updates=1,
+        trajectories=16,
+    )
+    assert "no validation, and the last policy is kept" in capsys.readouterr().err
+    assert "validation_fid" not in sampler.log.columns
