@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 
 from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
+from adagen.config.identity import policy_file
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.base import Generator
-from adagen.policy.files import PolicyFile, policy_identity
+from adagen.policy.files import PolicyFile
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import CallableReward, PretrainedReward
@@ -151,7 +152,7 @@ class _Run:
         """The sampler of the policy that was kept."""
         # A generator built by hand has no file, so its policy's file is for its class alone.
         experiment = self.generator.experiment or Experiment(generator="")
-        identity = policy_identity(
+        identity = policy_file(
             "adagen.train",
             experiment.model_copy(update={"policy": self.network}),
             generator_hash=self.generator.hash,
