@@ -74,9 +74,9 @@ def console(tmp_path, monkeypatch, capsys) -> Console:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> dict[Path, bytes]:
-    """What every later stage reads: generator, metric networks, reward features, reference."""
-    folder = tmp_path_factory.mktemp("made")
+def prepared(tmp_path_factory) -> dict[Path, bytes]:
+    """The files that later stages read: generator, metric networks, reward features, reference."""
+    folder = tmp_path_factory.mktemp("prepared")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     with pytest.MonkeyPatch.context() as patch:
         console = Console(folder, patch, None)
@@ -89,7 +89,7 @@ def made(tmp_path_factory) -> dict[Path, bytes]:
 
 
 @pytest.fixture
-def ready(console, made) -> Console:
-    for path, content in made.items():
+def ready(console, prepared) -> Console:
+    for path, content in prepared.items():
         (console.folder / path).write_bytes(content)
     return console

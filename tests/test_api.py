@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from console import Console, made
+from console import Console, prepared
 
 import adagen
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.runtime.files import load_tensors, save_tensors
 
-__all__ = ["made"]
+__all__ = ["prepared"]
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "sampling.py"
 POLICY = "--method adagen --generator flow.safetensors --policy adagen_seed0.safetensors"
 REFINED = {
@@ -32,10 +32,10 @@ REFINED = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, made) -> Iterator[Path]:
+def folder(tmp_path_factory, prepared) -> Iterator[Path]:
     """A folder with a trained policy, its judges, and samples that the command line made."""
     folder = tmp_path_factory.mktemp("api")
-    for path, content in made.items():
+    for path, content in prepared.items():
         (folder / path).write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
         console = Console(folder, patch, None)

@@ -1,5 +1,5 @@
 """`adagen ...` called in a folder of its own: what `tests/console.py` has."""
 
-from console import console, made, ready
+from console import console, prepared, ready
 
-__all__ = ["console", "made", "ready"]
+__all__ = ["console", "prepared", "ready"]

@@ -58,7 +58,7 @@ def test_from_files_to_a_verdict(ready, monkeypatch):
     assert (report["samples"], report["kept"], report["shift"], report["seed"]) == (40, 40, 1, 0)
     assert set(report["hashes"]) == {"generator", "features", "networks", "reference"}
     assert report["reward"]["kind"] == "gaussian" and report["reward"]["components"] == 4
-    # What is paid is the logit, bounded.
+    # The reward is the logit, bounded.
     opinion = last["rungs"]["handmade"]
     assert opinion["reward"] == pytest.approx(opinion["logit"], rel=0.1)
     assert opinion["reward"] != opinion["logit"]

@@ -40,8 +40,10 @@ def trained(ready):
     """Both policies; large steps, as two updates must tell them apart."""
     lay_over(dial={"weight": 2.0}, training={"learning_rate": 0.1, "table_learning_rate": 0.5})
     ready("pretrain preference --out preference.safetensors --checkpoint resume/preference")
-    paid = "--preference preference.safetensors --out faithful.safetensors --log faithful.jsonl"
-    ready(f"{TRAIN} --method faithful {paid}")
+    preference = (
+        "--preference preference.safetensors --out faithful.safetensors --log faithful.jsonl"
+    )
+    ready(f"{TRAIN} --method faithful {preference}")
     ready(f"{TRAIN} --method adagen --out adagen.safetensors --log adagen.jsonl")
     return ready
 
@@ -153,7 +155,7 @@ def test_both_dials_from_samples_to_figures(trained):
     assert "no experiment 'flow_t9': choose one of flow_t2, flow_t4" in message
 
 
-def test_the_two_policies_are_paid_differently(trained):
+def test_the_two_policies_are_rewarded_differently(trained):
     logs = [Path(f"{method}.jsonl").read_text() for method in ("faithful", "adagen")]
     faithful, adagen = ([json.loads(line) for line in log.splitlines()] for log in logs)
     assert faithful[0].keys() == adagen[0].keys()
@@ -181,9 +183,9 @@ def test_what_does_not_belong_together(trained):
     assert "adagen.safetensors was made for something else: method is 'adagen' there" in message
     message = trained.mistake(f"{BLEND.replace('flow_t2', 'flow_t4')} 0.3 {out}")
     assert "'flow_t2' there and 'flow_t4' here" in message
-    paid = "--preference preference.safetensors --out other.safetensors --log other.jsonl"
+    preference = "--preference preference.safetensors --out other.safetensors --log other.jsonl"
     lay_over(policy={"input": "nothing"})
-    trained(f"{TRAIN} --method faithful {paid}")
+    trained(f"{TRAIN} --method faithful {preference}")
     lay_over(policy={"input": "features"})
     other = BLEND.replace("--faithful faithful", "--faithful other")
     message = trained.mistake(f"{other} 0.3 {out}")
@@ -257,8 +259,8 @@ def test_the_state_of_a_killed_blend_is_not_that_of_another(trained, monkeypatch
     Path("other").mkdir()
     shutil.copy("faithful.safetensors", "other/faithful.safetensors")
     lay_over(training={"learning_rate": 0.05})
-    paid = "--preference preference.safetensors --out faithful.safetensors --log f.jsonl"
-    trained(f"{TRAIN} --method faithful {paid}")
+    preference = "--preference preference.safetensors --out faithful.safetensors --log f.jsonl"
+    trained(f"{TRAIN} --method faithful {preference}")
     message = trained.mistake(f"{BLEND} 0.3 --out o --checkpoint resume")
     assert "Blended.faithful is" in message
     trained(f"{BLEND.replace('--faithful ', '--faithful other/')} 0.3 --out o --checkpoint resume")

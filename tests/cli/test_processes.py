@@ -67,24 +67,24 @@ def test_three_processes_make_what_one_makes(ready, tmp_path):
     stages(SINGLE_PROCESS)
     ranks(3, stages, tmp_path)
     one, three = ready.folder / "made1", ready.folder / "made3"
-    ours, theirs = (Samples.open(made / "samples") for made in (one, three))
+    ours, theirs = (Samples.open(folder / "samples") for folder in (one, three))
     for seed in ours.seeds:
         batches = list(zip(ours.batches(seed), theirs.batches(seed), strict=True))
         assert [len(a) for a, _ in batches] == [9, 9, 9, 9, 4]
         assert all(a.equal(b) for a, b in batches)
     # Nothing is summed in evaluation, reference and search: the same to the bit, but how long
     # samples took.
-    ours, theirs = (read_json(made / "metrics" / "samples.json") for made in (one, three))
+    ours, theirs = (read_json(folder / "metrics" / "samples.json") for folder in (one, three))
     del ours["cost"]["images_per_second"], theirs["cost"]["images_per_second"]
     assert ours == theirs
     for name in ("reference", "searched", "trials"):
         assert (three / name).read_bytes() == (one / name).read_bytes()
-    ours, theirs = ((made / "log").read_text().splitlines() for made in (one, three))
+    ours, theirs = ((folder / "log").read_text().splitlines() for folder in (one, three))
     for a, b in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
         for key in ("reward", "loss_policy", "loss_value", "loss_discriminator", "loss_fake"):
             assert b[key] == pytest.approx(a[key], abs=1e-4), key
     assert b["validation_fid"] == pytest.approx(a["validation_fid"], rel=1e-4)
-    ours, theirs = (load_tensors(made / "policy", "policy")[0] for made in (one, three))
+    ours, theirs = (load_tensors(folder / "policy", "policy")[0] for folder in (one, three))
     assert all(torch.allclose(theirs[key], value, atol=1e-4) for key, value in ours.items())
     assert not any((three / "state").iterdir())
 
@@ -137,7 +137,7 @@ def test_a_process_that_dies_takes_the_others_with_it(ready, monkeypatch, ending
     # What was made is found again.
     monkeypatch.undo()
     monkeypatch.chdir(ready.folder)
-    made = {path.name for path in (ready.folder / "state" / "samples").glob("*")}
+    finished = {path.name for path in (ready.folder / "state" / "samples").glob("*")}
     write(ready, 1)
     ready(f"sample {RUN} --config config1.yaml --out samples --checkpoint state")
-    assert made <= {path.name for path in (ready.folder / "samples").iterdir()}
+    assert finished <= {path.name for path in (ready.folder / "samples").iterdir()}
