@@ -33,7 +33,7 @@ class PretrainedReward(Protocol):
 
 
 class CallableReward(Reward):
-    """A pre-trained reward alone: it pays its score for each image, and never learns."""
+    """A pre-trained reward alone: its score is the payoff of each image, and it never learns."""
 
     discriminates = False
     warmup = steps = 0

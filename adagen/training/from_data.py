@@ -69,7 +69,15 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
                 f"{classes}: give the images that it was trained on."
             )
         return split
-    images = data if isinstance(data, Images) else _checked(*data, classes=classes)
+    if isinstance(data, Images):
+        images = data
+    elif isinstance(data, tuple) and len(data) == 2:
+        images = _checked(data[0], data[1], classes=classes)
+    else:
+        raise AdagenError(
+            f"data is a {type(data).__name__}: give (images, labels), the folder of a data set, or "
+            '"digits".'
+        )
     count = len(images) // HELDOUT_SHARE
     present = len(images.labels.unique())
     if count < present:

@@ -73,13 +73,13 @@ def _discriminator(recent: Sequence[Record], saturates: bool) -> dict[str, str]:
     if not recent or recent[-1]["accuracy_fake"] is None:
         return {}
     both = [(record["accuracy_real"], record["accuracy_fake"]) for record in recent]
-    if saturates and all(knows_all(*pair) for pair in both):
+    if saturates and all(knows_all(real, fake) for real, fake in both):
         return {
             "discriminator_saturated": f"the discriminator tells more than {KNOWS_ALL:.0%} of real "
             "and of generated images apart: rewards are all near zero and teach little. Slow it "
             "down: fewer training.reward.steps, or a lower learning_rate."
         }
-    if all(knows_nothing(*pair) for pair in both):
+    if all(knows_nothing(real, fake) for real, fake in both):
         return {
             "discriminator_fooled": "the discriminator tells real from generated images little "
             "better than a coin: its rewards say little of quality. Give it more "

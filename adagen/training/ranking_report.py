@@ -147,7 +147,7 @@ def _ranks(last: RewardCheck) -> Finding:
     spearman = _spearman(last)
     if spearman is None:
         return Finding(
-            "flat", f"After {last.steps} steps the reward pays every rung the same; see {SECTION}."
+            "flat", f"After {last.steps} steps all rungs have the same mean reward; see {SECTION}."
         )
     numbers = f"(Spearman {spearman:+.2f} after {last.steps} steps)"
     if spearman >= RANKS:

@@ -52,7 +52,7 @@ def space_of(method: str, actions: Actions) -> Space:
     if method == "interval":
         return Space(
             3,
-            lambda x: guidance_interval(actions, *interval_bounds(x, actions.calls)),
+            lambda x: interval_schedule(x, actions),
             lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
         )
     names = [f"{action}_{kind}" for kind in ("offset", "slope") for action in actions.names]
@@ -79,6 +79,12 @@ def interval_bounds(parameters: Parameters, calls: int) -> tuple[int, int, float
     first = round((calls - 1) * math.sin(x / 2) ** 2)
     last = calls - 1 - round((calls - 1 - first) * math.sin(y / 2) ** 2)
     return first, last, math.exp(z)
+
+
+def interval_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:
+    """The hand-made schedule with guidance in an interval; parameters as in `interval_bounds`."""
+    first, last, strength = interval_bounds(parameters, actions.calls)
+    return guidance_interval(actions, first, last=last, strength=strength)
 
 
 def static_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:

@@ -86,7 +86,7 @@ def train(
     network = (policy or PolicySettings()).model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
-        split = _split(generator, data, reward)
+        split = _split(generator, data, reward=reward)
         run = _Run(generator, split, reward, method, seed, network, training)
         return run.sampler(run.train(folder))
 
@@ -202,7 +202,7 @@ def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
     return check_section(Training, {**settings, **chosen}, source="adagen.train")
 
 
-def _split(generator: Generator[Any], data: Data | None, reward: RewardChoice) -> Split:
+def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice) -> Split:
     """The real images; where a function is the reward and needs none, one of the generator's."""
     labels = torch.zeros(1, dtype=torch.int64, device=generator.device)
     image = rollout(

@@ -90,6 +90,7 @@ LABELS = torch.arange(30) % 3
         ({"reward": "beauty"}, "'beauty', but must be one of 'gaussian'"),
         ({"reward": "gaussian"}, "data is None, but this reward compares with real images"),
         ({"reward": lambda images, labels: images}, r"returned \(128, 1, 2, 2\) for 128 images"),
+        ({"data": IMAGES}, r"data is a Tensor: give \(images, labels\)"),
         ({"data": (IMAGES[0], LABELS)}, r"images of shape \(1, 2, 2\): give a tensor"),
         ({"data": (IMAGES * 255, LABELS)}, r"floats in \[0, 1\]; divide 8-bit images by 255"),
         ({"data": (IMAGES, LABELS[:5])}, r"labels of shape \(5,\).* for 30 images"),
