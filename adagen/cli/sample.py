@@ -129,7 +129,7 @@ def write_samples(
     from adagen.data.sample_parts import parse_part, publish_part
     from adagen.data.samples import SamplesWriter, working_folder
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.sampling.draws import report_labels
+    from adagen.sampling.labels import report_labels
 
     numbered = parse_part(part) if part else (1, 1)
     evaluation, generator = config.evaluation, run.sampler.generator

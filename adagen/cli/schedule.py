@@ -62,7 +62,7 @@ def _table(run: SampleRun, samples: int, seed: int) -> "pd.DataFrame":
 
     from adagen.paper.schedule import schedule_table
     from adagen.runtime.progress import progress
-    from adagen.sampling.draws import class_labels
+    from adagen.sampling.labels import class_labels
 
     generator, actions = run.sampler.generator, []
     labels = class_labels(samples, generator.num_classes)

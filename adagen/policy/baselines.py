@@ -1,7 +1,7 @@
-"""Schedules beside the hand-made one that people use, each with one thing changed.
+"""Static schedules from the literature, each the hand-made one with a single change.
 
-What a search has to choose of them is chosen in `sweep.py`. The Halton order, which no schedule
-can say, is the generator's own (`generators/halton.py`).
+`training/search.py` searches for the constants that a schedule here leaves open. MaskGIT's Halton
+order is no schedule, and stands in `generators/halton.py`.
 """
 
 import torch
@@ -13,10 +13,10 @@ from adagen.runtime.errors import AdagenError
 
 
 def guidance_interval(actions: Actions, first: int, last: int, strength: float) -> ConstantTable:
-    """Hand-made guidance times `strength` at the calls first .. last, none at the others.
+    """Guidance at the calls first .. last only, `strength` times the hand-made one.
 
-    All else is hand-made. Kynkaanniemi et al., "Applying Guidance in a Limited Interval Improves
-    Sample and Distribution Quality in Diffusion Models" (arXiv 2404.07724).
+    All other actions are hand-made. Kynkaanniemi et al., "Applying Guidance in a Limited Interval
+    Improves Sample and Distribution Quality in Diffusion Models" (arXiv 2404.07724).
 
     Raises:
         AdagenError: there is no action `guidance`.
@@ -34,10 +34,10 @@ def guidance_interval(actions: Actions, first: int, last: int, strength: float) 
 
 
 def log_snr_times(generator: SolverGenerator) -> ConstantTable:
-    """Times evenly spaced in lambda = log(alpha / sigma) between the hand-made ends.
+    """Times that are evenly spaced in lambda = log(alpha / sigma), between the hand-made ends.
 
-    All else is hand-made. Lu et al., "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic
-    Model Sampling in Around 10 Steps" (arXiv 2206.00927).
+    All other actions are hand-made. Lu et al., "DPM-Solver: A Fast ODE Solver for Diffusion
+    Probabilistic Model Sampling in Around 10 Steps" (arXiv 2206.00927).
     """
     actions, of_tau = generator.actions, generator.schedule
     schedule, column = actions.handmade.clone(), actions.names.index("time")

@@ -1,4 +1,4 @@
-"""Policy files: a policy bound to the experiment and the generator it was made for."""
+"""Policy files: a policy, bound to the experiment and the generator that it was made for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,9 +60,13 @@ def build_actor(
     settings: PolicySettings,
     tabled: bool = False,
 ) -> ConstantTable | PolicyNetwork | TabledNetwork:
-    """A fresh policy of a method: a table where it is searched for or "static", else the network.
+    """An untrained policy of a method, which returns zeros.
 
-    A `tabled` network has a table beside it, unless it may not know the step.
+    Args:
+        method: "static" and searched methods have a table, the others the network.
+        generator: says how much the policy sees and how many actions it has.
+        settings: size of the network, and what it may see.
+        tabled: put a table beside the network, unless the network may not know the step.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
     if method in ("static", *SEARCHED):
@@ -75,9 +79,9 @@ def build_actor(
 
 
 def build_critic(generator: Generator[State], size: PolicyNetworkSize) -> PolicyNetwork:
-    """A fresh value network: the policy network with one output.
+    """An untrained value network: the policy network with one output.
 
-    It sees the step in any case: it is no part of the policy, and the return depends on it.
+    It always sees the step, on which the return depends: what a policy may see is no limit to it.
     """
     return PolicyNetwork(generator.seen_width, generator.grid, actions=1, size=size)
 
@@ -183,7 +187,7 @@ def load_policy(
 
 
 def with_inputs(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy file's description; files of before the choice don't say what the policy sees."""
+    """The description of a policy file, completed where an old file doesn't say what it sees."""
     return {"policy": PolicySettings().inputs, **metadata}
 
 

@@ -1,7 +1,7 @@
 """The policies: hand-made, constant table, network, network with a table, blend.
 
-A policy maps (features, call index) to raw action logits; zeros stand for the hand-made schedule.
-What a raw number means is `actions.py`; where the loop stands is `rollout.py`.
+A policy maps features and call index to raw action logits; zeros stand for the hand-made schedule.
+`generators/actions.py` says what the numbers mean, `sampling/rollout.py` has the loop.
 """
 
 import math
@@ -15,14 +15,14 @@ from adagen.runtime.errors import AdagenError
 
 
 class Policy(Protocol):
-    """Anything that can be called like this schedules a generator."""
+    """A function that schedules a generator."""
 
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """Raw action logits.
+        """Raw action logits for a batch of samples.
 
         Args:
-            features: (B, N, F) what is seen of the samples, a row-major grid of N positions: the
-                generator's own features, unless `policy.input` says otherwise.
+            features: (B, N, F) what the policy sees of the samples, on a row-major grid of N
+                positions: the generator's features, unless `policy.input` says otherwise.
             call: (B,) int64 index of the policy call.
 
         Returns:
@@ -32,7 +32,7 @@ class Policy(Protocol):
 
 
 class HandMade:
-    """Zeros: the residual table alone, that is the hand-made schedule."""
+    """The policy that always returns zeros, which stand for the hand-made schedule."""
 
     def __init__(self, actions: int) -> None:
         self.actions = actions
@@ -43,7 +43,7 @@ class HandMade:
 
 
 class ConstantTable(nn.Module):
-    """A (T, K) table of raw outputs: the best a schedule can do that never looks at the sample."""
+    """A (T, K) table of raw outputs: a schedule that is the same for every sample."""
 
     def __init__(self, calls: int, actions: int) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ class ConstantTable(nn.Module):
 
     @classmethod
     def of(cls, raw: torch.Tensor) -> Self:
-        """The frozen table that holds `raw` (T, K)."""
+        """A frozen table of the raw outputs (T, K)."""
         table = cls(*raw.shape)
         table.table.data.copy_(raw)
         return table.requires_grad_(False)
 
     def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """(B, K) rows of the table; the features are not looked at."""
+        """(B, K) rows of the table; the features are ignored."""
         return self.table[call]
 
 
@@ -100,9 +100,9 @@ class StepEmbedder(nn.Module):
 class PolicyNetwork(nn.Module):
     """The paper's policy network (docs/method.md, section 1), for any feature grid and width.
 
-    Untrained it returns zeros. Where it doesn't see the step, every call is the first. Parameter
-    names are those of the released policies, whose size is grid (16, 16), hidden 512, pointwise
-    128, first 1024, second 512.
+    An untrained network returns zeros. A network that doesn't see the step takes every call for
+    the first. Parameters are named as in the released policies, whose size is grid (16, 16),
+    hidden 512, pointwise 128, first 1024, second 512.
     """
 
     def __init__(
@@ -157,9 +157,10 @@ class PolicyNetwork(nn.Module):
 
 
 class TabledNetwork(nn.Module):
-    """Network and table added up: the table learns the schedule, the network what samples need.
+    """The sum of a network and a table, which both start at zero.
 
-    Both start at zero. They are apart so that each may have its own learning rate.
+    The table learns the schedule, the network what single samples need. They are separate so that
+    each can have its own learning rate.
     """
 
     def __init__(self, network: PolicyNetwork, calls: int, *, actions: int) -> None:
@@ -182,10 +183,15 @@ def learning_rates(actor: nn.Module, rate: float, *, table_rate: float) -> list[
 
 
 class Blend:
-    """(1 - lambda) raw_diverse + lambda raw_faithful: the fidelity-diversity dial."""
+    """The fidelity-diversity dial: (1 - lambda) raw_diverse + lambda raw_faithful."""
 
     def __init__(self, diverse: Policy, faithful: Policy, *, fidelity: float) -> None:
-        """Two policies of one experiment, which see the same, and lambda.
+        """Blend two policies of one experiment, which see the same of a sample.
+
+        Args:
+            diverse: decides alone where lambda is 0.
+            faithful: decides alone where lambda is 1.
+            fidelity: lambda.
 
         Raises:
             AdagenError: lambda is not in [0, 1].
@@ -198,7 +204,7 @@ class Blend:
         self.diverse, self.faithful, self.fidelity = diverse, faithful, fidelity
 
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """(B, K) blended raw outputs; at lambda 0 and 1 those of a policy, to the bit."""
+        """(B, K) blended raw outputs; at lambda 0 and 1 they equal one policy's to the bit."""
         return torch.lerp(
             self.diverse(features, call), self.faithful(features, call), self.fidelity
         )

@@ -1,1 +1,1 @@
-"""Sampling: the rollout, draws, refinement."""
+"""Sampling: the rollout, the sampler around it, refinement by choosing among candidates."""

@@ -1,8 +1,8 @@
 """Judges of candidates that are fitted to a kept policy (docs/refinement.md).
 
-A reward that learnt alongside a policy was shaped by all that the policy did on its way, and so was
-the value network. Here both are of the kept policy alone: two Gaussians of real images and of the
-policy's, and a regression that tells from a state what they will say of its image,
+A reward that learnt alongside a policy was shaped by everything the policy did in training, and so
+was the value network. The judges here know the kept policy alone. Two Gaussians, of real images
+and of the policy's, score images. A regression predicts from a state the score of its image:
 
     V(s_t, t) = E[(r - mean r) / std r | s_t],   r = log D / (1 - D) of the image that s_t leads to.
 """
@@ -20,7 +20,7 @@ from adagen.rewards.pools import VIEWS
 from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
-from adagen.sampling.draws import class_labels
+from adagen.sampling.labels import class_labels
 from adagen.sampling.refinement import Score
 from adagen.sampling.rollout import rollout
 
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from adagen.sampling.sampler import Sampler
 
 FITTED = 8192
-"""Samples of a kept policy that its judges are fitted to: 128 for each of their 64 dimensions."""
+"""Number of samples that judges are fitted to: 128 for each of the Gaussians' 64 dimensions."""
 COMPONENTS, PRODUCTS = 200, 40
-"""Principal components of what is seen of a state, and the first of them, whose products count."""
+"""Number of principal components of a state, and of those whose products are terms too."""
 RIDGE = 0.5
-"""Penalty of the regression, a sample: 840 products would else fit the noise of 8,192 scores."""
+"""Penalty of the regression for each sample; without it 840 products fit the noise of 8,192
+scores."""
 PURPOSE = "fitted judge"
-"""Noise that nothing else draws from."""
+"""Purpose of the noise of these samples, which no other samples share."""
 KIND = "fitted judges"
-"""Of the file that holds them."""
+"""Kind of the file that holds fitted judges."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class PolicySamples:
     Attributes:
         images: (N, C, H, W) in [0, 1], on the CPU.
         labels: (N,) their classes.
-        states: (N, T - 1, n, F) what is seen of the states on the way, after every step but the
-            last; of a deterministic generator, which can't look ahead, none.
-        batch: samples at once.
-        seed: of the training.
+        states: (N, T - 1, n, F) what the policy sees of the states after every step but the last;
+            empty for a deterministic generator, which can't look ahead.
+        batch: number of samples that were drawn at once.
+        seed: seed of the training that made the policy.
     """
 
     images: torch.Tensor
@@ -62,12 +63,12 @@ class PolicySamples:
 def sample_policy(
     sampler: "Sampler", *, seed: int, processes: Processes = SINGLE_PROCESS
 ) -> PolicySamples:
-    """Draw `FITTED` samples of a policy, and the states on their way; processes share the work.
+    """Draw `FITTED` samples of a policy, and the states before them.
 
     Args:
-        sampler: generator and policy, not refined.
-        seed: of the training that made the policy.
-        processes: make the batches in turn, and all see all of them.
+        sampler: generator and policy, without refinement.
+        seed: seed of the training that made the policy.
+        processes: share the batches; every process gets all of them.
     """
     generator = sampler.generator
     labels = class_labels(FITTED, generator.num_classes)
@@ -102,9 +103,9 @@ def fit_score(reward: Reward, samples: PolicySamples, *, real: Images) -> Score:
     """Fit the log density ratio of two Gaussians, of real images and of the policy's.
 
     Args:
-        reward: of kind `gaussian`, which has learnt nothing.
-        samples: of the policy.
-        real: the train split.
+        reward: a reward of kind `gaussian` that has learnt nothing.
+        samples: samples of the policy.
+        real: images of the train split.
     """
     fake = reward.pool(Images(samples.images, samples.labels), "fake", PURPOSE)
     real_views = reward.pool(real, "real", PURPOSE, views=VIEWS)
@@ -113,15 +114,15 @@ def fit_score(reward: Reward, samples: PolicySamples, *, real: Images) -> Score:
 
 
 def fit_value(samples: PolicySamples, *, score: Score, device: torch.device) -> "FittedValue":
-    """Fit a value of the policy's states, under a score of its images.
+    """Fit a regression from the policy's states to the scores of their images.
 
     Args:
-        samples: of a policy on a stochastic generator, and the states on their way.
-        score: what states are valued by.
+        samples: samples of a policy on a stochastic generator.
+        score: scores images.
         device: where images are scored.
 
     Returns:
-        The value, on the CPU, in standard deviations of the score over the policy's samples.
+        Values in standard deviations of the score over the policy's samples, on the CPU.
     """
     parts = []
     for rows in torch.arange(len(samples.labels)).split(samples.batch):
@@ -138,11 +139,12 @@ def fit_value(samples: PolicySamples, *, score: Score, device: torch.device) -> 
 
 
 class QuadraticRidge(nn.Module):
-    """Ridge regression on principal components, and on the products of the first of them.
+    """Ridge regression on principal components and on products of the first of them.
 
-    Two Gaussians say of an image what is quadratic in its features, so that an image half made is
-    best judged by what is quadratic in its own: of VAR's states before the last step this explains
-    a quarter of what the score varies by, a network fitted to as many a twentieth.
+    The log ratio of two Gaussians is quadratic in an image's features, so a function that is
+    quadratic in the features of an unfinished image predicts it best. On VAR's states before the
+    last step it explains a quarter of the variance of the score; a network that is fitted to as
+    many samples explains a twentieth.
     """
 
     centre: torch.Tensor
@@ -160,7 +162,15 @@ class QuadraticRidge(nn.Module):
         deviation: torch.Tensor,
         weights: torch.Tensor,
     ) -> None:
-        """Of the rows: centre (D,), axes (D, C). Of the M terms: mean, deviation, weights (M,)."""
+        """Hold a fitted regression.
+
+        Args:
+            centre: (D,) mean of the rows.
+            axes: (D, C) principal directions, scaled to components of unit variance.
+            mean: (M,) mean of the terms.
+            deviation: (M,) standard deviation of the terms.
+            weights: (M,) coefficients of the standardised terms.
+        """
         super().__init__()
         self.register_buffer("centre", centre)
         self.register_buffer("axes", axes)
@@ -170,7 +180,7 @@ class QuadraticRidge(nn.Module):
 
     @classmethod
     def fitted(cls, rows: torch.Tensor, targets: torch.Tensor) -> Self:
-        """To rows (N, D) and targets (N,), drawing from torch's global generator."""
+        """Fit to rows (N, D) and targets (N,), drawing from torch's global generator."""
         centre, scale = rows.mean(0), rows.std(0) + 1e-6
         standard = (rows - centre) / scale
         _, _, directions = torch.svd_lowrank(standard, min(COMPONENTS, *rows.shape))
@@ -184,45 +194,45 @@ class QuadraticRidge(nn.Module):
         return cls(centre, axes, mean=mean, deviation=deviation, weights=weights)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """(B,) values of rows (B, D); those of the rows it was fitted to have mean zero."""
+        """(B,) values of rows (B, D); their mean over the fitted rows is zero."""
         terms = _terms((rows - self.centre) @ self.axes)
         return ((terms - self.mean) / self.deviation) @ self.weights
 
 
 def _terms(components: torch.Tensor) -> torch.Tensor:
-    """(N, M) components (N, C), and the products of the first of them."""
+    """(N, M) the components (N, C) and the products of the first of them."""
     first = components[:, :PRODUCTS]
     one, other = torch.triu_indices(first.shape[1], first.shape[1], device=components.device)
     return torch.cat([components, first[:, one] * first[:, other]], dim=1)
 
 
 def operations(features: int) -> tuple[float, float]:
-    """Operations of a `QuadraticRidge` of so many features: to fit it, and to ask it once."""
+    """Floating-point operations of a `QuadraticRidge`: to fit it, and to evaluate a row."""
     components = min(COMPONENTS, features)
     first = min(PRODUCTS, components)
     terms = components + first * (first + 1) // 2
     projected = 2 * features * components
-    # `svd_lowrank` goes from features to components and back six times; its result is taken twice.
+    # `svd_lowrank` multiplies by features x components six times; components are computed twice.
     return FITTED * (8 * projected + 2 * terms**2), projected + 2 * terms
 
 
 class FittedValue(nn.Module):
-    """A regression for every call but the first."""
+    """The value of states: a regression for every call but the first."""
 
-    def __init__(self, of_call: list[QuadraticRidge]) -> None:
+    def __init__(self, regressions: list[QuadraticRidge]) -> None:
         super().__init__()
-        self.of_call = nn.ModuleList(of_call)
+        self.regressions = nn.ModuleList(regressions)
 
     @classmethod
     def of(cls, state: Mapping[str, Mapping[str, torch.Tensor]]) -> Self:
-        """From what `state` gave."""
+        """Restore what `state` returned."""
         return cls([QuadraticRidge(**state[str(call)]) for call in range(1, 1 + len(state))])
 
     def state(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Every regression's tensors, by its call."""
-        return {str(call): own.state_dict() for call, own in enumerate(self.of_call, 1)}
+        """The tensors of every regression, by the index of its call."""
+        return {str(call): ridge.state_dict() for call, ridge in enumerate(self.regressions, 1)}
 
     def forward(self, seen: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """Values (B, 1) of what is seen (B, n, F) of states at a call (B,), the same for all."""
-        value: torch.Tensor = self.of_call[int(call[0]) - 1](seen.flatten(1))
+        """Values (B, 1) of what is seen of states (B, n, F), all at the same call (B,)."""
+        value: torch.Tensor = self.regressions[int(call[0]) - 1](seen.flatten(1))
         return value.unsqueeze(1)

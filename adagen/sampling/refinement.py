@@ -1,17 +1,20 @@
 """Refinement: more compute for better images, by choosing among candidates (docs/refinement.md).
 
-*Best of N* makes N whole samples of a condition and keeps the best by reward; *resampled* keeps one
-with probability proportional to D / (1 - D), which a discriminator's logit is the logarithm of.
-*Look-ahead* draws K next states at every step and keeps one by its value. It makes a generator of a
-generator, so that both go together: each of the N samples may look ahead.
+*Best of N* generates N candidates of a sample and keeps the one of the highest score; resampling
+keeps one with probability proportional to D / (1 - D), whose logarithm is a discriminator's logit.
+*Look-ahead* draws K next states at every step and keeps one by its value. It wraps the generator,
+so that the two combine: each of the N candidates may look ahead.
 
     ahead = LookAhead(generator, critic, k=4)
-    images, actions = best_of(ahead, policy, labels, noise, n=4, score=reward.score)
+    images, actions = best_of(
+        ahead, policy, labels=labels, noise=noise, n=4, score=reward.score
+    )
 
-Candidate k of sample i draws from noise of its own, and candidate 0 is the plain sample: one
-candidate is no refinement, to the bit, and the first two of four are those of two. Candidates come
-one after the other, and only the best so far is remembered. That draws exactly, too: where G_k are
-independent standard Gumbel numbers, argmax(m_k + G_k) is k with probability softmax(m)_k.
+Candidate k of sample i has its own noise, and candidate 0 is the plain sample. So one candidate is
+no refinement, to the bit, and the first two of four candidates are the two of two. Candidates are
+generated one after the other, and only the best so far is kept in memory. Resampling is exact all
+the same: with independent standard Gumbel numbers G_k, argmax(m_k + G_k) is k with probability
+softmax(m)_k.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,9 +30,11 @@ from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import Generated, sample_once
 
 Value = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""What is seen of states (B, N, F) and calls (B,) to values (B, 1), as a value network has them."""
+"""A function of what is seen of states (B, N, F) and calls (B,) to values (B, 1), such as a value
+network."""
 Score = Callable[[torch.Tensor, torch.Tensor, SampleNoise], torch.Tensor]
-"""Images (B, C, H, W), their labels (B,) and noise to scores (B,): `Reward.score`."""
+"""A function of images (B, C, H, W), labels (B,) and noise to scores (B,), such as
+`Reward.score`."""
 Choice = Literal["best", "softmax"]
 
 T = TypeVar("T")
@@ -38,10 +43,10 @@ T = TypeVar("T")
 class LookAhead(Generator[S]):
     """A stochastic generator that draws K next states at every step and keeps one by its value.
 
-    The last step draws a single one: nobody looks at a state after it, so none has a value.
+    The last step draws a single state, because no policy looks at it and it has no value.
 
-    Network evaluations are those of the generator, and `candidate_nfe` for every further candidate:
-    what candidates share is evaluated once. The value isn't counted among them.
+    `nfe` counts the generator's network evaluations and `candidate_nfe` for every further
+    candidate: what candidates share is evaluated once. Evaluations of the value are not counted.
     """
 
     def __init__(
@@ -53,11 +58,11 @@ class LookAhead(Generator[S]):
         choice: Choice = "best",
         temperature: float = 1.0,
     ) -> None:
-        """The generator, looking ahead.
+        """Wrap a generator.
 
         Args:
-            generator: a stochastic one.
-            value: of states; a value network, say, on the generator's device.
+            generator: a stochastic generator.
+            value: values states, on the generator's device.
             k: candidates at every step.
             choice: "best" keeps the highest value; "softmax" draws one with probability
                 proportional to exp(value / temperature).
@@ -81,11 +86,11 @@ class LookAhead(Generator[S]):
         self.device, self.hash = generator.device, generator.hash
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
-        """That of the generator."""
+        """The generator's first state."""
         return self.generator.start(labels, noise)
 
     def step(self, state: S, action: torch.Tensor) -> S:
-        """The candidate that was kept, or the only one."""
+        """The candidate that is kept of K next states; the next state itself at the last step."""
         draw = self.generator.branches(state, action)
         if state.call + 1 == self.actions.calls:
             return draw(state.noise)
@@ -93,15 +98,15 @@ class LookAhead(Generator[S]):
         return keep_best(self._with_merit(draw(noise), noise) for noise in candidates)
 
     def decode(self, state: S) -> torch.Tensor:
-        """That of the generator."""
+        """(B, C, H, W) the generator's images in [0, 1]."""
         return self.generator.decode(state)
 
     def raw(self, state: S) -> torch.Tensor:
-        """That of the generator."""
+        """(B, N, R) the generator's raw state."""
         return self.generator.raw(state)
 
     def _with_merit(self, state: S, noise: SampleNoise) -> tuple[S, torch.Tensor]:
-        """A candidate, and what it is kept by (B,)."""
+        """A candidate and its merit (B,); the highest merit is kept."""
         call = torch.full_like(state.labels, state.call)
         value = self.value(self.seen(state), call).squeeze(1)
         _require_finite(value, "the value", noise=noise)
@@ -120,22 +125,22 @@ def best_of(
     score: Score,
     resample: bool = False,
 ) -> Generated:
-    """The best of N images of each sample by score; or one drawn among them.
+    """Generate N candidates of each sample, and keep the best by score or draw one of them.
 
     Args:
-        generator: any, looking ahead or not.
+        generator: the generator, looking ahead or not.
         policy: its schedule.
         labels: (B,) int64 classes.
-        noise: the samples' own; candidate 0 draws from it.
-        n: candidates.
-        score: a reward's; to resample by, it must be a discriminator's logit.
-        resample: draw the kept one with probability proportional to exp(score) = D / (1 - D).
+        noise: the noise of the samples, which is the noise of candidate 0.
+        n: number of candidates.
+        score: scores images; resampling takes a discriminator's logit.
+        resample: draw a candidate with probability proportional to exp(score) = D / (1 - D).
 
     Returns:
         Images (B, C, H, W) in [0, 1], and the actions (T, B, K) that made them.
 
     Raises:
-        AdagenError: as for `rollout`; or a score is not finite.
+        AdagenError: as for `rollout`, or a score is not finite.
     """
 
     def candidate(noise: SampleNoise) -> tuple[Generated, torch.Tensor]:
@@ -150,25 +155,25 @@ def best_of(
 
 
 def keep_best(candidates: Iterable[tuple[T, torch.Tensor]]) -> T:
-    """The candidate of the highest merit, sample by sample; of equals the first.
+    """The candidate of the highest merit, sample by sample; among equals the first.
 
     Args:
-        candidates: one at least: samples, and their merits (B,). Samples are tensors (B, ...) in
-            tuples and dataclasses. Two are in memory at a time.
+        candidates: at least one pair of a batch and its merits (B,). A batch is a tensor (B, ...),
+            or a tuple or dataclass of such tensors. Two batches are in memory at a time.
     """
-    offers = iter(candidates)
-    kept, highest = next(offers)
-    for candidate, merit in offers:
+    remaining = iter(candidates)
+    kept, highest = next(remaining)
+    for candidate, merit in remaining:
         kept = _mixed(merit > highest, candidate, kept)
         highest = torch.maximum(merit, highest)
     return kept
 
 
 def _mixed(chosen: torch.Tensor, new: Any, old: Any) -> Any:
-    """The samples of `new` where `chosen` (B,), else those of `old`; what isn't a tensor is equal.
+    """The samples of `new` where `chosen` (B,) is true, else those of `old`.
 
-    A tensor of several samples' length holds the batch several times over, as that of a doubled
-    batch.
+    A tensor of a multiple of B rows holds the batch several times, as guidance needs it. Values
+    that are no tensors are the same in both.
     """
     if isinstance(new, torch.Tensor) and new is not old:
         rows = chosen.repeat(len(new) // len(chosen))

@@ -1,4 +1,7 @@
-"""The loop. Every paradigm, policy, training, sampling and sweep goes through it."""
+"""The loop that generates images under a policy.
+
+Every family of generators, every kind of policy, training, sampling and search go through it.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,6 +14,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 
 Watch = Callable[[int, torch.Tensor, torch.Tensor], None]
+"""A function of a call's index, what the policy saw (B, N, F), and the action (B, K)."""
 Generated = tuple[torch.Tensor, torch.Tensor]
 """Images (B, C, H, W) in [0, 1], and the actions (T, B, K) that made them."""
 
@@ -28,7 +32,7 @@ class BatchSampler(Protocol):
 def sample_once(
     generator: Generator[Any], policy: Policy, *, labels: torch.Tensor, noise: SampleNoise
 ) -> Generated:
-    """The plain way: one rollout. Arguments and errors are those of `rollout`."""
+    """Generate a batch by one rollout; arguments and errors are those of `rollout`."""
     actions: list[torch.Tensor] = []
 
     def watch(call: int, seen: torch.Tensor, action: torch.Tensor) -> None:
@@ -51,9 +55,9 @@ def rollout(
 
     Args:
         generator: the frozen generator.
-        policy: maps (what it sees, call index) to raw action logits.
+        policy: maps what it sees and the call index to raw action logits.
         labels: (B,) int64 classes.
-        noise: the samples' own noise; its B indices say which samples of the run these are.
+        noise: the noise of these B samples of a run.
         watch: called after every policy call with (call, seen (B, N, F), action (B, K)).
 
     Returns:
@@ -85,7 +89,7 @@ def rollout(
 
 
 def _require_labels(labels: torch.Tensor, num_classes: int) -> None:
-    """The null class is the generator's own business: nobody asks for an image of it."""
+    """Refuse labels that are no class; the null class is for the generator's guidance alone."""
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
         raise AdagenError(

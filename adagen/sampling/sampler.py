@@ -26,7 +26,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
-from adagen.sampling.draws import class_labels
+from adagen.sampling.labels import class_labels
 from adagen.sampling.refinement import LookAhead, Score, best_of
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 

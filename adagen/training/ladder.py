@@ -9,7 +9,7 @@ from adagen.evaluation.meters import Meter
 from adagen.generators.base import Generator, State
 from adagen.policy.networks import Policy
 from adagen.runtime.progress import progress
-from adagen.sampling.draws import class_labels
+from adagen.sampling.labels import class_labels
 from adagen.sampling.sampler import Sampler
 from adagen.training.ranking import Rung
 

@@ -14,7 +14,7 @@ from adagen.generators.base import Generator
 from adagen.policy.files import build_actor, build_critic
 from adagen.policy.networks import Policy
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.sampling.draws import class_labels
+from adagen.sampling.labels import class_labels
 from adagen.sampling.sampler import Sampler
 from adagen.training.log import Record, Validation, spread
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate

@@ -11,7 +11,6 @@ from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.gaussian import GaussianReward
 from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 from adagen.sampling import fitted_judges as judges
-from adagen.sampling.draws import class_labels
 from adagen.sampling.fitted_judges import (
     PolicySamples,
     QuadraticRidge,
@@ -19,6 +18,7 @@ from adagen.sampling.fitted_judges import (
     fit_value,
     sample_policy,
 )
+from adagen.sampling.labels import class_labels
 from adagen.sampling.rollout import sample_once
 from adagen.sampling.sampler import Sampler
 

@@ -1,4 +1,4 @@
-"""The classes of samples 0 .. n-1 of a run."""
+"""The classes of the samples of a run."""
 
 import torch
 
@@ -7,18 +7,18 @@ from adagen.runtime.errors import AdagenError
 
 
 def class_labels(samples: int, num_classes: int) -> torch.Tensor:
-    """(n,) sample i shows class i mod C: every class comes equally often, in any run of C."""
+    """(n,) class i mod C of sample i: any C samples in a row show every class once."""
     return torch.arange(samples) % num_classes
 
 
 def report_labels(evaluation: config.Evaluation, num_classes: int) -> torch.Tensor:
     """(n,) classes of the samples that are reported on.
 
-    Protocol `authors` samples class after class, n / C images of each: i div (n / C). The other
-    protocols go round the classes, i mod C.
+    Protocol `authors` samples class after class, n / C images of each: sample i has class
+    i div (n / C). In the other protocols it has class i mod C.
 
     Raises:
-        AdagenError: protocol `authors` is asked for a number of samples that C doesn't divide.
+        AdagenError: the protocol is `authors`, and C doesn't divide the number of samples.
     """
     n = evaluation.samples
     if evaluation.protocol != "authors":

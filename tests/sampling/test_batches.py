@@ -10,7 +10,7 @@ from adagen.config import Evaluation
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
-from adagen.sampling.draws import class_labels, report_labels
+from adagen.sampling.labels import class_labels, report_labels
 from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
 
