@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from adagen.cli import diagnose, evaluate, fetch, judge, pretrain, sample, schedule, train
-from adagen.cli.paper import COMMANDS as PAPER
+from adagen.cli import diagnose, evaluate, fetch, judge, paper, pretrain, sample, schedule, train
 from adagen.cli.plan_cli import COMMANDS as PLANS
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
@@ -17,12 +16,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order of the commands is that of `adagen --help`.
-for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge):
+for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge, paper):
     app.add_typer(commands.app)
 app.add_typer(diagnose.app, name="diagnose")
-
-
-for command in (*PAPER, *PLANS):
+for command in PLANS:
     app.command()(command)
 
 

@@ -11,7 +11,10 @@ from adagen.paper.catalogue import TABLES
 from adagen.paper.figures import BUILDERS
 from adagen.runtime.errors import AdagenError
 
+app = typer.Typer()
 
+
+@app.command()
 def table(
     name: Annotated[str, typer.Argument(help=f"Which table: {', '.join(TABLES)}.")],
     metrics: MetricsFiles,
@@ -36,6 +39,7 @@ def table(
     write_table(TABLES[name], gathered, csv=out, latex=latex)
 
 
+@app.command()
 def figure(
     kind: Annotated[str, typer.Argument(help=f"Which figure: {', '.join(BUILDERS)}.")],
     inputs: Annotated[list[Path], typer.Argument(help="What the kind is drawn from.")],
@@ -52,6 +56,7 @@ def figure(
     save_figure(draw(kind, inputs), out, png)
 
 
+@app.command()
 def paper(
     files: Annotated[list[Path], typer.Argument(help="Tables and figures.")],
     config: Configs,
@@ -68,6 +73,3 @@ def paper(
     from adagen.paper.page import write_page
 
     write_page(settings.name, files, captions=captions, options=options, out=out)
-
-
-COMMANDS = (table, figure, paper)
