@@ -82,13 +82,13 @@ def compute_reference(config: Config, networks: Path, *, out: Path, processes: "
         AdagenError: the networks are of another configuration, or the released file or the images
             are missing, damaged or too few.
     """
-    statistics = _statistics(config, networks, processes)
+    statistics = _statistics(config, networks, processes=processes)
     if processes.first:
         statistics.save(out)
 
 
 def _statistics(
-    config: Config, networks: Path, processes: "Processes"
+    config: Config, networks: Path, *, processes: "Processes"
 ) -> "Reference | InceptionReference":
     """The statistics of the real images: computed, or taken over from a released file."""
     from adagen.data.split import load_dataset

@@ -178,7 +178,7 @@ def judge_samples(
     from adagen.data.samples import Samples
     from adagen.runtime.progress import progress
 
-    judges = _open_judges(config, training, files)
+    judges = _open_judges(config, training, files=files)
     runs = [Samples.open(folder) for folder in folders]
     for run in runs:
         if run.about["hashes"]["generator"] != training.generator_hash:
@@ -193,7 +193,7 @@ def judge_samples(
 
 
 def _open_judges(
-    config: Config, training: "TrainingIdentity", files: JudgeFiles
+    config: Config, training: "TrainingIdentity", *, files: JudgeFiles
 ) -> dict[str, "Score"]:
     """The judges by the name of their number; no reward that judges sets is among them."""
     from adagen.data.split import load_dataset

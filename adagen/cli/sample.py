@@ -152,14 +152,14 @@ def write_samples(
         publish = partial(publish_part, writer) if part else writer.publish
         publish(
             out,
-            about=_description(config, run, inputs),
+            about=_description(config, run, inputs=inputs),
             labels=labels,
             handmade=generator.actions.handmade,
         )
     remove_checkpoint(checkpoint)
 
 
-def _description(config: Config, run: SampleRun, inputs: SamplingInputs) -> dict[str, Any]:
+def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> dict[str, Any]:
     """What about.json says of samples, less what their shards tell."""
     from adagen.runtime.files import file_hash
 

@@ -40,7 +40,7 @@ def schedule(
         require_drawable(figure)
     inputs = SamplingInputs(generator, policy)
     run = open_run(settings, experiment, method=method, inputs=inputs)
-    table = _table(run, samples, seed)
+    table = _table(run, samples, seed=seed)
     shown = with_effect(table, run.sampler.generator.actions.effective.numpy())
     if out is None:
         typer.echo(schedule_text(shown))
@@ -53,7 +53,7 @@ def schedule(
         save_figure(policy_figure(shown), figure)
 
 
-def _table(run: SampleRun, samples: int, seed: int) -> "pd.DataFrame":
+def _table(run: SampleRun, samples: int, *, seed: int) -> "pd.DataFrame":
     """The distribution of every action over samples 0 .. n-1 of a seed, going round the classes.
 
     The noise is that of the samples that are reported on.
