@@ -35,24 +35,24 @@ def size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def test_samples_are_as_many_as_dear_and_as_large(smoke: Path, planned) -> None:
-    told: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+def test_samples_cost_and_weigh_what_is_planned(smoke: Path, planned) -> None:
+    sampled: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for path in (smoke / "results/smoke").glob("*/samples/*/about.json"):
         about = json.loads(path.read_text())
         if about["experiment"] in ABLATION:
             continue
         images, cost = about["samples"] * len(about["seeds"]), about["cost"]
-        own = told["refine" if "refinement" in about else "sample", about["experiment"]]
-        own["jobs"] += 1
-        own["images"] += images
-        own["evaluations"] += images * cost["nfe"]
-        own["flops"] += images * cost["gflops_per_image"] * 1e9
-        own["disk_bytes"] += size(path.parent)
-    assert told.keys() == {key for key in planned if key[0] in ("sample", "refine")}
-    for key, numbers in told.items():
-        for what in ("jobs", "images", "evaluations"):
-            assert planned[key][what] == numbers[what], (key, what)
-        # What judges candidates is summed up by a formula.
+        row = sampled["refine" if "refinement" in about else "sample", about["experiment"]]
+        row["jobs"] += 1
+        row["images"] += images
+        row["evaluations"] += images * cost["nfe"]
+        row["flops"] += images * cost["gflops_per_image"] * 1e9
+        row["disk_bytes"] += size(path.parent)
+    assert sampled.keys() == {key for key in planned if key[0] in ("sample", "refine")}
+    for key, numbers in sampled.items():
+        for column in ("jobs", "images", "evaluations"):
+            assert planned[key][column] == numbers[column], (key, column)
+        # A formula sums up the operations of judging candidates.
         assert planned[key]["flops"] == pytest.approx(numbers["flops"], rel=0.1), key
         assert planned[key]["disk_bytes"] == pytest.approx(numbers["disk_bytes"], rel=0.1), key
 
