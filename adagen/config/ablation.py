@@ -61,11 +61,11 @@ class Cell:
     """One variant of one study.
 
     Attributes:
-        study, variant: what it is called.
-        name: of its experiment: derived, or the ablation's own where nothing is changed.
-        experiment: its settings.
-        method: how it is scheduled.
-        training_seeds: of its policies; none where nothing is trained.
+        study, variant: names of study and variant.
+        name: name of its experiment: a derived one, or the ablation's if nothing is changed.
+        experiment: settings of the experiment.
+        method: method of the variant.
+        training_seeds: training seeds of its policies; none if nothing is trained.
     """
 
     study: str
@@ -77,18 +77,18 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Where it stands in the configuration."""
+        """Key of the variant in the configuration."""
         return f"ablation.studies.{self.study}.{self.variant}"
 
 
 def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
-    """The variants of the studies that are made, by study.
+    """The variants of all studies that are run, study by study.
 
-    Those with the same settings share an experiment, which is named after the first of them; one
-    with those of `base` is `base` itself.
+    Variants with the same settings share an experiment, which is named after the first of them. A
+    variant with the settings of `base` has the experiment `base`.
     """
     names: dict[str, tuple[str, Experiment]] = {}
-    made = []
+    found = []
     for study in ablation.only or ablation.studies:
         for label, variant in ablation.studies[study].items():
             derived = Experiment(**{key: getattr(variant, key) for key in Experiment.model_fields})
@@ -98,12 +98,12 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
                 named = f"{ablation.experiment}-{slug(study)}-{slug(label)}", derived
                 name, experiment = names.setdefault(derived.model_dump_json(), named)
             seeds = ablation.training_seeds if variant.method in LEARNED else ()
-            made.append(Cell(study, label, name, experiment, variant.method, seeds))
-    return made
+            found.append(Cell(study, label, name, experiment, variant.method, seeds))
+    return found
 
 
 def settings_of(experiment: Experiment) -> str:
-    """All that makes an experiment what it is; a derived one has nothing that others published."""
+    """All settings of an experiment as text, without those that name what others published."""
     return experiment.model_dump_json(exclude={"released_policy", "published"})
 
 

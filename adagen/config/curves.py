@@ -51,11 +51,11 @@ class Budget:
     """An experiment at one of the numbers of steps of its curve.
 
     Attributes:
-        base: the experiment that the curve belongs to.
-        name: `base` itself at its own number of steps; another experiment with the same settings,
-            where there is one; or else one that is derived, `<base>-steps-<T>`.
-        experiment: its settings.
-        methods: how it is scheduled, of the methods that are given.
+        base: name of the experiment that the curve belongs to.
+        name: name of the experiment at this number of steps: `base`, if it is its own; another
+            one with the same settings, if there is one; or else `<base>-steps-<T>`.
+        experiment: settings of the experiment.
+        methods: methods that the curve shows.
     """
 
     base: str
@@ -65,15 +65,18 @@ class Budget:
 
 
 def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[Budget]:
-    """The numbers of steps of every curve, least first, an experiment's own among them."""
+    """The numbers of steps of every curve, in ascending order, with the experiment's own."""
     known = {settings_of(experiments[name]): name for name in reversed([*experiments])}
     for base, curve in curves.steps.items():
-        own = experiments[base]
-        for steps in sorted({*curve.steps, own.steps}):
+        experiment = experiments[base]
+        for steps in sorted({*curve.steps, experiment.steps}):
             others = {"released_policy": "", "published": ""}
             changed = {"steps": steps, "training": curve.training, **others}
-            derived = own if steps == own.steps else own.model_copy(update=changed)
-            name = base if derived is own else known.get(settings_of(derived), "")
+            if steps == experiment.steps:
+                yield Budget(base, base, experiment, COMPARED)
+                continue
+            derived = experiment.model_copy(update=changed)
+            name = known.get(settings_of(derived))
             if name:
                 yield Budget(base, name, experiments[name], COMPARED)
             else:
@@ -83,11 +86,11 @@ def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[B
 def check_curves(
     curves: Curves, experiments: Mapping[str, Experiment], *, generators: Mapping[str, Any]
 ) -> None:
-    """Raise unless every curve can be made.
+    """Raise unless every curve is possible.
 
     Raises:
-        ValueError: of no experiment, or of one whose steps are fixed; or a number of steps stands
-            there twice.
+        ValueError: a curve is of no experiment, or of one whose number of steps is fixed, or has a
+            number of steps twice.
     """
     for key in ("fidelity", "guidance"):
         if dial := getattr(curves, key):
@@ -108,12 +111,12 @@ def check_curves(
 
 
 def inherited(curves: Any, experiments: Mapping[str, Any], sweep: Any) -> Any:
-    """The section `curves` as it stands in a file, laid over what it overrides.
+    """The section `curves` of a file, laid over the sections that it changes in part.
 
-    Each training is laid over its experiment's, the search over the run's, `sweep`.
+    Each training is laid over its experiment's, the search over the top-level `sweep`.
 
     Raises:
-        ValueError: a curve is that of no experiment.
+        ValueError: a curve is of no experiment.
     """
     if isinstance(curves, Mapping) and isinstance(curves.get("sweep"), Mapping):
         curves = {**curves, "sweep": overlay(sweep, curves["sweep"])}

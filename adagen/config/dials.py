@@ -42,9 +42,9 @@ class GuidanceCurve(Model):
 
 
 def with_guidance(name: str, experiment: Experiment, *, scale: float) -> tuple[str, Experiment]:
-    """An experiment with another guidance scale, and its name; at its own, that of the original.
+    """Name and settings of an experiment at a guidance scale; at its own it stays as it is.
 
-    Released policies know nothing of it, so that one with another scale has none.
+    At another scale it has no released policy, as those were trained at the original one.
     """
     if scale == experiment.handmade.guidance:
         return name, experiment

@@ -1,8 +1,8 @@
 """What every result depends on: the part of the configuration that can change it.
 
-Rules compare these dictionaries between runs (`depends`), and run a job again when one has
-changed, and only then. Files hold them, and are refused where they differ. A key that changes no
-result stands in `CHANGES_NO_RESULT`, once; all others of a section count by themselves.
+Snakemake compares these dictionaries between runs (the parameter `depends` of a rule) and runs a
+job again when one has changed. Files hold them, and are refused when they differ. A new key counts
+by itself, unless `CHANGES_NO_RESULT` lists it.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Identity = dict[str, Any]
 """Plain data, as JSON has it."""
 
 CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
-    # Names, places and hardware. Tables and figures depend on `name` by themselves.
+    # Tables and figures depend on `name` (see `named`).
     Config: frozenset({"name", "results", "resources", "device", "processes"}),
     Assets: frozenset({"folder"}),
     Asset: frozenset(Asset.model_fields),
@@ -29,12 +29,12 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     Training: frozenset({"batch", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
-"""Keys that change memory, speed or where files lie. Bytes of an asset are fixed by its hash."""
+"""Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes."""
 
-# A title is printed by a table, which depends on it (`system`). Weights are the same at every
-# precision, which counts where images are made with them (`schedule`).
+# A title is printed by a table, which depends on it (see `system`). Weights are the same at every
+# precision, which matters when images are generated (see `_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")
-# These say how an experiment is scheduled by a policy, or stand beside its numbers.
+# These decide how policies are trained, or are shown beside results.
 NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")
 
 
@@ -55,7 +55,7 @@ def generator_weights(settings: Generator) -> Identity:
 
 
 def generator_file(name: str, settings: Generator, *, dataset: Dataset) -> Identity:
-    """What the file of a generator is bound to. Released weights know nothing of the data set."""
+    """What the file of a generator is bound to; released weights, to no data set."""
     return {
         "name": name,
         **generator_weights(settings),
@@ -113,7 +113,7 @@ def samples_state(
 
 
 def dataset(config: Config) -> Identity:
-    """The inventory of the images: all but how training mirrors them."""
+    """The list of the images. How training mirrors them does not matter."""
     return _part(config.dataset, "flip")
 
 
@@ -186,7 +186,7 @@ def released(config: Config, experiment: str) -> Identity:
 
 
 def sweep(config: Config, experiment: str) -> Identity:
-    """A searched schedule; its file says what policies of the experiment see, though it doesn't."""
+    """A searched schedule. Its file is bound to the inputs of policies too, as all policy files."""
     return {
         **_scheduled(config, experiment),
         "sweep": _part(config.sweep_of(experiment)),
@@ -246,12 +246,12 @@ def system(config: Config) -> Identity:
 
 
 def named(config: Config) -> Identity:
-    """A table or figure of files that say themselves what they are: the run's name is printed."""
+    """A table or figure that prints the configuration's name, beside what its inputs say."""
     return {"name": config.name}
 
 
 def steps(config: Config) -> list[list[Any]]:
-    """The table of the steps curves: what stands in a row with what."""
+    """The table of the steps curves: the experiments of each curve."""
     return [[budget.base, budget.name, budget.methods] for budget in config.budgets]
 
 
@@ -261,5 +261,5 @@ def curve(config: Config, *, name: str) -> Identity:
 
 
 def ablation(config: Config) -> list[list[Any]]:
-    """The table of the ablation: what stands in a row with what."""
+    """The table of the ablation: the runs of each variant."""
     return [[c.study, c.variant, c.name, c.method, c.training_seeds] for c in config.cells]

@@ -85,15 +85,16 @@ AnyRefinement = Annotated[
 def refinements_of(
     name: str,
     refinements: Mapping[str, AnyRefinement],
+    *,
     experiments: Mapping[str, Experiment],
     generators: Mapping[str, Any],
 ) -> list[str]:
     """Names of the refinements of an experiment: asked for, and possible with its generator."""
     stochastic = generators[experiments[name].generator].stochastic
     return [
-        refinement
-        for refinement, how in refinements.items()
-        if name in (how.experiments or experiments) and (stochastic or how.k == 1)
+        key
+        for key, refinement in refinements.items()
+        if name in (refinement.experiments or experiments) and (stochastic or refinement.k == 1)
     ]
 
 
@@ -109,8 +110,10 @@ def check_refinements(
         ValueError: a refinement has a name that no file can have, names an unknown experiment,
             looks ahead with a generator that draws nothing, or has a judge that can't choose.
     """
-    own = experiments, generators
-    refined = {name: refinements_of(name, refinements, *own) for name in experiments}
+    refined = {
+        name: refinements_of(name, refinements, experiments=experiments, generators=generators)
+        for name in experiments
+    }
     for name, refinement in refinements.items():
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
             raise ValueError(

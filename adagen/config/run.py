@@ -25,6 +25,7 @@ from adagen.config.experiments import (
 from adagen.config.feature_checks import check_features
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.handmade import with_package_handmade
+from adagen.config.method_checks import check_methods
 from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
@@ -106,7 +107,9 @@ class Config(Model):
             name: with_package_handmade(experiment, generators)
             for name, experiment in experiments.items()
         }
-        ablation = map_variants(ablation, lambda it: with_package_handmade(it, generators))
+        ablation = map_variants(
+            ablation, lambda variant: with_package_handmade(variant, generators)
+        )
         return {**data, "experiments": experiments, "ablation": ablation, "curves": curves}
 
     @property
@@ -119,32 +122,33 @@ class Config(Model):
     @property
     def budgets(self) -> list[Budget]:
         """The numbers of steps of the steps curves, each with those of its methods that exist."""
-        made = []
+        found = []
         for budget in budgets(self.curves, self.experiments):
-            own = self.methods_of(budget.name if budget.name in self.experiments else budget.base)
-            methods = tuple(method for method in own if method in budget.methods)
-            made.append(replace(budget, methods=methods))
-        return made
+            name = budget.name if budget.name in self.experiments else budget.base
+            methods = tuple(m for m in self.methods_of(name) if m in budget.methods)
+            found.append(replace(budget, methods=methods))
+        return found
 
     @property
     def every_experiment(self) -> dict[str, Experiment]:
         """The experiments by name, and those that the ablation and the curves derive from them."""
-        return {**{name: made for _, name, made in self._derived}, **self.experiments}
+        return {**{name: derived for _, name, derived in self._derived}, **self.experiments}
 
     @property
     def _derived(self) -> list[tuple[str, str, Experiment]]:
         """Key, name and settings of the experiments that the ablation and the curves derive."""
-        made = [(cell.key, cell.name, cell.experiment) for cell in self.cells]
+        derived = [(cell.key, cell.name, cell.experiment) for cell in self.cells]
         for budget in budgets(self.curves, self.experiments):
-            made.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
+            derived.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
         for base in self.experiments:
-            made += [("curves.guidance", *variant) for variant in self.guidance_of(base).values()]
-        return made
+            for name, experiment in self.guidance_of(base).values():
+                derived.append(("curves.guidance", name, experiment))
+        return derived
 
     def methods_of(self, name: str) -> tuple[Method, ...]:
-        """The methods that make rows of an experiment, in the order of `methods`.
+        """The methods of an experiment, in the order of `methods`.
 
-        Those that its family has; `released` only where it names a released policy.
+        These are the ones that its family has; `released` only if it names a released policy.
         """
         experiment = self.experiments[name]
         paradigm = self.generators[experiment.generator].paradigm
@@ -157,7 +161,12 @@ class Config(Model):
 
     def refinements_of(self, experiment: str) -> list[str]:
         """Names of the refinements that are made for an experiment."""
-        return refinements_of(experiment, self.refinements, self.experiments, self.generators)
+        return refinements_of(
+            experiment,
+            self.refinements,
+            experiments=self.experiments,
+            generators=self.generators,
+        )
 
     def sweep_of(self, experiment: str) -> Sweep:
         """The search of an experiment; one that only a steps curve has may have another."""
@@ -275,10 +284,10 @@ class Config(Model):
         """The method `faithful` needs the section `dial`."""
         asked = "faithful" in {*self.methods, *(cell.method for cell in self.cells)}
         if self.dial is None and (asked or self.curves.fidelity):
-            what = "methods has 'faithful'" if asked else "curves has `fidelity`"
+            reason = "methods has 'faithful'" if asked else "curves has `fidelity`"
             raise ValueError(
-                f"{what}, which takes the second policy of the dial: add the section `dial: {{}}`, "
-                "or leave it out"
+                f"{reason}, which takes the second policy of the dial: add the section "
+                "`dial: {}`, or leave it out"
             )
         return self
 
@@ -317,29 +326,10 @@ class Config(Model):
     def _methods_that_fit(self) -> Self:
         """Some experiment has each method, and every variant of the ablation has its own."""
         rows = {
-            f"experiments.{name}": (e, self.methods_of(name))
-            for name, e in self.experiments.items()
+            f"experiments.{name}": (experiment, self.methods_of(name))
+            for name, experiment in self.experiments.items()
         }
-        made = {method for _, methods in rows.values() for method in methods}
-        if lost := [method for method in self.methods if method in FAMILIES and method not in made]:
-            raise ValueError(
-                f"methods has {lost[0]!r}, which only generators of paradigm "
-                f"{' and '.join(FAMILIES[lost[0]])} have, but no experiment has one: take it out"
-            )
-        for cell in self.cells:
-            rows[cell.key] = cell.experiment, (cell.method,)
-            paradigm = self.generators[cell.experiment.generator].paradigm
-            if paradigm not in (families := FAMILIES.get(cell.method, (paradigm,))):
-                raise ValueError(
-                    f"{cell.key}.method is {cell.method!r}, which only generators of paradigm "
-                    f"{' and '.join(families)} have, but its own is of {paradigm!r}"
-                )
-        for place, (experiment, methods) in rows.items():
-            if "interval" in methods and experiment.handmade.guidance == 0:
-                raise ValueError(
-                    f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
-                    "there is guidance: give it a guidance above 0, or leave the method out"
-                )
+        check_methods(self.methods, rows, cells=self.cells, generators=self.generators)
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,48 @@
+"""Which methods fit which generators."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adagen.config.ablation import Cell
+from adagen.config.base import FAMILIES, Method
+from adagen.config.experiments import Experiment
+
+
+def check_methods(
+    methods: Sequence[Method],
+    rows: Mapping[str, tuple[Experiment, Sequence[Method]]],
+    *,
+    cells: Sequence[Cell],
+    generators: Mapping[str, Any],
+) -> None:
+    """Raise unless some experiment has each method, and every variant can have its own.
+
+    Args:
+        methods: the section `methods`.
+        rows: every experiment with its methods, by its key.
+        cells: the variants of the ablation.
+        generators: the section `generators`.
+
+    Raises:
+        ValueError: a method is of another family, or takes guidance where there is none.
+    """
+    present = {method for _, of_experiment in rows.values() for method in of_experiment}
+    if lost := [method for method in methods if method in FAMILIES and method not in present]:
+        raise ValueError(
+            f"methods has {lost[0]!r}, which only generators of paradigm "
+            f"{' and '.join(FAMILIES[lost[0]])} have, but no experiment has one: take it out"
+        )
+    for cell in cells:
+        paradigm = generators[cell.experiment.generator].paradigm
+        if paradigm not in (families := FAMILIES.get(cell.method, (paradigm,))):
+            raise ValueError(
+                f"{cell.key}.method is {cell.method!r}, which only generators of paradigm "
+                f"{' and '.join(families)} have, but its own is of {paradigm!r}"
+            )
+    variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
+    for place, (experiment, of_experiment) in {**rows, **variants}.items():
+        if "interval" in of_experiment and experiment.handmade.guidance == 0:
+            raise ValueError(
+                f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
+                "there is guidance: give it a guidance above 0, or leave the method out"
+            )
