@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from adagen.config import DinoFeatures, Handmade, PolicyNetworkSize
+from adagen.config import DinoFeatures, Handmade, PolicyNetworkSize, Training
 from adagen.generators.actions import maskgit_actions
 from adagen.policy.networks import PolicyNetwork
 from adagen.rewards.base import normalise
@@ -77,6 +77,11 @@ def ppo_updates(folder: Folder, golden: Golden) -> Iterator[Line]:
     entropy = ppo.gaussian_entropy(raw.shape[-1], std)
     yield from golden.compare("entropy", torch.full((len(steps),), entropy), LOSS)
     optimiser = torch.optim.Adam([*actor.parameters(), *critic.parameters()], meta["lr"])
+    settings = Training(
+        clip=meta["eps_clip"],
+        value_coefficient=meta["value_coef"],
+        entropy_coefficient=meta["entropy_coef"],
+    )
     losses = []
     for epoch in range(len(golden["losses"])):
         _, log_prob, values = distribution()
@@ -87,9 +92,7 @@ def ppo_updates(folder: Folder, golden: Golden) -> Iterator[Line]:
             values=values.view(calls, batch),
             returns=returns,
             entropy=entropy,
-            clip=meta["eps_clip"],
-            value_coefficient=meta["value_coef"],
-            entropy_coefficient=meta["entropy_coef"],
+            settings=settings,
         )
         optimiser.zero_grad()
         loss.total.backward()
