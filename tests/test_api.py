@@ -135,7 +135,7 @@ def test_images_are_measured_as_the_command_measures_them(sampler):
     metrics = json.loads(Path("plain.json").read_text())
     assert measured["mean"] == metrics["mean"] and measured["protocol"] == metrics["protocol"]
     samples = sampler(n=40)
-    one = adagen.measure(samples, "real.safetensors", "metrics.safetensors")
+    one = adagen.measure(samples, "real.safetensors", networks="metrics.safetensors")
     assert one["fid"] == metrics["per_seed"][0]["fid"] and one["count"] == 40
     assert adagen.measure(samples.images, "real.safetensors")["fid"] == one["fid"]
 

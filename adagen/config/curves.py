@@ -110,7 +110,7 @@ def check_curves(
             )
 
 
-def inherited(curves: Any, experiments: Mapping[str, Any], sweep: Any) -> Any:
+def inherited(curves: Any, experiments: Mapping[str, Any], *, sweep: Any) -> Any:
     """The section `curves` of a file, laid over the sections that it changes in part.
 
     Each training is laid over its experiment's, the search over the top-level `sweep`.

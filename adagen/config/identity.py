@@ -165,7 +165,7 @@ def _scheduled(config: Config, experiment: str) -> Identity:
     }
 
 
-def train(config: Config, experiment: str, method: str) -> Identity:
+def train(config: Config, experiment: str, *, method: str) -> Identity:
     """A trained policy."""
     settings = config.every_experiment[experiment]
     # Of the ways to keep features one rounds them, and so changes the policy.
@@ -211,7 +211,7 @@ def fit_judges(config: Config, experiment: str) -> Identity:
     return {**_scheduled(config, experiment), "dataset": _part(config.dataset)}
 
 
-def refine(config: Config, experiment: str, refinement: str) -> Identity:
+def refine(config: Config, experiment: str, *, refinement: str) -> Identity:
     """Samples that are chosen among candidates."""
     settings = config.refinements[refinement]
     reward = config.every_experiment[experiment].training.reward

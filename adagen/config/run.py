@@ -101,7 +101,7 @@ class Config(Model):
             for name, experiment in data["experiments"].items()
         }
         ablation = inherited(data.get("ablation"), experiments)
-        curves = inherited_curves(data.get("curves", {}), experiments, data.get("sweep", {}))
+        curves = inherited_curves(data.get("curves", {}), experiments, sweep=data.get("sweep", {}))
         generators = data.get("generators")
         experiments = {
             name: with_package_handmade(experiment, generators)

@@ -36,8 +36,8 @@ class HasImages(Protocol):
 def measure(
     images: str | Path | torch.Tensor | HasImages,
     reference: str | Path,
-    networks: str | Path | None = None,
     *,
+    networks: str | Path | None = None,
     device: str | torch.device = "auto",
     neighbours: int = config.Evaluation().neighbours,
 ) -> dict[str, Any]:

@@ -144,9 +144,9 @@ def pretrain(
         build = partial(installed_backbone, settings, shape, num_classes=split.num_classes)
         with seeded("backbone", name):
             installed = build()
-        require_reloadable(name, installed, build)  # before the hours that `learn` may take
+        require_reloadable(name, installed, build=build)  # before the hours that `learn` may take
         installed.learn(train, name, checkpoint=resume, device=device)
-        require_reloadable(name, installed, build)
+        require_reloadable(name, installed, build=build)
         return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
         backbone = built_in_backbone(settings, shape, num_classes=split.num_classes)

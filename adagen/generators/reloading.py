@@ -109,7 +109,7 @@ def reload_difference(backbone: nn.Module, build: Callable[[], nn.Module]) -> st
     return None
 
 
-def require_reloadable(name: str, backbone: nn.Module, build: Callable[[], nn.Module]) -> None:
+def require_reloadable(name: str, backbone: nn.Module, *, build: Callable[[], nn.Module]) -> None:
     """Raise unless a backbone can be read from the file that it will be saved in.
 
     Raises:

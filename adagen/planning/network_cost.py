@@ -153,8 +153,16 @@ def rewarding(config: Config, experiment: Experiment, *, images: Images) -> Rewa
 def _learning(
     settings: DiscriminatorSettings, look: float, judge: Network, weights: float
 ) -> Rewarding:
-    told = settings.warmup, settings.steps, settings.batch, 0
-    return Rewarding(look, judge, weights + judge.weights, judge.weights, *told)
+    return Rewarding(
+        look=look,
+        judge=judge,
+        weights=weights + judge.weights,
+        state=judge.weights,
+        warmup=settings.warmup,
+        steps=settings.steps,
+        batch=settings.batch,
+        once=0,
+    )
 
 
 def _features(config: Config, images: Images) -> nn.Module:
@@ -189,9 +197,15 @@ def measuring(evaluation: Evaluation, images: Images) -> Network:
     width, channels = evaluation.networks.width, images.shape[0]
     pictures = torch.empty(n, *images.shape, device=META)
     with META, torch.no_grad():
-        both = Classifier(channels, width, num_classes=images.classes), Autoencoder(channels, width)
-        asked = count(lambda: (both[0](pictures), both[1].pooled(pictures)), n, *both)
-    return Network(asked, weights=weight_bytes(*both))
+        classifier = Classifier(channels, width, num_classes=images.classes)
+        autoencoder = Autoencoder(channels, width)
+        asked = count(
+            lambda: (classifier(pictures), autoencoder.pooled(pictures)),
+            n,
+            classifier,
+            autoencoder,
+        )
+    return Network(asked, weights=weight_bytes(classifier, autoencoder))
 
 
 class Networks:

@@ -12,7 +12,7 @@ from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
 
 
-def guidance_interval(actions: Actions, first: int, last: int, strength: float) -> ConstantTable:
+def guidance_interval(actions: Actions, *, first: int, last: int, strength: float) -> ConstantTable:
     """Guidance at the calls first .. last only, `strength` times the hand-made one.
 
     All other actions are hand-made. Kynkaanniemi et al., "Applying Guidance in a Limited Interval

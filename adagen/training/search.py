@@ -84,7 +84,7 @@ def interval_bounds(parameters: Parameters, calls: int) -> tuple[int, int, float
 def interval_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:
     """The hand-made schedule with guidance in an interval; parameters as in `interval_bounds`."""
     first, last, strength = interval_bounds(parameters, actions.calls)
-    return guidance_interval(actions, first, last=last, strength=strength)
+    return guidance_interval(actions, first=first, last=last, strength=strength)
 
 
 def static_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:

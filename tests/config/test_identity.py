@@ -40,9 +40,12 @@ def results(config: Config) -> Iterator[object]:
         yield identity.policy_file(name, experiment, generator_hash="")
         for of_experiment in (identity.released, identity.sweep, identity.sample, identity.judge):
             yield of_experiment(config, name)
-        yield [identity.train(config, name, method) for method in LEARNED]
+        yield [identity.train(config, name, method=method) for method in LEARNED]
         yield identity.fit_judges(config, name)
-        yield [identity.refine(config, name, refinement) for refinement in config.refinements]
+        yield [
+            identity.refine(config, name, refinement=refinement)
+            for refinement in config.refinements
+        ]
 
 
 def changed(part: Any, choices: tuple[Any, ...] = ()) -> Iterator[tuple[Key | None, Any]]:

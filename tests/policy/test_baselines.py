@@ -22,7 +22,7 @@ SOLVERS = ("dit", "sit")
 )
 def test_guidance_is_bounded_and_all_else_is_hand_made(family, smoothing, first, last, strength):
     actions = FAMILIES[family](smoothing)
-    table = guidance_interval(actions, first, last, strength)
+    table = guidance_interval(actions, first=first, last=last, strength=strength)
     assert not table.table.requires_grad
     k = actions.names.index("guidance")
     others = [j for j in range(len(actions.names)) if j != k]
@@ -38,13 +38,13 @@ def test_guidance_is_bounded_and_all_else_is_hand_made(family, smoothing, first,
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_guidance_at_all_calls_is_the_hand_made_schedule(family):
     actions = FAMILIES[family](0.4)
-    assert not guidance_interval(actions, 0, actions.calls - 1, 1.0).table.any()
+    assert not guidance_interval(actions, first=0, last=actions.calls - 1, strength=1.0).table.any()
 
 
 def test_a_generator_without_guidance():
     actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
     with pytest.raises(AdagenError, match="actions are level"):
-        guidance_interval(actions, 0, 1, 1.0)
+        guidance_interval(actions, first=0, last=1, strength=1.0)
 
 
 @pytest.mark.parametrize("family", SOLVERS)

@@ -67,7 +67,7 @@ def test_it_finds_a_known_interval():
     def guidance(policy):
         return ACTIONS.squash(policy.table + ACTIONS.residual)[:, 1]
 
-    target = guidance(guidance_interval(ACTIONS, 2, 3, 1.7))
+    target = guidance(guidance_interval(ACTIONS, first=2, last=3, strength=1.7))
     space = space_of("interval", ACTIONS)
     tried = []
 
@@ -82,7 +82,8 @@ def test_it_finds_a_known_interval():
     assert (trials[0]["first"], trials[0]["last"], trials[0]["strength"]) == (0, 4, 1.0)
     best = min(trials, key=lambda trial: trial["fid"])
     assert (best["first"], best["last"]) == (2, 3) and abs(best["strength"] - 1.7) < 0.05
-    assert torch.equal(policy.table, guidance_interval(ACTIONS, 2, 3, best["strength"]).table)
+    found = guidance_interval(ACTIONS, first=2, last=3, strength=best["strength"])
+    assert torch.equal(policy.table, found.table)
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 9, 10, 23])

@@ -77,7 +77,7 @@ def depends(identity_of, *wildcard_names):
     """
 
     def of_job(wildcards):
-        return identity_of(CONFIG, *(getattr(wildcards, name) for name in wildcard_names))
+        return identity_of(CONFIG, **{name: getattr(wildcards, name) for name in wildcard_names})
 
     return of_job
 

@@ -108,13 +108,13 @@ def _draw_rungs(axes: Axes, report: Report, space: str) -> None:
     ladder = sorted(report.rungs, key=lambda rung: float(getattr(rung, space)))
     for place, rung in enumerate(ladder):
         kind = "adagen" if rung.policy else "handmade" if rung.name == "handmade" else "tuned"
-        point = (last.rungs[rung.name].reward, getattr(rung, space))
-        axes.plot(*point, color=COLOURS[kind], marker=MARKERS[kind], linestyle="")
+        reward, distance = last.rungs[rung.name].reward, getattr(rung, space)
+        axes.plot(reward, distance, color=COLOURS[kind], marker=MARKERS[kind], linestyle="")
         # Names stand beside the panel, in the order of the distances: at the points they would
         # lie on one another.
         axes.annotate(
             rung.name.replace("_", " "),
-            point,
+            (reward, distance),
             xytext=(1.04, (place + 0.5) / len(ladder)),
             textcoords="axes fraction",
             arrowprops={"arrowstyle": "-", "color": "0.75", "linewidth": 0.4, "relpos": (0, 0.5)},
