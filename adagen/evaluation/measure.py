@@ -66,7 +66,8 @@ def measure(
     about = load_metadata(reference, REFERENCE)
     networks = Path(networks) if networks else _networks_beside(reference, about["networks_hash"])
     settings = _protocol_settings(networks, neighbours)
-    meter = _load_meter(settings, networks, reference, device=choose_device(str(device)))
+    chosen = choose_device(str(device))
+    meter = _load_meter(settings, networks=networks, reference=reference, device=chosen)
     content = measure_images(_image_sets(images), meter, protocol=settings.protocol)
     return {**content["mean"], **content}
 
@@ -88,7 +89,7 @@ def _networks_beside(reference: Path, expected: str) -> Path:
 
 
 def _protocol_settings(networks: Path, neighbours: int) -> config.Evaluation:
-    """How the networks of a file measure."""
+    """The settings of the protocol that a file of networks belongs to."""
     about = load_metadata(networks, NETWORKS)
     if "protocol" not in about:
         fitted = config.MetricNetworks.model_validate(about["settings"])
@@ -101,13 +102,13 @@ def _protocol_settings(networks: Path, neighbours: int) -> config.Evaluation:
 
 
 def _load_meter(
-    settings: config.Evaluation, networks: Path, reference: Path, *, device: torch.device
+    settings: config.Evaluation, *, networks: Path, reference: Path, device: torch.device
 ) -> Meter:
     """The meter of two files, for the data set that they name themselves."""
     named = networks if settings.protocol == "embedded" else reference
     kind = NETWORKS if settings.protocol == "embedded" else REFERENCE
     found = load_metadata(named, kind).get("dataset", {})
-    # A released reference knows the name of its data set and no folder, so nothing is validated.
+    # A released reference names its data set without a folder, which validation would refuse.
     dataset = config.Dataset().model_copy(update=found)
     return load_meter(settings, dataset, networks=networks, reference=reference, device=device)
 

@@ -1,8 +1,9 @@
-"""Opening what chooses among candidates: a training's reward and value network, or fitted judges.
+"""The judges that choose among candidates, read from their files.
 
-A judge is read from a file beside the policy: `<policy>.reward.safetensors`, what the reward had
-learnt when the policy was kept, or `<policy>.judges.safetensors`, what was fitted to the kept
-policy. Frozen networks that a reward looks through are files of their own.
+`<policy>.reward.safetensors` holds what the reward of a training had learnt when the policy was
+kept; its value network is in the policy's file. `<policy>.judges.safetensors` holds judges that
+were fitted to the kept policy. The frozen networks that a reward sees images by have separate
+files.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,12 +67,12 @@ class RewardFiles:
 
 @dataclass(frozen=True)
 class TrainingIdentity:
-    """The training that made a policy, and the reward that it was paid by.
+    """The training of a policy and its reward, to which their files are bound.
 
     Attributes:
         experiment: name of the experiment.
-        settings: its settings.
-        method: what was trained.
+        settings: settings of the experiment.
+        method: the method that was trained.
         seed: training seed.
         generator_hash: SHA-256 of the generator's file.
     """
@@ -111,11 +112,11 @@ class TrainingIdentity:
 
 @dataclass(frozen=True)
 class Judges:
-    """What chooses among candidates; each is opened when it is asked for.
+    """The two judges of candidates, each of which is opened when it is called for.
 
     Attributes:
-        score: opens what scores images.
-        value: opens what values states.
+        score: opens the function that scores images.
+        value: opens the network that values states.
     """
 
     score: Callable[[], Score]
@@ -134,10 +135,10 @@ def trained_judges(
 
     Args:
         config: the configuration of the training.
-        training: what the files must belong to.
-        policy: what the policy's file holds.
-        files: the reward's.
-        device: where it computes.
+        training: the training that the files must belong to.
+        policy: content of the policy's file.
+        files: files of the reward.
+        device: where the reward computes.
     """
 
     def value() -> nn.Module:
@@ -206,8 +207,8 @@ def open_reward(
 
     Args:
         config: the configuration of the training.
-        training: what the files must belong to.
-        files: the reward's.
+        training: the training that the files must belong to.
+        files: files of the reward.
         device: where the reward computes.
 
     Raises:
@@ -248,7 +249,7 @@ def load_score(
     """The score that a reward's file gives, without a configuration.
 
     Args:
-        files: the reward's; those that its kind needs.
+        files: files of the reward, as many as its kind needs.
         policy: the file of the policy whose candidates are scored.
         generator_file: the file of its generator, which names the data set.
         batch: images that are scored at once.
@@ -286,7 +287,7 @@ def load_score(
         # A reward that reads no features never opens the file.
         features=files.features or state,
         preference=files.preference,
-        split=_split_of(config.dataset, settings, generator_file),
+        split=_split_of(config.dataset, settings, generator_file=generator_file),
         device=device,
     )
     reward.load_state_dict(learnt["score"] if fitted else learnt)
@@ -305,13 +306,13 @@ def _require_files(files: RewardFiles, settings: Any) -> None:
         if getattr(files, key) is None:
             raise AdagenError(
                 f"{files.state} holds what a reward of kind {settings.kind!r} had learnt, but not "
-                f"the frozen network that it looks through: call best_of(n, {str(files.state)!r}, "
+                f"the frozen network that it sees images by: call best_of(n, {str(files.state)!r}, "
                 f"{key}=...) with the file that {maker} wrote."
             )
 
 
 def _config_of(files: RewardFiles, generator_file: Path) -> Config:
-    """The sections of a configuration that a reward is made from, as the files say them."""
+    """A configuration with only the sections that a reward is built from, read from the files."""
     sections: dict[str, Any] = {}
     saved = load_metadata(generator_file, GENERATOR)["dataset"]
     if files.features:
@@ -329,8 +330,8 @@ def _validated(kind: Any, content: Mapping[str, Any]) -> Any:
     return TypeAdapter(kind).validate_python(content)
 
 
-def _split_of(dataset: Dataset, settings: Any, generator_file: Path) -> Split:
-    """The images that a reward starts from; of most kinds it asks for their shape alone."""
+def _split_of(dataset: Dataset, settings: Any, *, generator_file: Path) -> Split:
+    """The images that a reward is built for; most kinds of reward only need their shape."""
     about = load_metadata(generator_file, GENERATOR)
     if isinstance(settings, GaussianSettings | FrechetSettings):
         if about["dataset"] is None:

@@ -48,7 +48,8 @@ def load(
         handmade: constants of the hand-made schedule without a policy, for instance
             {"guidance": 1.5}; the others keep their defaults.
         smoothing: constant s of the moving average over actions without a policy.
-        settings: keys of the generator that its file leaves open: {"precision": "bfloat16"}.
+        settings: keys of the generator that its file leaves open, for instance
+            {"precision": "bfloat16"}.
 
     Raises:
         AdagenError: a file is missing, damaged or of another kind; the policy was made for
@@ -60,21 +61,25 @@ def load(
     if policy_file is not None:
         _require_order(policy_file)
     described = load_metadata(generator_file, GENERATOR)
-    section = _settings_of(described, generator_file, settings or {})
+    section = _settings_of(described, generator_file, changes=settings or {})
     given = {"steps": steps, "handmade": handmade, "smoothing": smoothing}
     given = {key: value for key, value in given.items() if value is not None}
     if policy_file is None:
         method, expected = method or "handmade", {}
         if isinstance(section, config.VarGenerator):
             given = {"steps": len(section.scales), **given}
-        experiment = _experiment(given, section, generator_file)
-        _require_suited(method, experiment, section)
+        experiment = _experiment(given, section, path=generator_file)
+        _require_suited(method, experiment, settings=section)
     else:
         metadata = with_inputs(load_metadata(policy_file, POLICY))
-        expected = {"generator": _matching_hash(metadata, policy_file, generator_file)}
-        experiment = _experiment(_fixed_by(metadata, policy_file, given), section, policy_file)
+        expected = {
+            "generator": _matching_hash(metadata, policy_file, generator_file=generator_file)
+        }
+        experiment = _experiment(
+            _fixed_by(metadata, policy_file, given=given), section, path=policy_file
+        )
         method = metadata["method"]
-    backbone = _backbone(described, generator_file, section).to(choose_device(str(device)))
+    backbone = _backbone(described, generator_file, settings=section).to(choose_device(str(device)))
     built = build_generator(backbone, experiment, method=method)
     chosen, file = open_policy(built, method=method, path=policy_file, expected=expected)
     return Sampler(
@@ -97,7 +102,7 @@ def _require_order(policy_file: Path) -> None:
 
 
 def _settings_of(
-    described: Mapping[str, Any], path: Path, changes: Mapping[str, Any]
+    described: Mapping[str, Any], path: Path, *, changes: Mapping[str, Any]
 ) -> config.Generator:
     """The settings of a generator's file, with those that it leaves open."""
     saved = described["settings"]
@@ -128,7 +133,7 @@ def _settings_of(
 
 
 def _experiment(
-    values: Mapping[str, Any], settings: config.Generator, path: Path
+    values: Mapping[str, Any], settings: config.Generator, *, path: Path
 ) -> config.Experiment:
     """An experiment of the values that a caller gave, or that a policy's file at `path` holds."""
     name = "loaded"
@@ -146,7 +151,9 @@ def _experiment(
         ) from None
 
 
-def _require_suited(method: str, experiment: config.Experiment, settings: config.Generator) -> None:
+def _require_suited(
+    method: str, experiment: config.Experiment, *, settings: config.Generator
+) -> None:
     """Raise unless a generator's family has the method, and can take that many steps."""
     paradigm = settings.paradigm
     if paradigm not in (families := config.FAMILIES.get(method, (paradigm,))):
@@ -166,7 +173,7 @@ def _require_suited(method: str, experiment: config.Experiment, settings: config
         )
 
 
-def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, generator_file: Path) -> str:
+def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, *, generator_file: Path) -> str:
     """The hash of the generator's file, if the policy was made for that file."""
     found = file_hash(generator_file)
     if metadata["generator"] != found:
@@ -189,8 +196,8 @@ def _fixed_by(metadata: Mapping[str, Any], path: Path, given: Mapping[str, Any])
     return {**metadata["settings"], "policy": {**metadata["size"], **metadata["policy"]}}
 
 
-def _backbone(described: Mapping[str, Any], path: Path, settings: config.Generator) -> Backbone:
-    """The networks of a generator's file, whose own description is what is expected of it."""
+def _backbone(described: Mapping[str, Any], path: Path, *, settings: config.Generator) -> Backbone:
+    """The networks in a generator's file, with the data set that the file names."""
     saved = described["dataset"]
     dataset = config.Dataset.model_validate(saved) if saved else config.Dataset()
     return load_backbone(path, described["name"], settings=settings, dataset=dataset)

@@ -164,12 +164,12 @@ def keep_best(candidates: Iterable[tuple[T, torch.Tensor]]) -> T:
     remaining = iter(candidates)
     kept, highest = next(remaining)
     for candidate, merit in remaining:
-        kept = _mixed(merit > highest, candidate, kept)
+        kept = _mixed(merit > highest, new=candidate, old=kept)
         highest = torch.maximum(merit, highest)
     return kept
 
 
-def _mixed(chosen: torch.Tensor, new: Any, old: Any) -> Any:
+def _mixed(chosen: torch.Tensor, *, new: Any, old: Any) -> Any:
     """The samples of `new` where `chosen` (B,) is true, else those of `old`.
 
     A tensor of a multiple of B rows holds the batch several times, as guidance needs it. Values
@@ -179,18 +179,21 @@ def _mixed(chosen: torch.Tensor, new: Any, old: Any) -> Any:
         rows = chosen.repeat(len(new) // len(chosen))
         return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)
     if isinstance(new, tuple):
-        return tuple(_mixed(chosen, *pair) for pair in zip(new, old, strict=True))
+        return tuple(_mixed(chosen, new=a, old=b) for a, b in zip(new, old, strict=True))
     if is_dataclass(new) and not isinstance(new, SampleNoise | type):
-        names = [field.name for field in fields(new)]
-        return replace(new, **{n: _mixed(chosen, getattr(new, n), getattr(old, n)) for n in names})
+        parts = {
+            field.name: _mixed(chosen, new=getattr(new, field.name), old=getattr(old, field.name))
+            for field in fields(new)
+        }
+        return replace(new, **parts)
     return old
 
 
-def _require_finite(merit: torch.Tensor, what: str, *, noise: SampleNoise) -> None:
+def _require_finite(merit: torch.Tensor, name: str, *, noise: SampleNoise) -> None:
     if not torch.isfinite(merit).all():
         row = int((~torch.isfinite(merit)).nonzero()[0, 0])
         raise AdagenError(
-            f"{what} of a candidate of sample {noise.indices[row]} ({noise.purpose}, seed "
+            f"{name} of a candidate of sample {noise.indices[row]} ({noise.purpose}, seed "
             f"{noise.seed}) is not finite. Check the files of policy and reward; train again if "
             "need be."
         )

@@ -200,7 +200,8 @@ class Oracle(DiT):
 
 def oracle(family: str, steps: int, guidance: float, means: list[float], spread: float):
     kind = SOLVERS[family]
-    backbone = kind(Oracle(kind, means, spread), (1, 8, 8), len(means) - 1, 0.0)
+    network = Oracle(kind, means, spread)
+    backbone = kind(network, (1, 8, 8), num_classes=len(means) - 1, dropout=0.0)
     return SolverGenerator(
         backbone, steps, handmade=config.Handmade(guidance=guidance), smoothing=0.0
     )
