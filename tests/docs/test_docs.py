@@ -22,6 +22,7 @@ from pydantic import BaseModel
 import adagen
 from adagen.cli.main import app
 from adagen.config import Config, load_config
+from adagen.paper.catalogue import TABLES
 
 ROOT = Path(__file__).parents[2]
 MANUAL = sorted(ROOT.glob("docs/*.md"))
@@ -215,8 +216,8 @@ def test_commands_exist(page: Path) -> None:
 
 @pages
 def test_snakemake_is_given_what_exists(page: Path) -> None:
-    """Configuration files, keys and rules that are named on its command line."""
-    rules = defined_rules()
+    """Targets, configuration files, keys and rules that are named on its command line."""
+    rules, targets = defined_rules(), defined_targets()
     for words in commands(page, "snakemake"):
         option = ""
         for word in words:
@@ -228,6 +229,16 @@ def test_snakemake_is_given_what_exists(page: Path) -> None:
                 assert config_has([setting[1]], yaml.safe_load(setting[2])), words
             elif option in ("--forcerun", "--set-threads") and "<" not in word:
                 assert word.split("=")[0] in rules, words
+            elif option in ("--cores", "--report", "--jobs"):  # which take one word
+                option = ""
+            elif not option and re.fullmatch(r"\w+", word):
+                assert word in targets or word.startswith("experiment_"), words
+
+
+def defined_targets() -> set[str]:
+    """Rules, and the targets that workflow/rules/paper.smk makes of the catalogue of tables."""
+    categories = {table.category.lower() for table in TABLES.values()}
+    return {*defined_rules(), *categories, "fidelity", "guidance"}
 
 
 @functools.cache
