@@ -8,7 +8,7 @@ Sample i of a seed is the same image whatever the batch size: it draws from nois
 also the image that `adagen sample` makes for this seed, index and class.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
-from adagen.sampling.labels import class_labels
+from adagen.sampling.labels import Labels, class_labels, requested_labels
 from adagen.sampling.refinement import LookAhead, Score, best_of
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 REPORT = "report"
 """Purpose of the noise of all samples that are shown or measured."""
-Labels = int | Sequence[int] | torch.Tensor | None
 ScoreFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Images (B, C, H, W) in [0, 1] and their labels (B,) to scores (B,); higher is better."""
 
@@ -134,7 +133,7 @@ class Sampler:
             AdagenError: a label is none of the generator's classes, `n` is not the number of
                 labels, or an image is not finite.
         """
-        classes = self._classes(labels, n)
+        classes = requested_labels(labels, n, num_classes=self.generator.num_classes)
         found: list[Generated] = []
         with progress(None, "sampling", total=len(classes)) as bar:
             for batch in self.batches(classes, seed=seed):
@@ -333,23 +332,6 @@ class Sampler:
             size=PolicyNetworkSize(**metadata["size"]),
             metadata={key: metadata[key] for key in metadata if key not in ("actor", "size")},
         )
-
-    def _classes(self, labels: Labels, n: int | None) -> torch.Tensor:
-        """(n,) int64 the class of every sample."""
-        if n is not None and n < 1:
-            raise AdagenError(f"n is {n}, but samples are 1 or more: give another number.")
-        if labels is None:
-            return class_labels(n or self.generator.num_classes, self.generator.num_classes)
-        given = torch.as_tensor(labels, dtype=torch.int64, device="cpu")
-        if given.ndim == 0:
-            return given.repeat(1 if n is None else n)
-        if given.ndim > 1 or not len(given) or n not in (None, len(given)):
-            raise AdagenError(
-                f"labels have shape {tuple(given.shape)} where "
-                f"{'one class or more' if n is None else f'one class or {n} of them'} was "
-                "expected: give a number, or one number for each sample."
-            )
-        return given
 
 
 def _without_noise(score: ScoreFunction) -> Score:

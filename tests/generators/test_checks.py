@@ -8,8 +8,9 @@ from toy import Toy
 
 from adagen.config import InstalledGenerator
 from adagen.generators.actions import SIGMOID, Actions
-from adagen.generators.checks import GeneratorReport, check_generator
+from adagen.generators.checks import check_generator
 from adagen.generators.installed import InstalledBackbone
+from adagen.generators.report import GeneratorReport
 from adagen.runtime.errors import AdagenError
 
 

@@ -1,0 +1,99 @@
+"""The structure of the code: few rooms, short files, arguments by name."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*ROOT.glob("adagen/**/*.py"), *ROOT.glob("workflow/**/*.py")])
+RULES = sorted([*ROOT.glob("workflow/**/*.smk"), ROOT / "Snakefile"])
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+STRICT = ("cli", "training", "sampling")
+"""Rooms whose private functions take arguments by name, too."""
+
+BY_POSITION = {
+    "forward": "torch calls modules by position",
+    "score": "a reward is called like a network: images, labels, noise",
+}
+"""Functions that may take more than two arguments by position, and why."""
+
+
+OF_ANY_LENGTH = {"source"}
+"""Tuples that may be unpacked: the name of a random draw has any number of parts."""
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[Function, bool]]:
+    """Functions and methods, without those inside functions; and whether it is a method."""
+    for node in tree.body:
+        if isinstance(node, Function):
+            yield node, False
+        elif isinstance(node, ast.ClassDef):
+            yield from ((child, True) for child in node.body if isinstance(child, Function))
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def decorators(function: Function) -> str:
+    return " ".join(map(ast.unparse, function.decorator_list))
+
+
+def test_thirteen_rooms():
+    names = {path.name for path in (ROOT / "adagen").iterdir()}
+    rooms = {name for name in names if not name.startswith("_")} - {"py.typed"}
+    assert len(rooms) <= 13, sorted(rooms)
+
+
+@pytest.mark.parametrize("path", [*FILES, *RULES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 350
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arguments_have_names(path):
+    found = []
+    in_commands = path.is_relative_to(ROOT / "adagen" / "cli")
+    by_name = any(path.is_relative_to(ROOT / "adagen" / room) for room in STRICT)
+    for function, is_method in functions(parse(path)):
+        typer_command = in_commands and "command" in decorators(function)
+        positional = [*function.args.posonlyargs, *function.args.args]
+        if is_method and "staticmethod" not in decorators(function):
+            positional = positional[1:]
+        where = f"{path.relative_to(ROOT)}:{function.lineno}: {function.name}"
+        if typer_command:
+            continue
+        if len(positional) + len(function.args.kwonlyargs) > 8:
+            found.append(f"{where} has more than 8 parameters")
+        named = by_name or not function.name.startswith("_")
+        if named and function.name not in BY_POSITION and len(positional) > 2:
+            found.append(f"{where} takes more than 2 arguments by position")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_call_unpacks_a_tuple_that_was_packed_for_it(path):
+    found = []
+    for function, _ in functions(parse(path)):
+        packed = {
+            target.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and not any(isinstance(part, ast.Starred) for part in node.value.elts)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno}: *{node.value.id}"
+            for call in ast.walk(function)
+            if isinstance(call, ast.Call)
+            for node in call.args
+            if isinstance(node, ast.Starred)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in packed - OF_ANY_LENGTH
+        ]
+    assert not found, "\n".join(sorted(set(found)))
