@@ -185,7 +185,9 @@ def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, *, generator_
     return found
 
 
-def _fixed_by(metadata: Mapping[str, Any], path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def _fixed_by(
+    metadata: Mapping[str, Any], path: Path, *, given: Mapping[str, Any]
+) -> dict[str, Any]:
     """The values of an experiment that a policy's file holds."""
     if given:
         raise AdagenError(
