@@ -22,12 +22,14 @@ from adagen.cli.options import (
 )
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
 from adagen.config import Config, identity, load_config
+from adagen.config.paradigms import is_built_in
 from adagen.runtime.errors import explain_out_of_memory
 
 if TYPE_CHECKING:
     import torch
 
     from adagen.data.samples import SamplesWriter
+    from adagen.generators.actions import Actions
     from adagen.runtime.processes import Processes
     from adagen.sampling.sampler import Sampler
 
@@ -175,6 +177,7 @@ def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> d
         "fidelity": run.dial and run.dial.fidelity,
         "num_classes": generator.num_classes,
         "action_names": list(generator.actions.names),
+        **_without_effect(generator.actions, config.generators[run.settings.generator].paradigm),
         "cost": {"nfe": run.sampler.nfe, "gflops_per_image": _gflops(run.sampler)},
         "hashes": {
             "generator": generator.hash,
@@ -182,6 +185,12 @@ def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> d
             "faithful": run.dial and run.dial.faithful,
         },
     }
+
+
+def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
+    """The calls without effect of a package's actions; those of built-in ones are known anyway."""
+    calls = {name: list(calls) for name, calls in actions.without_effect.items()}
+    return {"without_effect": calls} if calls and not is_built_in(paradigm) else {}
 
 
 def _gflops(sampler: "Sampler") -> float:

@@ -50,7 +50,8 @@ KEYS = (
     "hashes",
     "shards",
 )
-"""Keys of about.json, beside kind and version; of a blend of two policies also `fidelity`."""
+"""Keys of about.json, beside kind and version; of a blend of two policies also `fidelity`, and
+of a package's generator `without_effect`."""
 
 
 @dataclass(frozen=True)
