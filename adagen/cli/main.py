@@ -4,8 +4,18 @@ import sys
 
 import typer
 
-from adagen.cli import diagnose, evaluate, fetch, judge, paper, pretrain, sample, schedule, train
-from adagen.cli.plan_cli import COMMANDS as PLANS
+from adagen.cli import (
+    diagnose,
+    evaluate,
+    fetch,
+    judge,
+    paper,
+    plan,
+    pretrain,
+    sample,
+    schedule,
+    train,
+)
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
 
@@ -16,11 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order of the commands is that of `adagen --help`.
-for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge, paper):
+for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge, paper, plan):
     app.add_typer(commands.app)
 app.add_typer(diagnose.app, name="diagnose")
-for command in PLANS:
-    app.command()(command)
 
 
 def main() -> None:

@@ -1,40 +1,78 @@
-"""Planning: what a run takes, told before anything of it runs."""
+"""`adagen plan`: what a run takes, before anything of it runs."""
 
 from pathlib import Path
+from typing import Annotated
 
-from adagen.config import Config
-from adagen.planning.cost import Plan
-from adagen.planning.cost_table import as_csv, as_text
-from adagen.planning.devices import assumed
-from adagen.runtime.files import atomic_path
+import typer
+
+from adagen.config import Config, load_config
+from adagen.planning.cost_table import DEVICES, as_csv, as_text, assumed
+from adagen.runtime.errors import AdagenError
+
+app = typer.Typer()
 
 
-def plan(config: Config, device: str, *, measure: bool, out: Path | None) -> str:
-    """The table of a plan with what it rests on; all its parts as CSV in `out`.
+@app.command()
+def plan(
+    config: Annotated[
+        list[Path],
+        typer.Option(
+            "--config",
+            "--configfile",
+            help="Config file; repeat to lay later ones over earlier ones.",
+        ),
+    ],
+    device: Annotated[
+        str, typer.Option("--device-name", help=f"Whose hours: {', '.join(DEVICES)}.")
+    ] = "h100",
+    *,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure the device of the config, on this machine."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--csv", help="CSV file to write, one line a part.")
+    ] = None,
+) -> None:
+    """Say what all stages take: evaluations, operations, hours, memory, disk, downloads."""
+    if device not in DEVICES:
+        known = ", ".join(DEVICES)
+        raise AdagenError(
+            f"--device-name is {device!r}, of which nothing is known: choose one of {known}, or "
+            "measure the device that is here with --measure."
+        )
+    typer.echo(make_plan(load_config(config), device, measure=measure, out=out))
+
+
+def make_plan(config: Config, device: str, *, measure: bool, out: Path | None) -> str:
+    """The table of a plan and what it rests on; all its parts as CSV in `out`.
 
     Args:
         config: the configuration.
-        device: one of `adagen.planning.devices.DEVICES`.
-        measure: measure the device of the configuration instead.
+        device: one of `adagen.planning.cost_table.DEVICES`.
+        measure: whether to measure the device of the configuration instead.
         out: file to write; None for none.
 
     Raises:
         AdagenError: the data set is neither there nor known, or a GPU is to be measured and there
             is none.
     """
+    from adagen.planning.cost import Plan
+    from adagen.runtime.files import atomic_path
+
     if measure:
         from adagen.cli.common import device_of
         from adagen.planning.measuring import measured
 
         speed = measured(config, device_of(config))
     else:
-        precisions = {name: made.precision for name, made in config.generators.items()}
+        precisions = {name: settings.precision for name, settings in config.generators.items()}
         speed = assumed(device, precisions)
     planned = Plan(config)
     if out:
         with atomic_path(out) as temporary:
             temporary.write_text(as_csv(planned.jobs, speed))
-    notes = [speed.told]
+    notes = [speed.source]
     if planned.guessed:
         notes.append(
             f"no size is published of {', '.join(planned.guessed)}: they are taken to be as large "

@@ -1,13 +1,23 @@
 """A plan: the jobs of a configuration's target `all`, begun from nothing, and what each takes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from adagen.config import LEARNED, SEARCHED, ClassifierSettings, Config
+from adagen.config import (
+    LEARNED,
+    SEARCHED,
+    ClassifierSettings,
+    ClipPreference,
+    Config,
+    DinoFeatures,
+    Experiment,
+    Fit,
+    InstalledGenerator,
+    VarGenerator,
+)
 from adagen.config.runs import Run, policies_of, runs_of
-from adagen.planning.assets import MOMENTS, fetching
+from adagen.data.released import catalogue, needed
 from adagen.planning.counting import weight_bytes
-from adagen.planning.fit_cost import fits
 from adagen.planning.image_counts import images_of
 from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
@@ -17,8 +27,16 @@ from adagen.training.update import CHUNK_NUMBERS
 
 MEASURED = 1000
 """Images measured at once, at most."""
+MOMENTS = 8 * (2048 + 2048**2)
+"""Bytes of mean and covariance of Inception's features."""
+DESCRIBED = {"dino_vits16": 87e6, "clip_vit_b_32": 600e6}
+"""Bytes of released files, as their entries in the catalogue describe them."""
+TRAINING = 3
+"""Operations of a training step on an image, in those of a forward pass."""
+COPIES = 5
+"""Copies of the weights in a fit: the weights, their gradient, its two moments, their average."""
 KEPT = {"float32": 4, "bfloat16": 2, "host": 0}
-"""Bytes of a feature that is kept through an update on the device."""
+"""Bytes of a feature that is kept on the device through an update."""
 
 
 class Plan:
@@ -39,221 +57,263 @@ class Plan:
         self.networks = Networks(config, self.images)
         runs = runs_of(config)
         policies = policies_of(runs)
-        self._trained = [p for p in policies if p.method in LEARNED]
-        assets, self.guessed = fetching(self.networks)
+        self._trained = [policy for policy in policies if policy.method in LEARNED]
+        assets = [*needed(config)]
+        sizes = {name: catalogue(config.assets)[name].size for name in assets}
+        self.guessed = [name for name in assets if not sizes[name]]
         self.jobs = [
-            assets,
+            self._fetching(sizes),
             *self._pretraining(),
             self._reference(),
-            *(self._adopting(p) for p in policies if p.method == "released"),
+            *(self._adopting(policy) for policy in policies if policy.method == "released"),
             *map(self._training, self._trained),
-            *(self._searching(p) for p in policies if p.method in SEARCHED),
-            *self._fitting(runs),
+            *(self._searching(policy) for policy in policies if policy.method in SEARCHED),
+            *self._fitting_judges(runs),
             *map(self._sampling, runs),
             *self._judging(),
             *map(self._evaluating, runs),
         ]
 
+    def _experiment(self, run: Run) -> Experiment:
+        return self.config.every_experiment[run.experiment]
+
+    def _fetching(self, sizes: Mapping[str, int | None]) -> Job:
+        """All released files; one of unknown size is a network in float32, and nothing else."""
+        guesses: dict[str, float] = {self.config.evaluation.reference: MOMENTS, **DESCRIBED}
+        for name, settings in self.config.generators.items():
+            if settings.weights:
+                backbone = self.networks.generators.backbone(name)
+                network = weight_bytes(backbone.network)  # type: ignore[arg-type]
+                guesses[settings.weights.network] = network
+                guesses[settings.weights.decoder] = weight_bytes(backbone) - network
+        for experiment in self.config.experiments.values():
+            if experiment.released_policy:
+                actor, _ = self.networks.policy_and_value(experiment, "released")
+                guesses[experiment.released_policy] = actor.weights
+        total = sum(size or guesses.get(name, 0) for name, size in sizes.items())
+        return Job("assets", download=total, disk=total)
+
     def _pretraining(self) -> Iterator[Job]:
-        """The frozen networks: those that are fitted, and what all of them take on the disk."""
+        """The frozen networks: what fitting them takes, and what all of them take on the disk."""
         config, networks = self.config, self.networks
         files = {"metrics": networks.metric.weights}
-        learned = [networks.rewarding(config.every_experiment[p.experiment]) for p in self._trained]
-        if learned or set(config.methods) & {*LEARNED}:
-            files["reward"] = networks.features
-        if self._preferred():
-            files["preference"] = networks.preferring.weights
+        if self._trained or set(config.methods) & {*LEARNED}:
+            files["reward"] = networks.features.weights
+        if self._has_preference():
+            files["preference"] = networks.preference.weights
         for name in config.generators:
             files[name] = weight_bytes(networks.generators.backbone(name))
-        fitted = [*fits(config, self.images, targets={*files})]
         for name, size in files.items():
-            own = [fit for fit in fitted if fit.target == name]
+            fits = [(fit.updates * fit.batch, flops) for fit, flops in self._fits(name)]
             yield Job(
                 "pretrain",
                 name,
-                sum(fit.images for fit in own),
-                other=sum(fit.flops for fit in own),
-                memory=max((fit.memory for fit in own), default=0),
+                images=sum(images for images, _ in fits),
+                other=sum(TRAINING * images * flops for images, flops in fits),
+                memory=COPIES * size if fits else 0,
                 disk=size,
             )
 
-    def _preferred(self) -> bool:
-        """Whether anything asks what says how well an image shows its class."""
-        every = self.config.every_experiment
-        rewards = [every[p.experiment].training.reward for p in self._trained]
-        asked = any(isinstance(reward, ClassifierSettings) for reward in rewards)
+    def _has_preference(self) -> bool:
+        """Whether anything asks the network that says how well an image shows its class."""
+        rewards = [self._experiment(policy).training.reward for policy in self._trained]
+        is_reward = any(isinstance(reward, ClassifierSettings) for reward in rewards)
         faithful = any(policy.method == "faithful" for policy in self._trained)
-        return asked or faithful or any(map(self.config.dial_of, self.config.experiments))
+        return is_reward or faithful or any(map(self.config.dial_of, self.config.experiments))
+
+    def _fits(self, name: str) -> list[tuple[Fit, float]]:
+        """How a frozen network is fitted, in one or two fits, and the FLOPs of a forward pass.
+
+        Released weights are not fitted, and of a package's networks nobody knows.
+        """
+        config, networks = self.config, self.networks
+        if name == "metrics" and config.evaluation.protocol == "embedded":
+            fits, flops = config.evaluation.networks, networks.metric.forward.flops / 2
+            return [(fits.classifier, flops), (fits.autoencoder, flops)]
+        if name == "reward" and not isinstance(config.reward_features, DinoFeatures):
+            return [(config.reward_features.fit, networks.features.forward.flops)]
+        if name == "preference" and not isinstance(config.preference, ClipPreference):
+            return [(config.preference.fit, networks.preference.forward.flops)]
+        settings = config.generators.get(name)
+        if settings is None or settings.weights or isinstance(settings, InstalledGenerator):
+            return []
+        cost = networks.generators.cost(name)
+        if isinstance(settings, VarGenerator):
+            # The tokeniser's encoder is about as large as its decoder. Then, all scales at once.
+            every_scale = len(settings.scales) * cost.evaluation
+            return [(settings.tokeniser.fit, 2 * cost.decoding), (settings.pretrain, every_scale)]
+        return [(settings.pretrain, cost.evaluation)]
 
     def _reference(self) -> Job:
         """Statistics of real images; released ones take nothing."""
         evaluation, metric = self.config.evaluation, self.networks.metric
-        count = 0 if evaluation.reference else self.images.train
+        images = 0 if evaluation.reference else self.images.train
         width, disk = evaluation.dimension, float(MOMENTS)
         if evaluation.protocol == "embedded":  # features of all images, and twelve Gaussians
-            disk = 4 * count * width + 12 * 8 * (width + width**2)
-        flops = count * metric.asked.flops
-        memory = (metric.weights + self._at_once(count) * metric.asked.peak) if count else 0
-        return Job("reference", "", count, other=flops, disk=disk, memory=memory)
+            disk = 4 * images * width + 12 * 8 * (width + width**2)
+        flops = images * metric.forward.flops
+        memory = self._memory_of_measuring(images) if images else 0
+        return Job("reference", images=images, other=flops, disk=disk, memory=memory)
 
-    def _at_once(self, images: int) -> int:
-        return min(images, MEASURED if self.config.evaluation.protocol == "embedded" else 64)
+    def _memory_of_measuring(self, images: int) -> float:
+        most = MEASURED if self.config.evaluation.protocol == "embedded" else 64
+        metric = self.networks.metric
+        return metric.weights + min(images, most) * metric.forward.peak
 
     def _adopting(self, policy: Run) -> Job:
-        """The authors' policies."""
-        experiment = self.config.every_experiment[policy.experiment]
-        actor, _ = self.networks.policy_and_value(experiment, policy.method)
+        """A released policy."""
+        actor, _ = self.networks.policy_and_value(self._experiment(policy), policy.method)
         return Job("adopt", policy.experiment, disk=actor.weights)
 
     def _training(self, policy: Run) -> Job:
         """Rollouts, PPO, the reward that learns alongside, and validations."""
-        networks, experiment = self.networks, self.config.every_experiment[policy.experiment]
+        networks, experiment = self.networks, self._experiment(policy)
         training, generator = experiment.training, networks.generators.of(experiment)
-        reward = networks.rewarding(experiment)
+        reward = networks.reward(experiment)
         actor, critic = networks.policy_and_value(experiment, policy.method)
         calls, updates = generator.actions.calls, training.updates
         explored = training.trajectories * (updates + (reward.warmup > 0))
-        judged = training.trajectories * updates
+        scored = training.trajectories * updates
         validated = training.validate_samples * math.ceil(updates / training.validate_every)
         images = explored + validated
-        learnt = 2 * reward.batch * (reward.warmup + reward.steps * updates)
+        learned_from = 2 * reward.batch * (reward.warmup + reward.steps * updates)
         probed = 2 * reward.batch * updates
         real = VIEWS * reward.once
-        ppo = critic.asked.flops + training.epochs * (actor.taught.flops + critic.taught.flops)
+        epoch = actor.training.flops + critic.training.flops
         other = (
-            images * calls * actor.asked.flops
-            + judged * calls * ppo
-            + (explored + learnt + probed + real) * reward.look
-            + (judged + probed) * reward.judge.asked.flops
-            + learnt * reward.judge.taught.flops
-            + validated * networks.metric.asked.flops
+            images * calls * actor.forward.flops
+            + scored * calls * (critic.forward.flops + training.epochs * epoch)
+            + (explored + learned_from + probed + real) * reward.features_flops
+            + (scored + probed) * reward.head.forward.flops
+            + learned_from * reward.head.training.flops
+            + validated * networks.metric.forward.flops
         )
         if policy.method == "faithful":
-            other += judged * networks.preferring.asked.flops
-        count = networks.generators.count(experiment.generator)
+            other += scored * networks.preference.forward.flops
+        cost = networks.generators.cost(experiment.generator)
         cells = generator.grid[0] * generator.grid[1] * generator.seen_width
-        mine = -(-training.trajectories // self.config.processes)
-        kept = KEPT[training.keep_features] * cells * calls * mine
-        rows = min(max(1, CHUNK_NUMBERS // cells), calls * mine)
-        learning = rows * (actor.taught.peak + critic.taught.peak)
-        own = 4 * (actor.weights + critic.weights) + reward.weights + networks.metric.weights
-        # Rollouts, and learning from them: one after the other.
-        most = kept + max(count.memory(training.batch) - count.weights, learning)
+        trajectories = -(-training.trajectories // self.config.processes)
+        kept = KEPT[training.keep_features] * cells * calls * trajectories
+        rows = min(max(1, CHUNK_NUMBERS // cells), calls * trajectories)
+        learning = rows * (actor.training.peak + critic.training.peak)
+        # Rollouts, and learning from them, one after the other.
+        working = kept + max(cost.memory(training.batch) - cost.weights, learning)
+        weights = 4 * (actor.weights + critic.weights) + reward.weights + networks.metric.weights
         return Job(
             "train",
             policy.experiment,
-            images,
-            images * generator.nfe,
-            experiment.generator,
-            images * (generator.nfe * count.evaluation + count.decoding),
-            other,
-            own + count.weights + most,
-            actor.weights + critic.weights + reward.state,
+            images=images,
+            evaluations=images * generator.nfe,
+            generator=experiment.generator,
+            generating=images * (generator.nfe * cost.evaluation + cost.decoding),
+            other=other,
+            memory=weights + cost.weights + working,
+            disk=actor.weights + critic.weights + reward.state,
         )
 
     def _searching(self, policy: Run) -> Job:
         """Schedules tried, each on so many samples."""
-        networks, experiment = self.networks, self.config.every_experiment[policy.experiment]
+        networks, experiment = self.networks, self._experiment(policy)
         generator = networks.generators.of(experiment)
-        count = networks.generators.count(experiment.generator)
-        budget = self.config.sweep_of(policy.experiment)
-        images = budget.evaluations * budget.samples
+        cost = networks.generators.cost(experiment.generator)
+        search = self.config.sweep_of(policy.experiment)
+        images = search.evaluations * search.samples
         return Job(
             "search",
             policy.experiment,
-            images,
-            images * generator.nfe,
-            experiment.generator,
-            images * (generator.nfe * count.evaluation + count.decoding),
-            images * networks.metric.asked.flops,
-            count.memory(self.config.generators[experiment.generator].batch),
+            images=images,
+            evaluations=images * generator.nfe,
+            generator=experiment.generator,
+            generating=images * (generator.nfe * cost.evaluation + cost.decoding),
+            other=images * networks.metric.forward.flops,
+            memory=cost.memory(self.config.generators[experiment.generator].batch),
         )
 
-    def _fitting(self, runs: list[Run]) -> Iterator[Job]:
-        """Judges that are fitted to kept policies, from samples of their own."""
+    def _fitting_judges(self, runs: list[Run]) -> Iterator[Job]:
+        """Judges that are fitted to trained policies, from samples of their own."""
         config, networks = self.config, self.networks
-        refined = [
-            (run.schedules[0], config.refinements[run.refinement]) for run in runs if run.refinement
+        judged = [
+            run.schedules[0]
+            for run in runs
+            if run.refinement and config.refinements[run.refinement].judge == "gaussian"
         ]
-        for policy in dict.fromkeys(policy for policy, how in refined if how.judge == "gaussian"):
-            experiment = config.every_experiment[policy.experiment]
-            generator, reward = networks.generators.of(experiment), networks.rewarding(experiment)
-            count = networks.generators.count(experiment.generator)
+        for policy in dict.fromkeys(judged):
+            experiment = self._experiment(policy)
+            generator, reward = networks.generators.of(experiment), networks.reward(experiment)
+            cost = networks.generators.cost(experiment.generator)
             actor, _ = networks.policy_and_value(experiment, policy.method)
             calls, evaluations = generator.actions.calls, FITTED * generator.nfe
-            other = (FITTED + VIEWS * self.images.train) * reward.look
-            other += FITTED * calls * actor.asked.flops
+            other = (FITTED + VIEWS * self.images.train) * reward.features_flops
+            other += FITTED * calls * actor.forward.flops
             disk = float(reward.state)
             if generator.stochastic:
-                seen = math.prod(generator.grid) * generator.seen_width
-                fitting, _ = operations(seen)
-                other += FITTED * (reward.look + reward.judge.asked.flops) + (calls - 1) * fitting
-                disk += 4 * (calls - 1) * seen * min(COMPONENTS, seen)
+                numbers = math.prod(generator.grid) * generator.seen_width
+                fitting, _ = operations(numbers)
+                other += FITTED * reward.score_flops + (calls - 1) * fitting
+                disk += 4 * (calls - 1) * numbers * min(COMPONENTS, numbers)
             yield Job(
                 "fit-judges",
                 policy.experiment,
-                FITTED,
-                evaluations,
-                experiment.generator,
-                evaluations * count.evaluation + FITTED * count.decoding,
-                other,
-                actor.weights + count.memory(config.generators[experiment.generator].batch),
-                disk,
+                images=FITTED,
+                evaluations=evaluations,
+                generator=experiment.generator,
+                generating=evaluations * cost.evaluation + FITTED * cost.decoding,
+                other=other,
+                memory=actor.weights + cost.memory(config.generators[experiment.generator].batch),
+                disk=disk,
             )
 
     def _sampling(self, run: Run) -> Job:
         """Images that are reported on, with all their candidates."""
-        config, networks = self.config, self.networks
-        experiment = config.every_experiment[run.experiment]
+        config, networks, experiment = self.config, self.networks, self._experiment(run)
         generator = networks.generators.of(experiment)
-        how = config.refinements[run.refinement] if run.refinement else None
-        n, k = (how.n, how.k) if how else (1, 1)
+        refinement = config.refinements[run.refinement] if run.refinement else None
+        n, k = (refinement.n, refinement.k) if refinement else (1, 1)
         evaluation, calls = config.evaluation, generator.actions.calls
         images = evaluation.samples * len(evaluation.seeds)
-        nfe, made = generator.nfe + (k - 1) * generator.candidate_nfe, n * images
-        evaluations, other, weights = made * nfe, 0.0, 0.0
-        _, asking = operations(math.prod(generator.grid) * generator.seen_width)
+        candidates = n * images
+        evaluations = candidates * (generator.nfe + (k - 1) * generator.candidate_nfe)
+        other = weights = 0.0
+        _, judging = operations(math.prod(generator.grid) * generator.seen_width)
         for policy in run.schedules:
             actor, critic = networks.policy_and_value(experiment, policy.method)
-            valuing = asking if how and how.judge == "gaussian" else critic.asked.flops
-            looks = k * (calls - 1) * valuing if k > 1 else 0
-            other += made * (calls * actor.asked.flops + looks)
+            gaussian = refinement is not None and refinement.judge == "gaussian"
+            value = judging if gaussian else critic.forward.flops
+            looking_ahead = k * (calls - 1) * value if k > 1 else 0
+            other += candidates * (calls * actor.forward.flops + looking_ahead)
             weights += actor.weights
-        reward = networks.rewarding(experiment)
-        judging = reward.look + reward.judge.asked.flops
         if n > 1:
-            other += made * judging
-        count = networks.generators.count(experiment.generator)
-        steered = 4 * calls * len(generator.actions.names)
+            other += candidates * networks.reward(experiment).score_flops
+        cost = networks.generators.cost(experiment.generator)
+        actions = 4 * calls * len(generator.actions.names)
         shape, _ = self.images.of(config.generators[experiment.generator])
-        numbers = 4 * math.prod(shape) + steered
+        numbers = 4 * math.prod(shape) + actions
         return Job(
-            "refine" if how else "sample",
+            "refine" if refinement else "sample",
             run.experiment,
-            images,
-            evaluations,
-            experiment.generator,
-            evaluations * count.evaluation + made * count.decoding,
-            other,
-            weights + count.memory(config.generators[experiment.generator].batch),
-            images * numbers + evaluation.samples * (steered + 8),
+            images=images,
+            evaluations=evaluations,
+            generator=experiment.generator,
+            generating=evaluations * cost.evaluation + candidates * cost.decoding,
+            other=other,
+            memory=weights + cost.memory(config.generators[experiment.generator].batch),
+            disk=images * numbers + evaluation.samples * (actions + 8),
         )
 
     def _judging(self) -> Iterator[Job]:
-        """What rewards say of both dials, of the first sampling seed."""
+        """What rewards say of the images of both dials, those of the first sampling seed."""
         config, networks = self.config, self.networks
         for name, experiment in config.experiments.items():
             runs = len(config.dial_of(name)) + len(config.guidance_of(name))
             images = runs * config.evaluation.samples * len(config.training_seeds)
             if config.dial_of(name):
-                reward, preference = networks.rewarding(experiment), networks.preferring
-                asked = reward.look + reward.judge.asked.flops + preference.asked.flops
-                yield Job("judge", name, images, other=images * asked)
+                scores = networks.reward(experiment).score_flops
+                scores += networks.preference.forward.flops
+                yield Job("judge", name, images=images, other=images * scores)
 
     def _evaluating(self, run: Run) -> Job:
-        """The numbers of a run."""
-        evaluation, metric = self.config.evaluation, self.networks.metric
-        images = evaluation.samples * len(evaluation.seeds)
-        memory = metric.weights + self._at_once(images) * metric.asked.peak
-        flops = images * metric.asked.flops
-        return Job("evaluate", run.experiment, images, other=flops, memory=memory)
+        """The metrics of a run."""
+        images = self.config.evaluation.samples * len(self.config.evaluation.seeds)
+        flops = images * self.networks.metric.forward.flops
+        memory = self._memory_of_measuring(images)
+        return Job("evaluate", run.experiment, images=images, other=flops, memory=memory)

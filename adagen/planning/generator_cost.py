@@ -1,7 +1,7 @@
-"""What the generators of a configuration take, counted on networks that were never filled.
+"""What the generators of a configuration take, counted on networks without weights.
 
-The blocks of a transformer are alike, and so are its steps: two small depths tell the operations
-and bytes of any, and two steps those of one evaluation.
+The blocks of a transformer are alike, and so are its steps: from two small depths follow the FLOPs
+and bytes of any depth, and from two steps those of one evaluation.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from adagen.runtime.noise import SampleNoise
 
 
 @dataclass(frozen=True)
-class Generating:
+class GeneratorCost:
     """What a generator takes.
 
     Attributes:
-        evaluation: operations of one evaluation of its network, for one sample.
-        decoding: operations of its decoder, for one image.
+        evaluation: FLOPs of one evaluation of its network, for one sample.
+        decoding: FLOPs of its decoder, for one image.
         weights: bytes of its networks on the device, with autocast's copy in half precision.
-        stepping: bytes of a sample that live at once at most before it is decoded.
+        stepping: bytes of tensors that live at once at most until a sample is to be decoded.
         held: bytes of a sample that are left then.
-        decoder: bytes that decoding takes beside these, as many images as are decoded at once.
+        decoder: bytes that decoding takes beside these, for all images that are decoded at once.
     """
 
     evaluation: float
@@ -41,49 +41,49 @@ class Generating:
     decoder: float
 
     def memory(self, batch: int) -> float:
-        """Bytes on the device where a batch is made."""
+        """Bytes on the device while a batch of samples is generated."""
         return self.weights + max(batch * self.stepping, batch * self.held + self.decoder)
 
 
 class Generators:
-    """The generators of a configuration, each looked at once."""
+    """The generators of a configuration, each counted once."""
 
     def __init__(self, config: Config, images: Images) -> None:
         self.config, self.images = config, images
         self._backbones: dict[str, Backbone] = {}
-        self._counts: dict[str, Generating] = {}
+        self._costs: dict[str, GeneratorCost] = {}
 
     def backbone(self, name: str) -> Backbone:
-        """The networks of a generator, unfilled where torch can do that."""
+        """The networks of a generator, without weights where that is possible."""
         if name not in self._backbones:
             self._backbones[name] = self._built(self.config.generators[name])
         return self._backbones[name]
 
     def of(self, experiment: Experiment) -> Generator[Any]:
-        """The generator of an experiment: its evaluations, calls and shapes."""
+        """The generator of an experiment, which knows its evaluations, calls and shapes."""
         return build.build_generator(self.backbone(experiment.generator), experiment)
 
-    def count(self, name: str) -> Generating:
+    def cost(self, name: str) -> GeneratorCost:
         """What a generator takes."""
-        if name not in self._counts:
-            self._counts[name] = self._counted(name)
-        return self._counts[name]
+        if name not in self._costs:
+            self._costs[name] = self._count(name)
+        return self._costs[name]
 
-    def _counted(self, name: str) -> Generating:
+    def _count(self, name: str) -> GeneratorCost:
         settings, backbone = self.config.generators[name], self.backbone(name)
         every = self.config.every_experiment.values()
         experiment = next((e for e in every if e.generator == name), None)
         if experiment is None:
-            return Generating(0, 0, weight_bytes(backbone), 0, 0, 0)
+            return GeneratorCost(0, 0, weight_bytes(backbone), 0, 0, 0)
         numbers = _at_depth(settings, partial(self._numbers, experiment=experiment))
         halved = 0.0 if settings.precision == "float32" else 0.5
         network = getattr(backbone, "network", backbone)
         weights = weight_bytes(backbone) + halved * weight_bytes(network)
         evaluation, decoding, *memory = numbers
-        return Generating(evaluation, decoding, weights, *memory)
+        return GeneratorCost(evaluation, decoding, weights, *memory)
 
     def _numbers(self, settings: Settings, experiment: Experiment) -> list[float]:
-        """What is counted of a generator, but for its weights."""
+        """All of `GeneratorCost` in its order, except the weights."""
         backbone = self._built(settings)
         brief = isinstance(settings, InstalledGenerator | VarGenerator)
         experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
@@ -109,7 +109,7 @@ class Generators:
 
 
 def _steps(generator: Generator[Any], labels: torch.Tensor, noise: SampleNoise) -> Any:
-    """The last state of the hand-made schedule."""
+    """The last state under the hand-made schedule."""
     state = generator.start(labels, noise)
     for action in generator.actions.handmade.to(labels.device):
         state = generator.step(state, action.expand(len(labels), -1))

@@ -1,6 +1,6 @@
 """Jobs: what a stage takes for one generator or experiment."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
@@ -10,11 +10,11 @@ class Job:
     Attributes:
         stage: one of `STAGES`.
         part: generator or experiment; empty where there is none.
-        images: that are made, measured or learnt from.
-        evaluations: of a generator's network, one sample each, in making images.
-        generator: whose they are.
-        generating: operations of that generator.
-        other: operations of everything else, in float32.
+        images: images that are generated, measured or learned from.
+        evaluations: evaluations of a generator's network, each of one sample.
+        generator: the generator that is evaluated; empty for none.
+        generating: FLOPs of that generator.
+        other: FLOPs of everything else, in float32.
         memory: bytes on the device at most.
         disk: bytes that are written.
         download: bytes that are fetched.
@@ -22,6 +22,7 @@ class Job:
 
     stage: str
     part: str = ""
+    _: KW_ONLY
     images: int = 0
     evaluations: int = 0
     generator: str = ""
@@ -33,7 +34,7 @@ class Job:
 
     @property
     def flops(self) -> float:
-        """Operations in all."""
+        """FLOPs in all."""
         return self.generating + self.other
 
 
@@ -50,4 +51,4 @@ STAGES = (
     "judge",
     "evaluate",
 )
-"""In the order in which a run comes to them."""
+"""The stages, in the order in which a run comes to them."""

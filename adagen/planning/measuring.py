@@ -1,4 +1,4 @@
-"""How fast the device that is here works: on a batch of each generator, with weights at random."""
+"""How fast a device works: measured on a batch of each generator, with random weights."""
 
 import time
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from adagen.config import Config, Experiment
 from adagen.evaluation.embedded.networks import Classifier
 from adagen.evaluation.inception.network import Inception
 from adagen.generators import build
+from adagen.planning.cost_table import Speed
 from adagen.planning.counting import count
-from adagen.planning.devices import Speed
 from adagen.planning.image_counts import Images, images_of
 from adagen.policy.networks import HandMade
 from adagen.runtime.noise import SampleNoise, seeded
 from adagen.sampling.rollout import sample_once
 
 MEASURED = 64
-"""Images shown to a network that measures."""
+"""Images that the metric network is timed on."""
 
 
 def measured(config: Config, device: torch.device) -> Speed:
-    """What every generator reaches here, and, for everything else, a network that measures."""
+    """The speed of a device on every generator and, for everything else, on the metric network."""
     images, rates = images_of(config), {}
     every = config.every_experiment.values()
     for name in config.generators:
@@ -31,19 +31,19 @@ def measured(config: Config, device: torch.device) -> Speed:
     other = _measuring(config, images, device)
     cuda = device.type == "cuda"
     memory = torch.cuda.get_device_properties(device).total_memory if cuda else 0
-    what = torch.cuda.get_device_name(device) if cuda else "this CPU"
-    reached = ", ".join(f"{name} {rate / 1e12:.3g}" for name, rate in rates.items())
-    told = (
-        f"hours are those of {what}, which reached, in TFLOP/s: {reached}; {other / 1e12:.3g} in "
+    name = torch.cuda.get_device_name(device) if cuda else "this CPU"
+    reached = ", ".join(f"{key} {rate / 1e12:.3g}" for key, rate in rates.items())
+    source = (
+        f"hours are those of {name}, which reached, in TFLOP/s: {reached}; {other / 1e12:.3g} in "
         "everything else"
     )
-    return Speed(told, rates, other, memory)
+    return Speed(source, rates, other, memory)
 
 
 def _generating(
     config: Config, experiment: Experiment, images: Images, device: torch.device
 ) -> float:
-    """Operations a second of a generator, at its batch and at the experiment's number of steps."""
+    """FLOP/s of a generator, at its batch and at the experiment's number of steps."""
     settings = config.generators[experiment.generator]
     shape, classes = images.of(settings)
     with seeded("plan"), device:
@@ -62,7 +62,7 @@ def _generating(
 
 
 def _measuring(config: Config, images: Images, device: torch.device) -> float:
-    """Operations a second of the network of the primary distance."""
+    """FLOP/s of the network behind the primary distance."""
     evaluation, embedded = config.evaluation, config.evaluation.protocol == "embedded"
     shape = images.shape if embedded else (3, 299, 299)
     with seeded("plan"):
@@ -79,7 +79,7 @@ def _measuring(config: Config, images: Images, device: torch.device) -> float:
 def _rate(
     compute: Callable[[], object], images: int, device: torch.device, *networks: nn.Module
 ) -> float:
-    """Operations a second: counted once, then warmed up, then timed."""
+    """FLOP/s of a computation: counted in a first call, which also warms up, then timed."""
     flops = images * count(compute, images, *networks).flops
     compute()
     _wait(device)

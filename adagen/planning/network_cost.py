@@ -1,4 +1,4 @@
-"""What everything beside the generators takes: policies, rewards, networks that measure, fits."""
+"""What all networks beside the generators take: policies, rewards, networks that measure."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,24 +36,23 @@ from adagen.rewards.tokens import Heads
 CALLS = 64
 """Calls of a policy that are counted at once."""
 CLIP_FLOPS = 8.8e9
-"""Operations of CLIP's image tower ViT-B/32 for an image, as open_clip's table of models has it."""
-
+"""FLOPs of CLIP's image tower ViT-B/32 for an image, as open_clip's table of models has them."""
 
 NOTHING = Count()
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that is asked, and perhaps taught.
+    """What a network takes for one image, or for one call of a policy.
 
     Attributes:
-        asked: what an answer takes.
-        taught: what an answer and its gradient take.
+        forward: a forward pass.
+        training: a forward pass and its gradient.
         weights: bytes.
     """
 
-    asked: Count = NOTHING
-    taught: Count = NOTHING
+    forward: Count = NOTHING
+    training: Count = NOTHING
     weights: float = 0.0
 
 
@@ -63,20 +62,23 @@ NONE = Network()
 def _network(module: nn.Module, rows: int, *inputs: torch.Tensor) -> Network:
     """What a network takes for a row of its inputs, on `meta`."""
     with torch.no_grad():
-        asked = count(lambda: module(*inputs), rows, module)
-    taught = count(lambda: module(*inputs).sum().backward(), rows, module)
-    return Network(asked, taught, weight_bytes(module))
+        forward = count(lambda: module(*inputs), rows, module)
+    training = count(lambda: module(*inputs).sum().backward(), rows, module)
+    return Network(forward, training, weight_bytes(module))
 
 
-def policy_and_value(
+def _policy_and_value(
     generator: Generator[Any], experiment: Experiment, *, method: str
 ) -> tuple[Network, Network]:
-    """The networks of a method for one call: a table, and what has no file, take nothing."""
+    """Actor and critic of a method, for one call.
+
+    A table of logits takes nothing, nor does a network that the method doesn't have.
+    """
     tabled = experiment.training.table_learning_rate > 0
-    rows, cells = CALLS, generator.grid[0] * generator.grid[1]
-    seen = torch.empty(rows, cells, generator.seen_width, device=META)
+    cells = generator.grid[0] * generator.grid[1]
+    seen = torch.empty(CALLS, cells, generator.seen_width, device=META)
+    call = torch.zeros(CALLS, dtype=torch.long, device=META)
     critic = actor = NONE
-    call = torch.zeros(rows, dtype=torch.long, device=META)
     with META:
         networks = (
             build_actor(
@@ -88,93 +90,93 @@ def policy_and_value(
             build_critic(generator, experiment.policy),
         )
     if method in ("adagen", "faithful", "released"):
-        actor = _network(networks[0], rows, seen, call)
+        actor = _network(networks[0], CALLS, seen, call)
     if method in ("static", "adagen", "faithful") and experiment.training.value_coefficient:
-        critic = _network(networks[1], rows, seen, call)
+        critic = _network(networks[1], CALLS, seen, call)
     return actor, critic
 
 
 @dataclass(frozen=True)
-class Rewarding:
+class RewardCost:
     """What a reward takes.
 
     Attributes:
-        look: operations of the frozen network, for an image.
-        judge: what learns on top of it, for an image.
+        features_flops: FLOPs of the frozen network behind it, for an image.
+        head: the network that learns on top of it, for an image.
         weights: bytes of both.
-        state: bytes of the file that keeps what it has learnt.
-        warmup: steps before the first update; steps: in an update; batch: real and generated
-            images in a step; once: real images that are looked at only once.
+        state: bytes of the file that keeps what it has learned.
+        warmup: discriminator steps before the first update.
+        steps: discriminator steps in an update.
+        batch: real images, and as many generated ones, in a step.
+        once: real images whose features are computed only once.
     """
 
-    look: float
-    judge: Network
+    features_flops: float
+    head: Network
     weights: float
     state: float
-    warmup: int
-    steps: int
-    batch: int
-    once: int
+    warmup: int = 0
+    steps: int = 0
+    batch: int = 0
+    once: int = 0
+
+    @property
+    def score_flops(self) -> float:
+        """FLOPs of the score of an image."""
+        return self.features_flops + self.head.forward.flops
 
 
-def rewarding(config: Config, experiment: Experiment, *, images: Images) -> Rewarding:
+def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
     """The reward of an experiment."""
-    settings = experiment.training.reward
+    settings, images = experiment.training.reward, networks.images
     if isinstance(settings, ClassifierSettings):
-        asked = preferring(config, images)
-        return Rewarding(0, asked, asked.weights, 0, 0, 0, 0, 0)
-    pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
+        preference = networks.preference
+        return RewardCost(0, preference, weights=preference.weights, state=0)
     labels = torch.zeros(NORM_GROUP, dtype=torch.long, device=META)
     if isinstance(settings, ConvolutionSettings):
+        pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
         with META:
             whole = Convolutions(images.shape, settings.channels, classes=images.classes)
-        judge = _network(whole, NORM_GROUP, pictures, labels)
-        return _learning(settings, 0, judge, 0)
-    with META:
-        features = _features(config, images)
-    inputs = (pictures, None) if isinstance(features, Dino) else (pictures,)
-    maps: list[torch.Tensor] = []
-    with torch.no_grad():
-        look = count(lambda: maps.append(features(*inputs)), NORM_GROUP, features)
-    weights, shape = weight_bytes(features), maps[0].shape
+        return _discriminator(settings, 0, head=_network(whole, NORM_GROUP, pictures, labels))
+    features, maps = networks.features, networks.feature_maps
     if not isinstance(settings, TokenSettings):
-        numbers = settings.components * shape[1:].numel() + settings.components**2
-        gaussian = isinstance(settings, GaussianSettings)
-        return Rewarding(look.flops, NONE, weights, 4 * numbers, int(gaussian), 0, 0, images.train)
+        numbers = settings.components * maps.shape[1:].numel() + settings.components**2
+        return RewardCost(
+            features.forward.flops,
+            NONE,
+            weights=features.weights,
+            state=4 * numbers,
+            warmup=int(isinstance(settings, GaussianSettings)),
+            once=images.train,
+        )
+    count_of_maps, width = maps.shape[1:3]
     with META:
         heads: nn.Module = (
-            ProjectedHeads(shape[1], shape[2], classes=images.classes)
-            if isinstance(features, Dino)
-            else Heads(shape[1], shape[2], channels=settings.channels, classes=images.classes)
+            ProjectedHeads(count_of_maps, width, classes=images.classes)
+            if isinstance(networks.config.reward_features, DinoFeatures)
+            else Heads(count_of_maps, width, channels=settings.channels, classes=images.classes)
         )
-    return _learning(settings, look.flops, _network(heads, NORM_GROUP, maps[0], labels), weights)
+    head = _network(heads, NORM_GROUP, maps, labels)
+    return _discriminator(settings, features.forward.flops, head=head, frozen=features.weights)
 
 
-def _learning(
-    settings: DiscriminatorSettings, look: float, judge: Network, weights: float
-) -> Rewarding:
-    return Rewarding(
-        look=look,
-        judge=judge,
-        weights=weights + judge.weights,
-        state=judge.weights,
+def _discriminator(
+    settings: DiscriminatorSettings, features_flops: float, *, head: Network, frozen: float = 0
+) -> RewardCost:
+    """A reward that learns in alternation with the policy."""
+    return RewardCost(
+        features_flops,
+        head,
+        weights=frozen + head.weights,
+        state=head.weights,
         warmup=settings.warmup,
         steps=settings.steps,
         batch=settings.batch,
-        once=0,
     )
 
 
-def _features(config: Config, images: Images) -> nn.Module:
-    """The frozen network behind the reward."""
-    settings = config.reward_features
-    if isinstance(settings, DinoFeatures):
-        return Dino(settings).eval()
-    return MaskedAutoencoder(settings, images.shape).eval()
-
-
-def preferring(config: Config, images: Images) -> Network:
-    """What says how well an image shows its class."""
+def _preference(config: Config, images: Images) -> Network:
+    """The network that says how well an image shows its class."""
     settings = config.preference
     if isinstance(settings, ClipPreference):
         return Network(Count(CLIP_FLOPS))
@@ -184,68 +186,87 @@ def preferring(config: Config, images: Images) -> Network:
     return _network(classifier, NORM_GROUP, pictures)
 
 
-def measuring(evaluation: Evaluation, images: Images) -> Network:
-    """The networks that measure, for an image."""
+def _metric(evaluation: Evaluation, images: Images) -> Network:
+    """The networks that measure, both of them where there are two."""
     n = 8
     if evaluation.protocol != "embedded":
         with META:
             inception = Inception(evaluation.inception.shrink).eval()
         pictures = torch.empty(n, 3, 299, 299, device=META)
         with torch.no_grad():
-            asked = count(lambda: inception(pictures), n, inception)
-        return Network(asked, weights=weight_bytes(inception))
+            forward = count(lambda: inception(pictures), n, inception)
+        return Network(forward, weights=weight_bytes(inception))
     width, channels = evaluation.networks.width, images.shape[0]
     pictures = torch.empty(n, *images.shape, device=META)
     with META, torch.no_grad():
         classifier = Classifier(channels, width, num_classes=images.classes)
         autoencoder = Autoencoder(channels, width)
-        asked = count(
+        forward = count(
             lambda: (classifier(pictures), autoencoder.pooled(pictures)),
             n,
             classifier,
             autoencoder,
         )
-    return Network(asked, weights=weight_bytes(classifier, autoencoder))
+    return Network(forward, weights=weight_bytes(classifier, autoencoder))
 
 
 class Networks:
-    """The networks of a configuration, each looked at once."""
+    """The networks of a configuration, each counted once."""
 
     def __init__(self, config: Config, images: Images) -> None:
         self.config, self.images = config, images
         self.generators = Generators(config, images)
         self._policies: dict[tuple[object, ...], tuple[Network, Network]] = {}
-        self._rewards: dict[str, Rewarding] = {}
+        self._rewards: dict[str, RewardCost] = {}
 
     @cached_property
     def metric(self) -> Network:
-        """What measures."""
-        return measuring(self.config.evaluation, self.images)
+        """The networks that measure."""
+        return _metric(self.config.evaluation, self.images)
 
     @cached_property
-    def preferring(self) -> Network:
-        """What says how well an image shows its class."""
-        return preferring(self.config, self.images)
+    def preference(self) -> Network:
+        """The network that says how well an image shows its class."""
+        return _preference(self.config, self.images)
+
+    @property
+    def features(self) -> Network:
+        """The frozen network behind the reward."""
+        return self._features_and_maps[0]
+
+    @property
+    def feature_maps(self) -> torch.Tensor:
+        """What that network computes of some images, on `meta`."""
+        return self._features_and_maps[1]
 
     @cached_property
-    def features(self) -> float:
-        """Bytes of the frozen network behind the reward."""
+    def _features_and_maps(self) -> tuple[Network, torch.Tensor]:
+        settings = self.config.reward_features
         with META:
-            return weight_bytes(_features(self.config, self.images))
+            network: nn.Module = (
+                Dino(settings)
+                if isinstance(settings, DinoFeatures)
+                else MaskedAutoencoder(settings, self.images.shape)
+            ).eval()
+        pictures = torch.empty(NORM_GROUP, *self.images.shape, device=META)
+        options = {"generator": None} if isinstance(network, Dino) else {}
+        maps: list[torch.Tensor] = []
+        with torch.no_grad():
+            forward = count(lambda: maps.append(network(pictures, **options)), NORM_GROUP, network)
+        return Network(forward, weights=weight_bytes(network)), maps[0]
 
     def policy_and_value(self, experiment: Experiment, method: str) -> tuple[Network, Network]:
-        """The networks of a method, for one call."""
+        """Actor and critic of a method, for one call."""
         tabled = experiment.training.table_learning_rate > 0
-        size = experiment.policy.model_dump_json()
-        key = experiment.generator, size, tabled, method
+        key = experiment.generator, experiment.policy.model_dump_json(), tabled, method
         if key not in self._policies:
             generator = self.generators.of(experiment)
-            self._policies[key] = policy_and_value(generator, experiment, method=method)
+            self._policies[key] = _policy_and_value(generator, experiment, method=method)
         return self._policies[key]
 
-    def rewarding(self, experiment: Experiment) -> Rewarding:
+    def reward(self, experiment: Experiment) -> RewardCost:
         """The reward of an experiment."""
         key = experiment.training.reward.model_dump_json()
         if key not in self._rewards:
-            self._rewards[key] = rewarding(self.config, experiment, images=self.images)
+            self._rewards[key] = _reward(experiment, self)
         return self._rewards[key]

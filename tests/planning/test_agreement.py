@@ -10,8 +10,7 @@ import pytest
 
 from adagen.config import load_config
 from adagen.planning.cost import Plan
-from adagen.planning.cost_table import as_csv
-from adagen.planning.devices import assumed
+from adagen.planning.cost_table import as_csv, assumed
 
 CONFIG = load_config([Path(__file__).parents[2] / "config" / "smoke.yaml"])
 JUDGES = ".judges."
