@@ -74,13 +74,13 @@ class KeptPool(Pool):
 class StreamedPool(Pool):
     """Images whose features are computed whenever they are needed."""
 
-    def __init__(self, images: Images, extract: Extractor, *, device: torch.device) -> None:
-        self.images, self.extract, self.device = images, extract, device
+    def __init__(self, images: Images, extractor: Extractor, *, device: torch.device) -> None:
+        self.images, self.extractor, self.device = images, extractor, device
         self.labels = images.labels.to(device)
 
     def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """(b, maps, width, N) of `rows`, augmented and cropped as the generator draws."""
-        return self.extract(self.images.batch(rows, generator).to(self.device), generator)
+        return self.extractor(self.images.batch(rows, generator).to(self.device), generator)
 
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
         """`size` random rows."""

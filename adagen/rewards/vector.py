@@ -101,13 +101,13 @@ class ViewsPool(Pool):
     def __init__(
         self,
         images: Images,
-        extract: Extractor,
+        extractor: Extractor,
         *,
         device: torch.device,
         views: int,
         source: tuple[object, ...],
     ) -> None:
-        self.images, self.extract, self.device = images, extract, device
+        self.images, self.extractor, self.device = images, extractor, device
         self.views, self.source = views, source
         self.labels = images.labels.repeat(views).to(device)
 
@@ -129,7 +129,7 @@ class ViewsPool(Pool):
     def _view(self, rows: torch.Tensor, view: int) -> torch.Tensor:
         generator = torch_generator("view", *self.source, view)
         vectors = [
-            self.extract(self.images.batch(chunk, generator).to(self.device), generator)
+            self.extractor(self.images.batch(chunk, generator).to(self.device), generator)
             for chunk in rows.split(CHUNK)
         ]
         return torch.cat(vectors)

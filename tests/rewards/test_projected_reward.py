@@ -59,8 +59,8 @@ def test_neighbours_share_their_crop_and_chunks_draw_their_own(projected):
     reward, seen = projected(batch=16), []
     images = labelled(uniform(1, side=40).expand(64, -1, -1, -1))
     pool = reward.pool(images)
-    extract = pool.extract
-    pool.extract = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
+    extract = pool.extractor
+    pool.extractor = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
     reward.score_pool(pool, torch.arange(64), "crop", 0, 1)
     assert [len(maps) for maps in seen] == [16] * 4
     assert all(torch.allclose(maps[0], other, atol=1e-5) for maps in seen for other in maps)
@@ -113,8 +113,8 @@ def test_it_tells_two_distributions_apart_after_a_few_steps(projected):
 def test_each_step_crops_its_images_anew(projected):
     reward, seen = projected(), []
     pool = reward.pool(labelled(uniform(1, side=40).expand(16, -1, -1, -1)))
-    extract = pool.extract
-    pool.extract = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
+    extract = pool.extractor
+    pool.extractor = lambda batch, generator: seen.append(extract(batch, generator)) or seen[-1]
     reward.learn(pool, pool, steps=4, generator=draw("steps"))
     assert len(seen) == 8  # real and fake in turn
     different = [not torch.allclose(seen[0][0], maps[0], atol=1e-2) for maps in seen]
