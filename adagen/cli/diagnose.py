@@ -150,7 +150,9 @@ def diagnose_reward(
             device=device_of(config),
         )
     policies = ladder(generator.actions, ladder_settings.shift, device=device_of(config))
-    identity = policy_file(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
     policies |= _load_policies(policy_files, generator, identity=identity, taken=set(policies))
     kept = _images_kept(config, reward, split=split, samples=samples, rungs=len(policies))
 

@@ -10,7 +10,7 @@ import typer
 from adagen.cli.common import device_of, running
 from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
 from adagen.cli.sample_run import SamplingInputs, open_run
-from adagen.config import LEARNED, Config, load_config
+from adagen.config import LEARNED, Config, identity, load_config
 from adagen.config.refinements import UNFIT
 from adagen.runtime.errors import AdagenError
 
@@ -95,8 +95,14 @@ def judge(
     if experiment not in settings.experiments:
         known = ", ".join(settings.experiments)
         raise AdagenError(f"the config has no experiment {experiment!r}: choose one of {known}.")
+    chosen = settings.experiments[experiment]
     training = TrainingIdentity(
-        experiment, settings.experiments[experiment], METHOD, seed, file_hash(generator)
+        experiment,
+        chosen,
+        METHOD,
+        seed,
+        file_hash(generator),
+        sampler=identity.sampler(settings.generators[chosen.generator]),
     )
     files = JudgeFiles(features, reward_state, preference)
     runs = judge_samples(settings, training, files=files, folders=samples, generator=generator)
@@ -142,7 +148,9 @@ def write_judges(
     judges = {"score": reward.judging_state()}
     if generator.stochastic:
         judges["value"] = fit_value(samples, score=score, device=generator.device).state()
-    training = TrainingIdentity(experiment, run.settings, method, seed, generator.hash)
+    training = TrainingIdentity(
+        experiment, run.settings, method, seed, generator.hash, sampler=generator.sampler
+    )
     bound = training.judges_identity(inputs.policy, inputs.features)
     save_state(out, judges, about=bound, kind=KIND)
 

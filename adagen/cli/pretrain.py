@@ -90,7 +90,9 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
         feature_width=generator.feature_width,
         actions=len(generator.actions.names),
     )
-    identity = policy_file(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
     metadata = {**identity, "training_seed": None}
     save_policy(out, "released", actor=policy, critic=None, size=size, metadata=metadata)
 

@@ -132,7 +132,9 @@ def open_run(
     settings, generator = open_experiment(
         config, experiment, generator_file=inputs.generator, method=method
     )
-    expected = identity.policy_file(experiment, settings, generator_hash=generator.hash)
+    expected = identity.policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
     policy, file = open_policy(generator, method=method, path=inputs.policy, expected=expected)
     sampler = Sampler(
         generator,
@@ -150,7 +152,9 @@ def open_run(
     run = SampleRun(experiment, settings, method, sampler, dial)
     if not refinement:
         return run
-    training = TrainingIdentity(experiment, settings, method, run.training_seed, generator.hash)
+    training = TrainingIdentity(
+        experiment, settings, method, run.training_seed, generator.hash, sampler=generator.sampler
+    )
     refined = _refine(config, refinement, sampler=sampler, training=training, inputs=inputs)
     # Which experiments a run makes it for changes no image.
     refined_by = config.refinements[refinement].model_copy(update={"experiments": ()})

@@ -253,10 +253,14 @@ def train_policy(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in trained.records)
         )
     if outputs.reward_state is not None:
-        training_identity = TrainingIdentity(experiment, settings, method, seed, generator.hash)
+        training_identity = TrainingIdentity(
+            experiment, settings, method, seed, generator.hash, sampler=generator.sampler
+        )
         binding = training_identity.reward_identity(inputs.features, inputs.preference)
         save_state(outputs.reward_state, trained.reward_state, about=binding)
-    identity = policy_file(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
     save_policy(
         outputs.policy,
         method,
@@ -320,7 +324,9 @@ def search_schedule(
         return
     with atomic_path(outputs.log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
-    identity = policy_file(experiment, settings, generator_hash=generator.hash)
+    identity = policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
     metadata = {**identity, "training_seed": None}
     save_policy(
         outputs.policy, method, actor=policy, critic=None, size=settings.policy, metadata=metadata

@@ -68,13 +68,28 @@ def schedule(experiment: Experiment) -> Identity:
     return _part(experiment, *NOT_OF_SCHEDULE)
 
 
-def policy_file(name: str, experiment: Experiment, *, generator_hash: str) -> Identity:
-    """What the file of a policy is bound to: experiment, schedule, what it sees, the generator."""
+def sampler(generator: GeneratorSettings) -> Identity:
+    """The keys of a package's generator that change its images, but not its weights."""
+    return generator.model_dump(mode="json", include={*generator.not_in_weights})
+
+
+def policy_file(
+    name: str,
+    experiment: Experiment,
+    *,
+    generator_hash: str,
+    sampler: Mapping[str, Any] | None = None,
+) -> Identity:
+    """What the file of a policy is bound to: experiment, schedule, what it sees, the generator.
+
+    `sampler` is what the function of that name says of a package's generator.
+    """
     return {
         "experiment": name,
         "settings": schedule(experiment),
         "policy": experiment.policy.inputs,
         "generator": generator_hash,
+        **({"sampler": dict(sampler)} if sampler else {}),
     }
 
 
@@ -157,11 +172,11 @@ def _scheduled(config: Config, experiment: str) -> Identity:
     """The schedule of an experiment, and how its generator makes images of its weights."""
     settings = config.every_experiment[experiment]
     generator = config.generators[settings.generator]
-    sampler = generator.model_dump(mode="json", include={*generator.not_in_weights})
+    chosen = sampler(generator)
     return {
         "experiment": schedule(settings),
         "precision": generator.precision,
-        **({"sampler": sampler} if sampler else {}),
+        **({"sampler": chosen} if chosen else {}),
     }
 
 

@@ -1,9 +1,10 @@
 """The protocol that every generator follows: start, step, decode."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -52,6 +53,7 @@ class Generator(ABC, Generic[S]):
         device: where labels, noise and policy have to be.
         hash: SHA-256 of the file that its networks were read from; empty without one.
         experiment: settings that it was built with; None for a generator built by hand.
+        sampler: keys of a package's settings that change its images, but not its weights.
     """
 
     actions: Actions
@@ -62,6 +64,7 @@ class Generator(ABC, Generic[S]):
     num_classes: int
     nfe: int
     experiment: Experiment | None = None
+    sampler: Mapping[str, Any] = MappingProxyType({})
     stochastic: bool = False
     candidate_nfe: int = 0
     device: torch.device

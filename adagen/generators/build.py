@@ -84,6 +84,7 @@ def _installed_generator(
             f"{type(backbone).settings.__name__} have stochastic = {planned}, by which look-ahead "
             "is planned: give both the same value."
         )
+    generator.sampler = identity.sampler(backbone.section)
     return generator
 
 

@@ -7,7 +7,7 @@ files.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class TrainingIdentity:
         method: the method that was trained.
         seed: training seed.
         generator_hash: SHA-256 of the generator's file.
+        sampler: `sampler` of the generator.
     """
 
     experiment: str
@@ -82,12 +83,16 @@ class TrainingIdentity:
     method: str
     seed: int | None
     generator_hash: str
+    sampler: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def policy_identity(self) -> dict[str, Any]:
         """What the policy's file is bound to."""
         bound = identity.policy_file(
-            self.experiment, self.settings, generator_hash=self.generator_hash
+            self.experiment,
+            self.settings,
+            generator_hash=self.generator_hash,
+            sampler=self.sampler,
         )
         return {**bound, "method": self.method}
 

@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from adagen import config
+from adagen.config import identity
 from adagen.config.handmade import with_package_handmade
 from adagen.generators.base import Backbone
 from adagen.generators.build import KIND as GENERATOR
@@ -61,7 +62,10 @@ def load(
     if policy_file is not None:
         _require_order(policy_file)
     described = load_metadata(generator_file, GENERATOR)
-    section = _settings_of(described, generator_file, changes=settings or {})
+    metadata = with_inputs(load_metadata(policy_file, POLICY)) if policy_file else {}
+    # A policy knows what its generator's file leaves open.
+    changes = {**metadata.get("sampler", {}), **(settings or {})}
+    section = _settings_of(described, generator_file, changes=changes)
     given = {"steps": steps, "handmade": handmade, "smoothing": smoothing}
     given = {key: value for key, value in given.items() if value is not None}
     if policy_file is None:
@@ -71,9 +75,9 @@ def load(
         experiment = _experiment(given, section, path=generator_file)
         _require_suited(method, experiment, settings=section)
     else:
-        metadata = with_inputs(load_metadata(policy_file, POLICY))
         expected = {
-            "generator": _matching_hash(metadata, policy_file, generator_file=generator_file)
+            "generator": _matching_hash(metadata, policy_file, generator_file=generator_file),
+            **({"sampler": sampler} if (sampler := identity.sampler(section)) else {}),
         }
         experiment = _experiment(
             _fixed_by(metadata, policy_file, given=given), section, path=policy_file

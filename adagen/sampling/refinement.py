@@ -84,6 +84,7 @@ class LookAhead(Generator[S]):
         self.policy_input, self.num_classes = generator.policy_input, generator.num_classes
         self.nfe = generator.nfe + (k - 1) * generator.candidate_nfe
         self.device, self.hash = generator.device, generator.hash
+        self.sampler = generator.sampler
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
         """The generator's first state."""

@@ -156,6 +156,7 @@ class _Run:
             "adagen.train",
             experiment.model_copy(update={"policy": self.network}),
             generator_hash=self.generator.hash,
+            sampler=self.generator.sampler,
         )
         size = self.network.model_dump(include=set(PolicyNetworkSize.model_fields))
         metadata = {**identity, "method": self.method, "size": size, "training_seed": self.seed}

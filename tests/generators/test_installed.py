@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,9 +14,13 @@ import torch
 import yaml
 
 from adagen.config import Config, InstalledGenerator, load_config, paradigms, parse_config
+from adagen.config.identity import policy_file
 from adagen.data.split import load_dataset
+from adagen.generators.base import Generator
 from adagen.generators.build import build_generator, load_backbone, pretrain, save_backbone
 from adagen.generators.installed import register_generator
+from adagen.policy.files import load_policy, save_policy
+from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
 
 MODULE = """
@@ -383,6 +388,29 @@ def test_its_file_is_not_bound_to_keys_outside_the_weights(made):
     other = parse_config(content(shade=0.1), "t").generators["g"]
     with pytest.raises(AdagenError, match=r"settings\.shade is 0\.5 there and 0\.1 here"):
         load_backbone(path, "g", settings=other, dataset=config.dataset)
+
+
+def test_a_policy_is_bound_to_keys_outside_the_weights(made, tmp_path):
+    path, config, _ = made
+
+    def generator(order: int) -> Generator:
+        section = parse_config(content(order=order), "t").generators["g"]
+        backbone = load_backbone(path, "g", settings=section, dataset=config.dataset)
+        return build_generator(backbone, config.experiments["e"])
+
+    def bound_to(generator: Generator) -> dict[str, Any]:
+        given = {"generator_hash": generator.hash, "sampler": generator.sampler}
+        return policy_file("e", config.experiments["e"], **given)
+
+    first, file = generator(1), tmp_path / "policy.safetensors"
+    size = config.experiments["e"].policy
+    save_policy(
+        file, "tuned", actor=ConstantTable(4, 1), critic=None, size=size, metadata=bound_to(first)
+    )
+    load_policy(file, first, expected=bound_to(first))
+    second = generator(2)
+    with pytest.raises(AdagenError, match=r"sampler\.order is 1 there and 2 here"):
+        load_policy(file, second, expected=bound_to(second))
 
 
 def test_a_built_in_generators_file_is_not_its_own(made, tmp_path, tiny_backbone):
