@@ -1,1 +1,1 @@
-"""Tables and figures, made from the files of a run and from nothing else."""
+"""Tables and figures, drawn from the files of a run and from nothing else."""

@@ -54,7 +54,7 @@ def _score(name: str, latex: str = "", spec: str = ".3f") -> Column:
 
 
 def _texts(*names: str) -> tuple[Column, ...]:
-    """Columns that say what a row is, in the CSV file alone."""
+    """Columns that describe a row, in the CSV file alone."""
     return tuple(map(Column, names))
 
 
@@ -142,7 +142,7 @@ COMPARISON_COLUMNS = (
     *(Column(name, 4) for name in ("difference", "relative", "se", "low", "high")),
     *_texts("over", "training_seeds", "sampling_seeds", "protocol"),
 )
-"""In LaTeX this table has a row a pair and a column a metric, and a layout of its own."""
+"""In LaTeX this table has a layout of its own: a row for each pair, a column for each metric."""
 
 REFINEMENT_COLUMNS = (
     *_texts("experiment", "paradigm", "steps"),

@@ -1,4 +1,4 @@
-"""The table of comparisons: how far apart two methods are, each time with a 95 % interval."""
+"""The table of comparisons: the difference of two methods, with a 95 % interval."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Comparison:
     """One score of one method, less that of another, in one experiment.
 
     Attributes:
-        pairs: (method, other) runs that are compared: R of them, one a training seed, or a single
-            one if neither method was trained.
+        pairs: (method, other) runs that are compared: R of them, one for each training seed, or
+            a single one if neither method was trained.
         score: name of one of the metrics `COMPARED`.
     """
 
@@ -90,7 +90,7 @@ def comparisons(metrics: Sequence[Path]) -> list[Comparison]:
         metrics: metrics files; experiments keep the order of their first file.
 
     Raises:
-        AdagenError: as `fid_table`; or there are no two methods to compare.
+        AdagenError: as `read_plain`; or there are no two methods to compare.
     """
     found = [
         comparison
@@ -128,7 +128,7 @@ def comparison_table(metrics: Sequence[Path]) -> pd.DataFrame:
     With S sampling seeds and R training seeds of a learned method:
 
     - `difference` is the mean, over training and sampling seeds, of method - against. Both share
-      their sampling seeds, so what these do to both drops out.
+      their sampling seeds, so noise that both have in common cancels.
     - `relative`, of distances: `difference` over the mean distance of the other method.
     - `se`, `low`, `high`: standard error and 95 % Student interval of `difference`; with R > 1 of
       the R means over sampling seeds ("training seeds" in `over`), else of the S differences of

@@ -28,8 +28,8 @@ def grouped(name: str, columns: Sequence[Column], *, layout: Layout, table: pd.D
 
     Args:
         name: name of the table.
-        columns: its columns, of which those are set that have a heading and are in `table`.
-        layout: how the groups are made and headed.
+        columns: its columns; those that have a heading and are in `table` are shown.
+        layout: how rows are grouped, and what stands above a group.
         table: all rows.
     """
     rows = load(layout.rows)(table) if layout.rows else table

@@ -13,15 +13,16 @@ def write_page(
 ) -> None:
     """Write the page, in Markdown.
 
-    Tables and figures of one name share a section, and what differs in its ending only, a line.
+    Tables and figures of one name share a section; files that differ only in their ending share a
+    line.
 
     Args:
         name: of the run.
         files: `<folder>/tables/<name>.<ending>` and `<folder>/figures/<name>.<ending>`; sections
             keep the order of their first file.
-        captions: folder of `<name>_table.rst` and `<name>.rst`; a table without one of its own has
-            the figure's, and `<name>_<run>` that of `<name>`.
-        options: what tells Snakemake of the run's configuration, on its command line.
+        captions: folder of `<name>_table.rst` and `<name>.rst`. A table without a caption of its
+            own has that of the figure, and `<name>_<run>` has that of `<name>`.
+        options: options of Snakemake that select the run's configuration.
         out: file to write; links are relative to it.
 
     Raises:
@@ -41,15 +42,15 @@ def write_page(
         "Made by `snakemake paper`. The command under each makes it again, with whatever it needs",
         "that is out of date.",
     ]
-    told = ""  # stands once above all that share it
+    last = ""  # a caption stands once above all that share it
     for title, kinds in sections.items():
         lines += ["", f"## {title}"]
         for kind, paths in kinds.items():
             caption = _caption(paths[0], kind, captions)
             lines += ["", *_shown(paths, out.parent)]
-            lines += ["", caption] if caption != told else []
+            lines += ["", caption] if caption != last else []
             lines += ["", f"    snakemake --cores all {paths[0]} {options}".rstrip()]
-            told = caption
+            last = caption
     with atomic_path(out) as temporary:
         temporary.write_text("\n".join([*lines, ""]))
 
@@ -65,7 +66,7 @@ def _caption(path: Path, kind: str, captions: Path) -> str:
 
 
 def _shown(paths: Sequence[Path], folder: Path) -> list[str]:
-    """The image, where there is one that a page can show, and links to all files."""
+    """The image, where a page can show one, and links to all files."""
     links = {path.suffix[1:]: os.path.relpath(path, folder) for path in paths}
     image = [f"![{paths[0].stem}]({links['png']})", ""] if "png" in links else []
     return [*image, ", ".join(f"[{ending}]({link})" for ending, link in links.items())]

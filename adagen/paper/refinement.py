@@ -1,4 +1,4 @@
-"""The table of refinements: what more compute buys, beside plain runs of as much compute."""
+"""The table of refinements, beside plain runs that take as much compute."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from adagen.runtime.errors import AdagenError
 
 
 def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
-    """One row for each method of the experiments that are refined, or stand beside those.
+    """One row for each method of refined experiments, and of those with equal compute.
 
     - `method` of a refined run is `<method>+<refinement>`; `n` and `k` count its whole samples and
       its next states, 1 where there is no choice.
     - Scores are means over sampling seeds, and over training seeds where there are several;
       `fid_se` is as in `adagen.paper.statistics.averages`.
-    - `kind` says who is kept of the candidates; empty in plain rows.
+    - `kind` says how candidates are chosen; empty in plain rows.
     - `nfe` and `gflops_per_image` are those of one image that is kept, with all of its candidates.
     - `equal_compute` names the experiment whose plain rows stand beside a refined one: of those
       with the same generator and more steps, the one that comes nearest to the row's `nfe`. Empty
@@ -56,14 +56,14 @@ def refinement_table(metrics: Sequence[Path]) -> pd.DataFrame:
 
 
 def _equal_compute(run: Metrics, plain: dict[str, Metrics]) -> str:
-    """The experiment that takes as many evaluations without refinement, nearly; "" for none."""
-    own = plain.get(run.experiment)
+    """The experiment whose plain runs take about as many evaluations; "" for none."""
+    unrefined = plain.get(run.experiment)
     others = [
         other
         for name, other in plain.items()
         if name != run.experiment
         and other.hashes.generator == run.hashes.generator
-        and (own is None or other.cost.nfe > own.cost.nfe)
+        and (unrefined is None or other.cost.nfe > unrefined.cost.nfe)
     ]
     nearest = min(others, key=lambda other: abs(other.cost.nfe - run.cost.nfe), default=None)
     return nearest.experiment if nearest else ""

@@ -39,7 +39,7 @@ MANY = 10
 
 
 def summary(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean, standard deviation (of the n values, not an estimate) and quantiles over axis 1.
+    """Mean, standard deviation (dividing by n) and quantiles over axis 1.
 
     Args:
         values: (T, n, ...).
@@ -64,17 +64,17 @@ def schedule_table(
     """The distribution of every action at every step, over all samples and in each class.
 
     Args:
-        actions: (T, N, K) what each sample was steered by, in action units.
+        actions: (T, N, K) the actions of each sample, in action units.
         handmade: (T, K) the hand-made schedule.
         labels: (N,) classes.
-        names: K names.
-        experiment: whose actions these are.
-        method: with which policy.
-        training_seed: of the policy; None without training.
+        names: names of the K actions.
+        experiment: name of the experiment.
+        method: name of the method.
+        training_seed: seed of the policy's training; None without training.
 
     Returns:
         Columns as in `COLUMNS`; `class` is NA in the rows of all samples, which come first.
-        Within a class, or all of them: actions in the order of `names`, each by step.
+        Within a class, and within all samples: actions in the order of `names`, each by step.
     """
     actions = actions.astype(np.float64)
     classes = [pd.NA, *np.unique(labels)]
@@ -95,12 +95,12 @@ def schedule_rows(
     """One row for each of K actions and T steps.
 
     Args:
-        actions: (T, n, K) float64 what each sample was steered by, in action units.
+        actions: (T, n, K) float64, the actions of each sample, in action units.
         handmade: (T, K) the hand-made schedule.
-        names: K names.
+        names: names of the K actions.
 
     Returns:
-        Columns `action`, `step`, `handmade`, those of `summary`, and `count`, which is n.
+        Columns `action`, `step`, `handmade`, all of `summary`, and `count`, which is n.
     """
     calls, count, _ = actions.shape
     numbers = {"handmade": handmade, **summary(actions)}
@@ -120,8 +120,8 @@ def takes_effect(
     """(T,) bool: at which of T calls an action of a run's samples reaches the image.
 
     Args:
-        paradigm: of the samples.
-        action: its name.
+        paradigm: paradigm of the generator.
+        action: name of the action.
         calls: T.
         without: calls without effect by action, as samples of a package's generator hold them.
     """
@@ -180,12 +180,12 @@ def _sizes(table: pd.DataFrame) -> tuple[int, int]:
 
 
 def chance_share(samples: int, classes: int) -> float:
-    """What eta^2 is on average where class means nothing: (C - 1) / (N - 1)."""
+    """Expected eta^2 where class means nothing: (C - 1) / (N - 1)."""
     return (classes - 1) / (samples - 1) if samples > 1 else math.nan
 
 
 def noticeable_share(samples: int, classes: int) -> float:
-    """From which eta^2 on classes differ noticeably; NaN if so few samples can't tell.
+    """The least eta^2 at which classes differ noticeably; NaN if there are too few samples.
 
     Where class means nothing, eta^2 of normal values is Beta((C - 1)/2, (N - C)/2).
     """
@@ -236,16 +236,16 @@ def schedule_text(table: pd.DataFrame) -> str:
 def _class_means(rows: pd.DataFrame, steps: pd.Index, action: str) -> str:
     """Means of an action by class, at the steps where classes differ."""
     means = rows.loc[steps].pivot_table("mean", "class", "step")
-    told = f"{action}, mean by class at the steps where classes differ"
+    title = f"{action}, mean by class at the steps where classes differ"
     if len(means) > MANY:
         order, half = means.mean(axis=1).sort_values().index, MANY // 2
         means = means.loc[[*order[:half], *order[-half:]]]
-        told += f" (the {half} lowest and the {half} highest)"
-    return f"{told}\n{_columns(means.T)}"
+        title += f" (the {half} lowest and the {half} highest)"
+    return f"{title}\n{_columns(means.T)}"
 
 
 def _columns(numbers: pd.DataFrame) -> str:
-    """One line a step, and one above them all."""
+    """One line for each step, below a line of headings."""
     lines = numbers.rename_axis(index=None, columns="step")
     return lines.to_string(float_format="{:.4g}".format, na_rep="-")
 

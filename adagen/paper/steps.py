@@ -17,16 +17,16 @@ from adagen.runtime.errors import AdagenError
 
 
 def steps_table(metrics: Sequence[Path], budgets: Sequence[Budget]) -> pd.DataFrame:
-    """One row for each method of each number of steps, and for each refinement of the curve's own.
+    """One row for each method at each number of steps, and for each refinement.
 
-    - `experiment` is the one that the curve belongs to, whatever its other numbers of steps are
-      called; `steps` says which row it is. Refined runs (`<method>+<refinement>`) are those of its
-      own number of steps.
+    - `experiment` is the experiment that the curve belongs to, though other numbers of steps have
+      experiments of their own; `steps` is the number of steps. Refined runs
+      (`<method>+<refinement>`) are shown at the experiment's own number of steps only.
     - Scores are means over sampling seeds, and over training seeds where there are several; `*_se`
       is as in `adagen.paper.statistics.averages`.
     - `nfe` and `gflops_per_image` are those of one image that is kept. `seconds_per_image` is
-      measured while sampling, on the run's own machine and with its other jobs beside it: it tells
-      the cost of a policy or a judge, which `nfe` doesn't, but is no benchmark.
+      measured while sampling, with the run's other jobs beside it: it contains the cost of a policy
+      or a judge, which `nfe` doesn't, but is no benchmark.
 
     Args:
         metrics: metrics files of all runs of the curves, at least.

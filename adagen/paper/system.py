@@ -1,4 +1,4 @@
-"""The table of systems: what each costs and how good it is, beside what others published of it."""
+"""The table of systems: cost and quality of each, beside the numbers that others published."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ def system_table(metrics: Sequence[Path], config: Config) -> pd.DataFrame:
       `adagen.paper.fid.fid_table`.
     - Cost is in GFLOPs, or in TFLOPs (column `TERA` instead of `GIGA`) where a row takes a
       thousand GFLOPs. A multiplication and an addition count as two.
-    - `paper_*` hold what others published of the same system under the same method, empty (NaN, "")
-      where nothing is known: numbers of `adagen.config.published`, of another protocol perhaps, and
-      counted in another way. Nothing is computed from them.
+    - `paper_*` hold the numbers that others published of the same system under the same method
+      (`adagen.config.published`), perhaps by another protocol and with another count of operations;
+      empty (NaN, "") where there are none. Nothing is computed from them.
 
     Args:
         metrics: metrics files; those of refined runs are left out.
@@ -42,7 +42,7 @@ def system_table(metrics: Sequence[Path], config: Config) -> pd.DataFrame:
         the order of `METHODS`.
 
     Raises:
-        AdagenError: as `fid_table`; or a file is of an experiment that the config hasn't.
+        AdagenError: as `fid_table`; or a file is of an experiment that the config doesn't have.
     """
     table = fid_table(metrics)
     if unknown := [name for name in table["experiment"] if name not in config.experiments]:

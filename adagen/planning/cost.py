@@ -1,4 +1,4 @@
-"""A plan: the jobs of a configuration's target `all`, begun from nothing, and what each takes."""
+"""A plan: the jobs of a configuration's target `all` in a fresh clone, and what each takes."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ MOMENTS = 8 * (2048 + 2048**2)
 DESCRIBED = {"dino_vits16": 87e6, "clip_vit_b_32": 600e6}
 """Bytes of released files, as their entries in the catalogue describe them."""
 TRAINING = 3
-"""Operations of a training step on an image, in those of a forward pass."""
+"""FLOPs of a training step over those of a forward pass."""
 COPIES = 5
 """Copies of the weights in a fit: the weights, their gradient, its two moments, their average."""
 KEPT = {"float32": 4, "bfloat16": 2, "host": 0}
@@ -75,6 +75,7 @@ class Plan:
         ]
 
     def _experiment(self, run: Run) -> Experiment:
+        """The settings of a run's experiment."""
         return self.config.every_experiment[run.experiment]
 
     def _fetching(self, sizes: Mapping[str, int | None]) -> Job:
@@ -94,7 +95,7 @@ class Plan:
         return Job("assets", download=total, disk=total)
 
     def _pretraining(self) -> Iterator[Job]:
-        """The frozen networks: what fitting them takes, and what all of them take on the disk."""
+        """The frozen networks: the cost of fitting them, and their size on the disk."""
         config, networks = self.config, self.networks
         files = {"metrics": networks.metric.weights}
         if self._trained or set(config.methods) & {*LEARNED}:
@@ -301,7 +302,7 @@ class Plan:
         )
 
     def _judging(self) -> Iterator[Job]:
-        """What rewards say of the images of both dials, those of the first sampling seed."""
+        """Scores of the images of both dials, those of the first sampling seed."""
         config, networks = self.config, self.networks
         for name, experiment in config.experiments.items():
             runs = len(config.dial_of(name)) + len(config.guidance_of(name))

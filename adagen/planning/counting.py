@@ -1,7 +1,7 @@
-"""Counting what a computation takes without doing it: operations, and bytes that live at once.
+"""Counting the FLOPs and the memory of a computation without doing it.
 
 On torch's `meta` device tensors have a shape and nothing else: a network of billions of weights
-takes no memory there, and no time but that of naming its operations.
+takes no memory there, and next to no time.
 """
 
 import weakref
@@ -24,9 +24,9 @@ class Count:
     """What a computation takes for one image.
 
     Attributes:
-        flops: floating-point operations: matrix products and convolutions.
-        peak: bytes of the tensors that live at once at most, the networks' own aside.
-        held: bytes of what is left when it ends.
+        flops: floating-point operations of matrix products and convolutions.
+        peak: bytes of the tensors that live at the same time, at most; weights are not counted.
+        held: bytes of the tensors that are left when it ends.
     """
 
     flops: float = 0.0
@@ -38,9 +38,9 @@ def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> C
     """Count a computation while it runs, on any device.
 
     Args:
-        compute: makes, measures or learns from a batch of images; what it returns is held.
-        images: in the batch.
-        networks: what it is done with.
+        compute: generates, measures or learns from a batch of images; its result is held.
+        images: number of images in the batch.
+        networks: the networks that it uses, whose weights are not counted.
     """
     kept: list[object] = []
     with _Footprint(networks) as footprint:
@@ -54,9 +54,9 @@ def weight_bytes(*networks: nn.Module) -> int:
 
 
 class _Footprint(TorchDispatchMode):
-    """Follows how many bytes of tensors live at once, those of the networks aside.
+    """Adds up the bytes of the tensors that live at the same time, without networks' weights.
 
-    A `meta` tensor has no value that a check could look at: there every check passes.
+    A `meta` tensor has no value, so every check of values passes there.
     """
 
     def __init__(self, networks: tuple[nn.Module, ...]) -> None:

@@ -89,7 +89,7 @@ class Generators:
         experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
         generator = build.build_generator(backbone, experiment)
         device = generator.device
-        # As many as are decoded at once: the decoder's bytes are those of so many images.
+        # As many images as are decoded at once, for the memory of the decoder.
         n = min(settings.batch, getattr(backbone, "decode_batch", 1))
         labels = torch.zeros(n, dtype=torch.long, device=device)
         noise = SampleNoise("plan", 0, range(n), device)
@@ -101,7 +101,7 @@ class Generators:
         return [evaluation, decoding.flops, steps.peak, steps.held, n * decoding.peak]
 
     def _built(self, settings: Settings) -> Backbone:
-        """Untrained networks; those of a package are built for real, as it alone knows how."""
+        """Untrained networks on `meta`, or on the CPU where they are those of a package."""
         with torch.device("cpu" if isinstance(settings, InstalledGenerator) else META):
             shape, classes = self.images.of(settings)
             backbone = build.build_backbone(settings, shape, num_classes=classes)

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is there."""
+"""Size of a data set, which for some is known before the files are there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ class Images:
 
     Attributes:
         shape: (C, H, W) of an image.
-        classes: how many.
-        train: images to learn from.
+        classes: number of classes.
+        train: number of training images.
     """
 
     shape: tuple[int, int, int]
@@ -32,17 +32,17 @@ class Images:
     train: int
 
     def of(self, generator: Generator) -> tuple[tuple[int, int, int], int]:
-        """Shape and classes of what a generator makes: those of its released weights, or these."""
+        """Shape and classes of a generator's images: of its released weights, or this data set."""
         if weights := generator.weights:
             return (3, weights.image, weights.image), weights.classes
         return self.shape, self.classes
 
 
 def images_of(config: Config) -> Images:
-    """The data set of a configuration, whether it is there or not.
+    """The data set of a configuration.
 
     Raises:
-        AdagenError: it isn't, and it is none of the published ones.
+        AdagenError: its files are not there, and it is none of the published ones.
     """
     dataset, listed = config.dataset, Path(config.resources) / "dataset.json"
     if not dataset.folder:
@@ -53,8 +53,8 @@ def images_of(config: Config) -> Images:
         return Images((channels, height, width), len(found["classes"]), sum(found["train"]))
     if dataset.name not in PUBLISHED:
         raise AdagenError(
-            f"{dataset.folder} (key 'dataset.folder') does not exist, so nobody knows how large "
-            f"the images of {dataset.name!r} are: put them there, then plan."
+            f"{dataset.folder} (key 'dataset.folder') does not exist, so the size of the "
+            f"images of {dataset.name!r} is unknown: put them there, then plan."
         )
     classes, train, side = PUBLISHED[dataset.name]
     side = dataset.size or side

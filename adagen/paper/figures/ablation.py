@@ -23,12 +23,12 @@ SHOWN = {
     "recall": "recall (more is better)",
 }
 HEIGHT = 0.17
-"""Inches a variant."""
+"""Height of a variant, in inches."""
 
 FIRST: dict[str, Any] = {"color": "0.6", "linewidth": 0.6, "linestyle": "--"}
 
 STUDY = "reward"
-"""Whose samples are shown."""
+"""The study whose samples are shown."""
 ROWS = 4
 """Samples of each class."""
 
@@ -63,8 +63,8 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
             axes.tick_params(labelleft=column == 0)
             if row == len(studies) - 1:
                 axes.set_xlabel(name)
-    told = "mean and 95 % interval over training seeds, or sampling seeds of a single run"
-    handles = [key_line(told, color="0.3", marker="o"), key_line("first variant", **FIRST)]
+    interval = "mean and 95 % interval over training seeds, or sampling seeds of a single run"
+    handles = [key_line(interval, color="0.3", marker="o"), key_line("first variant", **FIRST)]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
@@ -134,12 +134,12 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
 
 def _run_of(row: pd.Series, runs: Sequence[SampleRun], table: Path) -> SampleRun:
     """The samples of a variant, with the lowest training seed."""
-    own = [
+    found = [
         run for run in runs if (run.experiment, run.method) == (row["experiment"], row["method"])
     ]
-    if not own:
+    if not found:
         raise AdagenError(
             f"no folder holds samples of {row['experiment']}, {row['method']}, which is "
             f"{row['variant']!r} in {table}. Give it too."
         )
-    return min(own, key=row_order)
+    return min(found, key=row_order)

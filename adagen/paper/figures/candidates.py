@@ -33,13 +33,13 @@ SCORES = {
 }
 WIDTHS = {"fid": 2.0}
 """Of panels, beside 1 of the others."""
-WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "repeated": ("best of N", {"color": "#8c0800", "marker": "p"}),
     "resampled": ("resampled, one of N", {"color": "#a23582", "marker": ">"}),
     "lookahead": ("look-ahead, K", {"color": "#12711c", "marker": "d"}),
     "both": ("both", {"color": "#3c3c3c", "marker": "*", "markersize": 5.5, "linestyle": ""}),
 }
-"""Ways to choose among candidates: what they are called, and how they are drawn."""
+"""Label and style of each way to choose among candidates."""
 MORE_STEPS: dict[str, dict[str, Any]] = {
     method: {
         "color": COLOURS[method],
@@ -49,7 +49,7 @@ MORE_STEPS: dict[str, dict[str, Any]] = {
     }
     for method in ("adagen", "tuned")
 }
-"""How methods with more steps instead are drawn: the one that is refined, and the tuned one."""
+"""Styles of methods with more steps instead: the one that is refined, and the tuned one."""
 
 
 @themed
@@ -80,40 +80,40 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
         longer = table[table["experiment"].isin(rows["equal_compute"])]
         for column, (score, name) in enumerate(scores.items()):
             axes = figure.add_subplot(grid[row, column])
-            _draw_ways(axes, rows, longer, score)
+            _draw_choices(axes, rows, longer, score)
             axes.set_title(str(experiment) if column == 0 else "")
             axes.set_ylabel(name)
             if row == len(refined) - 1:
                 axes.set_xlabel("network evaluations an image" if column == 0 else "evaluations")
-    drawn = {way for rows in refined.values() for way, _ in _ways(rows)}
+    drawn = {choice for rows in refined.values() for choice, _ in _choices(rows)}
     keys: list[Artist] = [
-        key_line(name, **how) for way, (name, how) in WAYS.items() if way in drawn
+        key_line(name, **style) for choice, (name, style) in CHOICES.items() if choice in drawn
     ]
     longer = table[table["experiment"].isin(table["equal_compute"])]
-    for method, how in MORE_STEPS.items():
+    for method, style in MORE_STEPS.items():
         if method in set(longer["method"]):
-            keys.append(key_line(f"{METHOD_NAMES[method]}, more steps", **how))
+            keys.append(key_line(f"{METHOD_NAMES[method]}, more steps", **style))
     method_legend(figure, set(table["method"]), *keys, marker=True)
     return figure
 
 
-def _ways(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The refined rows of each way, by evaluations."""
+def _choices(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The refined rows of each way to choose, by evaluations."""
     refined = rows[rows["kind"] != ""].sort_values("nfe")
-    ways = refined["kind"].where((refined["n"] == 1) | (refined["k"] == 1), "both")
-    yield from refined.groupby(ways)
+    choices = refined["kind"].where((refined["n"] == 1) | (refined["k"] == 1), "both")
+    yield from refined.groupby(choices)
 
 
-def _draw_ways(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str) -> None:
+def _draw_choices(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str) -> None:
     plain = rows[rows["kind"] == ""]
-    lines = [("adagen", chosen, WAYS[way][1]) for way, chosen in _ways(rows)]
-    for method, how in MORE_STEPS.items():
+    lines = [("adagen", chosen, CHOICES[choice][1]) for choice, chosen in _choices(rows)]
+    for method, style in MORE_STEPS.items():
         more = longer[longer["method"] == method].sort_values("nfe")
-        lines += [(method, more, how)] if not more.empty else []
+        lines += [(method, more, style)] if not more.empty else []
     for method, line, style in lines:
-        own = plain[plain["method"] == method]
-        begun = line if style.get("linestyle") == "" else pd.concat([own, line])
-        axes.errorbar(begun["nfe"], begun[score], yerr=errors(begun, score), **style, **BAR)
+        start = plain[plain["method"] == method]
+        points = line if style.get("linestyle") == "" else pd.concat([start, line])
+        axes.errorbar(points["nfe"], points[score], yerr=errors(points, score), **style, **BAR)
     for _, point in plain.iterrows():
         method = point["method"]
         style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}

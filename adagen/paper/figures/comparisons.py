@@ -59,7 +59,7 @@ def _draw(axes: Axes, drawn: Sequence[Comparison]) -> None:
     for height, one in enumerate(drawn):
         difference, error, low, high = one.interval
         method = one.pairs[0][0].method
-        tells = low > 0 or high < 0
+        excludes_zero = low > 0 or high < 0
         axes.errorbar(
             difference / one.level,
             height,
@@ -67,7 +67,7 @@ def _draw(axes: Axes, drawn: Sequence[Comparison]) -> None:
             color=COLOURS[method],
             marker=MARKERS[method],
             markersize=3.5,
-            markerfacecolor=COLOURS[method] if tells else "white",
+            markerfacecolor=COLOURS[method] if excludes_zero else "white",
             capsize=2.5,
         )
     axes.set_yticks(range(len(drawn)), [_name(one) for one in drawn])

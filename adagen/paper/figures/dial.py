@@ -29,7 +29,7 @@ from adagen.paper.names import METHOD_NAMES
 from adagen.runtime.errors import AdagenError
 
 DIALS = {"fidelity": r"$\lambda$", "guidance": "$w$"}
-"""Columns that a dial is turned by, and what they are called."""
+"""Symbol of the parameter of each dial, by its column."""
 CURVES: dict[str, dict[str, Any]] = {
     "fidelity": {"color": COLOURS["adagen"], "label": r"AdaGen to faithful, by $\lambda$"},
     "guidance": {"color": "0.6", "linestyle": "--", "label": "hand-made, by guidance $w$"},
@@ -37,7 +37,7 @@ CURVES: dict[str, dict[str, Any]] = {
 LABELS = {"fidelity": COLOURS["adagen"], "guidance": "0.45"}
 AGAINST_RECALL = {"precision": "precision (more is better)", "fid": "FD (less is better)"}
 HEIGHT = 2.7
-"""Inches an experiment."""
+"""Height of an experiment, in inches."""
 
 
 @themed

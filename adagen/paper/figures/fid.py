@@ -84,10 +84,10 @@ def _draw_methods(axes: Axes, table: pd.DataFrame, space: str, seeds: int) -> No
 
 def _legend(figure: Figure, seeds: int, several: bool) -> None:
     over = f"{seeds} sampling seeds" + (", or over training seeds where these are drawn" * several)
-    told = f"mean and 95 % interval over {over}" if seeds > 1 else "one sampling seed"
+    interval = f"mean and 95 % interval over {over}" if seeds > 1 else "one sampling seed"
     if seeds == 1 and several:
-        told += "; or mean and 95 % interval over training seeds where these are drawn"
-    handles = [key_line(told, color="0.3", marker="o")]
+        interval += "; or mean and 95 % interval over training seeds where these are drawn"
+    handles = [key_line(interval, color="0.3", marker="o")]
     if several:
         handles.append(key_line("one training seed", color="0.3", marker="o", **OPEN_DOT))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)

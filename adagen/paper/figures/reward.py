@@ -15,7 +15,7 @@ from adagen.runtime.files import read_json
 
 SPACES = {"fid": "FD ↓", "fid_label_free": "label-free FD ↓"}
 KINDS = {"handmade": "hand-made", "tuned": "hand-made, one action shifted", "adagen": "policy file"}
-"""Kinds of rungs, in the ink of a method each."""
+"""Kinds of rungs, each drawn in the colour of a method."""
 
 
 class Rung(MetricsModel):
@@ -40,8 +40,8 @@ class Ranking(MetricsModel):
     kendall: Finite | None
 
 
-class Look(MetricsModel):
-    """The discriminator after some steps."""
+class Check(MetricsModel):
+    """The discriminator after some steps: its opinion of every rung, and how it ranks them."""
 
     steps: int
     rungs: dict[str, Opinion]
@@ -53,7 +53,7 @@ class Report(MetricsModel):
 
     experiment: str
     rungs: tuple[Rung, ...]
-    looks: tuple[Look, ...] = Field(min_length=1)
+    looks: tuple[Check, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -114,7 +114,7 @@ def _draw_block(axes: Axes, runs: Sequence[SampleRun]) -> None:
 
 
 def of_classes(labels: torch.Tensor, place: int = 0) -> tuple[list[int], list[int]]:
-    """At most `CLASSES` classes, evenly chosen, and the sample in a place among those of each."""
+    """At most `CLASSES` classes, evenly chosen, and the sample number `place` of each."""
     present = torch.tensor(sorted(set(labels.tolist())))
     chosen = present[torch.linspace(0, len(present) - 1, min(CLASSES, len(present))).long()]
     return chosen.tolist(), [int((labels == c).nonzero()[place]) for c in chosen]

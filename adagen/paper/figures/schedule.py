@@ -1,4 +1,4 @@
-"""The schedules: every action at every step, and how far it spreads over the samples."""
+"""The schedules: every action at every step, and its spread over the samples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ LABELS = {
 HANDMADE_SCHEDULE = {"handmade", "halton"}
 """Methods with the hand-made schedule."""
 THIN = {"linewidth": 0.5, "zorder": 1.5}
-"""How the mean of one class is drawn: under that of all samples."""
+"""Style of the mean of one class, which lies under that of all samples."""
 
 
 @themed

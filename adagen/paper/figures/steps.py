@@ -27,7 +27,7 @@ COSTS = {
     "nfe": ("evaluations an image", 1),
     "seconds_per_image": ("ms an image", 1000),
 }
-"""What they are called, and how many of the unit that is shown make one of the table's."""
+"""Label of each cost, and the factor from the table's unit to the one that is shown."""
 SCORES = {"fid": "Fréchet distance ↓", "inception_score": "Inception Score ↑"}
 REFINED: dict[str, Any] = {
     "color": COLOURS["adagen"],
@@ -76,10 +76,10 @@ def steps_figure(inputs: Sequence[Path]) -> Figure:
 def _draw_curve(axes: Axes, curve: pd.DataFrame, cost: str, score: str) -> None:
     taken = curve[cost] * COSTS[cost][1]
     for method in METHODS:
-        own = curve[curve["method"] == method].sort_values("steps")
-        if not own.empty:
+        line = curve[curve["method"] == method].sort_values("steps")
+        if not line.empty:
             style = {"color": COLOURS[method], "marker": MARKERS[method], **BAR}
-            axes.errorbar(taken[own.index], own[score], yerr=errors(own, score), **style)
+            axes.errorbar(taken[line.index], line[score], yerr=errors(line, score), **style)
     refined = curve[curve["method"].str.contains("+", regex=False)]
     if not refined.empty:
         style = {**REFINED, "ecolor": COLOURS["adagen"], **BAR}

@@ -1,4 +1,4 @@
-"""How every figure looks: one theme, one colour and marker per method, one way to save."""
+"""The look of every figure: one theme, one colour and marker per method, one way to save."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +24,7 @@ WIDTH = 6.9
 # Entries that fit beside each other in a legend of that width.
 LEGEND = 5
 
-# From seaborn's "colorblind" palette and its "dark" one, and grey for what nobody had to learn.
+# From seaborn's palettes "colorblind" and "dark"; grey is the hand-made schedule.
 COLOURS = {
     "handmade": "#767676",
     "halton": "#ca9161",
@@ -115,7 +115,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"] = "y") -> None:
     axes.set(**{f"{name}scale": "log"})
     low, high = axes.get_ylim() if name == "y" else axes.get_xlim()
     axis = axes.yaxis if name == "y" else axes.xaxis
-    # In a narrow range no power of ten, nor twice or five times one, may be there to label.
+    # A narrow range may hold no power of ten to label, nor twice or five times one.
     wide = high > 5 * low
     axis.set_major_locator(
         LogLocator(subs=(1, 2, 5), numticks=12) if wide else MaxNLocator(3 if name == "x" else 4)

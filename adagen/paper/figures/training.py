@@ -43,7 +43,7 @@ STYLES = {
 # Two spaces have two units, and KL and sigma differ tenfold: what counts is each one's relative
 # change.
 LOGARITHMIC = ("validation_fid", "sigma")
-# Below 0 a value network knows less than nothing: how much less tells no more.
+# Below 0 a value network is worse than a constant; how much worse doesn't matter.
 WORSE = -0.25
 
 
