@@ -22,9 +22,9 @@ def test_the_first_command_plans_every_job(clone: Checkout) -> None:
     """Four generators under four methods, two of which are trained and one of which is searched."""
     frozen = {"pretrain": 4, "metric_networks": 1, "reward_features": 1, "reference": 1}
     runs = {"train": 2 * 4, "sweep": 4, "sample": 4 * 4, "evaluate": 4}
-    assert clone.planned("results/tables/fid.csv") == {**frozen, **runs, "table": 1}
+    assert clone.planned("results/tables/fid.csv") == {**frozen, **runs, "table_fid": 1}
     assert clone.planned("results/tables/fid.csv", "pretrained") == {
-        **frozen, **runs, "table": 1, "pretrained": 1
+        **frozen, **runs, "table_fid": 1, "pretrained": 1
     }  # fmt: skip
 
 
