@@ -5,10 +5,9 @@ half, cropped at one window, so that the discriminator sees fine texture and who
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,6 +15,9 @@ from adagen.config import DinoFeatures
 from adagen.data.weights import load_released
 from adagen.rewards.features import KIND, read_features
 from adagen.runtime.files import save_tensors
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's pixels, by channel, which the network was trained with."""
@@ -25,6 +27,8 @@ class Dino(nn.Module):
     """Feature maps of a frozen DINO; parameter names are those of the released discriminators."""
 
     def __init__(self, settings: DinoFeatures) -> None:
+        from timm.models.vision_transformer import VisionTransformer  # two seconds of start-up
+
         super().__init__()
         self.settings, size = settings, settings.network
         vit = VisionTransformer(
@@ -38,11 +42,9 @@ class Dino(nn.Module):
         self.model = nn.ModuleDict({"model": vit})
 
     @property
-    def vit(self) -> VisionTransformer:
+    def vit(self) -> "VisionTransformer":
         """The transformer itself, with the keys of the released file."""
-        vit = self.model["model"]
-        assert isinstance(vit, VisionTransformer)
-        return vit
+        return cast("VisionTransformer", self.model["model"])
 
     @property
     def maps(self) -> int:

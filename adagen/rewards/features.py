@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 
@@ -27,6 +26,8 @@ class MaskedAutoencoder(nn.Module):
     """A vision transformer that reconstructs hidden patches."""
 
     def __init__(self, settings: RewardFeatures, image_shape: tuple[int, int, int]) -> None:
+        from timm.models.vision_transformer import VisionTransformer  # two seconds of start-up
+
         super().__init__()
         channels, height, width = image_shape
         if height % settings.patch or width % settings.patch:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import snakemake_call
 
 ROOT = Path(__file__).parents[2]
 Run = subprocess.CompletedProcess[str]
+TIMEOUT = 900
+"""Seconds after which a command has hung."""
 
 
 class Checkout:
@@ -44,20 +47,30 @@ class Checkout:
 
     def run(self, *command: str, check: bool = True) -> Run:
         """Run a command; unless told not to, fail with its output if it fails."""
-        path = os.pathsep.join([*self.commands, os.environ["PATH"]])
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, "PATH": path},
+            env=self.environment,
             text=True,
             capture_output=True,
-            timeout=900,
+            timeout=TIMEOUT,
         )
-        assert not check or done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-        return done
+        return _checked(done) if check else done
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of its commands."""
+        path = os.pathsep.join([*self.commands, os.environ["PATH"]])
+        return {**os.environ, "PATH": path}
 
     def snakemake(self, *options: str, check: bool = True) -> Run:
-        return self.run("snakemake", "--cores", "2", *options, check=check)
+        done = snakemake_call.call(
+            ["--cores", "2", *options],
+            folder=self.folder,
+            environment=self.environment,
+            timeout=TIMEOUT,
+        )
+        return _checked(done) if check else done
 
     def planned(self, *options: str) -> dict[str, int]:
         """Jobs that Snakemake would run, by rule."""
@@ -70,6 +83,11 @@ class Checkout:
 
     def files(self) -> set[Path]:
         return {path for path in self.folder.rglob("*") if path.is_file()}
+
+
+def _checked(done: Run) -> Run:
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done
 
 
 @pytest.fixture

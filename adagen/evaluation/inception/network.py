@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.models import inception as torchvision
 
 CLASSES = 1008
 """Number of logits; ImageNet's thousand classes are among them."""
@@ -50,6 +49,8 @@ class Inception(nn.Module):
     """
 
     def __init__(self, shrink: int = 1) -> None:
+        from torchvision.models import inception as torchvision  # over a second of start-up
+
         super().__init__()
         conv = partial(_convolution, shrink)
         self.Conv2d_1a_3x3 = conv(3 * shrink, 32, kernel_size=3, stride=2)
@@ -92,7 +93,9 @@ class Inception(nn.Module):
 
 def _convolution(shrink: int, into: int, out: int, **shape: int) -> nn.Module:
     """Convolution, batch normalisation and ReLU; `shrink` divides the channel counts."""
-    layer: nn.Module = torchvision.BasicConv2d(into // shrink, out // shrink, **shape)
+    from torchvision.models.inception import BasicConv2d
+
+    layer: nn.Module = BasicConv2d(into // shrink, out // shrink, **shape)
     return layer
 
 
