@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from adagen.config import Config, load_config
+from adagen.config.runs import dial_runs, guidance_runs
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "config" / "config.yaml"
@@ -119,11 +120,14 @@ def test_dvc_tracks_sections_that_the_config_has() -> None:
             assert key.split(".")[0] in config, f"config/config.yaml has no section {key}"
 
 
-def test_dvc_paper_waits_for_every_experiment() -> None:
+def test_dvc_paper_waits_for_every_experiment_and_for_the_dials() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     config = load_config([DEFAULT])
     derived = {b.name: b.base for b in config.budgets if b.name not in config.experiments}
     assert stages["steps"]["foreach"] == derived
     names = [*config.experiments, *derived]
     expected = {f"results/{name}/{part}" for name in names for part in ("metrics", "policy")}
-    assert set(stages["paper"]["deps"]) == expected
+    dials = {f"results/{run.experiment}/metrics" for run in guidance_runs(config)} - expected
+    dials |= {f"results/{run.experiment}/judged" for run in dial_runs(config)}
+    assert {path for out in stages["dial"]["outs"] for path in out} == dials
+    assert set(stages["paper"]["deps"]) == expected | dials

@@ -52,7 +52,7 @@ WITHOUT_CURVES = "curves={fidelity: null, guidance: null}"
 def test_first_run_makes_everything(checkout) -> None:
     everything = {**TRAINED, **SEARCHED, **EVALUATED, **FROZEN, **DIALS, "preference": 1}
     # Faithful policies, baselines, MaskGIT at another number of steps, and two guidance scales.
-    everything |= {"train": 12 + 1, "sweep": 8, "sample": 27 + 1 + 2, "evaluate_steps_adagen": 1}
+    everything |= {"train": 8 + 1, "sweep": 4, "sample": 19 + 1 + 2, "evaluate_steps_adagen": 1}
     everything |= {"blend": 1, "evaluate_dial": 1, "evaluate_guidance": 2}
     # MaskGIT has one method of its own, DiT and SiT have another.
     everything |= {"evaluate": 1, "evaluate_halton": 1, "evaluate_logsnr_time": 2}
@@ -181,20 +181,21 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     )
     options = ("--configfile", "config/smoke.yaml", "--config", ablation)
     everything = checkout.planned(*options)
-    assert everything["sample"] == 30 and "table_ablation" not in everything
+    assert everything["sample"] == 22 and "table_ablation" not in everything
     assert checkout.planned("ablation", *options) == {
         "pretrain": 1,
         "metric_networks": 1,
         "reward_features": 1,
         "reference": 1,
-        # The experiment, two clips and no step, two seeds each. Its own runs are measured together,
-        # a static and a faithful one and two baselines among them.
+        # The experiment, two clips and no step and the static policy, two seeds each; two searches.
+        # The experiment's own runs are measured together, a faithful one and three without training
+        # among them.
         "preference": 1,
-        "train": 8 + 2,
-        "sweep": 3,
-        "sample": 10 + 3 + 2,
+        "train": 8 + 2 + 1,
+        "sweep": 2 + 1,
+        "sample": 8 + 2 + 1 + 2 + 3,
         "evaluate_halton": 1,
-        "evaluate_ablation_adagen_seed1": 1,
+        "evaluate_ablation_adagen_seed1_static_seed0_static_seed1_interval": 1,
         "evaluate_ablation_adagen_seed0_adagen_seed1": 3,
         "evaluate_ablation_tuned": 1,
         "table_ablation": 1,
@@ -203,7 +204,12 @@ def test_ablation_trains_what_differs_and_all_doesnt_ask_for_it(checkout) -> Non
     }
 
 
-OF_ABLATION = {"table_ablation", "figure_ablation", "evaluate_ablation_adagen_seed0"}
+OF_ABLATION = {
+    "table_ablation",
+    "figure_ablation",
+    "evaluate_ablation_adagen_seed0",
+    "evaluate_ablation_static_seed0_interval",
+}
 
 
 def test_paper_is_all_that_the_configuration_has(checkout) -> None:
@@ -212,11 +218,11 @@ def test_paper_is_all_that_the_configuration_has(checkout) -> None:
     paper = checkout.planned("paper", *options)
     own = set(paper) - set(everything)
     assert own == {"paper", "figure_grid", *OF_ABLATION}
-    # What `all` makes, and the variant of the ablation, each once.
-    assert paper.pop("train") == everything["train"] + 1
-    assert paper.pop("sample") == everything["sample"] + 1
-    assert {rule: paper[rule] for rule in paper if rule in everything} == {
-        rule: count for rule, count in everything.items() if rule not in ("all", "train", "sample")
+    # What `all` makes, and the variants of the ablation, each once: a policy that sees no step, a
+    # static one, and one that is searched for.
+    varied = {"train": 2, "sweep": 1, "sample": 3}
+    assert {rule: count for rule, count in paper.items() if rule in everything} == {
+        rule: count + varied.get(rule, 0) for rule, count in everything.items() if rule != "all"
     }
     assert {rule: paper[rule] for rule in OF_ABLATION} == {
         rule: ablation[rule] for rule in OF_ABLATION
