@@ -17,7 +17,9 @@ def offline(monkeypatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-@pytest.mark.parametrize("name", ["imagenet256", "imagenet512", "cifar10"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("imagenet256", marks=pytest.mark.slow), "imagenet512", "cifar10"]
+)
 def test_paper_scale_is_planned_with_nothing_there(console, capsys, offline, name: str) -> None:
     console(f"plan --config {CONFIGS / name}.yaml --device-name a100 --csv plan.csv")
     printed = capsys.readouterr().out.splitlines()

@@ -22,6 +22,7 @@ FILES = "--generator flow.safetensors --networks metrics.safetensors --reference
 TRAIN = f"train --experiment flow_t2 --method adagen --seed 0 --features reward.safetensors {FILES}"
 
 
+@pytest.mark.slow
 def test_a_job_is_warned_and_its_retry_goes_on(ready):
     """As on a cluster: a shell with a pipe as in the rules, and a signal to all its processes."""
     config = yaml.safe_load(Path("config.yaml").read_text())

@@ -17,6 +17,9 @@ from adagen.data.samples import KIND, Samples
 from adagen.runtime.files import load_tensors, read_json
 from adagen.runtime.processes import SINGLE_PROCESS
 
+# Each starts Python several times over; tests/runtime/test_processes.py has what is fast.
+pytestmark = pytest.mark.slow
+
 SHARD = f"{KIND} shard"
 RUN = "--experiment flow_t2 --generator flow.safetensors --method handmade"
 """A run that has shards and batches which three processes can't share evenly."""
