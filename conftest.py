@@ -46,9 +46,11 @@ def _run_smoke(folder: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the smoke run are slow; they start first, on one worker."""
+    """Tests of the smoke run are slow, and share a worker. What takes longest starts first."""
     for item in items:
         if "smoke" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("smoke"))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(
+        key=lambda item: [item.get_closest_marker(m) is None for m in ("xdist_group", "slow")]
+    )

@@ -13,6 +13,7 @@ import yaml
 
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
+from adagen.sampling import fitted_judges
 from adagen.sampling.sampler import Sampler
 
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
@@ -74,7 +75,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def trained(ready):
+def trained(ready, monkeypatch):
+    monkeypatch.setattr(fitted_judges, "FITTED", 512)
     lay_over(REFINED)
     ready(train("flow", "flow_t2"))
     return ready

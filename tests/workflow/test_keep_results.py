@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +23,7 @@ FILES = {
 }
 
 
-def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "workflow" / "scripts" / "keep_results.py"
-    command = [sys.executable, str(script), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+SCRIPT = ROOT / "workflow" / "scripts" / "keep_results.py"
 
 
 @pytest.fixture
@@ -45,7 +43,8 @@ def finished(tmp_path: Path) -> Path:
 def test_a_run_is_kept_with_its_origin(finished: Path) -> None:
     (finished / "kept").mkdir()
     (finished / "kept" / "older.csv").touch()
-    done = run(finished, CONFIG, "kept")
+    command = [sys.executable, SCRIPT, CONFIG, "kept"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     kept = {str(p.relative_to(finished / "kept")) for p in (finished / "kept").rglob("*.*")}
     assert kept == {
@@ -60,8 +59,10 @@ def test_a_run_is_kept_with_its_origin(finished: Path) -> None:
     assert manifest["processor"] and manifest["date"].startswith("20")
 
 
-def test_a_run_that_is_not_finished_keeps_nothing(finished: Path) -> None:
+def test_a_run_that_is_not_finished_keeps_nothing(finished: Path, monkeypatch) -> None:
     (finished / "resources/smoke/generators/sit.safetensors").unlink()
-    done = run(finished, CONFIG, "kept")
-    assert done.returncode == 1 and "holds no finished run" in done.stderr
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(CONFIG), "kept"])
+    with pytest.raises(SystemExit, match=r"keep_results: .* holds no finished run"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
     assert not (finished / "kept").exists()
