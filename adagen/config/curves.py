@@ -1,4 +1,4 @@
-"""Curves: one setting of an experiment is varied (docs/sweeps.md)."""
+"""Curves: one setting of an experiment is varied (docs/steps.md)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The second-order single-step solver of DiT and SiT, with times chosen per sample (method.md, 3).
+"""DPM-Solver++(2S), the solver of DiT and SiT, with times chosen per sample (method.md, 3).
 
 T evaluations make T/2 updates. From time s, an evaluation gives x0_s and the policy picks s1; the
 evaluation there gives x0_1 and the policy picks t:

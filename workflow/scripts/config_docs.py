@@ -89,7 +89,7 @@ A **refinement** draws samples of the method `adagen` once more, each the choice
 ([docs/refinement.md](../docs/refinement.md)); such a run is called `adagen_seed0+<refinement>`.
 
 A **steps curve** takes one experiment to other numbers of steps
-([docs/sweeps.md](../docs/sweeps.md)). If another experiment has these settings already, the curve
+([docs/steps.md](../docs/steps.md)). If another experiment has these settings already, the curve
 uses it; otherwise it is called `<experiment>-steps-<T>`, and has rows in the curve's table only.
 
 An **ablation** compares one experiment with variants of itself, in studies. A variant is what it
