@@ -27,6 +27,7 @@ def test_committed_golden(file):
     assert_equal(Folder(COMMITTED), [file])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [*checks.WEIGHT_CHECKS, *checks.GOLDEN_CHECKS])
 def test_every_golden(check, shared):
     folder = Folder(shared / "goldens")
