@@ -26,7 +26,7 @@ class Variant(Experiment):
 
 
 class Ablation(Model):
-    """What each design choice contributes: variants of one experiment, compared in studies."""
+    """Studies of one experiment, whose variants show what each design choice contributes."""
 
     experiment: str
     """Key of `experiments`."""

@@ -24,9 +24,9 @@ class Asset(Model):
     licence: str
     """Licence of the file."""
     description: str
-    """What the file holds."""
+    """Content of the file."""
     manual: str = ""
-    """What to do by hand, if a login or a request is needed."""
+    """Steps to do by hand, if a login or a request is needed."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -68,7 +68,7 @@ class Model(BaseModel):
 
 
 class Fit(Model):
-    """How a network is fitted before any policy is trained; it is frozen then."""
+    """Settings for fitting a network before any policy is trained; it is frozen then."""
 
     updates: Positive = 1000
     """Number of optimiser steps."""

@@ -28,8 +28,8 @@ class StepsCurve(Model):
     methods: tuple[Scheduled, ...] = ("handmade", "tuned", "static", "adagen")
     """Methods at the other numbers of steps, as far as the top-level `methods` has them."""
     training: Training = Training()
-    """How policies are trained at the other numbers of steps. Keys that are left out are those of
-    the experiment, not the defaults below."""
+    """Settings for training policies at the other numbers of steps. Keys that are left out are
+    those of the experiment, not the defaults below."""
 
 
 class Curves(Model):

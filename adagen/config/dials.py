@@ -1,4 +1,4 @@
-"""Dials between fidelity and diversity (docs/dial.md)."""
+"""Settings of the dials, which trade fidelity against diversity (docs/dial.md)."""
 
 from itertools import pairwise
 from typing import Annotated

@@ -26,14 +26,14 @@ class PolicyNetworkSize(Model):
 
 
 class PolicySettings(PolicyNetworkSize):
-    """What the policy network sees, and its size (in the paper 512, 128, 1024, 512)."""
+    """Input of the policy network, and its size (in the paper 512, 128, 1024, 512)."""
 
     input: PolicyInput = "features"
-    """What the policy sees of a sample: the generator's features; the raw state from which the
+    """The policy's view of a sample: the generator's features; the raw state from which the
     generator computes them; or nothing, so that it knows the step only."""
     step: Literal["seen", "hidden"] = "seen"
-    """Whether the policy knows the step. If it is hidden, every call looks like the first one, and
-    there is no table with a row for each call (`training.table_learning_rate`)."""
+    """`seen` if the policy knows the step. If it is hidden, every call looks like the first one,
+    and there is no table with a row for each call (`training.table_learning_rate`)."""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -51,11 +51,11 @@ class Training(Model):
     batch: Positive = 256
     """Trajectories that are generated at once. It changes memory, never results."""
     keep_features: Literal["float32", "bfloat16", "host"] = "float32"
-    """How the inputs of the policy are kept during an update: as they are; rounded, in half the
+    """Storage of the policy's inputs during an update: as they are; rounded, in half the
     memory, and then the policy sees rounded ones too; or as they are, in main memory
     (docs/training.md, Memory)."""
     baseline: Literal["group", "value"] = "group"
-    """What is subtracted from a reward: the mean over trajectories that share label and noise, or
+    """Baseline, subtracted from a reward: the mean over trajectories that share label and noise, or
     the answer of the value network (as in the paper)."""
     group: Positive = 8
     """Consecutive trajectories that share label, initial noise and sampling noise. The paper has 1,
@@ -165,9 +165,9 @@ class MetricNetworks(Model):
     """Channels of their first layer, a multiple of 8 (group normalisation). The last convolution,
     which is pooled, has twice as many."""
     classifier: Fit = Fit(updates=400)
-    """How the classifier is fitted."""
+    """Settings for fitting the classifier."""
     autoencoder: Fit = Fit(updates=400, seed=1)
-    """How the autoencoder is fitted."""
+    """Settings for fitting the autoencoder."""
 
 
 class RewardFeatures(Model):
@@ -182,7 +182,7 @@ class RewardFeatures(Model):
     mask: float = Field(0.5, gt=0, lt=1)
     """Share of the patches that are hidden."""
     fit: Fit = Fit(updates=500, seed=2)
-    """How the network is fitted."""
+    """Settings for fitting the network."""
 
 
 NORM_GROUP = 8
@@ -233,7 +233,7 @@ class Inception(Model):
 
 
 class Evaluation(Model):
-    """How samples are measured for the reported numbers."""
+    """Settings for measuring the samples behind the reported numbers."""
 
     protocol: Literal["embedded", "authors", "adm", "clean"] = "embedded"
     """Which features are compared, and how images are prepared for them (docs/evaluation.md).

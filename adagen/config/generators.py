@@ -33,7 +33,7 @@ class Dataset(Model):
     """Side to which images are reduced and centre-cropped, as ADM does. With 0 they are taken as
     they are, and must be square and all of one size."""
     flip: Literal["never", "random"] = "never"
-    """Whether training mirrors images from left to right, each with probability one half."""
+    """`random` if training mirrors images from left to right, each with probability one half."""
     heldout: Positive = 360
     """Number of images that no training sees. Distances to them show whether images were
     memorised."""
@@ -69,7 +69,7 @@ class Transformer(Model):
 
 
 class Pretrain(Fit):
-    """How a generator is fitted."""
+    """Settings for fitting a generator."""
 
     label_dropout: Fraction = 0.1
     """Share of the labels that are replaced by the null class, which makes guidance possible."""
@@ -154,14 +154,14 @@ class ScaleTokeniser(Model):
     vocabulary: Positive = 64
     """Number of codes, which all scales share."""
     fit: Fit = Fit(updates=600)
-    """How the autoencoder is fitted."""
+    """Settings for fitting the autoencoder."""
 
 
 class GeneratorSettings(Model):
     """Keys of generators of every paradigm."""
 
     title: str = ""
-    """What tables and figures call the generator; empty for the name of its family."""
+    """Name of the generator in tables and figures; empty for the name of its family."""
     precision: Precision = "float32"
     """Precision of the network's matrix products (autocast). Decoders, policies and metrics always
     compute in float32."""
@@ -169,7 +169,7 @@ class GeneratorSettings(Model):
     """Images that are generated at once, except in training. It changes memory, never results."""
 
     stochastic: ClassVar[bool] = False
-    """Whether a step draws its next state, so that looking ahead has something to choose from."""
+    """True if a step draws its next state, so that looking ahead has something to choose from."""
     not_in_weights: ClassVar[Collection[str]] = ()
     """Keys of a package that change images but not the weights: the order of a solver, say."""
     handmade: ClassVar[type[Handmade]] = Handmade
@@ -177,7 +177,7 @@ class GeneratorSettings(Model):
 
     @property
     def made_by(self) -> dict[str, dict[str, str]]:
-        """What a generator depends on beside its settings: for built-in ones nothing."""
+        """Package that a generator depends on beside its settings; empty for built-in ones."""
         return {}
 
 
@@ -187,7 +187,7 @@ class FrozenGenerator(GeneratorSettings):
     network: Transformer = Transformer()
     """Size of the transformer."""
     pretrain: Pretrain = Pretrain()
-    """How the generator is fitted, if it has no released weights."""
+    """Settings for fitting the generator, if it has no released weights."""
     weights: Weights | None = None
     """Released weights. Without them the generator is fitted to the data set."""
     decode_batch: Positive = 64

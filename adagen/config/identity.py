@@ -1,4 +1,4 @@
-"""What every result depends on: the part of the configuration that can change it.
+"""The part of the configuration that each result depends on.
 
 Snakemake compares these dictionaries between runs (the parameter `depends` of a rule) and runs a
 job again when one has changed. Files hold them, and are refused when they differ. A new key counts
@@ -55,7 +55,7 @@ def generator_weights(settings: Generator) -> Identity:
 
 
 def generator_file(name: str, settings: Generator, *, dataset: Dataset) -> Identity:
-    """What the file of a generator is bound to; released weights, to no data set."""
+    """The settings that a generator's file is bound to; released weights, to no data set."""
     return {
         "name": name,
         **generator_weights(settings),
@@ -64,7 +64,7 @@ def generator_file(name: str, settings: Generator, *, dataset: Dataset) -> Ident
 
 
 def schedule(experiment: Experiment) -> Identity:
-    """What decides the images of an experiment, besides its generator and the policy's answers."""
+    """The settings that decide an experiment's images, beside generator and policy."""
     return _part(experiment, *NOT_OF_SCHEDULE)
 
 
@@ -80,9 +80,9 @@ def policy_file(
     generator_hash: str,
     sampler: Mapping[str, Any] | None = None,
 ) -> Identity:
-    """What the file of a policy is bound to: experiment, schedule, what it sees, the generator.
+    """Everything that a policy's file is bound to: experiment, schedule, inputs and generator.
 
-    `sampler` is what the function of that name says of a package's generator.
+    `sampler` is what the function of that name returns for a package's generator.
     """
     return {
         "experiment": name,
@@ -128,12 +128,15 @@ def samples_state(
 
 
 def dataset(config: Config) -> Identity:
-    """The list of the images. How training mirrors them does not matter."""
+    """The settings that the list of the images depends on.
+
+    How training mirrors them does not matter.
+    """
     return _part(config.dataset, "flip")
 
 
 def pretrain(config: Config, generator: str) -> Identity:
-    """The weights of a generator, fitted or taken over."""
+    """The settings that a generator's weights depend on, whether fitted or taken over."""
     settings = config.generators[generator]
     if settings.weights:
         return {"generator": _part(settings, *NOT_OF_WEIGHTS, "pretrain")}
@@ -142,7 +145,7 @@ def pretrain(config: Config, generator: str) -> Identity:
 
 
 def metric_networks(config: Config) -> Identity:
-    """The networks that measure."""
+    """The settings that the networks which measure depend on."""
     evaluation = config.evaluation
     if evaluation.protocol == "embedded":
         return {"dataset": _part(config.dataset), "networks": _part(evaluation.networks)}
@@ -150,26 +153,26 @@ def metric_networks(config: Config) -> Identity:
 
 
 def reward_features(config: Config) -> Identity:
-    """The frozen features of the reward."""
+    """The settings that the frozen features of the reward depend on."""
     features = {"features": _part(config.reward_features)}
     released = config.reward_features.kind == "dino"
     return features if released else {"dataset": _part(config.dataset), **features}
 
 
 def preference(config: Config) -> Identity:
-    """The network that says how well an image shows its class."""
+    """The settings that the preference depends on, a network that judges images by their class."""
     return {"dataset": _part(config.dataset), "preference": _part(config.preference)}
 
 
 def reference(config: Config) -> Identity:
-    """The statistics of real images."""
+    """The settings that the statistics of real images depend on."""
     if config.evaluation.reference:
         return {"reference": config.evaluation.reference, "dataset": config.dataset.name}
     return {"dataset": _part(config.dataset)}
 
 
 def _scheduled(config: Config, experiment: str) -> Identity:
-    """The schedule of an experiment, and how its generator makes images of its weights."""
+    """The settings that images of an experiment depend on, given the weights of its networks."""
     settings = config.every_experiment[experiment]
     generator = config.generators[settings.generator]
     chosen = sampler(generator)
@@ -181,7 +184,7 @@ def _scheduled(config: Config, experiment: str) -> Identity:
 
 
 def train(config: Config, experiment: str, *, method: str) -> Identity:
-    """A trained policy."""
+    """The settings that a trained policy depends on."""
     settings = config.every_experiment[experiment]
     # Of the ways to keep features one rounds them, and so changes the policy.
     rounded = settings.training.keep_features == "bfloat16"
@@ -196,12 +199,15 @@ def train(config: Config, experiment: str, *, method: str) -> Identity:
 
 
 def released(config: Config, experiment: str) -> Identity:
-    """A policy that is taken over from the authors."""
+    """The settings that a policy which is taken over from the authors depends on."""
     return _part(config.every_experiment[experiment], "training", "published", "policy")
 
 
 def sweep(config: Config, experiment: str) -> Identity:
-    """A searched schedule. Its file is bound to the inputs of policies too, as all policy files."""
+    """The settings that a searched schedule depends on.
+
+    Its file is bound to the inputs of policies too, as all policy files.
+    """
     return {
         **_scheduled(config, experiment),
         "sweep": _part(config.sweep_of(experiment)),
@@ -210,7 +216,7 @@ def sweep(config: Config, experiment: str) -> Identity:
 
 
 def sample(config: Config, experiment: str) -> Identity:
-    """Samples of a run; the protocol decides the order of their classes."""
+    """The settings that samples depend on; the protocol decides the order of their classes."""
     evaluation = config.evaluation
     return {
         **_scheduled(config, experiment),
@@ -222,12 +228,15 @@ def sample(config: Config, experiment: str) -> Identity:
 
 
 def fit_judges(config: Config, experiment: str) -> Identity:
-    """Judges of candidates, which are fitted to real images and to samples of a policy."""
+    """The settings that judges of candidates depend on.
+
+    They are fitted to real images and to samples of a policy.
+    """
     return {**_scheduled(config, experiment), "dataset": _part(config.dataset)}
 
 
 def refine(config: Config, experiment: str, *, refinement: str) -> Identity:
-    """Samples that are chosen among candidates."""
+    """The settings that samples which are chosen among candidates depend on."""
     settings = config.refinements[refinement]
     reward = config.every_experiment[experiment].training.reward
     return {
@@ -238,18 +247,18 @@ def refine(config: Config, experiment: str, *, refinement: str) -> Identity:
 
 
 def judge(config: Config, experiment: str) -> Identity:
-    """What the rewards of a training say of samples."""
+    """The settings that a training's judgement of samples depends on."""
     return {"reward": _part(config.every_experiment[experiment].training.reward)}
 
 
 def evaluate(config: Config) -> Identity:
-    """The metrics of samples, given networks and reference."""
+    """The settings that the metrics of samples depend on, given networks and reference."""
     evaluation = config.evaluation
     return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
 
 
 def system(config: Config) -> Identity:
-    """What experiments are called in print, and what others published of them."""
+    """The names of experiments in print, and the numbers that others published for them."""
     experiments = config.experiments.values()
     return {
         "titles": [config.generators[experiment.generator].title for experiment in experiments],
@@ -261,12 +270,12 @@ def system(config: Config) -> Identity:
 
 
 def named(config: Config) -> Identity:
-    """A table or figure that prints the configuration's name, beside what its inputs say."""
+    """The name of the configuration, for the tables and figures that print it."""
     return {"name": config.name}
 
 
 def steps(config: Config) -> list[list[Any]]:
-    """The table of the steps curves: the experiments of each curve."""
+    """The experiments of each steps curve, which the table of the curves depends on."""
     return [[budget.base, budget.name, budget.methods] for budget in config.budgets]
 
 

@@ -159,7 +159,7 @@ def _short(value: object) -> str:
 
 
 def _advice(key: str) -> str:
-    """What to do about a key that is unknown where it stands."""
+    """Advice on a key that is unknown where it stands."""
     known = _known_keys(key)
     if known == key:
         return "It belongs to another section: see config/README.md for every key."

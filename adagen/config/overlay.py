@@ -12,7 +12,7 @@ DEFAULT_KINDS = {
 """Sections that are one of several models, and the kind that they are where they don't say."""
 
 GONE = (None, "null")
-"""What takes a section out: Snakemake's `--config` leaves it as text."""
+"""Values that take a section out; Snakemake's `--config` leaves null as text."""
 
 
 def overlay(below: Any, above: Any, *, section: str = "") -> Any:

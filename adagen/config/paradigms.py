@@ -41,7 +41,7 @@ def calls_without_effect(
 
 
 def is_built_in(paradigm: object) -> bool:
-    """Whether a paradigm is one of adagen's own families."""
+    """True if a paradigm is one of adagen's own families."""
     return paradigm in get_args(Paradigm)
 
 

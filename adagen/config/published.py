@@ -37,7 +37,7 @@ class Published(Model):
     """A system: one generator at one number of steps on one data set."""
 
     meant: str = Field(min_length=1)
-    """What was measured, as far as the source says it."""
+    """Quantity that was measured, as far as the source says it."""
     dataset: str
     """Name of the data set, as configurations call it."""
     steps: Positive

@@ -25,7 +25,7 @@ class Refinement(Model):
     kind: str
     """Kind of refinement."""
     judge: Literal["reward", "gaussian"] = "reward"
-    """What judges candidates. `reward`: reward and value network of the training, as they were when
+    """Judge of candidates. `reward`: reward and value network of the training, as they were when
     the policy was kept. `gaussian`: two Gaussians (as in `training.reward` of kind "gaussian"),
     fitted to real images and to samples of the kept policy, and values fitted to their
     log-ratio."""
@@ -57,7 +57,7 @@ class LookaheadRefinement(Refinement):
 
 
 class RepeatedRefinement(Refinement):
-    """Of N whole samples the best is kept, according to the judge."""
+    """Keep the best of N whole samples, according to the judge."""
 
     kind: Literal["repeated"]
     """Kind of refinement."""
@@ -66,7 +66,7 @@ class RepeatedRefinement(Refinement):
 
 
 class ResampledRefinement(Refinement):
-    """Of N whole samples one is kept, with probability proportional to D / (1 - D).
+    """Keep one of N whole samples, drawn with probability proportional to D / (1 - D).
 
     This protects diversity.
     """

@@ -49,7 +49,7 @@ class DiscriminatorSettings(Model):
     warmup: int = Field(80, ge=0)
     """Steps before the first policy update."""
     payment: Literal["sigmoid", "logit"] = "sigmoid"
-    """What the reward is: the sigmoid of the mean logit (as in the paper), or that logit itself."""
+    """The reward: the sigmoid of the mean logit (as in the paper), or that logit itself."""
 
 
 class TokenSettings(DiscriminatorSettings):
@@ -107,7 +107,7 @@ class Preference(Model):
     width: int = Field(16, gt=0, multiple_of=8)
     """Channels of its first layer, a multiple of 8 (group normalisation)."""
     fit: Fit = Fit(updates=400, seed=3)
-    """How the classifier is fitted."""
+    """Settings for fitting the classifier."""
 
 
 class ClipPreference(Model):
@@ -136,6 +136,6 @@ class Dial(Model):
     """The second policy of the fidelity-diversity dial, `faithful` (docs/dial.md)."""
 
     weight: float = Field(1.0, gt=0)
-    """What one standard deviation of the preference counts, in standard deviations of the
-    experiment's reward, both over the images of an update. A higher weight gives more fidelity and
-    less diversity."""
+    """Weight of the preference: one standard deviation of it counts as many standard deviations
+    of the experiment's reward, both over the images of an update. A higher weight gives
+    more fidelity and less diversity."""

@@ -67,22 +67,22 @@ class Config(Model):
     """The frozen network that says how well an image shows its class. The method `faithful` and the
     reward `classifier` use it."""
     dial: Dial | None = None
-    """What is added to the reward of the method `adagen` to train the method `faithful`. Without
+    """Addition to the reward of the method `adagen` that trains the method `faithful`. Without
     this section there is no such method."""
     training: Training = Training()
     """Training of every experiment that does not say otherwise."""
     sweep: Sweep = Sweep()
     """Search for the schedules of the methods `tuned` and `interval`."""
     evaluation: Evaluation = Evaluation()
-    """How samples are measured."""
+    """Settings for measuring samples."""
     refinements: dict[str, AnyRefinement] = Field(default_factory=dict)
     """Ways to choose among candidates in sampling, by name. Each is applied to the method `adagen`,
     in the experiments that it names, or else in all whose generator allows it."""
     curves: Curves = Curves()
     """Settings that are varied, each in a table and a figure."""
     ablation: Ablation | None = None
-    """What each design choice contributes, in one experiment. Without this section there is no
-    such table."""
+    """Studies of what design choices contribute, in one experiment. Without this section there
+    is no such table."""
 
     @model_validator(mode="before")
     @classmethod

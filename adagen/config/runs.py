@@ -38,7 +38,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What its files are called: `adagen_seed0`, `adagen_seed0+best4`, `dial0.25_seed0`."""
+        """Name of its files: `adagen_seed0`, `adagen_seed0+best4`, `dial0.25_seed0`."""
         schedule = self.method if self.fidelity is None else f"dial{self.fidelity:g}"
         seed = "" if self.seed is None else f"_seed{self.seed}"
         return f"{schedule}{seed}{'+' if self.refinement else ''}{self.refinement}"
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def policies(self) -> tuple["Run", ...]:
-        """Those of `schedules` that have a policy file, which is called like the run."""
+        """The runs of `schedules` that have a policy file, which is called like the run."""
         return tuple(run for run in self.schedules if run.method not in WITHOUT_POLICY)
 
 
@@ -155,7 +155,7 @@ def policies_of(runs: Iterable[Run]) -> list[Run]:
 
 
 def evaluations(config: Config) -> dict[str, tuple[list[str], list[Run]]]:
-    """What is measured by one job, by the ending of its rule's name: experiments and runs.
+    """Experiments and runs that one job measures, by the ending of its rule's name.
 
     The outputs of a rule are fixed, so experiments share one only where their runs have the same
     names; the runs are given as those of the first of them.

@@ -259,7 +259,7 @@ class Download:
             raise Failure("it sends the file compressed, though asked not to")
 
     def _continues(self, note: Note, validator: str, size: int) -> bool:
-        """Whether a partial reply belongs to the same file as the bytes that are there."""
+        """True if a partial reply belongs to the same file as the bytes on the disk."""
         if note.url == self.url and note.validator and validator:
             return note.validator == validator
         return (self.size or note.size) in (0, size)
@@ -297,7 +297,7 @@ def _span(reply: requests.Response) -> tuple[int, int]:
 
 
 def _validator(reply: requests.Response) -> str:
-    """What identifies the bytes of a reply: strong ETag, or time of last modification."""
+    """The identity of a reply's bytes: its strong ETag, or its time of last modification."""
     etag = reply.headers.get("ETag", "")
     return etag if etag.startswith('"') else reply.headers.get("Last-Modified", "")
 

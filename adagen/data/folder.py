@@ -195,11 +195,11 @@ def _parent(name: str) -> str:
 
 
 def _is_image(name: str) -> bool:
-    """Whether a path is that of a visible image file."""
+    """True if a path is that of a visible image file."""
     return name.lower().endswith(EXTENSIONS) and _is_visible(name)
 
 
 def _is_visible(name: str) -> bool:
-    """Whether no part of a path is hidden, empty or a step upwards."""
+    """True if no part of a path is hidden, empty or a step upwards."""
     parts = name.split("/")
     return all(part and not part.startswith(".") and part != "__MACOSX" for part in parts)

@@ -59,7 +59,7 @@ def expected(path: Path, asset: Asset) -> str:
 
 
 def is_verified(path: Path, asset: Asset) -> bool:
-    """Whether a file exists and was verified since its last change; its bytes are not read."""
+    """True if a file exists and was verified since its last change; its bytes are not read."""
     pin = read(path)
     if not path.exists() or not pin or not pin.startswith(asset.sha256):
         return False

@@ -268,7 +268,7 @@ class _Fetch:
         return f"{self.path} (asset {self.name!r}) could not be fetched: {'; '.join(reasons)}."
 
     def _advice(self) -> list[str]:
-        """What the user can do, in sentences."""
+        """Sentences on what the user can do."""
         if self.mirror:
             return [f"{MIRROR} is set, so nothing is taken from elsewhere: put the file there."]
         if self.asset.manual:
@@ -315,7 +315,7 @@ class _Fetch:
         ).run()
 
     def _verdict(self, expected: str, digest: str) -> str:
-        """How the file was verified, in a sentence."""
+        """A sentence on how the file was verified."""
         if len(self.asset.sha256) == 64:
             return "its SHA-256 is as published."
         if len(expected) == 64:

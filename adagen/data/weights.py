@@ -25,7 +25,7 @@ class Derivable(Protocol):
     """A network with stored tensors that follow from the arguments of its constructor."""
 
     def derived(self) -> Tensors:
-        """Those tensors, by key."""
+        """The tensors that follow from the constructor's arguments, by key."""
         ...
 
 

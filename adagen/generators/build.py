@@ -156,10 +156,15 @@ def pretrain(
         assert isinstance(backbone.tokeniser, PatchCodebook)
         backbone.tokeniser.learn(train.images)
     if isinstance(backbone, VarBackbone) and isinstance(settings, config.VarGenerator):
-        own = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
+        tokeniser_file = checkpoints and checkpoints / f"{name}-tokeniser.ckpt"
         codes, label = settings.tokeniser.fit, f"{name} tokeniser"
         fit_tokeniser(
-            backbone.tokeniser, train, settings=codes, name=label, resume=own, device=device
+            backbone.tokeniser,
+            train,
+            settings=codes,
+            name=label,
+            resume=tokeniser_file,
+            device=device,
         )
         tokens = backbone.tokens
         train = train.encoded(lambda images: tokens(images.to(device)))

@@ -52,10 +52,10 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, source: str)
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
     if found != expected:
         key = next(k for k in [*expected, *sorted(found)] if found.get(k) != expected.get(k))
-        there, here = (shapes.get(key, "missing") for shapes in (found, expected))
+        stored, built = (shapes.get(key, "missing") for shapes in (found, expected))
         raise AdagenError(
             f"{source} does not hold the tensors of {type(module).__name__}: {key!r}, by its shape "
-            f"{there} there, is {here} in the networks as they are built. What is saved has to "
+            f"{stored} there, is {built} in the networks as they are built. What is saved has to "
             "exist, in its final shape, when the constructor ends."
         )
     module.load_state_dict(dict(tensors), assign=True)
@@ -138,7 +138,7 @@ def _is_meta(value: torch.Tensor | float) -> bool:
 
 
 def _equal(one: torch.Tensor | float, other: torch.Tensor | float) -> bool:
-    """Whether two values have the same bits, as untrained parameters may hold NaN."""
+    """True if two values have the same bits, as untrained parameters may hold NaN."""
     if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
         return type(one) is type(other) and bool(one == other)
     if one.dtype != other.dtype or one.shape != other.shape:

@@ -180,16 +180,16 @@ class SolverGenerator(Generator[SolverState]):
         """Advance the solver by one network evaluation. Action = (next time, guidance)."""
         chosen = self.schedule.bound(action[:, 0], state.tau)
         if state.tau is None or state.conditional is None:
-            return self._evaluate(state, state.x, chosen, None)
+            return self._evaluate(state, state.x, tau=chosen, update=None)
         x0 = predict_data(
             self.schedule, self._guided(state, action[:, 1]), x=state.x, tau=state.tau
         )
         if state.update is None:
             x = first_half(self.schedule, state.x, x0=x0, s=state.tau, s1=chosen)
-            return self._evaluate(state, x, chosen, (state.x, state.tau, x0))
+            return self._evaluate(state, x, tau=chosen, update=(state.x, state.tau, x0))
         before, s, x0_s = state.update
         x = second_half(self.schedule, before, x0=x0_s, x0_middle=x0, s=s, s1=state.tau, t=chosen)
-        return self._evaluate(state, x, chosen, None)
+        return self._evaluate(state, x, tau=chosen, update=None)
 
     def decode(self, state: SolverState) -> torch.Tensor:
         """Decode the latent at the last chosen time, without another step."""
@@ -203,6 +203,7 @@ class SolverGenerator(Generator[SolverState]):
         self,
         state: SolverState,
         x: torch.Tensor,
+        *,
         tau: torch.Tensor,
         update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     ) -> SolverState:

@@ -117,7 +117,14 @@ class VarGenerator(Generator[VarState]):
         """Return the state in which the network has seen the class and nothing is drawn."""
         null = torch.full_like(labels, self.num_classes)
         cache = self.backbone.network.begin(torch.cat([labels, null]))
-        return self._advance(0, labels, noise, self.backbone.blank(len(labels)), cache, None)
+        return self._advance(
+            0,
+            labels,
+            noise=noise,
+            f_hat=self.backbone.blank(len(labels)),
+            cache=cache,
+            maps=None,
+        )
 
     def step(self, state: VarState, action: torch.Tensor) -> VarState:
         """Draw all ids of one scale. Action = (guidance, top_k, top_p, temperature)."""
@@ -143,7 +150,14 @@ class VarGenerator(Generator[VarState]):
             if i == last:
                 return replace(state, call=i + 1, f_hat=f_hat)
             maps = tokeniser.next_input(f_hat, i).repeat(2, 1, 1, 1)
-            return self._advance(i + 1, state.labels, state.noise, f_hat, state.cache, maps)
+            return self._advance(
+                i + 1,
+                state.labels,
+                noise=state.noise,
+                f_hat=f_hat,
+                cache=state.cache,
+                maps=maps,
+            )
 
         return draw
 
@@ -160,6 +174,7 @@ class VarGenerator(Generator[VarState]):
         self,
         call: int,
         labels: torch.Tensor,
+        *,
         noise: SampleNoise,
         f_hat: torch.Tensor,
         cache: VARState,

@@ -168,7 +168,7 @@ class _Level(nn.Module):
 
 
 class _Middle(nn.Module):
-    """Residual block, attention, residual block at the coarsest resolution."""
+    """A residual block, attention and another residual block, at the coarsest resolution."""
 
     def __init__(self, channels: int, parts: Parts) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ class HandMade:
         self.actions = actions
 
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """(B, K) zeros."""
+        """Return (B, K) zeros for a batch of B samples."""
         return features.new_zeros(len(features), self.actions)
 
 

@@ -20,7 +20,7 @@ class PretrainedReward(Protocol):
     """Any callable with this signature is a pre-trained reward."""
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """How good each image is; only differences between images of an update count.
+        """Score every image; only differences between images of an update count.
 
         Args:
             images: (B, C, H, W) in [0, 1].

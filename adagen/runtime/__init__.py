@@ -1,1 +1,1 @@
-"""What every room stands on: files, locks, processes, noise, progress, errors."""
+"""Files, locks, processes, noise, progress and errors, which all other packages use."""

@@ -8,7 +8,7 @@ from adagen.runtime.errors import AdagenError
 def choose_device(name: str) -> torch.device:
     """The device "cpu", "cuda", another of torch's, or the best there is ("auto").
 
-    Convolutions are told to compute in float32. Torch else rounds what they multiply to ten bits
+    Convolutions are set to compute in float32. Otherwise torch rounds their operands to ten bits
     on GPUs (TF32), and metrics, rewards and tokenisers are convolutions.
 
     Raises:

@@ -76,7 +76,7 @@ def _flush(path: Path) -> None:
 
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
-"""Errors of a disk without room, or of a file that may not be written."""
+"""Errors of a full disk, or of a file that may not be written."""
 
 
 @contextmanager

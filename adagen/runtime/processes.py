@@ -35,7 +35,7 @@ Tensors = tuple[torch.Tensor, ...]
 M = TypeVar("M", bound=Tensors)
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others, which may be a shard of samples behind. The launcher
+"""Time that a process waits for the others, which may be a shard of samples behind. The launcher
 notices at once when one dies."""
 
 LAUNCHED = "LOCAL_RANK"
@@ -56,7 +56,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files."""
+        """True if this is the process that writes files."""
         return self.rank == 0
 
     def own_range(self, n: int, name: str) -> range:
@@ -138,7 +138,7 @@ class Processes:
 
 
 SINGLE_PROCESS = Processes()
-"""What a stage runs as that shares its work with nobody."""
+"""The process of a stage that shares its work with no other."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How a stage ends early: at its next checkpoint when it is asked to stop, or with its workflow.
+"""A stage ends early: at its next checkpoint when it is asked to stop, or with its workflow.
 
 Clusters ask a job to stop before its time limit and before they give its place to another: by
 SIGTERM, or by the signal that `sbatch --signal` names. A stage then goes on to its next checkpoint,
@@ -143,7 +143,7 @@ def _wait_for_end(process: int) -> None:
 
 
 def _exists(process: int) -> bool:
-    """Whether a process exists, of any user."""
+    """True if there is a process with this number, of any user."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -95,8 +95,8 @@ def resume_folder(wildcards, output):
     """Where a stage keeps its resumable state: not with its outputs, which Snakemake deletes when
     a job is interrupted, and not shared with other configurations.
     """
-    own = Path(output[0]).with_suffix("").as_posix().lstrip("/")
-    return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / own
+    stem = Path(output[0]).with_suffix("").as_posix().lstrip("/")
+    return Path(CONFIG.resources) / "resume" / CONFIG_FILE.stem / stem
 
 
 def method_name(wildcards):

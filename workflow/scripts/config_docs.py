@@ -246,14 +246,14 @@ class Schema:
         models = _models(key)
         if not models:
             return [_row(path, key, default)]
-        own = default if isinstance(default, Mapping) else None
+        defaults = default if isinstance(default, Mapping) else None
         absent = "none" if default is None else ""
         if all(model in self.shared for model in models):
-            changes = self._changes(models[0], own) if own else absent
+            changes = self._changes(models[0], defaults) if defaults else absent
             return [Row(f"`{path}`", " or ".join(map(self._link, models)), changes, _line(key))]
         (model,) = models
         mapping = Row(f"`{path}`", "mapping", absent, _line(key))
-        return [mapping, *self._rows(model, f"{path}.", own)]
+        return [mapping, *self._rows(model, f"{path}.", defaults)]
 
     def _link(self, model: str) -> str:
         section = self.top.get(model, model)

@@ -70,7 +70,7 @@ class EmbeddedMeter(Meter):
         }
 
     def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Features of all images. They fit in memory: an image has some dozens of numbers."""
+        """Compute features (N, D) of all images, by name. They fit in memory: D is some dozens."""
         return self.networks.features(rebatch(batches, BATCH), self.processes)
 
 

@@ -1,4 +1,4 @@
-"""How a reference for Inception is made: from a released file, or from images of a data set."""
+"""References for Inception, made from a released file or from images of a data set."""
 
 import hashlib
 import json
@@ -103,7 +103,7 @@ def computed_reference(
 
 @dataclass(frozen=True)
 class _Statistics:
-    """Statistics of real images.
+    """Statistics of real images, from features of Inception.
 
     Attributes:
         count: number of images; None where a statistics file does not say.
@@ -157,7 +157,7 @@ def _reference(
             weights_hash=network.weights_hash,
             source_hash=source["sha256"],
         ),
-        way=network.protocol,
+        protocol_key=network.protocol,
         dataset=dataset,
         networks_hash=network.hash,
         source=source,

@@ -195,9 +195,9 @@ def _spatial_distance(spatial: Moments, reference: InceptionReference) -> float 
 
 def _require_matching(network: InceptionNetwork, reference: InceptionReference) -> None:
     """Refuse a reference of another protocol or another network."""
-    if reference.way != network.protocol:
+    if reference.protocol_key != network.protocol:
         raise AdagenError(
-            f"The reference is of protocol {reference.way!r}, the metric network of "
+            f"The reference is of protocol {reference.protocol_key!r}, the metric network of "
             f"{network.protocol!r}: numbers of two protocols can't be compared. "
             "Run `adagen reference` again."
         )

@@ -23,9 +23,9 @@ class InceptionReference:
     """Statistics of real images in the spaces of an Inception network.
 
     Attributes:
-        protocol: names data set, `way`, network, reference and version. Numbers of different
-            protocols are never compared.
-        way: the protocol's key in the configuration: `authors`, `adm` or `clean`.
+        protocol: names data set, `protocol_key`, network, reference and version. Numbers of
+            different protocols are never compared.
+        protocol_key: the protocol's key in the configuration: `authors`, `adm` or `clean`.
         dataset: settings of the data set that the statistics belong to.
         networks_hash: SHA-256 of the file of the network.
         source: what the statistics were computed from ("kind", "name", "sha256").
@@ -38,7 +38,7 @@ class InceptionReference:
     """
 
     protocol: str
-    way: str
+    protocol_key: str
     dataset: dict[str, Any]
     networks_hash: str
     source: dict[str, str]
@@ -59,7 +59,7 @@ class InceptionReference:
         about = {
             "kind": "reference",
             "protocol": self.protocol,
-            "way": self.way,
+            "way": self.protocol_key,
             "dataset": self.dataset,
             "networks_hash": self.networks_hash,
             "source": self.source,
@@ -93,7 +93,8 @@ class InceptionReference:
 
         try:
             return cls(
-                **{key: about[key] for key in ("protocol", "way", "dataset", "networks_hash")},
+                **{key: about[key] for key in ("protocol", "dataset", "networks_hash")},
+                protocol_key=about["way"],
                 source=about["source"],
                 count=count,
                 pool=moments("pool"),
@@ -108,11 +109,12 @@ class InceptionReference:
             ) from None
 
 
-def protocol_name(dataset: str, way: str, *, weights_hash: str, source_hash: str) -> str:
+def protocol_name(dataset: str, protocol_key: str, *, weights_hash: str, source_hash: str) -> str:
     """The full name of a protocol.
 
     An example is "imagenet256-adm-inception.6726825d-reference.3c0b04d7-v1". It lists data set;
     key of the protocol; first digits of the SHA-256 of the released weights, and of the source of
     the reference; version.
     """
-    return f"{dataset}-{way}-inception.{weights_hash[:8]}-reference.{source_hash[:8]}-{VERSION}"
+    networks, reference = f"inception.{weights_hash[:8]}", f"reference.{source_hash[:8]}"
+    return f"{dataset}-{protocol_key}-{networks}-{reference}-{VERSION}"

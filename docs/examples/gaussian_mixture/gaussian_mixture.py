@@ -93,22 +93,22 @@ class Mixture(InstalledBackbone):
         """Fit the mixture of every class. It takes a second: there is nothing to resume."""
         pixels = 2 * torch.cat(list(train.batches())).flatten(1) - 1
         for label in progress(range(self.num_classes), name, total=self.num_classes):
-            own = pixels[train.labels == label]
-            if len(own) < self.section.components:
+            members = pixels[train.labels == label]
+            if len(members) < self.section.components:
                 raise AdagenError(
                     f"generators.{name}.components is {self.section.components}, but there are "
-                    f"{len(own)} training images of class {label}: choose fewer components."
+                    f"{len(members)} training images of class {label}: choose fewer components."
                 )
             mixture = GaussianMixture(
                 self.section.components,
                 covariance_type="tied",
                 reg_covar=FLOOR,
                 random_state=self.section.seed,
-            ).fit(own.double().numpy())
+            ).fit(members.double().numpy())
             variances, axes = torch.linalg.eigh(torch.from_numpy(mixture.covariances_))
             self.axes[label], self.variances[label] = axes, variances
             self.means[label] = torch.from_numpy(mixture.means_) @ axes
-            share = len(own) / len(pixels)
+            share = len(members) / len(pixels)
             self.log_weights[label] = torch.from_numpy(mixture.weights_ * share).log()
         self.to(device)
 
