@@ -53,6 +53,26 @@ class PolicyFile:
     path: Path | None = None
 
 
+def steered(generator: Generator[Any]) -> dict[str, Any]:
+    """What a policy was trained to steer, as plain data; stands for the hash of a missing file.
+
+    Returns:
+        Class, actions with their hand-made schedule, and the shape of the policy's input.
+    """
+    actions = generator.actions
+    return {
+        "class": type(generator).__name__,
+        "actions": list(actions.names),
+        "calls": actions.calls,
+        "grid": list(generator.grid),
+        "input": generator.policy_input,
+        "width": generator.seen_width,
+        "smoothing": actions.smoothing,
+        # Rounded, as a device may compute the last digit otherwise.
+        "handmade": [[float(f"{value:.4g}") for value in row] for row in actions.handmade.tolist()],
+    }
+
+
 def build_actor(
     method: str,
     generator: Generator[State],

@@ -2,11 +2,12 @@
 
 sampler = load("adagen_seed0.safetensors", "sit.safetensors")
 plain = load(None, "sit.safetensors", steps=8)
+mine = load("mine.safetensors", generator)  # a generator object that has no file
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -14,11 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from adagen import config
 from adagen.config import identity
 from adagen.config.handmade import with_package_handmade
-from adagen.generators.base import Backbone
+from adagen.generators.base import Backbone, Generator
 from adagen.generators.build import KIND as GENERATOR
 from adagen.generators.build import build_generator, load_backbone
 from adagen.policy.files import KIND as POLICY
-from adagen.policy.files import open_policy, with_inputs
+from adagen.policy.files import load_policy, open_policy, steered, with_inputs
+from adagen.policy.networks import HandMade, Policy
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash, load_metadata
@@ -27,7 +29,7 @@ from adagen.sampling.sampler import Sampler
 
 def load(
     policy: str | Path | None,
-    generator: str | Path,
+    generator: str | Path | Generator[Any],
     *,
     device: str | torch.device = "auto",
     batch: int | None = None,
@@ -41,7 +43,8 @@ def load(
     Args:
         policy: file written by `adagen train`, `sweep` or `adopt`; or None for the hand-made
             schedule; or "halton" or "logsnr_time", which need no file either.
-        generator: file written by `adagen pretrain`.
+        generator: file written by `adagen pretrain`; or a generator, which fixes everything but
+            the policy and the batch.
         device: "cpu", "cuda" or "auto", which takes a GPU if there is one.
         batch: images made at once; by default what is usual for the generator. It changes memory
             and speed.
@@ -56,6 +59,10 @@ def load(
         AdagenError: a file is missing, damaged or of another kind; the policy was made for
             another generator; the generator's package is missing; or a setting is wrong.
     """
+    if isinstance(generator, Generator):
+        given = {"steps": steps, "handmade": handmade, "smoothing": smoothing, "settings": settings}
+        _require_nothing(given, str(device), generator=generator)
+        return _load_onto(generator, policy, batch=batch)
     generator_file = Path(generator)
     method = policy if policy in config.WITHOUT_POLICY else None
     policy_file = None if policy is None or method else Path(policy)
@@ -92,6 +99,53 @@ def load(
         batch=batch or section.batch,
         policy_file=file,
         generator_file=generator_file,
+    )
+
+
+def _require_nothing(given: Mapping[str, Any], device: str, *, generator: Generator[Any]) -> None:
+    """Refuse what a generator object has decided already."""
+    fixed = [key for key, value in given.items() if value is not None]
+    if device not in ("auto", str(generator.device), generator.device.type):
+        fixed.append("device")
+    if fixed:
+        raise AdagenError(
+            f"{fixed[0]} was given, but the generator is an object, which has it already: leave "
+            f"{fixed[0]} out, or build the generator with it."
+        )
+
+
+def _load_onto(
+    generator: Generator[Any], policy: str | Path | None, *, batch: int | None
+) -> Sampler:
+    """The sampler of a generator object, under a policy's file or the hand-made schedule."""
+    size = batch or Sampler.batch
+    if policy is None:
+        return Sampler(generator, HandMade(len(generator.actions.names)), batch=size)
+    if policy in config.WITHOUT_POLICY:
+        raise AdagenError(
+            f"policy is {policy!r}, which takes a generator file: give a policy file, or None for "
+            "the hand-made schedule."
+        )
+    path = Path(policy)
+    _require_order(path)
+    metadata = load_metadata(path, POLICY)
+    # Files of a generator are recognised by their hash, other generators by what is steered.
+    expected = {"generator": generator.hash, "steers": steered(generator)}
+    if "steers" not in metadata:
+        if not generator.hash:
+            raise AdagenError(
+                f"{path} was made for a generator that was read from a file, but this "
+                f"{type(generator).__name__} was not: give the generator's file."
+            )
+        del expected["steers"]
+    # The policy's answers are relative to the hand-made schedule of its experiment.
+    if generator.experiment is not None:
+        expected["settings"] = identity.schedule(generator.experiment)
+    if generator.sampler:
+        expected["sampler"] = dict(generator.sampler)
+    loaded, file = load_policy(path, generator, expected=expected)
+    return Sampler(
+        generator, cast(Policy, loaded.to(generator.device)), policy_file=file, batch=size
     )
 
 
@@ -180,6 +234,12 @@ def _require_suited(
 def _matching_hash(metadata: Mapping[str, Any], policy_file: Path, *, generator_file: Path) -> str:
     """The hash of the generator's file, if the policy was made for that file."""
     found = file_hash(generator_file)
+    if not metadata["generator"]:
+        raise AdagenError(
+            f"{policy_file} was made for a generator without a file, a "
+            f"{metadata.get('steers', {}).get('class', 'Generator')}: give that generator itself, "
+            "adagen.load(policy, generator)."
+        )
     if metadata["generator"] != found:
         raise AdagenError(
             f"{policy_file} was made for another generator: it names the file with SHA-256 "

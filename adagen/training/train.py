@@ -14,7 +14,7 @@ from adagen.config.identity import policy_file
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.base import Generator
-from adagen.policy.files import PolicyFile
+from adagen.policy.files import PolicyFile, steered
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import CallableReward, PretrainedReward
@@ -150,7 +150,7 @@ class _Run:
 
     def sampler(self, trained: TrainedPolicy) -> Sampler:
         """The sampler of the policy that was kept."""
-        # A generator built by hand has no file, so its policy's file is for its class alone.
+        # A generator built by hand has no file: its policy is bound to what it steers.
         experiment = self.generator.experiment or Experiment(generator="")
         identity = policy_file(
             "adagen.train",
@@ -160,6 +160,8 @@ class _Run:
         )
         size = self.network.model_dump(include=set(PolicyNetworkSize.model_fields))
         metadata = {**identity, "method": self.method, "size": size, "training_seed": self.seed}
+        if not self.generator.hash:
+            metadata["steers"] = steered(self.generator)
         critic = trained.critic and trained.critic.eval().requires_grad_(False)
         return Sampler(
             self.generator,

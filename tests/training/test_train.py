@@ -9,6 +9,7 @@ from toy import SIZE, Toy
 import adagen
 from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, RewardFeatures, Transformer
+from adagen.generators.actions import SIGMOID, Actions
 from adagen.runtime.noise import torch_generator
 from adagen.training import from_data
 
@@ -73,6 +74,46 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
 def test_seeds_and_methods_make_different_policies():
     one, other = (train_toy(Toy(), method="static", updates=2, seed=seed) for seed in (0, 1))
     assert not torch.equal(one.policy.table, other.policy.table)
+
+
+class Longer(Toy):
+    actions = Actions(("level",), (SIGMOID,), torch.full((3, 1), 0.5), 0.0)
+
+
+class Renamed(Toy):
+    actions = Actions(("height",), (SIGMOID,), torch.full((2, 1), 0.5), 0.0)
+
+
+class Wider(Toy):
+    feature_width = 5
+
+
+@pytest.mark.parametrize("method", ["static", "adagen"])
+def test_the_policy_of_a_generator_without_a_file_is_loaded_onto_the_generator(tmp_path, method):
+    trained, path = train_toy(Toy(), method=method, updates=2), tmp_path / "policy.safetensors"
+    trained.save(path)
+    loaded = adagen.load(path, Toy())
+    assert torch.equal(loaded(n=5).images, trained(n=5).images)
+    assert not torch.equal(loaded(n=5).images, adagen.load(None, Toy())(n=5).images)
+    loaded.save(path)
+    assert torch.equal(adagen.load(str(path), Toy(), batch=2)(n=5).images, trained(n=5).images)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (Longer, {}, "made for something else: steers.class is 'Toy' there and 'Longer' here"),
+        (type("Toy", (Longer,), {}), {}, "steers.calls is 2 there and 3 here"),
+        (type("Toy", (Renamed,), {}), {}, r"steers.actions is \['level'\] there and \['height'\]"),
+        (type("Toy", (Wider,), {}), {}, "steers.width is 4 there and 5 here"),
+        (Toy, {"steps": 3}, "steps was given, but the generator is an object"),
+        (Toy, {"device": "cuda"}, "device was given, but the generator is an object"),
+    ],
+)
+def test_a_policy_is_loaded_onto_no_other_generator(tmp_path, kind, arguments, message):
+    train_toy(Toy(), method="static", updates=1).save(tmp_path / "policy.safetensors")
+    with pytest.raises(AdagenError, match=message):
+        adagen.load(tmp_path / "policy.safetensors", kind(), **arguments)
 
 
 IMAGES = torch.rand(30, 1, 2, 2, generator=torch_generator("train test"))
