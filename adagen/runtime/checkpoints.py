@@ -51,7 +51,7 @@ def claim_checkpoint(folder: Path | None, run: str, *origins: BaseModel | Path) 
     elif changed := difference(read_json(path), expected):
         raise AdagenError(
             f"{folder} holds the resumable state of something else: {changed}. Delete it to start "
-            "afresh, give another --checkpoint, or restore what it was started with."
+            "afresh, give another folder, or restore what it was started with."
         )
 
 

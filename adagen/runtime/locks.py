@@ -40,7 +40,7 @@ def exclusive_folder(folder: Path | None) -> Iterator[None]:
         yield
         return
     if folder.is_file():
-        raise AdagenError(f"{folder} is a file, but --checkpoint takes a folder.")
+        raise AdagenError(f"{folder} is a file, but resumable state takes a folder.")
     path = folder / LOCK
     stream = _locked(path)
     stream.truncate(0)
@@ -78,7 +78,7 @@ def _locked(path: Path) -> TextIO:
                 holder = path.read_text() or "another process"
                 raise AdagenError(
                     f"{path.parent} is in use by {holder}, which keeps its resumable state there. "
-                    "Wait until that has ended, or end it; or give another --checkpoint."
+                    "Wait until that has ended, or end it; or give another folder."
                 ) from None
             time.sleep(0.1)
         stream.close()

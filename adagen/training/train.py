@@ -1,5 +1,6 @@
 """`adagen.train`: a policy for any generator, in one call."""
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from pydantic import BaseModel
 
 from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
 from adagen.config.identity import policy_file
@@ -43,7 +45,7 @@ def train(
     reward: RewardChoice = "gaussian",
     method: str = "adagen",
     seed: int = 0,
-    policy: PolicySettings | None = None,
+    policy: PolicySettings | Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
     **settings: Any,
@@ -66,7 +68,7 @@ def train(
             to the data first, with default settings that suit small images.
         method: "adagen" for a policy network, "static" for one learned schedule.
         seed: of initial weights and noise.
-        policy: sizes of the policy network.
+        policy: sizes of the policy network, such as {"hidden": 32}.
         checkpoint: folder of resumable state: the same call continues after a kill, and trains
             nothing more once it is finished. Delete it to start afresh.
         progress: whether progress bars are shown; warnings are printed in any case.
@@ -83,7 +85,8 @@ def train(
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
-    network = (policy or PolicySettings()).model_copy(update={"input": generator.policy_input})
+    network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
+    network = network.model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
         split = _split(generator, data, reward=reward)
@@ -118,7 +121,8 @@ class _Run:
         # Trackers change no result: a checkpoint goes on with others, or without.
         settings = self.training.model_copy(update={"trackers": ()})
         name = f"{self.method} seed {self.seed}"
-        claim_checkpoint(folder, f"{name}, {self._origins()}", settings, self.network)
+        if folder is not None:
+            claim_checkpoint(folder, name, settings, self.network, self._origins())
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(
                 self.method, self.generator, policy=self.network, training=settings
@@ -181,13 +185,56 @@ class _Run:
             self.training.reward, self.split, device=self.generator.device, folder=folder
         )
 
-    def _origins(self) -> str:
+    def _origins(self) -> "_Origins":
         """Generator, reward and data, by which a folder of resumable state is recognised."""
-        kind: str = self.training.reward.kind
-        if not isinstance(self.reward, str | Mapping):
-            kind = getattr(self.reward, "__qualname__", type(self.reward).__qualname__)
-        generator = f"{type(self.generator).__name__} {self.generator.hash}".strip()
-        return f"generator {generator}, reward {kind}, data {self.split.file_list_hash}"
+        images, labels = _few_images(self.generator)
+        reward: dict[str, Any] = {}
+        function = self.reward
+        if isinstance(function, CallableReward):
+            function = function.pretrained
+        if isinstance(function, Reward):
+            reward = {"class": type(function).__qualname__}
+        elif not isinstance(function, str | Mapping):
+            device = self.generator.device
+            # A function that draws from torch's global generator scores alike every time.
+            with seeded("train", "origins"):
+                scores = CallableReward(function, device).score(
+                    images, labels, SampleNoise("origins", 0, range(len(labels)), device)
+                )
+            reward = {"scores": [float(f"{score:.4g}") for score in scores.tolist()]}
+        return _Origins(
+            generator={**steered(self.generator), "images": _digest(images)},
+            reward=reward,
+            data=self.split.file_list_hash,
+        )
+
+
+class _Origins(BaseModel):
+    """What a training was started with, beside its settings.
+
+    Attributes:
+        generator: what is steered, and a digest of a few images under the hand-made schedule.
+        reward: of a function its scores of these images; empty for a named one.
+        data: hash of the real images.
+    """
+
+    generator: dict[str, Any]
+    reward: dict[str, Any]
+    data: str
+
+
+def _few_images(generator: Generator[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eight fixed images (B, C, H, W) under the hand-made schedule, and their labels (B,)."""
+    labels = torch.arange(8, device=generator.device) % generator.num_classes
+    noise = SampleNoise("origins", 0, range(len(labels)), generator.device)
+    policy = HandMade(len(generator.actions.names))
+    return rollout(generator, policy, labels=labels, noise=noise), labels
+
+
+def _digest(images: torch.Tensor) -> str:
+    """SHA-256 over images, rounded to 4 decimals."""
+    rounded = (10_000 * images.double()).round().to(torch.int32)
+    return hashlib.sha256(rounded.cpu().numpy().tobytes()).hexdigest()
 
 
 def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:

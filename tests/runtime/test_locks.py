@@ -37,7 +37,7 @@ def holder(tmp_path):
 
 def test_the_second_is_told_who_has_it(holder, tmp_path, monkeypatch):
     monkeypatch.setattr(locking, "PATIENCE", 0.2)
-    told = f"resume is in use by process {holder.pid} on .*end it; or give another --checkpoint"
+    told = f"resume is in use by process {holder.pid} on .*end it; or give another folder"
     with pytest.raises(AdagenError, match=told), exclusive_folder(tmp_path / "resume"):
         pass
     assert (tmp_path / "resume" / LOCK).exists()
@@ -76,7 +76,7 @@ def test_processes_of_one_launch_share_it(holder, tmp_path, monkeypatch):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     with (
-        pytest.raises(AdagenError, match="--checkpoint takes a folder"),
+        pytest.raises(AdagenError, match="resumable state takes a folder"),
         exclusive_folder(tmp_path / "file"),
     ):
         pass

@@ -56,7 +56,6 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
             raise Killed
         return near_target(images, labels)
 
-    dies.__qualname__ = near_target.__qualname__
     short = partial(train_toy, method="static", updates=6)
     with pytest.raises(Killed):
         short(Toy(), reward=dies, checkpoint=tmp_path / "run")
@@ -69,6 +68,41 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     assert torch.equal(again.policy.table, whole.policy.table)
     with pytest.raises(AdagenError, match=r"resumable state of something else.*seed 1"):
         short(Toy(), checkpoint=tmp_path / "run", seed=1)
+
+
+class Firmer(Toy):
+    actions = Actions(("level",), (SIGMOID,), torch.full((2, 1), 0.6), 0.0)
+
+
+class Reweighted(Toy):
+    """The toy with another network: its images have another last pixel."""
+
+    def decode(self, state):
+        return super().decode(state).index_fill(3, torch.tensor(1), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changed"),
+    [
+        ({"reward": lambda x, y: x[:, 0, 0, 1]}, {"reward": lambda x, y: -x[:, 0, 0, 1]}, "scores"),
+        ({}, {"generator": type("Toy", (Firmer,), {})()}, "handmade"),
+        ({}, {"generator": type("Toy", (Reweighted,), {})()}, "images"),
+        ({"data": (torch.zeros(30, 1, 2, 2), torch.arange(30) % 3)}, {}, "data"),
+    ],
+)
+def test_resumable_state_is_of_one_generator_reward_and_data(tmp_path, first, second, changed):
+    run = partial(train_toy, method="static", updates=1, checkpoint=tmp_path / "run")
+    one = run(**{"generator": Toy(), **first})
+    assert torch.equal(run(**{"generator": Toy(), **first}).policy.table, one.policy.table)
+    with pytest.raises(AdagenError, match=rf"resumable state of something else: .*{changed}"):
+        run(**{"generator": Toy(), **first, "data": None, **second})
+
+
+def test_the_sizes_of_the_policy_are_a_section_too():
+    sampler = train_toy(Toy(), policy={"hidden": 32, "pointwise": 8}, updates=1)
+    assert sampler.policy_file.metadata["size"]["hidden"] == 32
+    with pytest.raises(AdagenError, match=r"adagen\.train, policy: unknown key 'hiden'.*hidden"):
+        train_toy(Toy(), policy={"hiden": 32}, updates=1)
 
 
 def test_seeds_and_methods_make_different_policies():
