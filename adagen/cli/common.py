@@ -1,4 +1,4 @@
-"""What several commands share: processes, the device, an experiment's generator."""
+"""Functions that several commands share: processes, the device, an experiment's generator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -236,7 +236,7 @@ def _images_kept(
 def _origin(
     config: Config, settings: Experiment, *, meter: "Meter", inputs: TrainingInputs
 ) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Settings and file hashes that the numbers of a report depend on."""
     from adagen.runtime.files import file_hash
 
     files: Mapping[str, Path | None] = {

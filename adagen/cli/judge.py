@@ -163,9 +163,9 @@ def judge_samples(
     folders: Sequence[Path],
     generator: Path,
 ) -> list[dict[str, Any]]:
-    """What one training's reward, and the preference, say on the average of each run.
+    """Average one training's reward, and the preference, over the samples of each run.
 
-    They are asked about the first sampling seed: thousands of images tell a mean well enough, and
+    They judge the first sampling seed alone: thousands of images tell a mean well enough, and
     looking at images takes longer than measuring them.
 
     Args:

@@ -162,7 +162,7 @@ def write_samples(
 
 
 def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> dict[str, Any]:
-    """What about.json says of samples, less what their shards tell."""
+    """The content of about.json, less the entries that come from the shards."""
     from adagen.runtime.files import file_hash
 
     generator = run.sampler.generator

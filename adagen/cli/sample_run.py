@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Blended(BaseModel):
-    """What images of a blend depend on beside the first policy: lambda, and the other's hash."""
+    """The second part of a blend: its weight lambda, and the hash of the other policy's file."""
 
     fidelity: float
     faithful: str
@@ -80,7 +80,7 @@ class SampleRun:
 
     @property
     def name(self) -> str:
-        """What the run is called while it runs."""
+        """Name of the run, for progress bars and messages: "flow_t4 adagen+best4"."""
         return f"{self.experiment} {self.method}" + (
             f"+{self.refinement}" if self.refinement else ""
         )
@@ -94,7 +94,7 @@ class SampleRun:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the description of samples says of their refinement."""
+        """Entries of about.json on the refinement; empty for a plain run."""
         if self.refined_by is None:
             return {}
         settings = self.refined_by.model_dump(mode="json", exclude={"experiments"})

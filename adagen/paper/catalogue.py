@@ -31,7 +31,7 @@ Runs = Callable[[Config], list[Run]]
 
 
 def load(name: str) -> Any:
-    """What "module:name" refers to, imported now."""
+    """Import the object that "module:name" refers to."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -94,7 +94,7 @@ CATEGORIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a table reads in LaTeX: rows in groups under a heading.
+    """The layout of a table in LaTeX: rows in groups under a heading.
 
     Attributes:
         group: column by whose values rows are grouped.

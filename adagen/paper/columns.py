@@ -84,7 +84,7 @@ STEPS = Column("steps", latex="$T$")
 
 
 def _method(row: "pd.Series") -> str:
-    """What a method is called, with its refinement, or with a count of training seeds."""
+    """Name of a row's method in print, with its refinement, or with a count of training seeds."""
     method, _, refinement = row["method"].partition("+")
     seeds = row.get("seeds", 0)
     refined = f" + {escape(refinement)}" if refinement else ""

@@ -42,7 +42,7 @@ class Comparison:
 
     @property
     def over_training(self) -> bool:
-        """Whether the interval is over training seeds; else it is over sampling seeds."""
+        """True if the interval is over training seeds; else it is over sampling seeds."""
         return len(self.pairs) > 1
 
     @property

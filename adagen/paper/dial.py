@@ -23,7 +23,7 @@ ENDS: Mapping[str, float] = {"adagen": 0.0, "faithful": 1.0}
 
 
 class Judged(MetricsModel):
-    """What `adagen judge` says of the samples of a run, those of one sampling seed.
+    """Mean judgements by `adagen judge` on the samples of a run, those of one sampling seed.
 
     `preference` is the mean of the pre-trained reward, `reward` that of the training's own; None
     where that one judges sets of images.
@@ -51,7 +51,7 @@ class Judgement(MetricsModel):
 
 
 Judgements = Mapping[Run, Sequence[Judged]]
-"""What was said of each run, once by every file."""
+"""The judgements of each run, one from every file."""
 
 
 def fidelity_table(metrics: Sequence[Path], judged: Sequence[Path]) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def guidance_table(
 
 
 def _row(runs: Sequence[Metrics], judgements: Judgements) -> dict[str, Any]:
-    """What both tables have of a point, over its training seeds."""
+    """The columns of a point that both tables have, averaged over its training seeds."""
     return {
         **runs[0].model_dump(include={"experiment", "paradigm", "steps", "protocol"}),
         "training_seeds": sum(run.training_seed is not None for run in runs),
@@ -160,7 +160,7 @@ def _opinions(runs: Sequence[Metrics], judgements: Judgements) -> dict[str, floa
 
 
 def _read_judged(files: Sequence[Path]) -> Judgements:
-    """What was said of each run.
+    """Read the judgements of each run.
 
     Raises:
         AdagenError: a file is missing or something else.

@@ -1,4 +1,4 @@
-"""What figures read: samples, training logs and search logs, checked."""
+"""The inputs of figures, checked: samples, training logs and search logs."""
 
 import json
 import re

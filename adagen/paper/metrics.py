@@ -32,7 +32,7 @@ class Scores(MetricsModel):
 
 
 class Cost(MetricsModel):
-    """What an image costs."""
+    """The cost of an image."""
 
     nfe: Finite
     gflops_per_image: Finite
@@ -47,7 +47,7 @@ class Hashes(MetricsModel):
 
 
 class Refinement(MetricsModel):
-    """How candidates were chosen: its key in the config, its kind, and how many there were."""
+    """The choice among candidates: its key in the config, its kind, and how many there were."""
 
     name: str
     kind: str

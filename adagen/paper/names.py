@@ -1,4 +1,4 @@
-"""What methods and paradigms are called in print, and which methods are compared."""
+"""Names of methods and paradigms in print, and the methods that are compared."""
 
 import re
 
@@ -38,7 +38,7 @@ def escape(text: str) -> str:
 
 
 def run_in_print(run: Run) -> str:
-    """What a run is called: `AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
+    """Name of a run in print: `AdaGen, seed 0 + best4` of `adagen_seed0+best4`."""
     name = METHOD_NAMES[run.method] if run.fidelity is None else f"λ = {run.fidelity:g}"
     seed = "" if run.seed is None else f", seed {run.seed}"
     return f"{name}{seed}{' + ' if run.refinement else ''}{run.refinement}"

@@ -1,4 +1,4 @@
-"""What a policy does, in numbers: every action at every step, over all samples and by class."""
+"""A policy in numbers: every action at every step, over all samples and by class."""
 
 import math
 from collections.abc import Mapping, Sequence

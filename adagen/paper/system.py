@@ -17,7 +17,7 @@ from adagen.runtime.errors import AdagenError
 
 NUMBERS = ["paper_fid", "paper_is", "paper_tflops"]
 GIGA, TERA = "gflops_per_image", "tflops_per_image"
-"""What an image costs; the column's name is its unit."""
+"""Columns of the cost of an image; a column's name is its unit."""
 
 
 def system_table(metrics: Sequence[Path], config: Config) -> pd.DataFrame:

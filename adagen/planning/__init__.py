@@ -1,1 +1,1 @@
-"""What a run will cost, before anything of it runs (docs/planning.md)."""
+"""The cost of a run, counted before anything of it runs (docs/planning.md)."""

@@ -40,7 +40,7 @@ KEPT = {"float32": 4, "bfloat16": 2, "host": 0}
 
 
 class Plan:
-    """What a configuration takes.
+    """The jobs of a configuration, and what each takes.
 
     Attributes:
         jobs: in the order of the stages.
@@ -116,16 +116,16 @@ class Plan:
             )
 
     def _has_preference(self) -> bool:
-        """Whether anything asks the network that says how well an image shows its class."""
+        """True if anything asks the network that says how well an image shows its class."""
         rewards = [self._experiment(policy).training.reward for policy in self._trained]
         is_reward = any(isinstance(reward, ClassifierSettings) for reward in rewards)
         faithful = any(policy.method == "faithful" for policy in self._trained)
         return is_reward or faithful or any(map(self.config.dial_of, self.config.experiments))
 
     def _fits(self, name: str) -> list[tuple[Fit, float]]:
-        """How a frozen network is fitted, in one or two fits, and the FLOPs of a forward pass.
+        """The one or two fits of a network, each with the FLOPs of a forward pass.
 
-        Released weights are not fitted, and of a package's networks nobody knows.
+        There are none for released weights, nor for networks of a package, whose fits are unknown.
         """
         config, networks = self.config, self.networks
         if name == "metrics" and config.evaluation.protocol == "embedded":
@@ -146,7 +146,7 @@ class Plan:
         return [(settings.pretrain, cost.evaluation)]
 
     def _reference(self) -> Job:
-        """Statistics of real images; released ones take nothing."""
+        """The job that computes statistics of real images; released ones take nothing."""
         evaluation, metric = self.config.evaluation, self.networks.metric
         images = 0 if evaluation.reference else self.images.train
         width, disk = evaluation.dimension, float(MOMENTS)
@@ -162,12 +162,12 @@ class Plan:
         return metric.weights + min(images, most) * metric.forward.peak
 
     def _adopting(self, policy: Run) -> Job:
-        """A released policy."""
+        """The job that takes over a released policy."""
         actor, _ = self.networks.policy_and_value(self._experiment(policy), policy.method)
         return Job("adopt", policy.experiment, disk=actor.weights)
 
     def _training(self, policy: Run) -> Job:
-        """Rollouts, PPO, the reward that learns alongside, and validations."""
+        """The job of a training: rollouts, PPO, the reward that learns alongside, validations."""
         networks, experiment = self.networks, self._experiment(policy)
         training, generator = experiment.training, networks.generators.of(experiment)
         reward = networks.reward(experiment)

@@ -27,7 +27,7 @@ Small networks reach much less, as starting an operation takes longer than doing
 
 @dataclass(frozen=True)
 class Device:
-    """What a sheet says of a device: peak rates in FLOP/s, memory in bytes."""
+    """The data sheet of a device: peak rates in FLOP/s, memory in bytes."""
 
     float32: float
     half: float
@@ -47,7 +47,7 @@ DEVICES = {
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a device works on a configuration.
+    """The speed of a device on a configuration.
 
     Attributes:
         source: which device it is, and how its speed is known.
@@ -109,7 +109,7 @@ Numbers = tuple[float, ...]
 
 
 def summed(jobs: Iterable[Job], speed: Speed) -> Numbers:
-    """What several jobs take, one after the other on one device."""
+    """Sum up jobs that run one after the other on one device; the memory is the largest."""
     jobs = list(jobs)
     hours = [speed.hours(job.generator, job.generating, other=job.other) for job in jobs]
     return (
@@ -125,7 +125,7 @@ def summed(jobs: Iterable[Job], speed: Speed) -> Numbers:
 
 
 def parts(jobs: Iterable[Job], speed: Speed) -> dict[tuple[str, str], Numbers]:
-    """What each generator or experiment takes in each stage, in the order of the stages."""
+    """Sum up the jobs of each stage and generator or experiment, in the order of the stages."""
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in sorted(jobs, key=lambda job: STAGES.index(job.stage)):
         groups.setdefault((job.stage, job.part), []).append(job)

@@ -21,7 +21,7 @@ META = torch.device("meta")
 
 @dataclass(frozen=True)
 class Count:
-    """What a computation takes for one image.
+    """The cost of a computation for one image.
 
     Attributes:
         flops: floating-point operations of matrix products and convolutions.

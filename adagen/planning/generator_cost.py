@@ -1,4 +1,4 @@
-"""What the generators of a configuration take, counted on networks without weights.
+"""The costs of a configuration's generators, counted on networks without weights.
 
 The blocks of a transformer are alike, and so are its steps: from two small depths follow the FLOPs
 and bytes of any depth, and from two steps those of one evaluation.
@@ -22,7 +22,7 @@ from adagen.runtime.noise import SampleNoise
 
 @dataclass(frozen=True)
 class GeneratorCost:
-    """What a generator takes.
+    """The cost of a generator.
 
     Attributes:
         evaluation: FLOPs of one evaluation of its network, for one sample.
@@ -64,7 +64,7 @@ class Generators:
         return build.build_generator(self.backbone(experiment.generator), experiment)
 
     def cost(self, name: str) -> GeneratorCost:
-        """What a generator takes."""
+        """The cost of a generator, by its name in the configuration."""
         if name not in self._costs:
             self._costs[name] = self._count(name)
         return self._costs[name]

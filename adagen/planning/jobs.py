@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 
 @dataclass(frozen=True)
 class Job:
-    """What a job takes.
+    """A job: one stage for a generator or experiment, with its work, memory and bytes.
 
     Attributes:
         stage: one of `STAGES`.
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def flops(self) -> float:
-        """FLOPs in all."""
+        """All floating-point operations, those of the generator and the others."""
         return self.generating + self.other
 
 

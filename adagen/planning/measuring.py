@@ -1,4 +1,4 @@
-"""How fast a device works: measured on a batch of each generator, with random weights."""
+"""The speed of a device, measured on a batch of each generator with random weights."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def measured(config: Config, device: torch.device) -> Speed:
     every = config.every_experiment.values()
     for name in config.generators:
         if experiment := next((e for e in every if e.generator == name), None):
-            rates[name] = _generating(config, experiment, images, device)
+            rates[name] = _generating(config, experiment, images=images, device=device)
     other = _measuring(config, images, device)
     cuda = device.type == "cuda"
     memory = torch.cuda.get_device_properties(device).total_memory if cuda else 0
@@ -41,7 +41,7 @@ def measured(config: Config, device: torch.device) -> Speed:
 
 
 def _generating(
-    config: Config, experiment: Experiment, images: Images, device: torch.device
+    config: Config, experiment: Experiment, *, images: Images, device: torch.device
 ) -> float:
     """FLOP/s of a generator, at its batch and at the experiment's number of steps."""
     settings = config.generators[experiment.generator]

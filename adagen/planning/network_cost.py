@@ -1,4 +1,4 @@
-"""What all networks beside the generators take: policies, rewards, networks that measure."""
+"""The costs of all networks beside the generators: policies, rewards, networks that measure."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +43,7 @@ NOTHING = Count()
 
 @dataclass(frozen=True)
 class Network:
-    """What a network takes for one image, or for one call of a policy.
+    """The cost of a network for one image, or for one call of a policy.
 
     Attributes:
         forward: a forward pass.
@@ -60,7 +60,7 @@ NONE = Network()
 
 
 def _network(module: nn.Module, rows: int, *inputs: torch.Tensor) -> Network:
-    """What a network takes for a row of its inputs, on `meta`."""
+    """The cost of a network for a row of its inputs, counted on `meta`."""
     with torch.no_grad():
         forward = count(lambda: module(*inputs), rows, module)
     training = count(lambda: module(*inputs).sum().backward(), rows, module)
@@ -98,7 +98,7 @@ def _policy_and_value(
 
 @dataclass(frozen=True)
 class RewardCost:
-    """What a reward takes.
+    """The cost of a reward.
 
     Attributes:
         features_flops: FLOPs of the frozen network behind it, for an image.
@@ -163,7 +163,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
 def _discriminator(
     settings: DiscriminatorSettings, features_flops: float, *, head: Network, frozen: float = 0
 ) -> RewardCost:
-    """A reward that learns in alternation with the policy."""
+    """The cost of a reward that learns in alternation with the policy."""
     return RewardCost(
         features_flops,
         head,
@@ -176,7 +176,7 @@ def _discriminator(
 
 
 def _preference(config: Config, images: Images) -> Network:
-    """The network that says how well an image shows its class."""
+    """The cost of the network that says how well an image shows its class."""
     settings = config.preference
     if isinstance(settings, ClipPreference):
         return Network(Count(CLIP_FLOPS))
@@ -187,7 +187,7 @@ def _preference(config: Config, images: Images) -> Network:
 
 
 def _metric(evaluation: Evaluation, images: Images) -> Network:
-    """The networks that measure, both of them where there are two."""
+    """The cost of the networks that measure, of both where there are two."""
     n = 8
     if evaluation.protocol != "embedded":
         with META:
@@ -221,22 +221,22 @@ class Networks:
 
     @cached_property
     def metric(self) -> Network:
-        """The networks that measure."""
+        """The cost of the networks that measure."""
         return _metric(self.config.evaluation, self.images)
 
     @cached_property
     def preference(self) -> Network:
-        """The network that says how well an image shows its class."""
+        """The cost of the network that says how well an image shows its class."""
         return _preference(self.config, self.images)
 
     @property
     def features(self) -> Network:
-        """The frozen network behind the reward."""
+        """The cost of the frozen network behind the reward."""
         return self._features_and_maps[0]
 
     @property
     def feature_maps(self) -> torch.Tensor:
-        """What that network computes of some images, on `meta`."""
+        """Output of that network for NORM_GROUP images, without values (on `meta`)."""
         return self._features_and_maps[1]
 
     @cached_property

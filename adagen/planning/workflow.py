@@ -1,4 +1,4 @@
-"""What the Snakefile takes before it has rules: the checked configuration, what jobs ask for."""
+"""The checked configuration, and the memory and time of jobs, for the Snakefile."""
 
 import hashlib
 import os
@@ -82,7 +82,7 @@ NEEDS: Mapping[Stage, Mapping[Scale, tuple[int, int]]] = {
 
 
 def scale_of(config: Config) -> Scale:
-    """How much a configuration handles."""
+    """The size of a configuration's networks and data, which decides the needs of its jobs."""
     if any(generator.weights for generator in config.generators.values()):
         return "released"
     return "images" if config.dataset.folder else "digits"

@@ -24,7 +24,7 @@ from adagen.runtime.files import difference, load_bound, save_tensors
 
 KIND = "policy"
 TABLED = "network and table"
-"""What the description of a file calls an actor that the method alone doesn't tell."""
+"""Value of a file's key `actor` where the method alone doesn't tell the kind of actor."""
 ADANAT_ACTOR = "policy_old.actor."
 """Prefix of the actor's keys in a training file of AdaNAT."""
 LAYERS = {
@@ -39,7 +39,7 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """What a policy's file holds beside the policy.
+    """The content of a policy's file beside the policy.
 
     Attributes:
         metadata: experiment and settings, method, network sizes, hash of the generator's file,

@@ -1,4 +1,4 @@
-"""What a training needs beside a generator, made from images alone: for `adagen.train`.
+"""Inputs of a training beside the generator, made from images alone for `adagen.train`.
 
 Frozen features, rewards and metric networks are fitted here with their default settings. They suit
 small images: the features' patches grow with the images, so that there are about 64 tokens.

@@ -59,12 +59,12 @@ def warnings(
 
 
 def knows_all(real: float, fake: float) -> bool:
-    """Whether these accuracies on real and on generated images saturate a sigmoid reward."""
+    """True if these accuracies on real and on generated images saturate a sigmoid reward."""
     return min(real, fake) > KNOWS_ALL
 
 
 def knows_nothing(real: float, fake: float) -> bool:
-    """Whether these accuracies on real and on generated images are hardly better than a coin's."""
+    """True if these accuracies on real and on generated images are hardly better than a coin's."""
     return (real + fake) / 2 < KNOWS_NOTHING
 
 
@@ -124,7 +124,7 @@ def _actions(first: Record, recent: Sequence[Record]) -> Iterator[tuple[str, str
 
 
 def _died(field: str, name: str, *, first: Record, recent: Sequence[Record]) -> bool:
-    """Whether an action has died in at least the share `DIED` of the calls where it was alive."""
+    """True if an action has died in at least the share `DIED` of the calls where it was alive."""
     least = _share(first[field], name)
     return all(_share(record[field], name) >= least + DIED * (1 - least) for record in recent)
 

@@ -143,7 +143,7 @@ def _too_close(rungs: Sequence[Rung]) -> Finding | None:
 
 
 def _ranks(last: RewardCheck) -> Finding:
-    """Whether the reward ranks as the metric does."""
+    """The finding on whether the reward ranks as the metric does."""
     spearman = _spearman(last)
     if spearman is None:
         return Finding(

@@ -213,7 +213,7 @@ class Schema:
             yield _section(f"`{prefix}`{which}", self.models[model]["description"], rows)
 
     def _choice(self, model: str) -> str:
-        """What chooses a model among others: " of paradigm `var`", or " of another paradigm"."""
+        """Words that tell a model from others: " of paradigm `var`", or " of another paradigm"."""
         for name, key in self.models[model]["properties"].items():
             if "const" in key:
                 return f" of {name} `{key['const']}`"
@@ -276,7 +276,7 @@ def _models(node: Node) -> list[str]:
 
 
 def _entry(node: Node) -> Node:
-    """What the entries of a node are, where it has entries by name."""
+    """The schema of the entries of a node, where it has entries by name."""
     entry = node.get("additionalProperties")
     return entry if isinstance(entry, Mapping) else {}
 
@@ -290,7 +290,7 @@ def _row(path: str, key: Node, default: Any) -> Row:
 
 
 def _takes(key: Node) -> str:
-    """What a key takes, in words: "integer > 0", "list of integers", "`a` or `b`"."""
+    """The values that a key takes, in words: "integer > 0", "list of integers", "`a` or `b`"."""
     if "const" in key:
         return f"`{key['const']}`"
     if "enum" in key:

@@ -24,7 +24,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash, write_json
 
 KEPT = ("tables/*", "figures/*", "*/metrics/*.json")
-"""What is copied, as patterns below the folder of results."""
+"""Files that are copied, as patterns below the folder of results."""
 LIBRARIES = ("adagen", "torch", "torchvision", "numpy", "scipy", "snakemake")
 MANIFEST = "manifest.json"
 
@@ -74,7 +74,7 @@ def surroundings() -> Mapping[str, Any]:
 
 
 def git(*arguments: str) -> str:
-    """What a git command prints."""
+    """The output of a git command."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

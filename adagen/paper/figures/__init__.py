@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Artefact = Literal["metrics", "samples", "log", "search"]
-"""What is drawn of a run: its metrics, its samples, the log of its training or of its search."""
+"""The part of a run that is drawn: its metrics or samples, the log of its training or search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class FigureSpec:
     by_experiment: bool = False
 
     def is_made(self, config: Config) -> bool:
-        """Whether a configuration has what the figure is drawn from."""
+        """True if a configuration has what the figure is drawn from."""
         tables = not self.tables or any(TABLES[name].runs(config) for name in self.tables)
         return tables and (self.runs is None or bool(self.runs(config)))
 
@@ -175,7 +175,7 @@ def grid_runs(config: Config) -> list[Run]:
 
 
 BUILDERS = {name: figure.builder for name, figure in FIGURES.items()} | BY_HAND
-"""What draws each kind of figure."""
+"""The function that draws each kind of figure, as "module:function"."""
 
 
 def figures_of(config: Config) -> list[FigureSpec]:

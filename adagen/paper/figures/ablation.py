@@ -86,7 +86,7 @@ def _draw_study(axes: Axes, variants: pd.DataFrame, score: str) -> None:
 
 
 def _half_width(row: pd.Series, score: str) -> float | None:
-    """Half of a score's interval; None where it has none."""
+    """Half the width of a score's 95 % interval; None where it has none."""
     count = max(row["training_seeds"], 1)
     half = half_width(row.get(f"{score}_se", np.nan), count if count > 1 else row["sampling_seeds"])
     return None if np.isnan(half) else half

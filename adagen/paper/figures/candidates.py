@@ -32,14 +32,14 @@ SCORES = {
     "recall": "recall ↑",
 }
 WIDTHS = {"fid": 2.0}
-"""Of panels, beside 1 of the others."""
+"""Widths of panels, relative to the others, which have 1."""
 CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
     "repeated": ("best of N", {"color": "#8c0800", "marker": "p"}),
     "resampled": ("resampled, one of N", {"color": "#a23582", "marker": ">"}),
     "lookahead": ("look-ahead, K", {"color": "#12711c", "marker": "d"}),
     "both": ("both", {"color": "#3c3c3c", "marker": "*", "markersize": 5.5, "linestyle": ""}),
 }
-"""Label and style of each way to choose among candidates."""
+"""Label and style of each kind of choice among candidates."""
 MORE_STEPS: dict[str, dict[str, Any]] = {
     method: {
         "color": COLOURS[method],
@@ -80,7 +80,7 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
         longer = table[table["experiment"].isin(rows["equal_compute"])]
         for column, (score, name) in enumerate(scores.items()):
             axes = figure.add_subplot(grid[row, column])
-            _draw_choices(axes, rows, longer, score)
+            _draw_choices(axes, rows, longer=longer, score=score)
             axes.set_title(str(experiment) if column == 0 else "")
             axes.set_ylabel(name)
             if row == len(refined) - 1:
@@ -98,13 +98,13 @@ def candidates_figure(inputs: Sequence[Path]) -> Figure:
 
 
 def _choices(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The refined rows of each way to choose, by evaluations."""
+    """The refined rows of each kind of choice, by evaluations."""
     refined = rows[rows["kind"] != ""].sort_values("nfe")
     choices = refined["kind"].where((refined["n"] == 1) | (refined["k"] == 1), "both")
     yield from refined.groupby(choices)
 
 
-def _draw_choices(axes: Axes, rows: pd.DataFrame, longer: pd.DataFrame, score: str) -> None:
+def _draw_choices(axes: Axes, rows: pd.DataFrame, *, longer: pd.DataFrame, score: str) -> None:
     plain = rows[rows["kind"] == ""]
     lines = [("adagen", chosen, CHOICES[choice][1]) for choice, chosen in _choices(rows)]
     for method, style in MORE_STEPS.items():

@@ -1,4 +1,4 @@
-"""How far each method is from another, with intervals around zero, in every feature space."""
+"""Differences between methods, with intervals around zero, in every feature space."""
 
 import math
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def _name(one: Comparison) -> str:
 
 
 def _legend(figure: Figure, found: Sequence[Comparison]) -> None:
-    """What is drawn, and over which seeds."""
+    """A legend that says what is drawn, and over which seeds."""
     training = {one.training_seeds for one in found if one.over_training}
     sampling = {len(one.pairs[0][0].seeds) for one in found if not one.over_training}
     over = [

@@ -64,7 +64,7 @@ def dial_figure(tables: Sequence[Path]) -> Figure:
         others = methods[methods.experiment == experiment]
         for axes, (score, name) in zip(panels[row], AGAINST_RECALL.items(), strict=True):
             for dial, points in shown.items():
-                _draw_curve(axes, points, dial, score)
+                _draw_curve(axes, points, dial=dial, score=score)
             _draw_methods(axes, others, score)
             axes.set(xlabel="recall (more is better)", ylabel=name)
         logarithmic(panels[row, 1])
@@ -104,7 +104,7 @@ def _read_tables(paths: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], pd.Dat
 
 
 def _is_of_methods(path: Path) -> bool:
-    """Whether a CSV file is that of `adagen table fid`."""
+    """True if a CSV file is that of `adagen table fid`."""
     try:
         header = path.read_text().partition("\n")[0].split(",")
     except FileNotFoundError:
@@ -112,7 +112,7 @@ def _is_of_methods(path: Path) -> bool:
     return {*names(FID_COLUMNS)} <= {*header}
 
 
-def _draw_curve(axes: Axes, points: pd.DataFrame, dial: str, score: str) -> None:
+def _draw_curve(axes: Axes, points: pd.DataFrame, *, dial: str, score: str) -> None:
     """A line through the points of a dial, each with its value."""
     axes.plot(points.recall, points[score], marker=".", zorder=2, **CURVES[dial])
     # Values stand on the side where the other curve is not.
@@ -179,11 +179,11 @@ def dial_strip_figure(inputs: Sequence[Path]) -> Figure:
         len(experiments), len(strips), width_ratios=widths, height_ratios=heights
     )
     for row, experiment in enumerate(experiments):
-        picks = _picks(strips, experiment)
+        classes_shown, picks = _picks(strips, experiment)
         for column, (dial, blocks) in enumerate(strips.items()):
             if experiment in blocks:
                 axes = figure.add_subplot(grid[row, column])
-                _draw_strip(axes, blocks[experiment], *picks)
+                _draw_strip(axes, blocks[experiment], classes=classes_shown, picks=picks)
                 axes.set_title(experiment if column == 0 else "")
                 axes.set_xlabel(f"{CURVES[dial]['label']}")
     return figure
@@ -223,7 +223,9 @@ def _picks(strips: dict[str, dict[str, Turned]], experiment: str) -> tuple[list[
     return of_classes(one.labels)
 
 
-def _draw_strip(axes: Axes, turned: Turned, classes: Sequence[int], picks: Sequence[int]) -> None:
+def _draw_strip(
+    axes: Axes, turned: Turned, *, classes: Sequence[int], picks: Sequence[int]
+) -> None:
     """A mosaic of images as one picture; tick labels name its rows and columns."""
     _, height, width = turned[0][1].samples.image_shape
     gap = max(1, width // 16)

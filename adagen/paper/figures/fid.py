@@ -49,7 +49,7 @@ def fid_figure(metrics: Sequence[Path]) -> Figure:
     for row, experiment in enumerate(experiments):
         for column, (space, name) in enumerate(spaces.items()):
             axes = figure.add_subplot(grid[row, column])
-            _draw_methods(axes, table[table["experiment"] == experiment], space, seeds)
+            _draw_methods(axes, table[table["experiment"] == experiment], space=space, seeds=seeds)
             axes.set_title(experiment if column == 0 else "")
             axes.tick_params(labelleft=column == 0)
             if row == len(experiments) - 1:
@@ -58,7 +58,7 @@ def fid_figure(metrics: Sequence[Path]) -> Figure:
     return figure
 
 
-def _draw_methods(axes: Axes, table: pd.DataFrame, space: str, seeds: int) -> None:
+def _draw_methods(axes: Axes, table: pd.DataFrame, *, space: str, seeds: int) -> None:
     present = [method for method in METHODS if method in set(table["method"])]
     for height, method in enumerate(present):
         rows = table[table["method"] == method]

@@ -28,7 +28,7 @@ class Rung(MetricsModel):
 
 
 class Opinion(MetricsModel):
-    """What the discriminator thinks of its images."""
+    """The discriminator's judgement of the images of a rung, its mean reward."""
 
     reward: Finite
 

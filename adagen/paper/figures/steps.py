@@ -61,7 +61,7 @@ def steps_figure(inputs: Sequence[Path]) -> Figure:
         for place, (score, name) in enumerate(SCORES.items()):
             for column, (cost, (unit, _)) in enumerate(COSTS.items(), len(COSTS) * place):
                 axes = figure.add_subplot(grid[row, column])
-                _draw_curve(axes, curve, cost, score)
+                _draw_curve(axes, curve, cost=cost, score=score)
                 axes.set_title(str(experiment) if column == 0 else "")
                 axes.set_ylabel(name if column % len(COSTS) == 0 else "")
                 if row == len(curves) - 1:
@@ -73,7 +73,7 @@ def steps_figure(inputs: Sequence[Path]) -> Figure:
     return figure
 
 
-def _draw_curve(axes: Axes, curve: pd.DataFrame, cost: str, score: str) -> None:
+def _draw_curve(axes: Axes, curve: pd.DataFrame, *, cost: str, score: str) -> None:
     taken = curve[cost] * COSTS[cost][1]
     for method in METHODS:
         line = curve[curve["method"] == method].sort_values("steps")
