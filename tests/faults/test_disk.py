@@ -44,14 +44,14 @@ from pathlib import Path
 from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
 from adagen.config import Fit
 from adagen.runtime.errors import AdagenError
-path, state = Path(sys.argv[1]), {"update": 1}
-save_checkpoint(path, "run", Fit(updates=5), state)
+path, state, fit = Path(sys.argv[1]), {"update": 1}, Fit(updates=5)
+save_checkpoint(path, "run", settings=fit, state=state)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 try:
-    save_checkpoint(path, "run", Fit(updates=5), {"update": 2})
+    save_checkpoint(path, "run", settings=fit, state={"update": 2})
 except AdagenError as error:
     print(error)
-assert load_checkpoint(path, "run", Fit(updates=5)) == state
+assert load_checkpoint(path, "run", settings=fit) == state
 assert [p.name for p in path.parent.iterdir()] == [path.name]
 """
 
