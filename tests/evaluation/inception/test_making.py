@@ -155,7 +155,7 @@ def test_the_file_gives_back_what_was_made(tmp_path, small, pictures, statistics
     ):
         made.save(path)
         again = InceptionReference.load(path, FOLDER, device=CPU)
-        for name in ("protocol", "way", "dataset", "networks_hash", "source", "count"):
+        for name in ("protocol", "protocol_key", "dataset", "networks_hash", "source", "count"):
             assert getattr(again, name) == getattr(made, name)
         assert again.hash == file_hash(path) and type(again.pool) is type(made.pool)
         assert equal(again.pool, made.pool) and equal(again.spatial, made.spatial)

@@ -179,7 +179,7 @@ def test_too_few_images_for_the_features(small, real, pictures):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"way": "clean"}, "numbers of two protocols can't be compared"),
+        ({"protocol_key": "clean"}, "numbers of two protocols can't be compared"),
         ({"networks_hash": "c"}, "another file of metric networks"),
     ],
 )
