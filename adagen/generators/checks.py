@@ -1,7 +1,8 @@
 """What is expected of a generator, checked on a few samples (docs/generators.md)."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 from adagen.generators.actions import Actions
+from adagen.generators.attributes import check_attributes
 from adagen.generators.base import Backbone, Generator, State
+from adagen.generators.comparing import equal_tensors, largest_difference, tensors_of
 from adagen.generators.installed import InstalledBackbone
 from adagen.generators.reloading import reload_difference
 from adagen.generators.report import Check, GeneratorReport
@@ -28,14 +31,18 @@ def check_generator(
 ) -> GeneratorReport:
     """Generate a few samples, and check what training, sampling and files rely on.
 
+    A pass on a few samples is no proof: the checks see these samples under two kinds of actions.
+
     The checks, by name:
 
+    - `attributes`: the generator has all that `adagen.Generator` lists; without them, no other
+      check is made.
     - `runs`: the hand-made schedule makes images.
     - `hand-made`: a policy that answers zeros reproduces the hand-made schedule.
     - `shapes`: of actions, raw states and images; images are float32, states count their calls.
     - `features`: of every state, (B, rows * columns, feature_width).
     - `finite`: features, raw states and images hold no NaN and no infinity.
-    - `range`: images are in [0, 1].
+    - `range`: images are in [0, 1], of more samples and under random actions too.
     - `seeds`: equal noise gives equal images, and other noise others.
     - `batches`: a sample is the same alone and among others.
     - `states`: a step leaves the state that it was given as it was.
@@ -46,7 +53,7 @@ def check_generator(
         generator: on any device.
         backbone: its networks, for `reload`.
         build: makes such networks untrained; a subclass of `InstalledBackbone` needs none.
-        samples: how many are generated at once; about five times as many altogether.
+        samples: how many are generated at once; about fifteen times as many altogether.
         tolerance: largest difference of two images that count as equal.
         strict: whether a failure raises.
 
@@ -56,10 +63,15 @@ def check_generator(
     Raises:
         AdagenError: a check failed, and `strict` is set; with all that failed.
     """
-    names = ", ".join(generator.actions.names)
-    title = f"{type(generator).__name__}, {generator.actions.calls} calls, actions {names}"
-    look = _Look(generator, samples, tolerance)
-    report = GeneratorReport(title, (*look.checks(), _reload(backbone, build)))
+    title, attributes = type(generator).__name__, check_attributes(generator)
+    if attributes.passed:
+        actions = generator.actions
+        title += f", {actions.calls} calls, actions {', '.join(actions.names)}"
+        look = _Look(generator, samples, tolerance)
+        checks = (attributes, *look.checks(), _reload(backbone, build))
+    else:
+        checks = (attributes,)
+    report = GeneratorReport(title, checks)
     if report.failures and strict:
         listed = "; ".join(f"{check.name}: {check.found}" for check in report.failures)
         raise AdagenError(
@@ -85,6 +97,8 @@ class _Trajectory:
 
 
 Finding = tuple[bool | None, str]
+RANGE_SEEDS = 3
+"""Further batches whose range is checked, each under the hand-made schedule and random actions."""
 
 
 class _Look:
@@ -117,6 +131,8 @@ class _Look:
         try:
             with torch.no_grad():
                 return Check(name, *look())
+        except _StageError as error:
+            return Check(name, False, str(error))
         except Exception as error:  # whatever somebody else's generator raises
             return Check(name, False, f"raised {type(error).__name__}: {error}")
 
@@ -125,19 +141,24 @@ class _Look:
         self.together = self.generate(range(self.samples))
         return True, f"{self.samples} images under the hand-made schedule"
 
-    def generate(self, indices: range, seed: int = 0) -> _Trajectory:
-        """Samples of a seed, as the policy of zeros makes them."""
+    def generate(
+        self, indices: range, seed: int = 0, *, raw: torch.Tensor | None = None
+    ) -> _Trajectory:
+        """Samples of a seed, under raw outputs (T, K) of a policy; by default zeros."""
         generator = self.generator
         noise = SampleNoise("check", seed, indices, generator.device)
         labels = torch.tensor([index % generator.num_classes for index in indices])
         labels = labels.to(generator.device)
-        states, changed = [generator.start(labels, noise)], []
-        for call, action in enumerate(_reproduced(generator.actions)):
-            before = _tensors(states[-1], copy=True)
-            states.append(generator.step(states[-1], self.batched(action, len(indices))))
-            if not _same(before, _tensors(states[-2])):
+        with _named("start"):
+            states, changed = [generator.start(labels, noise)], []
+        for call, action in enumerate(_reproduced(generator.actions, raw)):
+            before = tensors_of(states[-1], copy=True)
+            with _named(f"step at call {call}"):
+                states.append(generator.step(states[-1], self.batched(action, len(indices))))
+            if not equal_tensors(before, tensors_of(states[-2])):
                 changed.append(call)
-        return _Trajectory(states, generator.decode(states[-1]), changed)
+        with _named("decode"):
+            return _Trajectory(states, generator.decode(states[-1]), changed)
 
     def batched(self, action: torch.Tensor, count: int) -> torch.Tensor:
         """One action (K,) for all samples (B, K)."""
@@ -207,20 +228,34 @@ class _Look:
 
     def range(self) -> Finding:
         """Images are in [0, 1]; NaN is the business of `finite`."""
-        images = self.together.images[~self.together.images.isnan()]
-        if not len(images):
+        actions = self.generator.actions
+        found = [("the hand-made schedule", self.together.images)]
+        for seed in range(RANGE_SEEDS):
+            draw = torch.Generator().manual_seed(seed)
+            raw = 2 * torch.randn(actions.calls, len(actions.names), generator=draw)
+            for name, outputs in (("the hand-made schedule", None), ("random actions", raw)):
+                images = self.generate(range(self.samples), 2 + seed, raw=outputs).images
+                found.append((name, images))
+        low, high = float("inf"), -float("inf")
+        for name, images in found:
+            known = images[~images.isnan()]
+            if not len(known):
+                continue
+            low, high = min(low, float(known.min())), max(high, float(known.max()))
+            if low < 0 or high > 1:
+                return False, f"images from {low:.4g} to {high:.4g} under {name}"
+        if low > high:
             return None, "all is NaN"
-        low, high = float(images.min()), float(images.max())
-        return low >= 0 and high <= 1, f"images from {low:.4g} to {high:.4g}"
+        return True, f"images from {low:.4g} to {high:.4g}, under random actions too"
 
     def seeds(self) -> Finding:
         """The noise decides the image, and nothing else does."""
         images = self.together.images
         again = self.generate(range(self.samples)).images
-        if (error := _distance(again, images)) > self.tolerance:
+        if (error := largest_difference(again, images)) > self.tolerance:
             return False, f"equal noise gives images that differ by {error:.2g}"
         self.reproducible = True
-        if not _distance(self.generate(range(self.samples), seed=1).images, images) > 0:
+        if not largest_difference(self.generate(range(self.samples), seed=1).images, images) > 0:
             return False, "another seed gives the same images"
         return True, f"equal noise gives images that differ by {error:.1g}"
 
@@ -229,7 +264,7 @@ class _Look:
         if not self.reproducible:
             return None, "equal noise gives other images already"
         errors = [
-            _distance(self.generate(range(i, i + 1)).images[0], self.together.images[i])
+            largest_difference(self.generate(range(i, i + 1)).images[0], self.together.images[i])
             for i in range(self.samples)
         ]
         worst = max(range(self.samples), key=errors.__getitem__)
@@ -254,7 +289,7 @@ class _Look:
         for state, action in zip(self.together.states, schedule, strict=False):
             draw = self.generator.branches(state, self.batched(action, self.samples))
             other = draw(state.noise.candidate("check", 1))
-            drawn |= not _same(_tensors(draw(state.noise)), _tensors(other))
+            drawn |= not equal_tensors(tensors_of(draw(state.noise)), tensors_of(other))
         says = f"stochastic is {self.generator.stochastic}"
         if drawn != self.generator.stochastic:
             return (
@@ -281,40 +316,24 @@ def _reload(backbone: Backbone | None, build: Callable[[], nn.Module] | None) ->
     return Check("reload", found is None, found or "the same after it was saved and read")
 
 
-def _reproduced(actions: Actions) -> torch.Tensor:
-    """(T, K) actions of a policy that answers zeros."""
+def _reproduced(actions: Actions, raw: torch.Tensor | None = None) -> torch.Tensor:
+    """(T, K) actions of a policy that answers raw outputs (T, K); by default zeros."""
+    answers = torch.zeros(actions.calls, len(actions.names)) if raw is None else raw
     z, rows = None, []
-    for call in range(actions.calls):
-        z = actions.smooth(z, torch.zeros(1, len(actions.names)), call=call)
+    for call, answer in enumerate(answers):
+        z = actions.smooth(z, answer.unsqueeze(0), call=call)
         rows.append(actions.squash(z))
     return torch.cat(rows)
 
 
-def _tensors(value: Any, *, copy: bool = False) -> list[torch.Tensor]:
-    """All tensors in a state: in its fields, and in tuples, lists, dicts and dataclasses there."""
-    if isinstance(value, torch.Tensor):
-        return [value.clone() if copy else value]
-    if isinstance(value, Mapping):
-        parts = list(value.values())
-    elif isinstance(value, tuple | list):
-        parts = list(value)
-    elif is_dataclass(value) and not isinstance(value, type):
-        parts = [getattr(value, field.name) for field in fields(value)]
-    else:
-        parts = []
-    return [tensor for part in parts for tensor in _tensors(part, copy=copy)]
+class _StageError(Exception):
+    """Somebody else's exception, with the method that it was raised in."""
 
 
-def _same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    return len(one) == len(other) and all(
-        a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Largest difference of two tensors; NaN equals NaN, and other shapes are infinitely far."""
-    if one.shape != other.shape:
-        return float("inf")
-    difference = (one.nan_to_num() - other.nan_to_num()).abs()
-    return float(difference.max()) if difference.numel() else 0.0
+@contextmanager
+def _named(stage: str) -> Iterator[None]:
+    """Say of an exception in the block in which method it was raised."""
+    try:
+        yield
+    except Exception as error:
+        raise _StageError(f"{stage} raised {type(error).__name__}: {error}") from error

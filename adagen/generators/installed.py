@@ -1,5 +1,6 @@
 """Generators that others bring: what one has to provide (docs/generators.md)."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +104,8 @@ def register_generator(paradigm: str, backbone: Any = None, *, version: str = "1
         class Mixture(adagen.InstalledBackbone): ...
 
     Args:
-        paradigm: its name; not one of the built-in or installed ones.
+        paradigm: its name, of lower-case letters, digits and underscores; not one of the built-in
+            or installed ones.
         backbone: the subclass of `InstalledBackbone`; None to use this function as a decorator.
         version: files of its generators are bound to it; change it when the same settings would
             give another generator.
@@ -112,8 +114,13 @@ def register_generator(paradigm: str, backbone: Any = None, *, version: str = "1
         The class, or the decorator.
 
     Raises:
-        AdagenError: the name is taken, or the class is no such subclass.
+        AdagenError: the name is taken or malformed, or the class is no such subclass.
     """
+    if not (isinstance(paradigm, str) and re.fullmatch(r"[a-z][a-z0-9_]*", paradigm)):
+        raise AdagenError(
+            f"a generator cannot be registered as {paradigm!r}: a name begins with a lower-case "
+            'letter, and lower-case letters, digits and underscores follow, as in "my_flow".'
+        )
     if backbone is None:
         return lambda decorated: register_generator(paradigm, decorated, version=version)
     if not (isinstance(backbone, type) and issubclass(backbone, InstalledBackbone)):

@@ -39,6 +39,7 @@ from adagen.rewards.frechet import FrechetReward
 from adagen.rewards.gaussian import GaussianReward
 from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.tokens import AutoencoderReward
+from adagen.rewards.vector import FITTED
 from adagen.runtime.errors import AdagenError
 from adagen.training.log import Validation
 from adagen.training.loop import Validate
@@ -107,6 +108,9 @@ def build_reward(
         split: real images; the held-out part is not used.
         device: where the reward runs.
         folder: of resumable state; None to keep none.
+
+    Raises:
+        AdagenError: there are too few images for the reward's components.
     """
     train, classes = split.train, split.num_classes
     shape: Any = tuple(train.images.shape[1:])
@@ -121,6 +125,16 @@ def build_reward(
             device=device,
         )
         return CallableReward(LogConfidence(classifier, device), device)
+    if isinstance(settings, GaussianSettings | FrechetSettings):
+        # Checked again with the features, which take a while to be fitted.
+        used = min(len(train), FITTED)
+        if settings.components >= used:
+            raise AdagenError(
+                f"reward {settings.kind!r} has components {settings.components}, but {used} images "
+                f"to learn from have {used - 1} at most: lower it, as in "
+                f'reward={{"kind": "{settings.kind}", "components": {max(1, used // 2)}}}, or give '
+                "more images."
+            )
     patch = max(2, min(shape[1:]) // 8)
     features = fit_reward_features(
         RewardFeatures(patch=patch),

@@ -140,6 +140,57 @@ def test_a_broken_generator_fails_what_it_breaks(kind, name, found):
         check_generator(kind())
 
 
+class Overshooting(Sound):
+    """Images of the hand-made schedule are in range, and those of higher levels are not."""
+
+    def decode(self, state):
+        return 1.5 * super().decode(state) * (super().decode(state) < 0.99)
+
+
+class WrongStep(Sound):
+    def step(self, state, action):
+        return super().step(state, action[:2])
+
+
+class WrongDecode(Sound):
+    def decode(self, state):
+        return super().decode(state).view(-1, 7, 7)
+
+
+class WrongStart(Sound):
+    def start(self, labels, noise):
+        return super().start(labels.view(7, 7), noise)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        (Overshooting, "range", "under random actions"),
+        (WrongStep, "runs", "step at call 0 raised RuntimeError"),
+        (WrongDecode, "runs", "decode raised RuntimeError"),
+        (WrongStart, "runs", "start raised RuntimeError"),
+    ],
+)
+def test_a_fault_is_told_with_its_circumstances(kind, name, found):
+    assert found in check_generator(kind(), strict=False)[name].found
+
+
+@pytest.mark.parametrize(
+    "name", ["actions", "grid", "feature_width", "raw_width", "num_classes", "nfe", "device"]
+)
+def test_a_missing_attribute_is_named(name):
+    class Lacking(Sound):
+        @property
+        def lacking(self):
+            raise AttributeError
+
+    setattr(Lacking, name, Lacking.lacking)
+    report = check_generator(Lacking(), strict=False)
+    assert failed(report) == ["attributes"] and report["attributes"].found == f"lacks {name}"
+    with pytest.raises(AdagenError, match=f"attributes: lacks {name}"):
+        check_generator(Lacking())
+
+
 def test_networks_that_their_file_would_lose_fail_to_reload():
     class Random(Networks):
         def __init__(self, settings, image_shape, *, num_classes):

@@ -260,6 +260,12 @@ def test_names_and_classes_that_cannot_be_registered_are_refused(install, regist
         register_generator("night", torch.nn.Linear)
 
 
+@pytest.mark.parametrize("name", ["", "Foo Bar!", "3d", "Night", "a-b", 3, "night\n"])
+def test_a_malformed_name_cannot_be_registered(registering, name):
+    with pytest.raises(AdagenError, match=r"cannot be registered as .*: a name begins with"):
+        register_generator(name)
+
+
 def test_a_key_outside_the_weights_must_be_a_key(install):
     install(module=MODULE.replace('("order",)', '("odrer",)'))
     assert "'odrer' is not in the weights, but have no such key" in mistake()

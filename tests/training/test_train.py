@@ -232,3 +232,16 @@ def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys
     )
     assert "no validation, and the last policy is kept" in capsys.readouterr().err
     assert "validation_fid" not in sampler.log.columns
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "frechet"])
+def test_too_few_images_for_the_components_are_named_before_anything_is_fitted(
+    monkeypatch, tiny_generator, kind
+):
+    def fit(*arguments, **settings):
+        raise AssertionError("fitted")
+
+    monkeypatch.setattr(from_data, "fit_reward_features", fit)
+    images = torch.rand(50, 1, 8, 8, generator=torch_generator("few"))
+    with pytest.raises(AdagenError, match=f"'{kind}' has components .* 40 images .* 39 at most"):
+        adagen.train(tiny_generator("sit"), (images, torch.arange(50) % 10), reward=kind, updates=1)
