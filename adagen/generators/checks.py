@@ -1,4 +1,4 @@
-"""What is expected of a generator, checked on a few samples (docs/generators.md)."""
+"""Checks of a generator against its contract, on a few samples (docs/generators.md)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -23,7 +23,7 @@ def tensors_of(value: Any, *, copy: bool = False) -> list[torch.Tensor]:
 
 
 def equal_tensors(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    """Whether two lists of tensors are equal; NaN equals NaN."""
+    """True if two lists of tensors are equal; NaN equals NaN."""
     return len(one) == len(other) and all(
         a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
         for a, b in zip(one, other, strict=True)

@@ -54,7 +54,7 @@ class PolicyFile:
 
 
 def steered(generator: Generator[Any]) -> dict[str, Any]:
-    """What a policy was trained to steer, as plain data; stands for the hash of a missing file.
+    """Describe the generator that a policy was trained to steer, in place of the hash of its file.
 
     Returns:
         Class, actions with their hand-made schedule, and the shape of the policy's input.

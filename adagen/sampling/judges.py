@@ -87,7 +87,7 @@ class TrainingIdentity:
 
     @property
     def policy_identity(self) -> dict[str, Any]:
-        """What the policy's file is bound to."""
+        """The settings and hashes that the policy's file is bound to."""
         bound = identity.policy_file(
             self.experiment,
             self.settings,
@@ -97,7 +97,7 @@ class TrainingIdentity:
         return {**bound, "method": self.method}
 
     def reward_identity(self, features: Path, preference: Path | None) -> dict[str, Any]:
-        """What the file of the reward's state is bound to."""
+        """The settings and hashes that the file of the reward's state is bound to."""
         return {
             **self.policy_identity,
             "training_seed": self.seed,
@@ -107,7 +107,7 @@ class TrainingIdentity:
         }
 
     def judges_identity(self, policy_file: Path, features: Path) -> dict[str, Any]:
-        """What the file of judges that are fitted to the policy is bound to."""
+        """The settings and hashes that a file of fitted judges is bound to."""
         return {
             **self.policy_identity,
             "policy_file": file_hash(policy_file),

@@ -247,7 +247,7 @@ class Sampler:
         features: str | Path | None = None,
         preference: str | Path | None = None,
     ) -> Self:
-        """Of every sample n candidates are made, and the one of the highest score is kept.
+        """Make n candidates of every sample, and keep the one of the highest score.
 
         Args:
             n: candidates; the first of them is the plain sample.

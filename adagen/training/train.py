@@ -210,7 +210,7 @@ class _Run:
 
 
 class _Origins(BaseModel):
-    """What a training was started with, beside its settings.
+    """The inputs that a training was started with, beside its settings.
 
     Attributes:
         generator: what is steered, and a digest of a few images under the hand-made schedule.
