@@ -1,7 +1,7 @@
 """Print config/README.md: every key of the configuration, from the models of adagen.config.
 
 Types, ranges, defaults and meanings are read from the JSON schema of `Config`, so the page can't
-say other than the code does. Only the introduction is written by hand, below.
+say other than the code does. Only the introduction and the end are written by hand, below.
 
     python workflow/scripts/config_docs.py > config/README.md
 """
@@ -22,11 +22,42 @@ INTRODUCTION = """\
 # Configuration
 
 Every number that a run depends on stands in one of the files of this folder or in the defaults
-below. A key that is not in the list is an error, and the message names the nearest one that is.
+[below](#keys). A key that is not in the list is an error, and the message names the nearest one.
+What else is checked stands [at the end](#what-else-is-checked).
 
     snakemake --cores all                                            # config.yaml
     snakemake --cores all --configfile config/digits_full.yaml       # another
     snakemake --cores all --config 'training={updates: 80}'          # one key over it
+
+## The ten keys you will change
+
+A file of your own needs a few lines. This one, `my_run.yaml` beside the README, takes the
+generators of the default run and two training seeds. MaskGIT and SiT are trained for longer; VAR
+and DiT have `updates` and `sigma` of their own there, which go first:
+
+    extends: config/config.yaml
+    name: my_run
+    results: results/my_run
+    methods: [handmade, tuned, adagen]
+    training_seeds: [0, 1]
+    training: {updates: 80, sigma: [0.6, 0.2]}
+
+Run it:
+
+    snakemake --cores all --configfile my_run.yaml results/my_run/tables/fid.csv
+
+| key | what it decides |
+|---|---|
+| `name`, `results` | what the run is called, and where its files go |
+| `methods` | which schedules are compared |
+| `training_seeds` | how many policies of each are trained: one cannot tell luck from gain |
+| `experiments.<name>.steps` | the number of steps T of an experiment |
+| `experiments.<name>.handmade` | the constants of the schedule that every policy starts from |
+| `training.updates` | how long a training is; its time is proportional |
+| `training.trajectories` | samples of an update; more are slower, and less noisy |
+| `training.sigma` | exploration at the beginning and at the end |
+| `training.reward` | the reward: `{kind: gaussian}`, `tokens` or `convolution` |
+| `evaluation.samples` | images that a distance is of, for each of `evaluation.seeds` |
 
 ## Files
 
@@ -97,7 +128,16 @@ changes in the experiment; one that changes nothing is the experiment. Others be
 their own, called `<experiment>-<study>-<variant>`, which only the target `ablation` makes
 ([docs/ablations.md](../docs/ablations.md)).
 
-## What else is checked
+What a change of a key re-runs: [docs/workflow.md](../docs/workflow.md#what-re-runs).
+
+# Keys
+
+`<name>` is a name of your choice. Where "takes" is a link, the keys are those of the section it
+leads to, with that section's defaults but for the ones given.
+"""
+
+CHECKS = """\
+# What else is checked
 
 Before anything runs:
 
@@ -146,13 +186,6 @@ By the first stage that reads the images: `dataset.heldout` is at most half of t
 divides their sides, the resolutions of a tokeniser halve them evenly, and the last of a VAR's
 `scales` is the side of what its tokeniser makes of them. Released files are compared with the
 configuration, key by key.
-
-What a change of a key re-runs: [docs/workflow.md](../docs/workflow.md#what-re-runs).
-
-# Keys
-
-`<name>` is a name of your choice. Where "takes" is a link, the keys are those of the section it
-leads to, with that section's defaults but for the ones given.
 """
 
 
@@ -167,7 +200,7 @@ class Row(NamedTuple):
 
 def page() -> str:
     """The whole of config/README.md."""
-    return "\n".join([INTRODUCTION, *Schema(Config.model_json_schema()).sections()])
+    return "\n".join([INTRODUCTION, *Schema(Config.model_json_schema()).sections(), CHECKS])
 
 
 class Schema:
