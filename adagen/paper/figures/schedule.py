@@ -93,7 +93,7 @@ def policy_figure(table: pd.DataFrame) -> Figure:
     for axes, action in zip(panels(figure, len(actions), columns=COLUMNS), actions, strict=True):
         rows = whole.loc[action]
         _draw_handmade(axes, rows.index.to_numpy(), rows["handmade"].to_numpy())
-        _draw_spread(axes, rows.index.to_numpy(), rows, method=first["method"], share=1)
+        _draw_spread(axes, rows.index.to_numpy(), numbers=rows, method=first["method"], share=1)
         sns.lineplot(
             classes.loc[action].reset_index(),
             x="step",
@@ -143,7 +143,7 @@ def _draw_action(axes: Axes, runs: Sequence[SampleRun], k: int) -> None:
         values = run.samples.actions[shown, :, k].double().numpy()
         # Training seeds of one method share its ink.
         share = 1 / sum(run.method == other.method for other in runs)
-        _draw_spread(axes, steps, summary(values), method=run.method, share=share)
+        _draw_spread(axes, steps, numbers=summary(values), method=run.method, share=share)
     _limit_steps(axes, calls)
 
 
@@ -155,8 +155,8 @@ def _draw_handmade(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
 def _draw_spread(
     axes: Axes,
     steps: np.ndarray,
-    numbers: Mapping[str, np.ndarray] | pd.DataFrame,
     *,
+    numbers: Mapping[str, np.ndarray] | pd.DataFrame,
     method: str,
     share: float,
 ) -> None:
