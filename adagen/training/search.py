@@ -1,4 +1,4 @@
-"""The best static schedule by search: the baselines that a learned schedule has to beat.
+"""The best schedule that a search finds: the baselines that a learned schedule is compared with.
 
 CMA-ES varies a few parameters to lower the Frechet distance of samples. Their noise is the same for
 every candidate, and is never used for reporting. With all parameters zero the schedule is the
