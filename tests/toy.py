@@ -121,12 +121,20 @@ def toy_training(
     settings, generator = SETTINGS.model_copy(update=changes), Toy()
     with seeded("toy", method):
         actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
-    parts = TrainingParts(generator, actor, critic, reward or ToyReward(), ONE, ONE, mixture)
+    parts = TrainingParts(
+        generator=generator,
+        actor=actor,
+        critic=critic,
+        reward=reward or ToyReward(),
+        train=ONE,
+        heldout=ONE,
+        mixture=mixture,
+    )
     return PolicyTraining(parts, settings, seed=0, processes=processes)
 
 
 def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:
-    return Validation(fid, fid_label_free, 0.5, {"level": 0.1})
+    return Validation(fid=fid, fid_label_free=fid_label_free, recall=0.5, spread={"level": 0.1})
 
 
 def no_validation(policy: nn.Module) -> Validation:

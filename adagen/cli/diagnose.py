@@ -165,10 +165,10 @@ def diagnose_reward(
     checks = check_reward(
         reward,
         Pools(
-            reward.pool(split.train, "diagnose", "real", seed, views=VIEWS),
-            reward.pool(split.heldout, "diagnose", "heldout", seed),
-            reward.pool(fake, "diagnose", "fake", seed, views=VIEWS),
-            reward.pool(fresh, "diagnose", "fresh", seed),
+            train=reward.pool(split.train, "diagnose", "real", seed, views=VIEWS),
+            heldout=reward.pool(split.heldout, "diagnose", "heldout", seed),
+            fake=reward.pool(fake, "diagnose", "fake", seed, views=VIEWS),
+            fresh=reward.pool(fresh, "diagnose", "fresh", seed),
         ),
         rungs=rungs,
         after=check_steps(ladder_settings.steps, reward, updates=training.updates),

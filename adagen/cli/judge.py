@@ -97,11 +97,11 @@ def judge(
         raise AdagenError(f"the config has no experiment {experiment!r}: choose one of {known}.")
     chosen = settings.experiments[experiment]
     training = TrainingIdentity(
-        experiment,
-        chosen,
-        METHOD,
-        seed,
-        file_hash(generator),
+        experiment=experiment,
+        settings=chosen,
+        method=METHOD,
+        seed=seed,
+        generator_hash=file_hash(generator),
         sampler=identity.sampler(settings.generators[chosen.generator]),
     )
     files = JudgeFiles(features, reward_state, preference)
@@ -149,7 +149,12 @@ def write_judges(
     if generator.stochastic:
         judges["value"] = fit_value(samples, score=score, device=generator.device).state()
     training = TrainingIdentity(
-        experiment, run.settings, method, seed, generator.hash, sampler=generator.sampler
+        experiment=experiment,
+        settings=run.settings,
+        method=method,
+        seed=seed,
+        generator_hash=generator.hash,
+        sampler=generator.sampler,
     )
     bound = training.judges_identity(inputs.policy, inputs.features)
     save_state(out, judges, about=bound, kind=KIND)

@@ -153,7 +153,12 @@ def open_run(
     if not refinement:
         return run
     training = TrainingIdentity(
-        experiment, settings, method, run.training_seed, generator.hash, sampler=generator.sampler
+        experiment=experiment,
+        settings=settings,
+        method=method,
+        seed=run.training_seed,
+        generator_hash=generator.hash,
+        sampler=generator.sampler,
     )
     refined = _refine(config, refinement, sampler=sampler, training=training, inputs=inputs)
     # Which experiments a run makes it for changes no image.

@@ -224,17 +224,25 @@ def train_policy(
         else None
     )
     name = f"{experiment} {method} seed {seed}"
-    bound = training_state(config, experiment, method=method)
-    claim_checkpoint(outputs.checkpoint, name, *bound, *inputs.files)
+    sections = training_state(config, experiment, method=method)
+    claim_checkpoint(outputs.checkpoint, name, *sections, *inputs.files)
     trackers = Trackers(
-        tracker_names,
-        outputs.log,
-        name,
+        names=tracker_names,
+        log=outputs.log,
+        run=name,
         group=config.name,
         settings=settings.model_dump(mode="json"),
     )
     trained = run_training(
-        TrainingParts(generator, actor, critic, reward, split.train, split.heldout, mixture),
+        TrainingParts(
+            generator=generator,
+            actor=actor,
+            critic=critic,
+            reward=reward,
+            train=split.train,
+            heldout=split.heldout,
+            mixture=mixture,
+        ),
         training,
         seed=seed,
         name=name,
@@ -254,10 +262,15 @@ def train_policy(
         )
     if outputs.reward_state is not None:
         training_identity = TrainingIdentity(
-            experiment, settings, method, seed, generator.hash, sampler=generator.sampler
+            experiment=experiment,
+            settings=settings,
+            method=method,
+            seed=seed,
+            generator_hash=generator.hash,
+            sampler=generator.sampler,
         )
-        binding = training_identity.reward_identity(inputs.features, inputs.preference)
-        save_state(outputs.reward_state, trained.reward_state, about=binding)
+        reward_identity = training_identity.reward_identity(inputs.features, inputs.preference)
+        save_state(outputs.reward_state, trained.reward_state, about=reward_identity)
     identity = policy_file(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
     )

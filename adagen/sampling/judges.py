@@ -65,7 +65,7 @@ class RewardFiles:
         return [path for path in (self.features, self.state, self.preference) if path]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingIdentity:
     """The training of a policy and its reward, to which their files are bound.
 

@@ -193,7 +193,7 @@ def heldout_validation(
         primary, label_free = (
             frechet_distance(Moments.of(found[space]), real[space]) for space in SPACES
         )
-        return Validation(primary, label_free, None, spread())
+        return Validation(fid=primary, fid_label_free=label_free, recall=None, spread=spread())
 
     return validate
 

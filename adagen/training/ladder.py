@@ -60,7 +60,10 @@ class Ladder:
         rungs: list[Rung] = []
         for name in progress(self.policies, "ladder, to judge", total=len(self.policies)):
             drawn = _keep_first(count, self._draw("judge", name, samples=samples), kept=images)
-            rungs.append(Rung(name, *meter.distance(drawn), hashes.get(name)))
+            primary, label_free = meter.distance(drawn)
+            rungs.append(
+                Rung(name=name, fid=primary, fid_label_free=label_free, policy=hashes.get(name))
+            )
         return self._images(images), rungs
 
     def _draw(self, use: str, name: str, *, samples: int) -> Iterator[torch.Tensor]:

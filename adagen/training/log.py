@@ -18,7 +18,7 @@ SATURATED = 0.01
 """A bounded action is saturated within this share of its range from either end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validation:
     """Measurements of samples that the averaged policy makes without exploration.
 

@@ -56,7 +56,7 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingParts:
     """The parts of a training; networks and reward are on the generator's device.
 

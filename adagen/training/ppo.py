@@ -12,7 +12,7 @@ import torch
 from adagen.config import Training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PpoLoss:
     """The loss to minimise and the diagnostics of one optimiser step (all scalars).
 
@@ -100,4 +100,4 @@ def ppo_loss(
         kl = (ratio - 1 - log_ratio).mean()
         clip_fraction = ((ratio - 1).abs() > settings.clip).float().mean()
     total = policy + settings.value_coefficient * value - settings.entropy_coefficient * entropy
-    return PpoLoss(total, policy, value, kl, clip_fraction)
+    return PpoLoss(total=total, policy=policy, value=value, kl=kl, clip_fraction=clip_fraction)

@@ -35,7 +35,7 @@ LARGE_LOGIT = 4.0
 """Where a sigmoid is nearly flat: its slope is 0.018 there, a fourteenth of that at zero."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rung:
     """A schedule of the ladder.
 
@@ -52,7 +52,7 @@ class Rung:
     policy: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
     """A summary of a reward's scores on a set of images.
 
@@ -90,7 +90,7 @@ class Ranking:
     kendall: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RewardCheck:
     """The scores of a reward after some steps of learning.
 
@@ -124,7 +124,7 @@ class RewardCheck:
         return self.real.accepted - self.heldout.accepted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pools:
     """The images that a reward is checked with.
 
@@ -255,14 +255,14 @@ def _check(
         for pool in (pools.train, pools.heldout)
     )
     return RewardCheck(
-        steps,
-        loss,
-        summaries,
-        ScoreSummary.of(reward, torch.cat(scores)),
-        real,
-        heldout,
-        {space: ranking(rewards, distances) for space, distances in spaces.items()},
-        {space: ranking(means, distances) for space, distances in spaces.items()},
+        steps=steps,
+        loss=loss,
+        rungs=summaries,
+        fake=ScoreSummary.of(reward, torch.cat(scores)),
+        real=real,
+        heldout=heldout,
+        ranking={space: ranking(rewards, distances) for space, distances in spaces.items()},
+        logit_ranking={space: ranking(means, distances) for space, distances in spaces.items()},
     )
 
 

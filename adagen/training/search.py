@@ -32,7 +32,7 @@ Trial = dict[str, float]
 Parameters = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """The schedules that a search chooses among.
 
@@ -51,15 +51,15 @@ def space_of(method: str, actions: Actions) -> Space:
     """The search space of a method, `tuned` or `interval`."""
     if method == "interval":
         return Space(
-            3,
-            lambda x: interval_schedule(x, actions),
-            lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
+            size=3,
+            schedule=lambda x: interval_schedule(x, actions),
+            log_columns=lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
         )
     names = [f"{action}_{kind}" for kind in ("offset", "slope") for action in actions.names]
     return Space(
-        len(names),
-        lambda x: static_schedule(x, actions),
-        lambda x: dict(zip(names, x.tolist(), strict=True)),
+        size=len(names),
+        schedule=lambda x: static_schedule(x, actions),
+        log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
     )
 
 

@@ -42,7 +42,7 @@ def require_installed(trackers: Sequence[str]) -> None:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trackers:
     """The trackers of one run.
 

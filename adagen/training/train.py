@@ -90,11 +90,19 @@ def train(
     folder = None if checkpoint is None else Path(checkpoint)
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
         split = _split(generator, data, reward=reward)
-        run = _Run(generator, split, reward, method, seed, network, training)
+        run = _Run(
+            generator=generator,
+            split=split,
+            reward=reward,
+            method=method,
+            seed=seed,
+            network=network,
+            training=training,
+        )
         return run.sampler(run.train(folder))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """A call of `train` with checked arguments.
 
@@ -134,7 +142,7 @@ class _Run:
                 self.generator, self.split, settings=settings, folder=folder
             )
         trackers = Trackers(
-            self.training.trackers,
+            names=self.training.trackers,
             log=(folder or Path()) / "training.jsonl",
             run=name,
             group="adagen.train",
@@ -142,7 +150,12 @@ class _Run:
         )
         return run_training(
             TrainingParts(
-                self.generator, actor, critic, reward, self.split.train, self.split.heldout
+                generator=self.generator,
+                actor=actor,
+                critic=critic,
+                reward=reward,
+                train=self.split.train,
+                heldout=self.split.heldout,
             ),
             settings,
             seed=self.seed,

@@ -14,7 +14,7 @@ from adagen.sampling.rollout import sample_once
 from adagen.training.ppo import gaussian_log_prob
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trajectories:
     """T policy calls of B trajectories.
 
@@ -134,7 +134,15 @@ def collect(
         processes.all_gather(torch.cat(tensors, dim=1), 1) for tensors in per_call
     )
     images = processes.all_gather(torch.cat(image_batches))
-    return Trajectories(features, raw, log_prob, actions, labels, images, mine.start)
+    return Trajectories(
+        features=features,
+        raw=raw,
+        log_prob=log_prob,
+        actions=actions,
+        labels=labels,
+        images=images,
+        start=mine.start,
+    )
 
 
 def _feature_buffer(generator: Generator[State], keep: str, *, count: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ CHUNK_NUMBERS = 2**28
 """Largest number of feature entries in one backward pass of policy and value network: 1 GiB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Targets:
     """The targets of an update, the same in all its epochs.
 
@@ -84,7 +84,7 @@ class PpoUpdate:
             advantage = ppo.group_advantage(returns[0], settings.group)
         else:
             advantage = ppo.value_advantage(returns, old_values)
-        targets = Targets(returns, advantage, sigma)
+        targets = Targets(returns=returns, advantage=advantage, sigma=sigma)
         for group in self.optimiser.param_groups:
             group["lr"] = group["scale"] * (1 - 0.9 * n / settings.updates)
         for _ in range(settings.epochs):

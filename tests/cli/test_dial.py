@@ -131,7 +131,13 @@ def test_both_dials_from_samples_to_figures(trained):
     config = load_config([Path("config.yaml")])
     files = RewardFiles(Path("reward.safetensors"), Path("adagen.reward.safetensors"))
     flow, cpu = file_hash(Path("flow.safetensors")), torch.device("cpu")
-    training = TrainingIdentity("flow_t2", config.experiments["flow_t2"], "adagen", 0, flow)
+    training = TrainingIdentity(
+        experiment="flow_t2",
+        settings=config.experiments["flow_t2"],
+        method="adagen",
+        seed=0,
+        generator_hash=flow,
+    )
     reward = open_reward(config, training, files=files, device=cpu)
     split = load_dataset(config.dataset)
     preference = load_pretrained(config, Path("preference.safetensors"), split=split, device=cpu)

@@ -61,9 +61,17 @@ def test_less_noise_is_paid_more(kind, make, monkeypatch):
         labelled(torch.cat([noisy(shape, strength, use, strength) for strength in NOISE]))
         for use in ("learn", "judge")
     )
-    rungs = [Rung(f"noise {strength}", strength, None, None) for strength in NOISE]
+    rungs = [
+        Rung(name=f"noise {strength}", fid=strength, fid_label_free=None, policy=None)
+        for strength in NOISE
+    ]
     reward = make(kind, real)
-    pools = Pools(*map(reward.pool, (real, heldout, fake, fresh)))
+    pools = Pools(
+        train=reward.pool(real),
+        heldout=reward.pool(heldout),
+        fake=reward.pool(fake),
+        fresh=reward.pool(fresh),
+    )
     when = [60] if reward.gradual else [reward.warmup]
     (last,) = check_reward(reward, pools, rungs=rungs, after=when, seed=0)
     assert last.ranking["fid"].spearman == pytest.approx(1)

@@ -32,7 +32,14 @@ def trajectories_of(actions: Actions, raw: torch.Tensor) -> Trajectories:
         taken.append(actions.squash(z))
     t, b, _ = raw.shape
     nothing = torch.zeros(t, b)
-    return Trajectories(nothing, raw, nothing, torch.stack(taken), nothing[0], nothing[0])
+    return Trajectories(
+        features=nothing,
+        raw=raw,
+        log_prob=nothing,
+        actions=torch.stack(taken),
+        labels=nothing[0],
+        images=nothing[0],
+    )
 
 
 def test_accuracy_on_real_and_generated():
@@ -103,7 +110,7 @@ def test_spread_is_over_samples_not_over_calls():
 
 
 def test_a_validation_has_the_fields_that_are_null_without_one():
-    record = Validation(1.5, None, 0.7, {"ratio": 0.1}).record()
+    record = Validation(fid=1.5, fid_label_free=None, recall=0.7, spread={"ratio": 0.1}).record()
     assert record == {
         "validation_fid": 1.5,
         "validation_fid_label_free": None,

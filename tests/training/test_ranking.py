@@ -109,9 +109,12 @@ def test_opinion_counts_what_it_says():
 
 
 def test_agreement_of_the_two_spaces():
-    rungs = [Rung(str(i), i, free, None) for i, free in enumerate((3.0, 2.0, 1.0))]
+    rungs = [
+        Rung(name=str(i), fid=i, fid_label_free=free, policy=None)
+        for i, free in enumerate((3.0, 2.0, 1.0))
+    ]
     assert agreement(rungs).spearman == pytest.approx(-1)
-    assert agreement([Rung("a", 1, None, None)]).spearman is None
+    assert agreement([Rung(name="a", fid=1, fid_label_free=None, policy=None)]).spearman is None
 
 
 # Observing
@@ -148,16 +151,23 @@ def bright(*levels: float, each: int = 2) -> Images:
     return Images(levels.view(-1, 1, 1, 1), torch.zeros(len(levels), dtype=torch.int64))
 
 
-RUNGS = [Rung("a", 3.0, 1.0, None), Rung("b", 1.0, 3.0, None), Rung("c", 2.0, 2.0, None)]
+RUNGS = [
+    Rung(name="a", fid=3.0, fid_label_free=1.0, policy=None),
+    Rung(name="b", fid=1.0, fid_label_free=3.0, policy=None),
+    Rung(name="c", fid=2.0, fid_label_free=2.0, policy=None),
+]
 
 
 def observed(when, **attributes):
     reward = Brightness()
     vars(reward).update(attributes)
-    parts = (bright(5.0), bright(2.0), bright(0.0), bright(1.0, 3.0, 2.0, each=4))
-    return reward, check_reward(
-        reward, Pools(*map(reward.pool, parts)), rungs=RUNGS, after=when, seed=0
+    pools = Pools(
+        train=reward.pool(bright(5.0)),
+        heldout=reward.pool(bright(2.0)),
+        fake=reward.pool(bright(0.0)),
+        fresh=reward.pool(bright(1.0, 3.0, 2.0, each=4)),
     )
+    return reward, check_reward(reward, pools, rungs=RUNGS, after=when, seed=0)
 
 
 def test_observing_judges_each_rung_by_its_own_images():
@@ -199,7 +209,19 @@ def test_a_loss_that_is_not_finite():
 
 
 def test_without_a_label_free_space():
-    reward, rungs = Brightness(), [Rung("a", 1.0, None, None), Rung("b", 2.0, None, None)]
+    reward, rungs = (
+        Brightness(),
+        [
+            Rung(name="a", fid=1.0, fid_label_free=None, policy=None),
+            Rung(name="b", fid=2.0, fid_label_free=None, policy=None),
+        ],
+    )
     pool = reward.pool(bright(2.0, 1.0))
-    (look,) = check_reward(reward, Pools(pool, pool, pool, pool), rungs=rungs, after=[2], seed=0)
+    (look,) = check_reward(
+        reward,
+        Pools(train=pool, heldout=pool, fake=pool, fresh=pool),
+        rungs=rungs,
+        after=[2],
+        seed=0,
+    )
     assert set(look.ranking) == set(look.logit_ranking) == {"fid"}

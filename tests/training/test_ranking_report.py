@@ -7,8 +7,11 @@ import pytest
 from adagen.training.ranking import Ranking, RewardCheck, Rung, ScoreSummary
 from adagen.training.ranking_report import findings, report_text
 
-RUNGS = [Rung("handmade", 1.0, 2.0, None), Rung("tuned", 0.5, 1.0, "hash")]
-FAIR = ScoreSummary(0.45, -0.1, 0.3, 0.0)
+RUNGS = [
+    Rung(name="handmade", fid=1.0, fid_label_free=2.0, policy=None),
+    Rung(name="tuned", fid=0.5, fid_label_free=1.0, policy="hash"),
+]
+FAIR = ScoreSummary(reward=0.45, logit=-0.1, accepted=0.3, large=0.0)
 
 
 def look(
@@ -16,8 +19,20 @@ def look(
 ) -> RewardCheck:
     ranks = {"fid": Ranking(spearman, spearman)}
     ranks |= {} if free is None else {"fid_label_free": Ranking(free, free)}
-    sides = [ScoreSummary(0.5, 0.0, accepted, large) for accepted in (fake, real, heldout)]
-    return RewardCheck(steps, 1.2, {"handmade": FAIR, "tuned": FAIR}, *sides, ranks, ranks)
+    fake, real, heldout = (
+        ScoreSummary(reward=0.5, logit=0.0, accepted=accepted, large=large)
+        for accepted in (fake, real, heldout)
+    )
+    return RewardCheck(
+        steps=steps,
+        loss=1.2,
+        rungs={"handmade": FAIR, "tuned": FAIR},
+        fake=fake,
+        real=real,
+        heldout=heldout,
+        ranking=ranks,
+        logit_ranking=ranks,
+    )
 
 
 def names(*looks: RewardCheck, rungs=RUNGS, warmup=0, saturates=True) -> list[str]:
@@ -75,7 +90,10 @@ def test_one_accurate_side_is_no_saturation():
 
 
 def test_rungs_that_lie_together_rank_nothing():
-    rungs = [Rung("a", 1.0, None, None), Rung("b", 1.05, None, None)]
+    rungs = [
+        Rung(name="a", fid=1.0, fid_label_free=None, policy=None),
+        Rung(name="b", fid=1.05, fid_label_free=None, policy=None),
+    ]
     assert names(look(-0.9), rungs=rungs) == ["no ladder"]
 
 

@@ -71,7 +71,9 @@ CHANGES = {
 
 
 def no_validation(policy):
-    return Validation(1.0, 2.0, None, {"time": 0.1, "guidance": 0.1})
+    return Validation(
+        fid=1.0, fid_label_free=2.0, recall=None, spread={"time": 0.1, "guidance": 0.1}
+    )
 
 
 class Killed(Exception):
@@ -92,7 +94,9 @@ def real_training(generator, method: str, kind: str = "own", **changes) -> Polic
         else:
             make = ProjectedReward if kind == "dino" else AutoencoderReward
             reward = make(frozen, 10, settings=chosen, device=generator.device)
-    parts = TrainingParts(generator, actor, critic, reward, REAL, REAL)
+    parts = TrainingParts(
+        generator=generator, actor=actor, critic=critic, reward=reward, train=REAL, heldout=REAL
+    )
     return PolicyTraining(parts, settings, seed=0)
 
 

@@ -21,7 +21,9 @@ RECORD = {
 
 
 def follow(log: Path, done: int, records, *trackers: str) -> None:
-    tracking = Trackers(trackers, log, "flow seed 0", "toy", {"updates": 4})
+    tracking = Trackers(
+        names=trackers, log=log, run="flow seed 0", group="toy", settings={"updates": 4}
+    )
     with tracking.follow(done) as on_record:
         for record in records:
             on_record(record)
