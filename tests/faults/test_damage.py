@@ -25,7 +25,7 @@ def named(path: Path) -> bool:
     return b"sha256" in path.read_bytes()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(kind=st.sampled_from(sorted(MADE_BY)), where=ANYWHERE, damage=st.sampled_from([cut, flip]))
 def test_any_file_of_tensors(tmp_path_factory, kind, where, damage):
     """Policies, networks, features, statistics: no damage is read as if it were nothing."""
@@ -54,7 +54,7 @@ def test_files_of_before_the_checksum_are_read(tmp_path):
     assert load_tensors(path, "policy")[0]["a"].equal(torch.ones(3))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(where=ANYWHERE, damage=st.sampled_from([cut, flip]))
 @example(where=0.0859375, damage=flip)  # of a description that is no longer found
 def test_a_shard(tmp_path_factory, where, damage):

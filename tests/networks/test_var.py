@@ -45,7 +45,7 @@ def random_inputs(batch: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor
     return labels, torch.randn(batch, 13, 5, generator=generator)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(scales=st.lists(st.integers(1, 4), min_size=1, max_size=4).map(sorted))
 def test_cached_generation_equals_teacher_forcing(scales: list[int]) -> None:
     """For any ladder of scales, also when the first has several tokens."""

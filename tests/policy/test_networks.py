@@ -9,7 +9,7 @@ from adagen.runtime.errors import AdagenError
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 80), st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_untrained_network_is_hand_made_on_any_grid_and_width(rows, columns, width, actions):
     network = PolicyNetwork(width, (rows, columns), actions=actions, size=PolicyNetworkSize())
     features, call = torch.randn(2, rows * columns, width), torch.tensor([0, 3])

@@ -89,7 +89,7 @@ def test_the_one_before_is_kept(path):
     assert load_checkpoint(path, "run", settings=SETTINGS)["update"] == 3
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     where=st.floats(0, 1, exclude_max=True),
     damage=st.sampled_from([cut, flip]),
