@@ -1,13 +1,15 @@
 """Print config/README.md: every key of the configuration, from the models of adagen.config.
 
 Types, ranges, defaults and meanings are read from the JSON schema of `Config`, so the page can't
-say other than the code does. Only the introduction and the end are written by hand, below.
+say other than the code does. What is written by hand lies beside this file, in
+`config_introduction.md` and `config_checks.md`.
 
     python workflow/scripts/config_docs.py > config/README.md
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from adagen.config import Config
@@ -15,178 +17,8 @@ from adagen.config import Config
 Node = Mapping[str, Any]
 REQUIRED = object()
 """Stands for "no default", which None could be."""
-
-INTRODUCTION = """\
-<!-- Made by `make schema` from adagen/config/: edit that. -->
-
-# Configuration
-
-Every number that a run depends on stands in one of the files of this folder or in the defaults
-[below](#keys). A key that is not in the list is an error, and the message names the nearest one.
-What else is checked stands [at the end](#what-else-is-checked).
-
-    snakemake --cores all                                            # config.yaml
-    snakemake --cores all --configfile config/digits_full.yaml       # another
-    snakemake --cores all --config 'training={updates: 80}'          # one key over it
-
-## The ten keys you will change
-
-A file of your own needs a few lines. This one, `my_run.yaml` beside the README, takes the
-generators of the default run and two training seeds. MaskGIT and SiT are trained for longer; VAR
-and DiT have `updates` and `sigma` of their own there, which go first:
-
-    extends: config/config.yaml
-    name: my_run
-    results: results/my_run
-    methods: [handmade, tuned, adagen]
-    training_seeds: [0, 1]
-    training: {updates: 80, sigma: [0.6, 0.2]}
-
-Run it:
-
-    snakemake --cores all --configfile my_run.yaml results/my_run/tables/fid.csv
-
-| key | what it decides |
-|---|---|
-| `name`, `results` | what the run is called, and where its files go |
-| `methods` | which schedules are compared |
-| `training_seeds` | how many policies of each are trained: one cannot tell luck from gain |
-| `experiments.<name>.steps` | the number of steps T of an experiment |
-| `experiments.<name>.handmade` | the constants of the schedule that every policy starts from |
-| `training.updates` | how long a training is; its time is proportional |
-| `training.trajectories` | samples of an update; more are slower, and less noisy |
-| `training.sigma` | exploration at the beginning and at the end |
-| `training.reward` | the reward: `{kind: gaussian}`, `tokens` or `convolution` |
-| `evaluation.samples` | images that a distance is of, for each of `evaluation.seeds` |
-
-## Files
-
-- [`config.yaml`](config.yaml): the default. One generator of each of the four paradigms, at one
-  number of steps, one training seed.
-- [`digits_full.yaml`](digits_full.yaml) extends it: a second number of steps and several training
-  seeds. It shares the default's generators, metric networks and reference statistics.
-- [`smoke.yaml`](smoke.yaml) extends it: every job at its smallest, for the tests. Its numbers mean
-  nothing.
-- [`cifar10.yaml`](cifar10.yaml): generators fitted to CIFAR-10, on one GPU.
-- [`imagenet256.yaml`](imagenet256.yaml): the released generators and policies on ImageNet at 256
-  pixels, as published. What such runs take: [docs/imagenet.md](../docs/imagenet.md).
-- [`imagenet512.yaml`](imagenet512.yaml): MaskGIT-L at 512 pixels, with a checkpoint of your own.
-
-A file may extend another, by a path relative to its own folder. Then only the differences have to
-be written:
-
-    extends: config.yaml
-    name: my_run
-    results: results/my_run
-
-Without a file, a workflow run takes `config.yaml`. Files that are given take its place; each brings
-what it extends, later files are laid over earlier ones, and single keys over all of them:
-
-    snakemake --cores all --configfile config/imagenet256.yaml my_cluster.yaml
-
-A stage that is run by hand reads its files in the same way:
-
-    adagen pretrain maskgit --config config/smoke.yaml --out F
-
-"Laid over" means key by key: mappings are merged at every depth, and anything else (numbers, text,
-whole lists) is replaced. An entry or a section that a file sets to `null` is removed. A section
-with another `kind` than the one below it replaces it with all of its keys.
-
-Give a file of your own a `name` and a `results` folder of its own. Keep `resources` where it uses
-the same generators, metric networks and reference; change it where one of them has other settings,
-or the run writes over the files that are there.
-
-## Generators, experiments, methods
-
-Terms are defined in the [glossary](../docs/glossary.md).
-
-- A **generator** is a frozen network: a paradigm, its size, and how it is fitted, or which released
-  files it is taken from. It is made once and knows nothing of schedules.
-- An **experiment** is one generator at one number of steps, with the hand-made schedule that every
-  policy starts from. Several experiments may share a generator. VAR takes one step per scale, so
-  there another number of steps needs another generator.
-- A **method** is how an experiment is scheduled: `handmade`, `tuned`, `static`, `adagen`,
-  `faithful`, `released`, `interval`, `halton` or `logsnr_time`
-  ([what each is](../docs/glossary.md#methods)). The methods `static`, `adagen` and `faithful` are
-  trained once for every entry of `training_seeds`. A method is left out of experiments whose family
-  doesn't have it, and `released` of those without a `released_policy`.
-- A **run** is one method of one experiment, and of one training seed where it is trained. It names
-  files, as in `results/<experiment>/policy/adagen_seed0.safetensors`.
-
-`training` and `policy` have two places. At the top level they hold for all experiments; what an
-experiment says under its own is laid over that, for this experiment alone.
-
-A **refinement** draws samples of the method `adagen` once more, each the choice among several
-([docs/refinement.md](../docs/refinement.md)); such a run is called `adagen_seed0+<refinement>`.
-
-A **steps curve** takes one experiment to other numbers of steps
-([docs/steps.md](../docs/steps.md)). If another experiment has these settings already, the curve
-uses it; otherwise it is called `<experiment>-steps-<T>`, and has rows in the curve's table only.
-
-An **ablation** compares one experiment with variants of itself, in studies. A variant is what it
-changes in the experiment; one that changes nothing is the experiment. Others become experiments of
-their own, called `<experiment>-<study>-<variant>`, which only the target `ablation` makes
-([docs/ablations.md](../docs/ablations.md)).
-
-What a change of a key re-runs: [docs/workflow.md](../docs/workflow.md#what-re-runs).
-
-# Keys
-
-`<name>` is a name of your choice. Where "takes" is a link, the keys are those of the section it
-leads to, with that section's defaults but for the ones given.
-"""
-
-CHECKS = """\
-# What else is checked
-
-Before anything runs:
-
-- `experiments.<name>.generator` is a key of `generators`.
-- `generators.<name>.paradigm` is a built-in one, or that of an installed package
-  ([docs/generators.md](../docs/generators.md)), which checks the keys that it adds.
-- `experiments.<name>.steps` is even for `dit` and `sit`, and the number of `scales` for `var`.
-- A generator has `weights` together with a tokeniser of kind `vqgan` (`maskgit`) or with `latent`
-  (`dit`, `sit`), or none of them. The `scales` of `var` grow.
-- `training.trajectories` is a multiple of `training.group`, which is 2 at least for the baseline
-  `group`; both of `training.sigma` are above 0, and `training.trackers` are all different.
-- With `reward_features` of kind `dino`, `training.reward` is not of kind `gaussian` or `frechet`
-  where a method is trained; with kind `tokens`, `training.trajectories` and `training.reward.batch`
-  are multiples of 8, the images that its discriminator normalises together.
-- A refinement with `k` above 1 finds an experiment whose generator is stochastic (`maskgit` or
-  `var`), and names no other; what it names are keys of `experiments`. The rewards of the
-  experiments that it refines are not of kind `frechet` for kind `repeated`, nor `frechet` or
-  `classifier` for kind `resampled`. Names of refinements have no `.`.
-- The method `faithful` comes with a section `dial`.
-- Keys of `curves.steps` are experiments, none of a VAR; their `steps` are all different, and other
-  than the experiment's own. Derived experiments are checked as others are.
-- `evaluation.seeds`, `training_seeds` and `ablation.training_seeds` are at least one number, none
-  twice.
-- `ablation.experiment` is a key of `experiments`, `ablation.only` names studies, a study has a
-  variant at least, and derived experiments have names of their own. A variant is checked as an
-  experiment is.
-- A method that only one family has needs an experiment of that family, in `methods` as in the
-  `method` of a variant. With `interval`, `handmade.guidance` is above 0.
-- `experiments.<name>.published` is an entry of `adagen/config/published.yaml`, of the data set and
-  the number of steps of the experiment.
-- An experiment with a `released_policy` leaves `policy.input` and `policy.step` alone.
-- `evaluation.samples`, `sweep.samples` and `training.validate_samples` exceed the dimension of the
-  features: a Fréchet distance of fewer images is refused. The dimension is 2048 for Inception, and
-  for the protocol `embedded` twice `evaluation.networks.width`. There, `dataset.heldout` has to
-  exceed it too, unless a `dataset.heldout_folder` is given.
-- `evaluation.reference` is given for the protocols `authors` and `adm` only.
-- `dataset.folder` is given, unless `dataset.name` is `digits`.
-- The width of a transformer is a multiple of its `heads`, and for `dit` and `sit` of 4. DINO has
-  the `blocks` that are named.
-- Names consist of letters, digits, `_`, `-` and `.`; no generator is called `metrics`,
-  `reward` or `preference`.
-- An asset of `assets.catalogue` has a `url`, or says under `manual` how to get it, and a file of
-  its own. Assets that are referred to exist.
-
-By the first stage that reads the images: `dataset.heldout` is at most half of them, a `patch`
-divides their sides, the resolutions of a tokeniser halve them evenly, and the last of a VAR's
-`scales` is the side of what its tokeniser makes of them. Released files are compared with the
-configuration, key by key.
-"""
+FOLDER = Path(__file__).parent
+"""Where the opening and the closing section of the page lie, which are written by hand."""
 
 
 class Row(NamedTuple):
@@ -200,7 +32,10 @@ class Row(NamedTuple):
 
 def page() -> str:
     """The whole of config/README.md."""
-    return "\n".join([INTRODUCTION, *Schema(Config.model_json_schema()).sections(), CHECKS])
+    introduction, checks = (
+        (FOLDER / f"config_{name}.md").read_text() for name in ("introduction", "checks")
+    )
+    return "\n".join([introduction, *Schema(Config.model_json_schema()).sections(), checks])
 
 
 class Schema:
