@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from adagen.config import load_config
+from adagen.config.runs import policies_of, runs_of
 from adagen.planning.cost import Plan
 from adagen.planning.cost_table import as_csv, assumed
 
 CONFIG = load_config([Path(__file__).parents[2] / "config" / "smoke.yaml"])
 JUDGES = ".judges."
 """In the names of files of judges that are fitted to a policy."""
-ABLATION = {cell.name for cell in CONFIG.cells} - {*CONFIG.experiments}
-"""Experiments of the miniature run that the target `all`, and so the plan, leaves out."""
+RUNS = [*runs_of(CONFIG), *policies_of(runs_of(CONFIG))]
+PLANNED = {(run.experiment, run.name) for run in RUNS}
+"""Runs of the target `all`, and their policies. The miniature run has those of the ablation too."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_samples_cost_and_weigh_what_is_planned(smoke: Path, planned) -> None:
     sampled: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for path in (smoke / "results/smoke").glob("*/samples/*/about.json"):
         about = json.loads(path.read_text())
-        if about["experiment"] in ABLATION:
+        if (about["experiment"], path.parent.name) not in PLANNED:
             continue
         images, cost = about["samples"] * len(about["seeds"]), about["cost"]
         row = sampled["refine" if "refinement" in about else "sample", about["experiment"]]
@@ -57,9 +59,10 @@ def test_samples_cost_and_weigh_what_is_planned(smoke: Path, planned) -> None:
 
 
 def test_trainings_take_what_their_logs_say(smoke: Path, planned) -> None:
-    for name in CONFIG.every_experiment.keys() - ABLATION:
+    for name in {experiment for experiment, _ in PLANNED}:
         experiment = CONFIG.every_experiment[name]
         logs = [*(smoke / f"results/smoke/{name}/policy").glob("*.jsonl")]
+        logs = [log for log in logs if (name, log.stem) in PLANNED]
         training, images = experiment.training, 0
         for log in logs:
             records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -79,6 +82,7 @@ def test_files_are_as_large(smoke: Path, planned) -> None:
         if stage == "train":
             folder = smoke / f"results/smoke/{name}/policy"
             files = [file for file in folder.glob("*_seed*.safetensors") if JUDGES not in file.name]
+            files = [file for file in files if (name, file.name.partition(".")[0]) in PLANNED]
             written = sum(file.stat().st_size for file in files)
             assert numbers["disk_bytes"] == pytest.approx(written, rel=0.1), name
         if stage == "fit-judges":
