@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from adagen.runtime.errors import AdagenError as AdagenError
     from adagen.runtime.noise import SampleNoise as SampleNoise
     from adagen.runtime.progress import progress as progress
+    from adagen.sampling.generated import GeneratedSamples as GeneratedSamples
     from adagen.sampling.loading import load as load
     from adagen.sampling.refinement import LookAhead as LookAhead
     from adagen.sampling.rollout import rollout as rollout
-    from adagen.sampling.sampler import GeneratedSamples as GeneratedSamples
     from adagen.sampling.sampler import Sampler as Sampler
     from adagen.training.train import train as train
 
@@ -76,10 +76,11 @@ _MODULES = {
     "adagen.runtime.errors": ("AdagenError",),
     "adagen.runtime.noise": ("SampleNoise",),
     "adagen.runtime.progress": ("progress",),
+    "adagen.sampling.generated": ("GeneratedSamples",),
     "adagen.sampling.loading": ("load",),
     "adagen.sampling.refinement": ("LookAhead",),
     "adagen.sampling.rollout": ("rollout",),
-    "adagen.sampling.sampler": ("GeneratedSamples", "Sampler"),
+    "adagen.sampling.sampler": ("Sampler",),
     "adagen.training.train": ("train",),
 }
 """The public names, and the module that each is imported from."""

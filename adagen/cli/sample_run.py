@@ -148,7 +148,9 @@ def open_run(
         faithful, _ = open_policy(
             generator, method="faithful", path=inputs.faithful, expected=expected
         )
-        sampler = sampler.blend(replace(sampler, policy=faithful), dial.fidelity)
+        blended = sampler.blend(replace(sampler, policy=faithful), dial.fidelity)
+        # The run is still described by the first policy's training.
+        sampler = replace(blended, policy_file=file)
     run = SampleRun(experiment, settings, method, sampler, dial)
     if not refinement:
         return run

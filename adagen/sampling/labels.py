@@ -1,14 +1,18 @@
 """The classes of the samples of a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from adagen import config
+from adagen.runtime.arguments import require_count
 from adagen.runtime.errors import AdagenError
 
 Labels = int | Sequence[int] | torch.Tensor | None
 """One class, one for each sample, or None for all classes in turn."""
+NO_CLASS = (torch.bool, torch.complex64, torch.complex128)
+"""Types of numbers, beside floats, that number no classes."""
 
 
 def class_labels(samples: int, num_classes: int) -> torch.Tensor:
@@ -46,19 +50,42 @@ def requested_labels(labels: Labels, n: int | None, *, num_classes: int) -> torc
         num_classes: classes of the generator.
 
     Raises:
-        AdagenError: `n` is less than 1, or not the number of labels.
+        AdagenError: `n` is no number of samples, or not the number of labels; or a label is none
+            of the classes.
     """
-    if n is not None and n < 1:
-        raise AdagenError(f"n is {n}, but samples are 1 or more: give another number.")
+    n = None if n is None else require_count("n", n)
     if labels is None:
         return class_labels(n or num_classes, num_classes)
-    given = torch.as_tensor(labels, dtype=torch.int64, device="cpu")
-    if given.ndim == 0:
-        return given.repeat(1 if n is None else n)
-    if given.ndim > 1 or not len(given) or n not in (None, len(given)):
+    given = _whole_numbers(labels)
+    if given.ndim > 1 or not given.numel() or (given.ndim and n not in (None, len(given))):
         raise AdagenError(
             f"labels have shape {tuple(given.shape)} where "
             f"{'one class or more' if n is None else f'one class or {n} of them'} was "
             "expected: give a number, or one number for each sample."
         )
-    return given
+    require_classes(given, num_classes)
+    return given.repeat(n or 1) if given.ndim == 0 else given
+
+
+def require_classes(labels: torch.Tensor, num_classes: int) -> None:
+    """Refuse labels that are no class; the null class is for the generator's guidance alone."""
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        raise AdagenError(
+            f"label {int(labels[outside][0])} is out of range: the generator has {num_classes} "
+            f"classes, 0 to {num_classes - 1}. Check that data set and generator belong together."
+        )
+
+
+def _whole_numbers(labels: Any) -> torch.Tensor:
+    """Labels of any integer type as an int64 tensor on the CPU."""
+    try:
+        given = torch.as_tensor(labels, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        given = None
+    if given is None or (given.numel() and (given.is_floating_point() or given.dtype in NO_CLASS)):
+        raise AdagenError(
+            f"labels are {labels!r}, but classes are whole numbers: give one, or one for each "
+            "sample."
+        )
+    return given.long()

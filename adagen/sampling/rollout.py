@@ -12,6 +12,7 @@ from adagen.generators.base import Generator, State
 from adagen.policy.networks import Policy
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
+from adagen.sampling.labels import require_classes
 
 Watch = Callable[[int, torch.Tensor, torch.Tensor], None]
 """A function of a call's index, what the policy saw (B, N, F), and the action (B, K)."""
@@ -66,7 +67,7 @@ def rollout(
     Raises:
         AdagenError: a label is not one of the generator's classes, or an action is not finite.
     """
-    _require_labels(labels, generator.num_classes)
+    require_classes(labels, generator.num_classes)
     state = generator.start(labels, noise)
     z = None
     for t in range(generator.actions.calls):
@@ -86,13 +87,3 @@ def rollout(
             watch(t, seen, action)
         state = generator.step(state, action)
     return generator.decode(state)
-
-
-def _require_labels(labels: torch.Tensor, num_classes: int) -> None:
-    """Refuse labels that are no class; the null class is for the generator's guidance alone."""
-    outside = (labels < 0) | (labels >= num_classes)
-    if outside.any():
-        raise AdagenError(
-            f"label {int(labels[outside][0])} is out of range: the generator has {num_classes} "
-            f"classes, 0 to {num_classes - 1}. Check that data set and generator belong together."
-        )

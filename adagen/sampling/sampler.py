@@ -4,11 +4,12 @@
     samples = sampler(labels=3, n=16, seed=0)
     samples.save("grid.png")
 
-Sample i of a seed is the same image whatever the batch size: it draws from noise of its own. It is
-also the image that `adagen sample` makes for this seed, index and class.
+Sample i of a seed is the same image whatever the batch size, up to rounding (4e-7): it draws from
+noise of its own. It is also the image that `adagen sample` makes for this seed, index and class.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,76 +21,25 @@ from torch import nn
 from adagen.config import PolicyNetworkSize
 from adagen.generators.base import Generator
 from adagen.policy.files import PolicyFile, save_policy
-from adagen.policy.networks import Blend, Policy
+from adagen.policy.networks import Blend, HandMade, Policy
 from adagen.rewards.base import Reward
+from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.runtime.progress import progress
+from adagen.runtime.progress import hidden_progress
+from adagen.runtime.progress import progress as progress_bar
+from adagen.sampling.generated import GeneratedSamples
 from adagen.sampling.labels import Labels, class_labels, requested_labels
 from adagen.sampling.refinement import LookAhead, Score, best_of
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
+from adagen.sampling.scores import ScoreFunction, as_score
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPORT = "report"
 """Purpose of the noise of all samples that are shown or measured."""
-ScoreFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Images (B, C, H, W) in [0, 1] and their labels (B,) to scores (B,); higher is better."""
-
-
-@dataclass(frozen=True, eq=False)
-class GeneratedSamples:
-    """Images, and how they were made.
-
-    Attributes:
-        images: (B, C, H, W) float32 in [0, 1], on the CPU.
-        labels: (B,) int64 classes.
-        actions: (T, B, K) what each sample was steered by at each call, in action units.
-        action_names: K names.
-        handmade: (T, K) the hand-made schedule.
-        effective: (T, K) bool, whether an action changes the image at that call.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    actions: torch.Tensor
-    action_names: tuple[str, ...]
-    handmade: torch.Tensor
-    effective: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def schedule(self) -> "pd.DataFrame":
-        """The distribution of every action at every step over the samples.
-
-        Returns:
-            One row for each action and step, with columns `action`, `step`, `handmade`, `mean`,
-            `std`, `q05` and `q95` (quantiles, between which nine samples in ten lie), `count`, and
-            `effective`, which is false where the action changes no image.
-        """
-        from adagen.paper.schedule import schedule_rows
-
-        actions, handmade = self.actions.double().numpy(), self.handmade.numpy()
-        table = schedule_rows(actions, handmade, names=self.action_names)
-        return table.assign(effective=self.effective.T.flatten().numpy())
-
-    def save(self, path: str | Path, *, columns: int | None = None) -> None:
-        """Write the images as one picture, row after row.
-
-        Args:
-            path: the file; its suffix says in which format (.png).
-            columns: images in a row; by default about as many as there are rows.
-        """
-        from torchvision.utils import save_image
-
-        from adagen.runtime.files import atomic_path
-
-        columns = columns or round(len(self) ** 0.5)
-        with atomic_path(Path(path)) as temporary:
-            save_image(self.images, temporary, nrow=columns, padding=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +49,7 @@ class Sampler:
     Attributes:
         generator: the generator; looking ahead where that was asked for.
         policy: its schedule, on the generator's device.
-        batch: images made at once; changes memory and speed, and no image.
+        batch: images made at once; changes memory and speed, and no image beyond rounding (4e-7).
         batch_sampler: makes a batch: one rollout, or the best of several.
         candidates: whole samples that are made of each one that is kept.
         policy_file: what the policy's file says, and the value network in it; None for a policy
@@ -118,8 +68,20 @@ class Sampler:
     generator_file: Path | None = None
     log: "pd.DataFrame | None" = None
 
+    def __repr__(self) -> str:
+        generator = _plain(self.generator)
+        experiment = generator.experiment
+        steps = experiment.steps if experiment else generator.actions.calls
+        parts = [type(generator).__name__, type(self.policy).__name__, f"T = {steps}"]
+        parts.append(f"actions {', '.join(generator.actions.names)}")
+        if isinstance(self.generator, LookAhead):
+            parts.append(f"looks ahead to {self.generator.k}")
+        if self.candidates > 1:
+            parts.append(f"best of {self.candidates}")
+        return f"Sampler({', '.join(parts)})"
+
     def __call__(
-        self, labels: Labels = None, *, n: int | None = None, seed: int = 0
+        self, labels: Labels = None, *, n: int | None = None, seed: int = 0, progress: bool = True
     ) -> GeneratedSamples:
         """Samples 0 .. n-1 of a seed.
 
@@ -128,6 +90,7 @@ class Sampler:
             n: number of samples; by default as many as there are labels, 1 for a single class,
                 and one of each class without any.
             seed: sampling seed. The same seed, index and class give the same image.
+            progress: whether a progress bar is shown.
 
         Raises:
             AdagenError: a label is none of the generator's classes, `n` is not the number of
@@ -135,7 +98,10 @@ class Sampler:
         """
         classes = requested_labels(labels, n, num_classes=self.generator.num_classes)
         found: list[Generated] = []
-        with progress(None, "sampling", total=len(classes)) as bar:
+        with (
+            nullcontext() if progress else hidden_progress(),
+            progress_bar(None, "sampling", total=len(classes)) as bar,
+        ):
             for batch in self.batches(classes, seed=seed):
                 found.append(batch)
                 bar.update(len(batch[0]))
@@ -212,31 +178,48 @@ class Sampler:
         """Network evaluations of one image that is kept, with all of its candidates."""
         return self.candidates * self.generator.nfe
 
+    def handmade(self) -> Self:
+        """The same generator and settings under the hand-made schedule of the policy's experiment.
+
+        Candidates and look-ahead are left out.
+        """
+        return replace(
+            self,
+            generator=_plain(self.generator),
+            policy=HandMade(len(self.generator.actions.names)),
+            batch_sampler=sample_once,
+            candidates=1,
+            policy_file=None,
+            log=None,
+        )
+
     def blend(self, other: "Sampler", fidelity: float) -> Self:
         """The dial: raw outputs are (1 - fidelity) this policy's + fidelity the other's.
+
+        The blend has no file. Judges and value networks belong to one policy, so that it takes
+        neither: choose among its candidates by a function.
 
         Args:
             other: a sampler of the same generator, steps and hand-made schedule.
             fidelity: from 0, this policy alone, to 1, the other one.
 
         Raises:
-            AdagenError: the other sampler is of something else, or `fidelity` is not in [0, 1].
+            AdagenError: the other sampler is of something else, one of the two chooses among
+                candidates, or `fidelity` is not in [0, 1].
         """
-        one, two = self.generator, other.generator
-        same = all(
-            getattr(one, key) == getattr(two, key) for key in ("hash", "policy_input", "grid")
-        )
-        if (
-            not same
-            or one.actions.names != two.actions.names
-            or not torch.equal(one.actions.residual, two.actions.residual)
-        ):
+        if not isinstance(other, Sampler):
             raise AdagenError(
-                "two policies can be blended where both steer the same generator, with the same "
-                "steps, hand-made schedule and policy inputs, which these two do not: load both "
-                "with the same generator file and policies of one experiment."
+                f"{other!r} can't be blended in: give a sampler, as `adagen.load` returns it."
             )
-        return replace(self, policy=Blend(self.policy, other.policy, fidelity=fidelity))
+        for sampler in (self, other):
+            if sampler.candidates > 1 or isinstance(sampler.generator, LookAhead):
+                raise AdagenError(
+                    f"{sampler!r} chooses among candidates, but a blend is of two policies: blend "
+                    "samplers that `adagen.load` returned, and call `best_of` on the result."
+                )
+        _require_same_generator(self.generator, other.generator)
+        blended = Blend(self.policy, other.policy, fidelity=fidelity)
+        return replace(self, policy=blended, policy_file=None, log=None)
 
     def best_of(
         self,
@@ -261,14 +244,14 @@ class Sampler:
                 `adagen pretrain preference`.
 
         Raises:
-            AdagenError: candidates are chosen among already, there is none, or a file is missing
-                or belongs to something else.
+            AdagenError: candidates are chosen among already, `n` or `score` is of the wrong kind,
+                or a file is missing or belongs to something else.
         """
-        if n < 1 or self.candidates > 1:
-            fault = "already the best of several" if n > 0 else f"asked for the best of {n}"
+        n = require_count("n", n)
+        if self.candidates > 1:
             raise AdagenError(
-                f"this sampler is {fault}: call `best_of` once, with 1 candidate or more, on the "
-                "sampler that `adagen.load` returned."
+                "this sampler is already the best of several: call `best_of` once, on the sampler "
+                "that `adagen.load` returned."
             )
         if isinstance(score, str | Path):
             from adagen.sampling.judges import RewardFiles, load_score
@@ -286,7 +269,7 @@ class Sampler:
                 device=self.generator.device,
             )
         else:
-            judge = score.score if isinstance(score, Reward) else _without_noise(score)
+            judge = as_score(score)
         return self.with_candidates(n, judge, resample=resample)
 
     def with_candidates(self, n: int, score: Score, *, resample: bool = False) -> Self:
@@ -298,9 +281,15 @@ class Sampler:
         """At every step k next states are drawn, and the one of the highest value is kept.
 
         Raises:
-            AdagenError: the policy was trained without a value network, or the generator is
-                deterministic.
+            AdagenError: k is no number of states, the sampler looks ahead already, the policy was
+                trained without a value network, or the generator is deterministic.
         """
+        k = require_count("k", k)
+        if isinstance(self.generator, LookAhead):
+            raise AdagenError(
+                f"this sampler looks ahead to {self.generator.k} states already: call `look_ahead` "
+                "once, on the sampler that `adagen.load` returned."
+            )
         critic = self.policy_file.critic if self.policy_file else None
         if critic is None:
             raise AdagenError(
@@ -318,6 +307,7 @@ class Sampler:
             AdagenError: the policy can't be saved: a blend, or one that was not trained, searched
                 or loaded.
         """
+        path = require_path("path", path, "the file of the policy to write")
         if self.policy_file is None or not isinstance(self.policy, nn.Module):
             raise AdagenError(
                 f"{path} is not written: only a policy that was trained, searched for or loaded "
@@ -325,7 +315,7 @@ class Sampler:
             )
         metadata = self.policy_file.metadata
         save_policy(
-            Path(path),
+            path,
             metadata["method"],
             actor=self.policy,
             critic=self.policy_file.critic,
@@ -334,16 +324,23 @@ class Sampler:
         )
 
 
-def _without_noise(score: ScoreFunction) -> Score:
-    """A user's function as a score: it draws nothing."""
+def _plain(generator: Generator[Any]) -> Generator[Any]:
+    """The generator without look-ahead."""
+    return generator.generator if isinstance(generator, LookAhead) else generator
 
-    def judge(images: torch.Tensor, labels: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
-        scores = torch.as_tensor(score(images, labels), device=images.device)
-        if scores.shape != labels.shape:
-            raise AdagenError(
-                f"the score of {len(labels)} images has shape {tuple(scores.shape)}, but "
-                f"({len(labels)},) was expected: one number for each image."
-            )
-        return scores
 
-    return judge
+def _require_same_generator(one: Generator[Any], two: Generator[Any]) -> None:
+    """Refuse generators that differ in what two policies of a blend have to share."""
+    same = all(getattr(one, key) == getattr(two, key) for key in ("hash", "policy_input", "grid"))
+    # Without a file there is no hash to tell networks apart.
+    same = same and (one is two or one.hash != "")
+    if (
+        not same
+        or one.actions.names != two.actions.names
+        or not torch.equal(one.actions.residual, two.actions.residual)
+    ):
+        raise AdagenError(
+            "two policies can be blended where both steer the same generator, with the same "
+            "steps, hand-made schedule and policy inputs, which these two do not: load both "
+            "with the same generator file and policies of one experiment."
+        )

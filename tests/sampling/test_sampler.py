@@ -1,5 +1,7 @@
 """The sampler: labels, blends, the best of several, and what its samples say and write."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -38,6 +40,10 @@ def test_labels_are_one_class_or_many_or_go_round(sampler):
         ([], None, "one class or more"),
         (10, 2, "label 10 is out of range"),
         (3, 0, "n is 0"),
+        (3, 2.5, r"n is 2\.5"),
+        ([1.0, 2.0], None, r"labels are \[1\.0, 2\.0\], but classes are whole numbers"),
+        ("three", None, "labels are 'three'"),
+        (True, None, "labels are True"),
     ],
 )
 def test_labels_that_fit_no_sample_are_refused(sampler, labels, n, told):
@@ -85,6 +91,54 @@ def test_a_blend_goes_from_one_policy_to_the_other(sampler):
         sampler.blend(other, 1.5)
 
 
+def test_a_blend_has_no_file(sampler, tmp_path):
+    file = PolicyFile({"method": "adagen"}, build_critic(sampler.generator, SIZE))
+    trained = replace(sampler, policy_file=file)
+    blended = trained.blend(Sampler(sampler.generator, HandMade(4)), 0.5)
+    with pytest.raises(AdagenError, match="is not written"):
+        blended.save(tmp_path / "policy.safetensors")
+    with pytest.raises(AdagenError, match="this sampler's policy has none"):
+        blended.look_ahead(2)
+    with pytest.raises(AdagenError, match="not loaded from a policy file"):
+        blended.best_of(2, "reward.safetensors")
+    for choosing in (trained.look_ahead(2), sampler.best_of(2, brightness)):
+        with pytest.raises(AdagenError, match="chooses among candidates"):
+            sampler.blend(choosing, 0.5)
+    with pytest.raises(AdagenError, match="can't be blended in: give a sampler"):
+        sampler.blend("policy.safetensors", 0.5)
+
+
+def test_generators_without_a_file_are_the_same_only_as_one_object(sampler, tiny_generator):
+    twin = tiny_generator("maskgit")
+    assert twin.hash == "" and twin is not sampler.generator
+    with pytest.raises(AdagenError, match="load both with the same generator file"):
+        sampler.blend(Sampler(twin, HandMade(4)), 0.5)
+
+
+def test_the_handmade_schedule_of_a_policy_keeps_the_settings(tiny_generator):
+    generator = tiny_generator("maskgit", handmade={"guidance": 1.5})
+    sampler = Sampler(generator, random_policy(generator), batch=4, policy_file=PolicyFile({}))
+    plain = sampler.best_of(2, brightness).handmade()
+    assert plain.policy_file is None and plain.batch == 4 and plain.nfe == sampler.nfe
+    samples = plain(n=4)
+    assert samples.images.equal(Sampler(generator, HandMade(4))(n=4).images)
+    assert not samples.images.equal(sampler(n=4).images)
+
+
+def test_one_line_says_what_it_is(sampler):
+    names = "actions ratio, confidence_temperature, sampling_temperature, guidance"
+    assert repr(sampler) == f"Sampler(MaskgitGenerator, PolicyNetwork, T = 4, {names})"
+    assert repr(sampler.best_of(2, brightness)).endswith("guidance, best of 2)")
+    assert repr(sampler(n=3)) == f"GeneratedSamples(3 images of 1x8x8, T = 4, {names})"
+
+
+def test_the_bar_can_be_hidden(sampler, capsys):
+    sampler(n=2, progress=False)
+    assert capsys.readouterr().err == ""
+    sampler(n=2)
+    assert "sampling" in capsys.readouterr().err
+
+
 def test_policies_of_other_generators_are_not_blended(sampler, tiny_generator):
     longer = tiny_generator("maskgit", steps=6)
     other = Sampler(longer, random_policy(longer))
@@ -107,8 +161,12 @@ def test_a_score_of_another_shape_or_a_second_choice_is_refused(sampler):
         sampler.best_of(2, lambda images, labels: images.mean())(n=4)
     with pytest.raises(AdagenError, match="already the best of several"):
         sampler.best_of(2, brightness).best_of(2, brightness)
-    with pytest.raises(AdagenError, match="best of 0"):
+    with pytest.raises(AdagenError, match="n is 0"):
         sampler.best_of(0, brightness)
+    with pytest.raises(AdagenError, match="score of 4 images is None"):
+        sampler.best_of(2, lambda images, labels: None)(n=4)
+    with pytest.raises(AdagenError, match="score is 3, which scores no images"):
+        sampler.best_of(2, 3)
 
 
 def test_looking_ahead_takes_a_value_network(sampler):
@@ -117,6 +175,18 @@ def test_looking_ahead_takes_a_value_network(sampler):
     critic = build_critic(sampler.generator, SIZE)
     ahead = Sampler(sampler.generator, sampler.policy, policy_file=PolicyFile({}, critic))
     assert ahead.look_ahead(3).nfe > sampler.nfe
+    with pytest.raises(AdagenError, match="looks ahead to 3 states already"):
+        ahead.look_ahead(3).look_ahead(2)
+    with pytest.raises(AdagenError, match="k is 0"):
+        ahead.look_ahead(0)
+
+
+def test_a_picture_needs_a_known_suffix_and_a_column(sampler, tmp_path):
+    samples = sampler(n=1)
+    with pytest.raises(AdagenError, match=r"has the suffix '\.docx'"):
+        samples.save(tmp_path / "grid.docx")
+    with pytest.raises(AdagenError, match="columns is 0"):
+        samples.save(tmp_path / "grid.png", columns=0)
 
 
 def test_only_a_policy_can_be_saved(sampler, tmp_path):
