@@ -12,7 +12,7 @@ def choose_device(name: str) -> torch.device:
     on GPUs (TF32), and metrics, rewards and tokenisers are convolutions.
 
     Raises:
-        AdagenError: a GPU is asked for, and there is none.
+        AdagenError: a GPU is asked for, and there is none; or torch has no such device.
     """
     available = torch.cuda.is_available()
     if name.startswith("cuda") and not available:
@@ -23,4 +23,13 @@ def choose_device(name: str) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         name = "cuda" if available else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "meta"):
+            torch.empty(0, device=device)  # torch knows names of devices that it was not built for
+    except (RuntimeError, AssertionError):
+        raise AdagenError(
+            f"device is {name!r}, which torch does not have on this machine: give 'cpu', 'cuda' "
+            "or 'auto'."
+        ) from None
+    return device

@@ -21,6 +21,7 @@ from adagen.generators.build import build_generator, load_backbone
 from adagen.policy.files import KIND as POLICY
 from adagen.policy.files import load_policy, open_policy, steered, with_inputs
 from adagen.policy.networks import HandMade, Policy
+from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash, load_metadata
@@ -47,25 +48,30 @@ def load(
             the policy and the batch.
         device: "cpu", "cuda" or "auto", which takes a GPU if there is one.
         batch: images made at once; by default what is usual for the generator. It changes memory
-            and speed.
+            and speed, and no image beyond rounding (4e-7).
         steps: generation steps T without a policy; a policy knows them.
         handmade: constants of the hand-made schedule without a policy, for instance
-            {"guidance": 1.5}; the others keep their defaults.
+            {"guidance": 1.5}; the others keep their defaults, which need not be an experiment's
+            (`Sampler.handmade` has those of a policy's).
         smoothing: constant s of the moving average over actions without a policy.
         settings: keys of the generator that its file leaves open, for instance
             {"precision": "bfloat16"}.
 
     Raises:
         AdagenError: a file is missing, damaged or of another kind; the policy was made for
-            another generator; the generator's package is missing; or a setting is wrong.
+            another generator; the generator's package is missing; or an argument is wrong.
     """
+    method = policy if policy in config.WITHOUT_POLICY else None
+    policy_file = None
+    if policy is not None and method is None:
+        policy_file = require_path("policy", policy, "a policy's file, or None for hand-made")
+    batch = None if batch is None else require_count("batch", batch)
+    chosen_device = choose_device(str(device))
     if isinstance(generator, Generator):
         given = {"steps": steps, "handmade": handmade, "smoothing": smoothing, "settings": settings}
         _require_nothing(given, str(device), generator=generator)
         return _load_onto(generator, policy, batch=batch)
-    generator_file = Path(generator)
-    method = policy if policy in config.WITHOUT_POLICY else None
-    policy_file = None if policy is None or method else Path(policy)
+    generator_file = require_path("generator", generator, "the file that `adagen pretrain` wrote")
     if policy_file is not None:
         _require_order(policy_file)
     described = load_metadata(generator_file, GENERATOR)
@@ -90,7 +96,7 @@ def load(
             _fixed_by(metadata, policy_file, given=given), section, path=policy_file
         )
         method = metadata["method"]
-    backbone = _backbone(described, generator_file, settings=section).to(choose_device(str(device)))
+    backbone = _backbone(described, generator_file, settings=section).to(chosen_device)
     built = build_generator(backbone, experiment, method=method)
     chosen, file = open_policy(built, method=method, path=policy_file, expected=expected)
     return Sampler(

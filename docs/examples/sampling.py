@@ -19,7 +19,7 @@ GENERATOR = "resources/digits/generators/sit.safetensors"
 POLICY = "results/digits_sit_t4/policy/adagen_seed0.safetensors"
 
 sampler = adagen.load(POLICY, GENERATOR)
-handmade = adagen.load(None, GENERATOR, steps=4)
+handmade = sampler.handmade()  # the same generator and settings
 
 # %% [markdown]
 # ## Images
