@@ -179,6 +179,33 @@ def test_files_that_do_not_belong_together(folder, tmp_path):
         assert told in str(error.value)
 
 
+def test_arguments_of_the_wrong_kind_are_named(folder):
+    policy, generator = "adagen_seed0.safetensors", "flow.safetensors"
+    for arguments, options, told in (
+        ((policy, generator), {"batch": 0}, "batch is 0, but a whole number, 1 or more"),
+        ((policy, generator), {"batch": 2.5}, "batch is 2.5"),
+        ((policy, generator), {"device": "tpu"}, "device is 'tpu'"),
+        ((policy, None), {}, "generator is None, but the path of a file is expected"),
+        ((3, generator), {}, "policy is 3"),
+    ):
+        with pytest.raises(adagen.AdagenError) as error:
+            adagen.load(*arguments, **options)
+        assert told in str(error.value)
+    for images, options, told in (
+        (None, {}, "images are of type NoneType, which can't be measured"),
+        ("plain", {"neighbours": 0}, "neighbours is 0"),
+        (torch.rand(40, 1, 16, 16), {}, "images are 16x16 (height x width), but"),
+    ):
+        with pytest.raises(adagen.AdagenError) as error:
+            adagen.measure(images, "real.safetensors", **options)
+        assert told in str(error.value)
+
+
+def test_the_handmade_schedule_of_a_policy_is_that_of_its_experiment(sampler):
+    plain = adagen.load(None, "flow.safetensors", steps=2)
+    assert sampler.handmade()(n=4).images.equal(plain(n=4).images)
+
+
 def test_a_schedule_without_a_policy_takes_settings(folder):
     plain = adagen.load(None, "flow.safetensors", steps=4, handmade={"guidance": 2.5}, batch=3)
     samples = plain(n=4)

@@ -11,6 +11,7 @@ from adagen.evaluation.evaluate import measure_images
 from adagen.evaluation.image_sets import ImageSets, open_images
 from adagen.evaluation.meters import Meter
 from adagen.evaluation.protocols import load_meter
+from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import file_hash, load_metadata
@@ -59,16 +60,18 @@ def measure(
         "kind", "reference_count", "hashes". Numbers of different protocols can't be compared.
 
     Raises:
-        AdagenError: there are no such images, or too few; or a file is missing, damaged or of
-            another kind, or the two files don't belong together.
+        AdagenError: there are no such images, or too few, or of another size than the networks';
+            or a file is missing, damaged or of another kind, or the two files don't belong
+            together.
     """
-    reference = Path(reference)
+    neighbours = require_count("neighbours", neighbours)
+    reference = require_path("reference", reference, "the file that `adagen reference` wrote")
+    chosen, source = choose_device(str(device)), _image_sets(images)
     about = load_metadata(reference, REFERENCE)
     networks = Path(networks) if networks else _networks_beside(reference, about["networks_hash"])
     settings = _protocol_settings(networks, neighbours)
-    chosen = choose_device(str(device))
     meter = _load_meter(settings, networks=networks, reference=reference, device=chosen)
-    content = measure_images(_image_sets(images), meter, protocol=settings.protocol)
+    content = measure_images(source, meter, protocol=settings.protocol)
     return {**content["mean"], **content}
 
 
@@ -117,8 +120,13 @@ def _image_sets(images: str | Path | torch.Tensor | HasImages) -> ImageSets:
     """The images in files or in memory."""
     if isinstance(images, str | Path):
         return open_images(Path(images))
-    tensor = images if isinstance(images, torch.Tensor) else images.images
-    labels = None if isinstance(images, torch.Tensor) else images.labels
+    tensor = images if isinstance(images, torch.Tensor) else getattr(images, "images", None)
+    labels = getattr(images, "labels", None)
+    if not isinstance(tensor, torch.Tensor):
+        raise AdagenError(
+            f"images are of type {type(images).__name__}, which can't be measured: give what a "
+            "sampler returned, a tensor (N, C, H, W) in [0, 1], a folder of images or an npz file."
+        )
     pixels = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
     sets = {"images": lambda: iter([pixels])}

@@ -133,6 +133,13 @@ def test_fewer_samples_than_asked_for(tmp_path, measuring, images, write_samples
         evaluated(folder, measuring)
 
 
+@pytest.mark.parametrize("side", [4, 16])
+def test_images_of_another_size_are_refused(tmp_path, measuring, write_folder, side):
+    folder = write_folder(tmp_path, torch.zeros(100, 1, side, side))
+    with pytest.raises(AdagenError, match=rf"images are {side}x{side} .* from images of 8x8"):
+        measure_images(open_images(folder), measuring.meter, protocol="embedded")
+
+
 def test_too_few_samples_for_the_features(measuring, images):
     with pytest.raises(AdagenError, match=r"16 images are too few .* at least 17"):
         measuring.meter.measure([images[0, :16]])
