@@ -65,7 +65,9 @@ def measure(
             together.
     """
     neighbours = require_count("neighbours", neighbours)
-    reference = require_path("reference", reference, "the file that `adagen reference` wrote")
+    reference = require_path(
+        "reference", reference, content="the file that `adagen reference` wrote"
+    )
     chosen, source = choose_device(str(device)), _image_sets(images)
     about = load_metadata(reference, REFERENCE)
     networks = Path(networks) if networks else _networks_beside(reference, about["networks_hash"])

@@ -24,7 +24,7 @@ def require_count(name: str, value: Any) -> int:
     return number
 
 
-def require_path(name: str, value: Any, content: str) -> Path:
+def require_path(name: str, value: Any, *, content: str) -> Path:
     """The value of an argument that has to be a path.
 
     Args:

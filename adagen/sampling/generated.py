@@ -1,4 +1,4 @@
-"""What a sampler returns: images, and how they were made."""
+"""The samples that a sampler returns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class GeneratedSamples:
         Raises:
             AdagenError: the suffix is not that of a picture, or `columns` is less than 1.
         """
-        path = require_path("path", path, "the file of the picture to write")
+        path = require_path("path", path, content="the file of the picture to write")
         if path.suffix.lower() not in EXTENSIONS:
             raise AdagenError(
                 f"{path} has the suffix {path.suffix!r}, but the suffix says in which format a "

@@ -64,14 +64,18 @@ def load(
     method = policy if policy in config.WITHOUT_POLICY else None
     policy_file = None
     if policy is not None and method is None:
-        policy_file = require_path("policy", policy, "a policy's file, or None for hand-made")
+        policy_file = require_path(
+            "policy", policy, content="a policy's file, or None for hand-made"
+        )
     batch = None if batch is None else require_count("batch", batch)
     chosen_device = choose_device(str(device))
     if isinstance(generator, Generator):
         given = {"steps": steps, "handmade": handmade, "smoothing": smoothing, "settings": settings}
         _require_nothing(given, str(device), generator=generator)
         return _load_onto(generator, policy, batch=batch)
-    generator_file = require_path("generator", generator, "the file that `adagen pretrain` wrote")
+    generator_file = require_path(
+        "generator", generator, content="the file that `adagen pretrain` wrote"
+    )
     if policy_file is not None:
         _require_order(policy_file)
     described = load_metadata(generator_file, GENERATOR)

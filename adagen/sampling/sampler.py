@@ -307,7 +307,7 @@ class Sampler:
             AdagenError: the policy can't be saved: a blend, or one that was not trained, searched
                 or loaded.
         """
-        path = require_path("path", path, "the file of the policy to write")
+        path = require_path("path", path, content="the file of the policy to write")
         if self.policy_file is None or not isinstance(self.policy, nn.Module):
             raise AdagenError(
                 f"{path} is not written: only a policy that was trained, searched for or loaded "
