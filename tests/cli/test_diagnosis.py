@@ -85,8 +85,8 @@ def test_from_files_to_a_verdict(ready, monkeypatch):
 def test_the_two_sets_of_images_share_no_noise(ready, monkeypatch):
     found = []
 
-    def watched(*parts):
-        found.append(pools(*parts))
+    def watched(**parts):
+        found.append(pools(**parts))
         return found[0]
 
     pools = ranking.Pools
