@@ -68,11 +68,11 @@ def load(
             "policy", policy, content="a policy's file, or None for hand-made"
         )
     batch = None if batch is None else require_count("batch", batch)
-    chosen_device = choose_device(str(device))
     if isinstance(generator, Generator):
         given = {"steps": steps, "handmade": handmade, "smoothing": smoothing, "settings": settings}
         _require_nothing(given, str(device), generator=generator)
         return _load_onto(generator, policy, batch=batch)
+    chosen_device = choose_device(str(device))
     generator_file = require_path(
         "generator", generator, content="the file that `adagen pretrain` wrote"
     )

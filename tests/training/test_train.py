@@ -141,7 +141,7 @@ def test_the_policy_of_a_generator_without_a_file_is_loaded_onto_the_generator(t
         (type("Toy", (Renamed,), {}), {}, r"steers.actions is \['level'\] there and \['height'\]"),
         (type("Toy", (Wider,), {}), {}, "steers.width is 4 there and 5 here"),
         (Toy, {"steps": 3}, "steps was given, but the generator is an object"),
-        (Toy, {"device": "cuda"}, "device.*(generator is an object|torch sees no GPU)"),
+        (Toy, {"device": "cuda"}, "device was given, but the generator is an object"),
     ],
 )
 def test_a_policy_is_loaded_onto_no_other_generator(tmp_path, kind, arguments, message):
