@@ -17,6 +17,7 @@ STRICT = ("cli", "training", "sampling")
 
 BY_POSITION = {
     "__torch_dispatch__": "torch calls it by position",
+    "__torch_function__": "torch calls it by position",
     "forward": "torch calls modules by position",
     "score": "a reward is called like a network: images, labels, noise",
 }

@@ -1,17 +1,40 @@
 """Building networks without values, filling them, and checking that a backbone can be reloaded."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import seeded
 
 B = TypeVar("B", bound=nn.Module)
 State = dict[str, torch.Tensor | float]
+
+
+DRAWS = {
+    f"{name}_"
+    for name in ("bernoulli", "cauchy", "exponential", "geometric", "kaiming_uniform", "log_normal")
+} | {"normal_", "random_", "uniform_"}
+"""Methods of a tensor, and functions of `nn.init`, that fill it with random numbers."""
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Draws no random numbers for tensors without values.
+
+    There is nothing to draw, but the first such call makes torch import its compiler, which takes
+    a second and a half: more than small networks take to be built and filled.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensor = args[0] if args else kwargs.get("tensor")  # which `nn.init` passes by name
+        if getattr(func, "__name__", "") in DRAWS and _is_meta(tensor):
+            return tensor
+        return func(*args, **kwargs)
 
 
 def build_empty(build: Callable[[], B]) -> B:
@@ -28,7 +51,7 @@ def build_empty(build: Callable[[], B]) -> B:
 
     with seeded("empty"):
         try:
-            with init_empty_weights(include_buffers=False):
+            with init_empty_weights(include_buffers=False), _NothingDrawn():
                 return build()
         except AdagenError:
             raise
@@ -133,7 +156,7 @@ def _state(module: nn.Module) -> Iterator[tuple[str, torch.Tensor | float]]:
                 yield f"{place}.{name}".removeprefix("."), value
 
 
-def _is_meta(value: torch.Tensor | float) -> bool:
+def _is_meta(value: object) -> bool:
     return isinstance(value, torch.Tensor) and value.is_meta
 
 

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-import torch
 
 from adagen.runtime.errors import AdagenError
+
+if TYPE_CHECKING:  # tables are made without torch, which takes two seconds to import
+    import torch
 
 
 @contextmanager
@@ -151,20 +152,22 @@ def _hash(path: Path, modified: int, size: int) -> str:
 
 
 def save_tensors(
-    path: Path, tensors: Mapping[str, torch.Tensor], *, about: Mapping[str, Any]
+    path: Path, tensors: "Mapping[str, torch.Tensor]", *, about: Mapping[str, Any]
 ) -> None:
     """Write tensors and a JSON description of them as one safetensors file.
 
     Raises:
         AdagenError: there is no room for it.
     """
+    from safetensors.torch import save_file
+
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     about = json.loads(_as_text(about))  # as JSON will give it back
     # A single entry, as safetensors writes several in any order. Equal content is equal bytes.
     description = {"about": _as_text({**about, CHECKSUM: _checksum(contiguous, about)})}
     with atomic_path(path) as temporary:
         try:
-            safetensors.torch.save_file(contiguous, temporary, description)
+            save_file(contiguous, temporary, description)
         except safetensors.SafetensorError as error:
             raise AdagenError(
                 f"{path} cannot be written ({error}). Make room on the disk or give permission, "
@@ -183,7 +186,7 @@ def difference(found: Any, expected: Any, *, key: str = "") -> str | None:
     return None if found == expected else f"{key} is {found!r} there and {expected!r} here"
 
 
-def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_tensors(path: Path, kind: str) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """Read a file that `save_tensors` wrote, and check its kind.
 
     Returns:
@@ -205,7 +208,7 @@ def load_bound(
     expected: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
     remedy: str = "",
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """Read a `kind` file as `load_tensors` does, and check that it was made for this purpose.
 
     Args:
@@ -283,7 +286,7 @@ def _require_kind(path: Path, about: Mapping[str, Any], *kinds: str) -> None:
         )
 
 
-def read_whole(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_whole(path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """Read tensors and description of a file that `save_tensors` wrote, and verify its checksum.
 
     A file without a checksum, of another origin or an older version, is accepted.
@@ -323,8 +326,10 @@ def _as_text(about: Mapping[str, Any]) -> str:
     return json.dumps(about, allow_nan=False, sort_keys=True)
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
+def _checksum(tensors: "Mapping[str, torch.Tensor]", about: Mapping[str, Any]) -> str:
     """Hash of the description, and of names, types, shapes and bytes of contiguous tensors."""
+    import torch
+
     total = hashlib.sha256(_as_text(about).encode())
     for key in sorted(tensors):
         tensor = tensors[key]

@@ -4,10 +4,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from adagen.config import Dataset
+from adagen.data.digits import read_digits
 from adagen.data.split import load_dataset, stratified_indices
 from adagen.runtime.errors import AdagenError
+
+
+def test_the_file_is_read_as_scikit_learn_reads_it():
+    images, classes = read_digits()
+    expected = load_digits()
+    assert torch.equal(images[:, 0], torch.from_numpy(expected.images / 16).float())
+    assert torch.equal(classes, torch.from_numpy(expected.target).long())
 
 
 def test_every_digit_is_in_exactly_one_part():
