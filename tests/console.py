@@ -1,6 +1,7 @@
 """`adagen ...` called in a folder of its own, with a configuration that takes moments."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,23 @@ class Console:
 
     def files(self) -> dict[Path, bytes]:
         return {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+
+
+MADE: dict[str, dict[Path, bytes]] = {}
+"""What `once` wrote in this session, by name: the content of each file."""
+
+
+def once(console: Console, name: str, make: Callable[[], None]) -> None:
+    """Call `make`, which writes files into the console's folder, or copy those of its first call.
+
+    For what several tests start from and none of them is about, such as trained policies.
+    """
+    if name not in MADE:
+        make()
+        MADE[name] = {p.relative_to(console.folder): c for p, c in console.files().items()}
+    for path, content in MADE[name].items():
+        (console.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (console.folder / path).write_bytes(content)
 
 
 @pytest.fixture

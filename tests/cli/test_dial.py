@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from console import once
 
 from adagen.config import load_config
 from adagen.config.overlay import overlay
@@ -38,13 +39,17 @@ def lay_over(**sections: object) -> None:
 @pytest.fixture
 def trained(ready):
     """Both policies; large steps, as two updates must tell them apart."""
-    lay_over(dial={"weight": 2.0}, training={"learning_rate": 0.1, "table_learning_rate": 0.5})
-    ready("pretrain preference --out preference.safetensors --checkpoint resume/preference")
-    preference = (
-        "--preference preference.safetensors --out faithful.safetensors --log faithful.jsonl"
-    )
-    ready(f"{TRAIN} --method faithful {preference}")
-    ready(f"{TRAIN} --method adagen --out adagen.safetensors --log adagen.jsonl")
+
+    def make() -> None:
+        lay_over(dial={"weight": 2.0}, training={"learning_rate": 0.1, "table_learning_rate": 0.5})
+        ready("pretrain preference --out preference.safetensors --checkpoint resume/preference")
+        preference = (
+            "--preference preference.safetensors --out faithful.safetensors --log faithful.jsonl"
+        )
+        ready(f"{TRAIN} --method faithful {preference}")
+        ready(f"{TRAIN} --method adagen --out adagen.safetensors --log adagen.jsonl")
+
+    once(ready, "both policies", make)
     return ready
 
 

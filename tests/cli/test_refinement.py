@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from console import once
 
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
@@ -77,16 +78,24 @@ class Killed(BaseException):
 @pytest.fixture
 def trained(ready, monkeypatch):
     monkeypatch.setattr(fitted_judges, "FITTED", 512)
-    lay_over(REFINED)
-    ready(train("flow", "flow_t2"))
+
+    def make() -> None:
+        lay_over(REFINED)
+        ready(train("flow", "flow_t2"))
+
+    once(ready, "flow's policy", make)
     return ready
 
 
 @pytest.fixture
 def drawing(trained):
     """A generator that can look ahead, and its policy."""
-    trained("pretrain maskgit --out maskgit.safetensors")
-    trained(train("maskgit", "digits_maskgit_t4"))
+
+    def make() -> None:
+        trained("pretrain maskgit --out maskgit.safetensors")
+        trained(train("maskgit", "digits_maskgit_t4"))
+
+    once(trained, "MaskGIT's policy", make)
     return trained
 
 
