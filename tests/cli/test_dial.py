@@ -95,6 +95,7 @@ def test_from_one_policy_to_the_other(trained):
     assert "dial0.3.json is of 'adagen' blended with 'faithful' (fidelity 0.3)" in message
 
 
+@pytest.mark.slow
 def test_both_dials_from_samples_to_figures(trained):
     """Samples of all points, what the judges say of them, tables, figures."""
     lay_over(

@@ -108,6 +108,7 @@ def test_authors_with_a_statistics_file(console, protocol, capsys):
     assert "real.npz" in message
 
 
+@pytest.mark.slow
 def test_adm_with_a_folder_of_images(console, protocol):
     protocol("adm")
     for number in range(2):

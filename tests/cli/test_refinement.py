@@ -99,6 +99,7 @@ def drawing(trained):
     return trained
 
 
+@pytest.mark.slow
 def test_from_a_policy_to_the_table(drawing):
     trained = drawing
     for name in ("", "best"):

@@ -98,10 +98,10 @@ EVERY_SECTION = {
         "chosen": {"kind": "resampled", "judge": "gaussian", "experiments": ["b"]},
     },
     "curves": {
-        "steps": {"b": {"steps": [2, 8]}},
+        "steps": {"b": {"steps": [2]}},
         "sweep": {"samples": 900},
-        "fidelity": {"experiments": ["b"]},
-        "guidance": {"experiments": ["b"]},
+        "fidelity": {"experiments": ["b"], "points": [0, 1]},
+        "guidance": {"experiments": ["b"], "scales": [0, 2]},
     },
     "ablation": {
         "experiment": "b",

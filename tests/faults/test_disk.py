@@ -64,6 +64,7 @@ def test_a_limit_of_the_system(tmp_path):
     assert "run.new.ckpt cannot be written (File too large). Make room" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_results_that_cannot_be_written(console):
     """Root writes everywhere, so the command runs without that privilege."""
     without = []

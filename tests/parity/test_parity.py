@@ -55,6 +55,7 @@ def report(capsys, *arguments: object) -> tuple[int, list[list[str]]]:
     return status, [line.split() for line in capsys.readouterr().out.splitlines()[1:-1]]
 
 
+@pytest.mark.slow
 def test_another_folder(example, capsys):
     status, lines = report(capsys, example)
     assert status == 0 and all(line[-1] == "ok" for line in lines)

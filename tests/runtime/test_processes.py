@@ -9,6 +9,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 
+@pytest.mark.slow
 def test_what_three_processes_share_is_what_one_makes(tmp_path):
     """Seven parts, so that the last turn isn't a whole one; in the order of the parts."""
     alone = exchanges(SINGLE_PROCESS)
@@ -34,6 +35,7 @@ def test_each_process_has_a_part_of_its_own(count):
         Processes(0, 2).own_range(1, "training.trajectories")
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_the_batch_of_one(tmp_path):
     alone, two = trains(SINGLE_PROCESS), ranks(2, trains, tmp_path)
     for baseline, ours in alone.items():

@@ -192,9 +192,10 @@ def hasty(monkeypatch):
 
 
 TOKENS = {"kind": "tokens", "channels": 8, "batch": 16, "steps": 2, "warmup": 3}
+CONVOLUTION = {**TOKENS, "kind": "convolution"}
 
 
-@pytest.mark.parametrize("reward", ["gaussian", TOKENS, "frechet", "convolution"])
+@pytest.mark.parametrize("reward", ["gaussian", TOKENS, "frechet", CONVOLUTION])
 def test_a_named_reward_is_made_from_data_and_the_nearest_policy_is_kept(
     hasty, tiny_generator, tmp_path, reward
 ):
@@ -224,7 +225,7 @@ def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys
     sampler = adagen.train(
         tiny_generator("sit"),
         (images, torch.arange(50) % 10),
-        reward="convolution",
+        reward=CONVOLUTION,
         method="static",
         progress=False,
         updates=1,

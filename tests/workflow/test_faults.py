@@ -6,9 +6,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_fails_its_job(checkout):
     """It says why and is told on; what it prints goes through `tee`, which never fails."""
     Path(checkout.commands[0], "adagen").write_text("#!/bin/bash\necho 'adagen: no' >&2\nexit 2\n")
@@ -18,6 +20,7 @@ def test_a_stage_that_fails_fails_its_job(checkout):
     assert "exit code" in told and "completed successfully" not in told
 
 
+@pytest.mark.slow
 def test_the_second_snakemake_is_refused_and_told_what_to_do(checkout):
     """The lock is on files: the first goes on, and the second says how it would be lifted."""
     gate = checkout.folder / "gate"
@@ -48,6 +51,7 @@ def test_the_second_snakemake_is_refused_and_told_what_to_do(checkout):
     assert checkout.planned(target) == {}
 
 
+@pytest.mark.slow
 def test_a_clock_that_went_back(checkout):
     """Outputs older than their inputs, and inputs of the future: contents decide, not times."""
     target = "resources/digits/reference.safetensors"

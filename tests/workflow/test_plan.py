@@ -255,6 +255,7 @@ def test_titles_and_published_numbers_concern_their_table_alone(finished) -> Non
     assert finished.planned("--config", change) == {"table_system": 1, "all": 1}
 
 
+@pytest.mark.slow
 def test_a_refinement_is_made_again_when_it_changes_and_nothing_else_is(checkout) -> None:
     options = ("--configfile", "config/smoke.yaml")
     checkout.snakemake("refinement", *options)
@@ -283,6 +284,7 @@ def test_without_an_ablation_there_is_no_such_target(checkout) -> None:
     assert done.returncode != 0 and "MissingRuleException" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
     one = "experiments={digits_sit_t4: {training: {reward: {kind: classifier}}}}"
     options = ("--config", one, "refinements=null", "curves=null")
@@ -293,6 +295,7 @@ def test_the_classifier_is_made_where_it_is_the_reward(checkout) -> None:
     assert (planned["preference"], planned["train"]) == (1, 2)
 
 
+@pytest.mark.slow
 def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
     dial = ("methods=[handmade, adagen, faithful]", WITHOUT_CURVES, "dial={weight: 1.0}")
     checkout.snakemake("--config", *dial)
@@ -308,6 +311,7 @@ def test_the_dial_concerns_the_faithful_policies_alone(checkout) -> None:
     assert checkout.planned(policy, "--config", "dial={weight: 3.0}") == {"train": 1}
 
 
+@pytest.mark.slow
 def test_samples_are_made_by_as_many_jobs_as_asked_for(checkout) -> None:
     samples, jobs = "results/digits_sit_t4/samples/handmade", "evaluation={jobs: 3}"
     checkout.snakemake(samples, "--config", jobs)
