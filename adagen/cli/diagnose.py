@@ -125,7 +125,8 @@ def diagnose_reward(
     from adagen.paper.figures.style import require_drawable, save_figure
     from adagen.rewards.build import load_reward
     from adagen.rewards.pools import VIEWS
-    from adagen.runtime.files import file_hash, write_json
+    from adagen.runtime.files import write_json
+    from adagen.runtime.hashing import file_hash
     from adagen.runtime.noise import seeded
     from adagen.training.checks import require_image_shape
     from adagen.training.ladder import Ladder
@@ -237,7 +238,7 @@ def _origin(
     config: Config, settings: Experiment, *, meter: "Meter", inputs: TrainingInputs
 ) -> dict[str, Any]:
     """Settings and file hashes that the numbers of a report depend on."""
-    from adagen.runtime.files import file_hash
+    from adagen.runtime.hashing import file_hash
 
     files: Mapping[str, Path | None] = {
         "generator": inputs.generator,

@@ -47,7 +47,7 @@ class JudgeFiles:
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each."""
-        from adagen.runtime.files import file_hash
+        from adagen.runtime.hashing import file_hash
 
         return {name: file_hash(path) for name, path in vars(self).items()}
 
@@ -89,7 +89,8 @@ def judge(
 ) -> None:
     """Ask the reward of a training, and the preference, what they say of samples (docs/dial.md)."""
     settings = load_config(config)
-    from adagen.runtime.files import file_hash, write_json
+    from adagen.runtime.files import write_json
+    from adagen.runtime.hashing import file_hash
     from adagen.sampling.judges import TrainingIdentity
 
     if experiment not in settings.experiments:

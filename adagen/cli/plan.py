@@ -58,7 +58,7 @@ def make_plan(config: Config, device: str, *, measure: bool, out: Path | None) -
             is none.
     """
     from adagen.planning.cost import Plan
-    from adagen.runtime.files import atomic_path
+    from adagen.runtime.atomic import atomic_path
 
     if measure:
         from adagen.cli.common import device_of

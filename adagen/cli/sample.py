@@ -163,7 +163,7 @@ def write_samples(
 
 def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> dict[str, Any]:
     """The content of about.json, less the entries that come from the shards."""
-    from adagen.runtime.files import file_hash
+    from adagen.runtime.hashing import file_hash
 
     generator = run.sampler.generator
     return {

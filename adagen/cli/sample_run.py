@@ -169,7 +169,7 @@ def open_run(
 
 
 def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:
-    from adagen.runtime.files import file_hash
+    from adagen.runtime.hashing import file_hash
 
     if fidelity is None and faithful_file is None:
         return None

@@ -190,8 +190,8 @@ def train_policy(
     from adagen.policy.files import save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
+    from adagen.runtime.atomic import atomic_path
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.runtime.files import atomic_path
     from adagen.runtime.noise import seeded
     from adagen.sampling.judges import TrainingIdentity
     from adagen.training.loop import TrainingParts
@@ -303,8 +303,8 @@ def search_schedule(
 
     from adagen.config.identity import policy_file
     from adagen.policy.files import save_policy
+    from adagen.runtime.atomic import atomic_path
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.runtime.files import atomic_path
     from adagen.sampling.sampler import Sampler
     from adagen.training.search import search, space_of
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from adagen.config.base import Model
 from adagen.config.overlay import overlay
 from adagen.config.run import Config
+from adagen.config.stored import require_as_stored
 from adagen.runtime.errors import AdagenError
 
 M = TypeVar("M", bound=Model)
@@ -82,7 +83,9 @@ class _Loader(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = _Loader(path.read_text()).get_single_data() or {}
+        written = path.read_bytes()
+        require_as_stored(path, written)
+        content = _Loader(written.decode()).get_single_data() or {}
     except FileNotFoundError:
         raise AdagenError(
             f"{path} does not exist: give a config file, e.g. config/config.yaml"

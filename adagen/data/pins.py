@@ -4,7 +4,6 @@ A pin has the modification time of its file. While the two times agree, the file
 and is not read again. Once they differ, its SHA-256 is computed again.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -16,12 +15,6 @@ from adagen.data.downloads import beside
 def pin_path(path: Path) -> Path:
     """The path of the pin of a file."""
     return beside(path, ".sha256")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read(path: Path) -> str:

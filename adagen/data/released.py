@@ -27,6 +27,7 @@ from adagen.config import (
 from adagen.data import downloads, pins
 from adagen.data.downloads import Cancelled, DownloadBar, Failure, beside
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.hashing import file_hash
 
 CATALOGUE = "adagen/data/assets.yaml"
 MIRROR = "ADAGEN_MIRROR"
@@ -242,7 +243,7 @@ class _Fetch:
         if pins.is_verified(self.path, self.asset):  # by the process that held the lock
             return self.say(f"{self.path}: there, fetched by another process.")
         self.say(f"{self.path}: there; computing its SHA-256.")
-        expected, digest = pins.expected(self.path, self.asset), pins.file_hash(self.path)
+        expected, digest = pins.expected(self.path, self.asset), file_hash(self.path)
         if complaint := pins.complaint(self.path, self.path, asset=self.asset, digest=digest):
             raise AdagenError(
                 f"{self.path} (asset {self.name!r}) {complaint}. Put the right file there, or "
@@ -286,11 +287,11 @@ class _Fetch:
         """
         expected = pins.expected(self.path, self.asset)
         pieced = self._transfer(source, expected)
-        digest = pins.file_hash(self.part)
+        digest = file_hash(self.part)
         if pieced and pins.complaint(self.part, self.path, asset=self.asset, digest=digest):
             downloads.discard(self.part)
             self._transfer(source, expected)
-            digest = pins.file_hash(self.part)
+            digest = file_hash(self.part)
         if complaint := pins.complaint(self.part, self.path, asset=self.asset, digest=digest):
             downloads.discard(self.part)
             raise Failure(f"what it sends {complaint}")

@@ -18,7 +18,7 @@ from adagen.data.pixels import opened
 from adagen.data.samples import ABOUT, Samples
 from adagen.evaluation.npz import NpzImages
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash
+from adagen.runtime.hashing import file_hash
 
 BATCH = 64
 """Number of image files that are read at once."""

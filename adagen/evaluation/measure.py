@@ -14,7 +14,8 @@ from adagen.evaluation.protocols import load_meter
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_metadata
+from adagen.runtime.files import load_metadata
+from adagen.runtime.hashing import file_hash
 
 REFERENCE, NETWORKS = "reference", "metrics"
 """Kinds of the files of reference statistics and of metric networks."""

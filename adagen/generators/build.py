@@ -22,7 +22,8 @@ from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.fitting import fit
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_bound, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
+from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded
 
 KIND = "generator"
@@ -229,14 +230,15 @@ def load_backbone(
     Raises:
         AdagenError: it is another generator, or was made with other settings than the config's.
     """
-    tensors, about = load_bound(
-        path,
-        KIND,
-        expected=identity.generator_file(name, settings, dataset=dataset),
-        remedy=f"Give the file of generator {name!r}, or run `adagen pretrain {name}` again.",
-    )
+    with reading(path) as file:
+        tensors, about = load_bound(
+            path,
+            KIND,
+            expected=identity.generator_file(name, settings, dataset=dataset),
+            remedy=f"Give the file of generator {name!r}, or run `adagen pretrain {name}` again.",
+        )
     shape, classes = tuple(about["image_shape"]), about["num_classes"]
     backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=classes))
     fill(backbone, tensors, source=str(path))
-    backbone.hash = file_hash(path)
+    backbone.hash = file.hash
     return backbone.eval().requires_grad_(False)

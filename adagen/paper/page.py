@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path
 
 
 def write_page(

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from adagen.config.paradigms import calls_without_effect
-from adagen.runtime.files import atomic_path
+from adagen.runtime.atomic import atomic_path
 
 COLUMNS = (
     "experiment",

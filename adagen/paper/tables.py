@@ -11,8 +11,8 @@ from adagen.config import Config
 from adagen.paper.catalogue import TableSpec, load
 from adagen.paper.columns import Column, names
 from adagen.paper.latex import latex_table
+from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path
 
 
 def build_table(

@@ -1,12 +1,9 @@
 """The checked configuration, and the memory and time of jobs, for the Snakefile."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from adagen.config import Config, parse_config
 from adagen.config.loading import read_config
@@ -40,23 +37,6 @@ def checked_config(files: Iterable[Path], options: Mapping[str, Any]) -> Config:
     for name in needed(config):
         asset_path(config.assets, name)
     return config
-
-
-def write_config(config: Config, folder: Path) -> Path:
-    """Keep a configuration in a file named after its content, for the stages to read.
-
-    `--configfile` and `--config` are merged in memory; a job, perhaps on another machine, needs
-    exactly what this run was planned with. A later run with other settings writes another file.
-    """
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    path = folder / f"config-{digest}.yaml"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(path)
-    return path
 
 
 # digits: 1,797 images of 8x8. Torch itself takes most of the memory.

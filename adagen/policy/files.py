@@ -21,6 +21,7 @@ from adagen.policy.baselines import log_snr_times
 from adagen.policy.networks import ConstantTable, HandMade, Policy, PolicyNetwork, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, load_bound, save_tensors
+from adagen.runtime.hashing import reading
 
 KIND = "policy"
 TABLED = "network and table"
@@ -46,11 +47,13 @@ class PolicyFile:
             training seed.
         critic: the value network that was trained beside the policy; None where there is none.
         path: the file; None before it was written.
+        hash: SHA-256 of the file; empty before it was written.
     """
 
     metadata: Mapping[str, Any]
     critic: nn.Module | None = None
     path: Path | None = None
+    hash: str = ""
 
 
 def steered(generator: Generator[Any]) -> dict[str, Any]:
@@ -187,13 +190,14 @@ def load_policy(
     Raises:
         AdagenError: the policy was made for another experiment, settings or generator.
     """
-    tensors, metadata = load_bound(
-        path,
-        KIND,
-        expected=expected,
-        defaults=with_inputs({}),
-        remedy="Give the policy file of this experiment, or train it again.",
-    )
+    with reading(path) as file:
+        tensors, metadata = load_bound(
+            path,
+            KIND,
+            expected=expected,
+            defaults=with_inputs({}),
+            remedy="Give the policy file of this experiment, or train it again.",
+        )
     settings = PolicySettings(**metadata["size"], **metadata["policy"])
     tabled = metadata.get("actor") == TABLED
     actor = build_actor(metadata["method"], generator, settings=settings, tabled=tabled)
@@ -203,7 +207,7 @@ def load_policy(
         critic = build_critic(generator, settings)
         critic.load_state_dict(weights)
         critic.eval().requires_grad_(False)
-    return actor.eval().requires_grad_(False), PolicyFile(metadata, critic, path)
+    return actor.eval().requires_grad_(False), PolicyFile(metadata, critic, path, file.hash)
 
 
 def with_inputs(metadata: Mapping[str, Any]) -> dict[str, Any]:

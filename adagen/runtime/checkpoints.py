@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
+from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path, difference, file_hash, read_json, write_json
+from adagen.runtime.files import difference, read_json, write_json
+from adagen.runtime.hashing import file_hash
 from adagen.runtime.shutdown import stop_if_asked
 
 BINDING = "belongs_to.json"

@@ -76,7 +76,7 @@ class GeneratedSamples:
         columns = round(len(self) ** 0.5) if columns is None else require_count("columns", columns)
         from torchvision.utils import save_image
 
-        from adagen.runtime.files import atomic_path
+        from adagen.runtime.atomic import atomic_path
 
         with atomic_path(path) as temporary:
             save_image(self.images, temporary, nrow=columns, padding=1)

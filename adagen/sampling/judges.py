@@ -2,8 +2,7 @@
 
 `<policy>.reward.safetensors` holds what the reward of a training had learnt when the policy was
 kept; its value network is in the policy's file. `<policy>.judges.safetensors` holds judges that
-were fitted to the kept policy. The frozen networks that a reward sees images by have separate
-files.
+were fitted to the kept policy. Frozen networks that a reward sees images by have separate files.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +37,8 @@ from adagen.rewards.features import KIND as FEATURES
 from adagen.rewards.states import KIND as REWARD_STATE
 from adagen.rewards.states import load_state, read_state
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_metadata
+from adagen.runtime.files import load_metadata
+from adagen.runtime.hashing import file_hash
 from adagen.sampling.fitted_judges import KIND as FITTED_JUDGES
 from adagen.sampling.fitted_judges import FittedValue
 from adagen.sampling.refinement import Score

@@ -24,7 +24,8 @@ from adagen.policy.networks import HandMade, Policy
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_metadata
+from adagen.runtime.files import load_metadata
+from adagen.runtime.hashing import file_hash
 from adagen.sampling.sampler import Sampler
 
 

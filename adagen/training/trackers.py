@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path
 from adagen.training.log import Record
 
 if TYPE_CHECKING:

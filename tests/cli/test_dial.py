@@ -17,7 +17,8 @@ from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.data.split import load_dataset
 from adagen.rewards.build import load_pretrained
-from adagen.runtime.files import file_hash, load_tensors
+from adagen.runtime.files import load_tensors
+from adagen.runtime.hashing import file_hash
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.judges import RewardFiles, TrainingIdentity, open_reward
 from adagen.sampling.sampler import Sampler

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from adagen.evaluation.inception.network import Inception
-from adagen.runtime.files import file_hash
+from adagen.runtime.hashing import file_hash
 from adagen.runtime.noise import seeded
 
 FILES = "--networks metrics.safetensors --reference real.safetensors"

@@ -10,7 +10,8 @@ from adagen.evaluation.image_sets import open_images
 from adagen.evaluation.inception.making import computed_reference
 from adagen.evaluation.inception.meter import InceptionMeter
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, write_json
+from adagen.runtime.files import write_json
+from adagen.runtime.hashing import file_hash
 
 METRICS = [
     "fid",

@@ -13,7 +13,7 @@ from adagen.evaluation.inception.meter import InceptionMeter, InceptionNetwork, 
 from adagen.evaluation.meters import Meter
 from adagen.evaluation.protocols import load_meter
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash
+from adagen.runtime.hashing import file_hash
 
 CPU = torch.device("cpu")
 

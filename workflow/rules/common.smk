@@ -25,7 +25,8 @@ from adagen.config.runs import (
     runs_of,
     steps_runs,
 )
-from adagen.planning.workflow import NEEDS, checked_config, scale_of, write_config
+from adagen.config.stored import store_config
+from adagen.planning.workflow import NEEDS, checked_config, scale_of
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import end_stages_with_this_process
 
@@ -34,10 +35,10 @@ end_stages_with_this_process()
 
 try:
     CONFIG = checked_config(workflow.configfiles, workflow.config_settings.config)
+    CONFIG_FILE = store_config(CONFIG, Path(".snakemake") / "adagen")
 except AdagenError as error:
     raise SystemExit(str(error)) from None
 
-CONFIG_FILE = write_config(CONFIG, Path(".snakemake") / "adagen")
 # With the experiments that the ablation and the curves derive.
 EXPERIMENTS = CONFIG.every_experiment
 # Neither refined nor blended: these are sampled with one policy, or with none.

@@ -21,7 +21,8 @@ from typing import Any
 from adagen.config.loading import load_config
 from adagen.paper.timing import stage_times
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, write_json
+from adagen.runtime.files import write_json
+from adagen.runtime.hashing import file_hash
 
 KEPT = ("tables/*", "figures/*", "*/metrics/*.json")
 """Files that are copied, as patterns below the folder of results."""

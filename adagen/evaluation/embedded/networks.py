@@ -16,7 +16,8 @@ from adagen import config
 from adagen.data.split import Images, Split
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_bound, require_bound, save_tensors
+from adagen.runtime.files import load_bound, require_bound, save_tensors
+from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
@@ -196,13 +197,14 @@ class MetricNetworks:
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
-        tensors, about = load_bound(
-            path,
-            "metrics",
-            expected={"protocol": "embedded"},
-            defaults={"protocol": "embedded"},  # files of other protocols alone have the key
-            remedy="Run `adagen pretrain metrics` again with this config.",
-        )
+        with reading(path) as file:
+            tensors, about = load_bound(
+                path,
+                "metrics",
+                expected={"protocol": "embedded"},
+                defaults={"protocol": "embedded"},  # files of other protocols alone have the key
+                remedy="Run `adagen pretrain metrics` again with this config.",
+            )
         try:
             settings = config.MetricNetworks.model_validate(about["settings"])
             networks = cls(
@@ -216,7 +218,7 @@ class MetricNetworks:
                 num_classes=about["num_classes"],
                 heldout_accuracy=about["heldout_accuracy"],
                 heldout_denoising_error=about["heldout_denoising_error"],
-                hash=file_hash(path),
+                hash=file.hash,
             )
             networks._modules().eval().requires_grad_(False).load_state_dict(tensors)
         except (KeyError, ValueError, RuntimeError) as error:

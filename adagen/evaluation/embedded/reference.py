@@ -12,7 +12,8 @@ from adagen.data.split import Split, stratified_indices
 from adagen.evaluation.embedded.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_bound, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
+from adagen.runtime.hashing import reading
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 SUBSETS = 8
@@ -117,13 +118,14 @@ class Reference:
         Raises:
             AdagenError: the file is missing, damaged, or of another kind or version.
         """
-        tensors, about = load_bound(
-            path,
-            "reference",
-            expected={"way": "embedded"},
-            defaults={"way": "embedded"},  # files of other protocols alone have the key
-            remedy="Run `adagen reference` again with this config.",
-        )
+        with reading(path) as file:
+            tensors, about = load_bound(
+                path,
+                "reference",
+                expected={"way": "embedded"},
+                defaults={"way": "embedded"},  # files of other protocols alone have the key
+                remedy="Run `adagen reference` again with this config.",
+            )
         try:
             return cls(
                 protocol=about["protocol"],
@@ -132,7 +134,7 @@ class Reference:
                 heldout={space: _moments(tensors, f"heldout.{space}") for space in SPACES},
                 subsets=[_moments(tensors, f"subset.{i}") for i in range(SUBSETS)],
                 train_features=tensors["train_features"],
-                hash=file_hash(path),
+                hash=file.hash,
             )
         except KeyError as error:
             raise AdagenError(

@@ -16,7 +16,7 @@ from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.evaluation.inception.meter import BATCH, InceptionNetwork
 from adagen.evaluation.inception.reference import SPATIAL, InceptionReference, protocol_name
 from adagen.evaluation.npz import IMAGES, NpzImages, array_names, read_gaussian
-from adagen.runtime.files import file_hash
+from adagen.runtime.hashing import file_hash
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
 

@@ -17,7 +17,8 @@ from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_bound, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
+from adagen.runtime.hashing import reading
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
 BATCH = 64
@@ -40,12 +41,13 @@ def adopt(asset: Path, settings: config.Inception, *, protocol: str, out: Path) 
         AdagenError: the file is missing, or its keys are not those of the network.
     """
     network = Inception(settings.shrink)
-    load_released(network, asset)
+    with reading(asset) as file:
+        load_released(network, asset)
     about = {
         "kind": "metrics",
         "protocol": protocol,
         "shrink": settings.shrink,
-        "weights_hash": file_hash(asset),
+        "weights_hash": file.hash,
     }
     save_tensors(out, network.state_dict(), about=about)
 
@@ -77,13 +79,14 @@ class InceptionNetwork:
         Raises:
             AdagenError: the file is missing, damaged, or of another protocol or size.
         """
-        tensors, about = load_bound(
-            path,
-            "metrics",
-            expected={"protocol": settings.protocol, "shrink": settings.inception.shrink},
-            defaults={"protocol": "embedded"},
-            remedy="Run `adagen pretrain metrics` again with this config.",
-        )
+        with reading(path) as file:
+            tensors, about = load_bound(
+                path,
+                "metrics",
+                expected={"protocol": settings.protocol, "shrink": settings.inception.shrink},
+                defaults={"protocol": "embedded"},
+                remedy="Run `adagen pretrain metrics` again with this config.",
+            )
         network = Inception(settings.inception.shrink)
         try:
             network.load_state_dict(tensors)
@@ -93,7 +96,7 @@ class InceptionNetwork:
                 f"{path} holds metric networks of another version of adagen ({error}). "
                 "Delete it and run `adagen pretrain metrics` again."
             ) from None
-        return cls(network.to(device), settings, weights_hash=weights_hash, file=file_hash(path))
+        return cls(network.to(device), settings, weights_hash=weights_hash, file=file.hash)
 
     def outputs(
         self, batches: Iterable[torch.Tensor], processes: Processes = SINGLE_PROCESS

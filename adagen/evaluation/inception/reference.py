@@ -9,7 +9,8 @@ import torch
 from adagen import config
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, load_tensors, require_bound, save_tensors
+from adagen.runtime.files import load_tensors, require_bound, save_tensors
+from adagen.runtime.hashing import reading
 
 SPATIAL = 17 * 17 * 7
 """Number of spatial features: seven channels of an inner layer at 17 x 17 positions."""
@@ -75,7 +76,8 @@ class InceptionReference:
             AdagenError: the file is missing, damaged, of another kind or version, or belongs to
                 another data set.
         """
-        tensors, about = load_tensors(path, "reference")
+        with reading(path) as file:
+            tensors, about = load_tensors(path, "reference")
         if "way" not in about:
             raise AdagenError(
                 f"{path} is a reference of protocol {about.get('protocol')!r} (`embedded`), or of "
@@ -100,7 +102,7 @@ class InceptionReference:
                 pool=moments("pool"),
                 spatial=moments("spatial") if "spatial.mean" in tensors else None,
                 features=tensors.get("features"),
-                hash=file_hash(path),
+                hash=file.hash,
             )
         except KeyError as error:
             raise AdagenError(

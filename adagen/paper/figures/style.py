@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from adagen.config import METHODS
 from adagen.paper.names import METHOD_NAMES
+from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import atomic_path
 
 # Text width of a two-column paper, in inches: figures are drawn at the size they are printed.
 WIDTH = 6.9

@@ -7,7 +7,8 @@ from adagen.evaluation.embedded import networks
 from adagen.evaluation.embedded.networks import fit_metric_networks
 from adagen.networks import fitting
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, save_tensors
+from adagen.runtime.files import save_tensors
+from adagen.runtime.hashing import file_hash
 
 
 def test_features_of_each_space(measuring):

@@ -9,7 +9,8 @@ from adagen.evaluation.embedded.networks import PRIMARY, SPACES
 from adagen.evaluation.embedded.reference import Reference, protocol
 from adagen.evaluation.frechet import Moments
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, save_tensors
+from adagen.runtime.files import save_tensors
+from adagen.runtime.hashing import file_hash
 
 
 def test_statistics_come_from_their_part(measuring):

@@ -14,7 +14,8 @@ from adagen.evaluation.inception import making
 from adagen.evaluation.inception.making import computed_reference, released_reference
 from adagen.evaluation.inception.reference import InceptionReference
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash, save_tensors
+from adagen.runtime.files import save_tensors
+from adagen.runtime.hashing import file_hash
 
 CPU = torch.device("cpu")
 FOLDER = Dataset(name="pictures", folder="somewhere")

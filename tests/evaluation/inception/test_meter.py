@@ -17,7 +17,7 @@ from adagen.evaluation.inception.resizing import RESIZINGS
 from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import file_hash
+from adagen.runtime.hashing import file_hash
 
 CPU = torch.device("cpu")
 
