@@ -5,13 +5,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import torch
 
 from adagen.config import LEARNED, SEARCHED
-from adagen.data.samples import Samples
 from adagen.runtime.errors import AdagenError
+
+if TYPE_CHECKING:  # logs and tables are drawn without torch, which takes two seconds to import
+    import torch
+
+    from adagen.data.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class SampleRun:
         action_names: names of the K actions.
     """
 
-    samples: Samples
+    samples: "Samples"
     experiment: str
     paradigm: str
     method: str
@@ -35,7 +39,7 @@ class SampleRun:
     refined: bool
     action_names: tuple[str, ...]
 
-    def images(self, rows: Sequence[int]) -> torch.Tensor:
+    def images(self, rows: Sequence[int]) -> "torch.Tensor":
         """(len(rows), C, H, W) the images in these rows, in [0, 1]."""
         return self.samples.images(self.samples.seeds[0], rows)
 
@@ -46,6 +50,8 @@ def read_samples(folder: Path) -> SampleRun:
     Raises:
         AdagenError: it is missing, damaged or something else.
     """
+    from adagen.data.samples import Samples
+
     samples = Samples.open(folder)
     about = samples.about
     return SampleRun(

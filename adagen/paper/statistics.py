@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from adagen.paper.columns import Column, scores
 from adagen.paper.metrics import Metrics
@@ -46,7 +46,7 @@ def half_width(error: float, count: int) -> float:
 
     NaN where the error is NaN: a single value has no interval.
     """
-    return float(stats.t.ppf(0.975, count - 1)) * error
+    return float(stdtrit(count - 1, 0.975)) * error
 
 
 def averages(runs: Sequence[Metrics], columns: Iterable[Column]) -> dict[str, float]:
