@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from adagen.config.base import Model
 from adagen.config.overlay import overlay
 from adagen.config.run import Config
 from adagen.config.stored import require_as_stored
+from adagen.runtime.documents import decode_yaml
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import YAML_BYTES, read_bytes
 
 M = TypeVar("M", bound=Model)
 
@@ -68,31 +69,16 @@ def _read_extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     return dict(overlay(_read_extended(below, (*above, path.resolve())), content))
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain data, in which no key stands twice: YAML takes the last one and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        known = set()
-        for key_node, _ in node.value:
-            if key_node.value in known:
-                twice = f"key {key_node.value!r} stands twice"
-                raise yaml.constructor.ConstructorError(None, None, twice, key_node.start_mark)
-            known.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        written = path.read_bytes()
+        written = read_bytes(path, most=YAML_BYTES)
         require_as_stored(path, written)
-        content = _Loader(written.decode()).get_single_data() or {}
+        content = decode_yaml(path, written)
     except FileNotFoundError:
         raise AdagenError(
             f"{path} does not exist: give a config file, e.g. config/config.yaml"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise AdagenError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+    content = {} if content is None else content
     if not isinstance(content, Mapping):
         raise AdagenError(f"{path} holds {_short(content)}: `key: value` lines are expected")
     return content

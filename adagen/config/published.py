@@ -5,10 +5,10 @@ import importlib.resources
 from collections.abc import Mapping
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from adagen.config.base import Method, Model, Positive
+from adagen.runtime.documents import parse_yaml
 
 FILE = "published.yaml"
 """Name of the file in this package."""
@@ -61,7 +61,7 @@ class Published(Model):
 def published_numbers() -> Mapping[str, Published]:
     """All entries of `FILE`, by the name that configurations use."""
     text = importlib.resources.files("adagen.config").joinpath(FILE).read_text()
-    return read_published(yaml.safe_load(text) or {})
+    return read_published(parse_yaml(text) or {})
 
 
 def read_published(content: Mapping[str, Any]) -> Mapping[str, Published]:

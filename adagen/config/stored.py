@@ -4,10 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-import yaml
-
 from adagen.config.run import Config
 from adagen.runtime.atomic import atomic_path
+from adagen.runtime.documents import dump_yaml
 from adagen.runtime.errors import AdagenError
 
 NAME = re.compile(r"config-([0-9a-f]{12})\.yaml")
@@ -23,7 +22,7 @@ def store_config(config: Config, folder: Path) -> Path:
     Raises:
         AdagenError: the folder can't be written.
     """
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    text = dump_yaml(config.model_dump(mode="json"))
     path = folder / f"config-{_digest(text.encode())}.yaml"
     if not path.is_file() or path.read_bytes() != text.encode():
         with atomic_path(path) as temporary:

@@ -7,7 +7,6 @@ anyway, and it does the same for files on the Hub.
 import contextlib
 import dataclasses
 import json
-import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,22 @@ import tenacity
 import urllib3
 from tqdm import tqdm
 
+from adagen.data.replies import (
+    LEAST,
+    Cancelled,
+    Failure,
+    Interruption,
+    TooSlow,
+    asked_to_wait,
+    opened,
+    reason,
+    span,
+    validator,
+    watched,
+)
+from adagen.runtime.documents import parse_json
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import DOWNLOAD_BYTES, read_text
 from adagen.runtime.progress import progress
 
 ATTEMPTS = 5
@@ -26,33 +41,10 @@ BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=30)
 """Seconds between attempts, by tenacity."""
 PATIENCE = 120.0
 """Longest wait in seconds that a server may ask for (Retry-After)."""
-TIMEOUT = (20, 30)
-"""Seconds to wait for a connection, and for the next byte."""
 CHUNK = 1 << 18
-"""Bytes that are written at a time."""
+"""Most bytes that are written at a time."""
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which the same request may succeed later."""
-
-
-class Failure(Exception):
-    """A source does not have the file; another one may."""
-
-
-class Interruption(Failure):
-    """A source does not have the file now, but may have it later.
-
-    Args:
-        reason: what happened.
-        wait: seconds that the server asked to wait for.
-    """
-
-    def __init__(self, reason: str, wait: float = 0) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class Cancelled(Exception):
-    """The download was interrupted by the user."""
 
 
 class DownloadBar:
@@ -96,23 +88,45 @@ def discard(part: Path) -> None:
     beside(part, ".json").unlink(missing_ok=True)
 
 
-def copy(source: Path, part: Path, *, bar: DownloadBar, stop: threading.Event) -> None:
+def copy(source: Path, part: Path, *, size: int, bar: DownloadBar, stop: threading.Event) -> None:
     """Copy a file from a mirror folder to a partial file.
 
+    Args:
+        source: the file.
+        part: the partial file.
+        size: expected bytes; 0 if not known.
+        bar: shows the progress.
+        stop: cancels the copy when it is set.
+
     Raises:
-        Failure: the mirror does not have the file.
+        Failure: the mirror does not have the file, or one of another size.
         Cancelled: `stop` was set.
     """
     if not source.is_file():
         raise Failure("there is no such file")
+    found = source.stat().st_size
+    _require_size(found, size)
     discard(part)
-    size = source.stat().st_size
     with source.open("rb") as stream, part.open("wb") as out:
         while chunk := stream.read(CHUNK):
             if stop.is_set():
                 raise Cancelled
+            if out.tell() + len(chunk) > found:
+                raise Failure("the file grows while it is copied")
             out.write(chunk)
-            bar.update(part, out.tell(), size=size)
+            bar.update(part, out.tell(), size=found)
+
+
+def _require_size(found: int, expected: int) -> None:
+    """Refuse a file before its bytes are taken: of another size, or larger than any.
+
+    Raises:
+        Failure: the sizes differ (0: not known).
+    """
+    if found and expected and found != expected:
+        raise Failure(f"the file has {found:,} bytes there, but {expected:,} are expected")
+    if not expected and found > DOWNLOAD_BYTES:
+        raise Failure(f"the file has {found:,} bytes there: give its `size` to have so many")
 
 
 @dataclass(frozen=True)
@@ -181,12 +195,15 @@ class Download:
         return max(BACKOFF(state), min(asked, PATIENCE))
 
     def _attempt(self) -> None:
-        """Make one request, and count it if it brings no byte."""
+        """Make one request, and count it if it brings few bytes; one that is slow counts more."""
         before = self._have()
         try:
             self._transfer()
+        except TooSlow:
+            self.fruitless += (ATTEMPTS + 1) // 2
+            raise
         except Interruption:
-            self.fruitless = 0 if self._have() > before else self.fruitless + 1
+            self.fruitless = 0 if self._have() - before >= LEAST else self.fruitless + 1
             raise
 
     def _transfer(self) -> None:
@@ -204,34 +221,38 @@ class Download:
         if have and note.url == self.url and note.validator:
             headers["If-Range"] = note.validator
         try:
-            with requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
+            with opened(self.url, headers) as reply:
                 self._receive(reply, note, have)
         except requests.exceptions.SSLError as error:
-            raise Failure(_reason(error)) from None
+            raise Failure(reason(error)) from None
         except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
-            raise Interruption(_reason(error)) from None
+            raise Interruption(reason(error)) from None
         except requests.RequestException as error:
-            raise Failure(_reason(error)) from None
+            raise Failure(reason(error)) from None
 
     def _receive(self, reply: requests.Response, note: Note, have: int) -> None:
         """Append a reply to the partial file, or write it from the start."""
         self._require_file(reply, have)
-        begin, size = _span(reply)
-        validator = _validator(reply)
-        if begin and (begin != have or not self._continues(note, validator, size)):
+        begin, size = span(reply)
+        identity = validator(reply)
+        if begin and (begin != have or not self._continues(note, identity, size)):
             discard(self.part)
             raise Interruption("the file has changed since its first part was fetched")
-        if self.size and size and size != self.size:
-            raise Failure(f"the file has {size:,} bytes there, but {self.size:,} are expected")
+        _require_size(size, self.size)
         if not (size or self.size or self.checked or reply.raw.chunked):
             raise Failure("the server doesn't say how long the file is, so a cut would go unseen")
         self.pieced = begin > 0
-        note = Note(self.url, validator, size)
+        note = Note(self.url, identity, size)
         beside(self.part, ".json").write_text(json.dumps(dataclasses.asdict(note)))
-        with self.part.open("ab" if begin else "wb") as out:
-            for chunk in reply.raw.stream(CHUNK, decode_content=False):
+        most = self.size or size or DOWNLOAD_BYTES
+        with self.part.open("ab" if begin else "wb") as out, watched(reply, out.tell):
+            # read1() returns what has arrived, where read() would wait for the whole chunk.
+            while chunk := reply.raw.read1(CHUNK, decode_content=False):
                 if self.stop.is_set():
                     raise Cancelled
+                if out.tell() + len(chunk) > most:
+                    discard(self.part)
+                    raise Failure(f"it sends more than the {most:,} bytes that are expected")
                 out.write(chunk)
                 out.flush()
                 self.bar.update(self.part, out.tell(), size=self.size or size)
@@ -250,7 +271,7 @@ class Download:
             discard(self.part)
             raise Interruption(status)
         if reply.status_code in TEMPORARY:
-            raise Interruption(status, _asked_to_wait(reply))
+            raise Interruption(status, asked_to_wait(reply))
         if reply.status_code not in (200, 206):
             raise Failure(status)
         if reply.headers.get("Content-Type", "").startswith("text/html"):
@@ -270,9 +291,10 @@ class Download:
 
     def _note(self) -> Note:
         """The origin of the partial file; empty where it is unknown."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            content: Any = json.loads(beside(self.part, ".json").read_text())
-            return Note(**content)
+        with contextlib.suppress(OSError, ValueError, TypeError, AdagenError):
+            note = Note(**parse_json(read_text(beside(self.part, ".json"))))
+            if isinstance(note.size, int) and isinstance(note.validator, str):
+                return note
         return Note("", "", 0)
 
     def _resumable(self, note: Note) -> int:
@@ -283,33 +305,3 @@ class Download:
             discard(self.part)
             return 0
         return have
-
-
-def _span(reply: requests.Response) -> tuple[int, int]:
-    """The offset of a reply in the file, and the bytes of the whole file (0: not said)."""
-    if reply.status_code == 200:
-        length = reply.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else 0
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", reply.headers.get("Content-Range", ""))
-    if found is None:
-        raise Failure("it sends a part of the file without saying which")
-    return int(found[1]), int(found[2])
-
-
-def _validator(reply: requests.Response) -> str:
-    """The identity of a reply's bytes: its strong ETag, or its time of last modification."""
-    etag = reply.headers.get("ETag", "")
-    return etag if etag.startswith('"') else reply.headers.get("Last-Modified", "")
-
-
-def _asked_to_wait(reply: requests.Response) -> float:
-    """Seconds of the header Retry-After; 0 without one."""
-    with contextlib.suppress(urllib3.exceptions.HTTPError):
-        return urllib3.Retry().parse_retry_after(reply.headers.get("Retry-After", "0"))
-    return 0
-
-
-def _reason(error: Exception) -> str:
-    """The message of a network exception in one line."""
-    text = " ".join(str(error).split())
-    return re.sub(r"<[\w.]+ object at 0x\w+>:? ?", "", text) or type(error).__name__

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-import yaml
 
 from adagen.config import (
     LEARNED,
@@ -25,7 +24,9 @@ from adagen.config import (
     DinoFeatures,
 )
 from adagen.data import downloads, pins
-from adagen.data.downloads import Cancelled, DownloadBar, Failure, beside
+from adagen.data.downloads import DownloadBar, beside
+from adagen.data.replies import Cancelled, Failure
+from adagen.runtime.documents import parse_yaml
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash
 
@@ -60,7 +61,7 @@ def catalogue(assets: Assets) -> dict[str, Asset]:
 def _published() -> dict[str, Asset]:
     """The entries of the package."""
     text = importlib.resources.files("adagen.data").joinpath("assets.yaml").read_text()
-    return {name: Asset.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
+    return {name: Asset.model_validate(entry) for name, entry in parse_yaml(text).items()}
 
 
 def find(assets: Assets, name: str) -> Asset:
@@ -304,7 +305,7 @@ class _Fetch:
     def _transfer(self, source: str | Path, expected: str) -> bool:
         """Download or copy to the partial file; return whether the bytes are of several replies."""
         if isinstance(source, Path):
-            downloads.copy(source, self.part, bar=self.bar, stop=self.stop)
+            downloads.copy(source, self.part, size=self.asset.size, bar=self.bar, stop=self.stop)
             return False
         return downloads.Download(
             url=source,

@@ -17,8 +17,9 @@ import torch
 
 from adagen.data.samples import PART, STEERING, VERSION, SamplesWriter, working_folder
 from adagen.runtime.atomic import move_folder
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, load_tensors, read_json, save_tensors, write_json
+from adagen.runtime.files import difference, load_tensors, save_tensors, write_json
 
 KIND = "samples part"
 KEYS = ("part", "of", "seeds", "samples", "shard", "about")

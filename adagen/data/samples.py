@@ -20,8 +20,9 @@ import torch
 from adagen.data.shards import KIND as SHARD
 from adagen.data.shards import read_actions, read_image_shape, read_seconds, read_shard
 from adagen.runtime.atomic import move_folder
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, read_json, save_tensors, write_json
+from adagen.runtime.files import load_tensors, save_tensors, write_json
 
 KIND = "samples"
 VERSION = 1

@@ -1,6 +1,5 @@
 """Reading a shard of samples: a file of images, the actions that steered them, and their time."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import safetensors
 import torch
 
+from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import read_whole
 
@@ -61,4 +61,4 @@ def read_actions(path: Path) -> torch.Tensor:
 def read_seconds(path: Path) -> float:
     """The time that a shard's images took."""
     with _opened(path) as shard:
-        return float(json.loads(shard.metadata()["about"])["seconds"])
+        return float(parse_json(shard.metadata()["about"])["seconds"])

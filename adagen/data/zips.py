@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import ENTRIES, IMAGE_BYTES, require_regular
 
 
 class Member(NamedTuple):
@@ -36,24 +37,38 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
     """List the files of a zip by name, and the names of its folders.
 
     Raises:
-        AdagenError: it is not a complete zip, or a file in it is encrypted or uses a rare
-            compression.
+        FileNotFoundError: there is none.
+        AdagenError: it is not a complete zip, or has too many files; or a file in it stands twice,
+            is encrypted or uses a rare compression.
     """
+    require_regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise AdagenError(
             f"{path} cannot be read as a zip ({error}): it is cut short or damaged. Fetch or make "
             "it again."
         ) from None
-    files = {}
+    if len(entries) > ENTRIES:
+        raise AdagenError(
+            f"{path} has {len(entries):,} files, but {ENTRIES:,} are the most that are read: check "
+            "that it is the right one."
+        )
+    files: dict[str, Member] = {}
     for entry in entries:
         encrypted = entry.flag_bits & 1
         if encrypted or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise AdagenError(
                 f"{path}/{entry.filename} is encrypted, or packed in a rare way: make the zip "
                 "again without a password, stored or deflated."
+            )
+        if entry.filename in files:
+            raise AdagenError(
+                f"{path}/{entry.filename} stands twice in the zip, and programs take one or the "
+                "other: make the zip again."
             )
         if not entry.is_dir():
             files[entry.filename] = Member(
@@ -66,12 +81,14 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
     return files, [entry.filename.rstrip("/") for entry in entries if entry.is_dir()]
 
 
-def read_member(path: Path, member: Member) -> bytes:
-    """Read a file of the zip at `path`.
+def read_member(path: Path, member: Member, *, most: int = IMAGE_BYTES) -> bytes:
+    """Read a file of the zip at `path`, of `most` bytes at most.
 
     Raises:
-        OSError: the zip is damaged there.
+        OSError: the zip is damaged there, or the file is larger than it may be or says it is.
     """
+    if max(member.size, member.packed) > most:
+        raise OSError(f"it has {max(member.size, member.packed):,} bytes, more than {most:,}")
     with path.open("rb") as stream:
         # A local header has 30 bytes, which end with the lengths of the name and the extra field
         # that follow.
@@ -82,9 +99,24 @@ def read_member(path: Path, member: Member) -> bytes:
         stream.seek(sum(struct.unpack("<HH", header[26:])), 1)
         data = stream.read(member.packed)
     try:
-        content = data if member.method == zipfile.ZIP_STORED else zlib.decompress(data, -15)
+        content = data if member.method == zipfile.ZIP_STORED else _inflate(data, member.size)
     except zlib.error as error:
         raise OSError(str(error)) from None
+    if len(content) != member.size:
+        raise OSError(f"it does not have the {member.size:,} bytes that the zip says")
     if zlib.crc32(content) != member.checksum:
         raise OSError("its checksum is wrong")
+    return content
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    """Decompress, but never more than one byte beyond what is expected.
+
+    Raises:
+        zlib.error: the data are damaged or cut short.
+    """
+    stream = zlib.decompressobj(-15)
+    content = stream.decompress(data, size + 1)
+    if len(content) <= size and not stream.eof:
+        raise zlib.error("decompressing stops before the end")
     return content

@@ -38,6 +38,12 @@ class Column:
     optional: bool = False
     text: "Callable[[pd.Series], str] | None" = None
 
+    @property
+    def is_number(self) -> bool:
+        """True if its cells are numbers, or empty."""
+        rounded = self.decimals is not None or self.digits is not None
+        return rounded or bool(self.spec) or self.name in ("steps", "n", "k")
+
 
 def names(columns: Iterable[Column]) -> list[str]:
     """Names of the columns that a table always has."""

@@ -15,8 +15,8 @@ from adagen.paper.columns import FIDELITY_COLUMNS, GUIDANCE_COLUMNS
 from adagen.paper.metrics import Finite, Metrics, MetricsModel, read_comparable
 from adagen.paper.statistics import averages
 from adagen.paper.tables import frame, read_table
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_json
 
 ENDS: Mapping[str, float] = {"adagen": 0.0, "faithful": 1.0}
 """The two policies, by where they stand on the dial."""

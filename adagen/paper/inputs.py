@@ -1,6 +1,5 @@
 """The inputs of figures, checked: samples, training logs and search logs."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from adagen.config import LEARNED, SEARCHED
+from adagen.paper.csv_files import read_csv
+from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import read_text
 
 if TYPE_CHECKING:  # logs and tables are drawn without torch, which takes two seconds to import
     import torch
@@ -98,16 +100,22 @@ def read_training_log(path: Path) -> TrainingLog:
             f"{path} is not named after a training run: expected "
             f"<experiment>/policy/<method>_seed<N>.jsonl with method {' or '.join(LEARNED)}."
         )
-    if not path.exists():
-        raise AdagenError(f"{path} does not exist. Run `adagen train` first.")
+    try:
+        lines = read_text(path).splitlines()
+    except FileNotFoundError:
+        raise AdagenError(f"{path} does not exist. Run `adagen train` first.") from None
+    except UnicodeDecodeError:
+        raise AdagenError(f"{path} is no text: check the path, or run `adagen train`.") from None
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
+            if not isinstance(row := parse_json(line), dict):
+                raise ValueError("no object")
+            rows.append(row)
+        except ValueError:
             raise AdagenError(
-                f"{path}, line {number}: expected a JSON object, the log of one update. "
-                "Delete the file and run `adagen train` again."
+                f"{path}, line {number}: expected a JSON object, the log of one update. Check the "
+                "path, or run `adagen train` again."
             ) from None
     if not rows:
         raise AdagenError(f"{path} is empty: no update was logged. Run `adagen train` again.")
@@ -126,6 +134,9 @@ class SearchLog:
     table: pd.DataFrame
 
 
+SEARCHED_COLUMNS = ("evaluation", "fid")
+
+
 def read_search_log(path: Path) -> SearchLog:
     """Read <experiment>/policy/<method>.csv.
 
@@ -133,15 +144,14 @@ def read_search_log(path: Path) -> SearchLog:
         AdagenError: the file is missing, badly named, or has no evaluation in it.
     """
     try:
-        table = pd.read_csv(path)
+        table = read_csv(path, numbers=SEARCHED_COLUMNS)
     except FileNotFoundError:
         raise AdagenError(f"{path} does not exist. Run `adagen sweep` first.") from None
-    except ValueError:  # an empty or ragged file: pandas' parser errors are ValueErrors
-        table = pd.DataFrame()
-    if table.empty or not {"evaluation", "fid"} <= set(table.columns):
+    columns = [*SEARCHED_COLUMNS] if {*SEARCHED_COLUMNS} <= {*table.columns} else []
+    if table.empty or not columns or table[columns].isna().any(axis=None):
         raise AdagenError(
-            f"{path} is not a search log: expected columns evaluation, fid and one row at least. "
-            "Run `adagen sweep` again."
+            f"{path} is not a search log: expected columns evaluation, fid with a number in each "
+            "row, and one row at least. Run `adagen sweep` again."
         )
     if path.stem not in SEARCHED:
         raise AdagenError(

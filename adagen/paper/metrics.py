@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adagen.config import METHODS, Method
 from adagen.config.runs import Run
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_json
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -10,6 +10,7 @@ import pandas as pd
 from adagen.config import Config
 from adagen.paper.catalogue import TableSpec, load
 from adagen.paper.columns import Column, names
+from adagen.paper.csv_files import read_csv
 from adagen.paper.latex import latex_table
 from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
@@ -80,15 +81,14 @@ def read_table(path: Path, *specs: TableSpec, text: Sequence[str] = ()) -> pd.Da
         text: columns that are text even where they look like a number, or are empty.
 
     Raises:
-        AdagenError: the file is missing, or is none of these tables.
+        AdagenError: the file is missing, or is none of these tables, or a number in it is none.
     """
     commands = " or ".join(f"`adagen table {spec.name}`" for spec in specs)
+    numbers = {column.name for spec in specs for column in spec.columns if column.is_number}
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(text, str))
+        table = read_csv(path, numbers=numbers - {*text}, text=text)
     except FileNotFoundError:
         raise AdagenError(f"{path} does not exist. Run {commands} first.") from None
-    except ValueError:  # an empty or ragged file: pandas' parser errors are ValueErrors
-        table = pd.DataFrame()
     if table.empty or list(table.columns) not in [names(spec.columns) for spec in specs]:
         raise AdagenError(
             f"{path} is not a table of {commands}: its columns are other ones. Give the CSV file "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import read_text
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def stage_times(folder: Path) -> list[Stage]:
 
 def _seconds(path: Path) -> list[float]:
     try:
-        with path.open(newline="") as stream:
-            times = [float(row["s"]) for row in csv.DictReader(stream, delimiter="\t")]
-    except (KeyError, TypeError, ValueError):
+        rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
+        times = [float(row["s"]) for row in rows]
+    except (KeyError, TypeError, ValueError, csv.Error):
         times = []
     if not times:
         raise AdagenError(

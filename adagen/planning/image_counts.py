@@ -5,8 +5,8 @@ from pathlib import Path
 
 from adagen.config import Config, Generator
 from adagen.data.split import inventory
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_json
 
 DIGITS = 1797
 PUBLISHED = {

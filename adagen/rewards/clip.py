@@ -18,6 +18,7 @@ from adagen.data.weights import load_released
 from adagen.rewards.classifier import KIND, origin, read_preference
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import save_tensors
+from adagen.runtime.limits import read_text
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Mean and deviation, by channel, of the pixels that CLIP was trained with (openai/CLIP:
@@ -111,12 +112,13 @@ def class_names(settings: ClipPreference, known: Sequence[str]) -> list[str]:
     if not settings.names:
         return list(known)
     path = Path(settings.names)
-    if not path.is_file():
+    try:
+        names = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError):
         raise AdagenError(
             f"key 'preference.names' is {settings.names!r}, but there is no such file: give a text "
             "file with the name of a class on each line."
-        )
-    names = path.read_text().splitlines()
+        ) from None
     if len(names) != len(known) or not all(map(str.strip, names)):
         raise AdagenError(
             f"{path} (key 'preference.names') has {len(names)} lines, but there are {len(known)} "

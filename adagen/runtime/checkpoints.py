@@ -10,7 +10,6 @@ with `weights_only`, which makes nothing but tensors and plain values.
 
 import hashlib
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ import torch
 from pydantic import BaseModel
 
 from adagen.runtime.atomic import atomic_path
+from adagen.runtime.documents import parse_json, read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, read_json, write_json
+from adagen.runtime.files import difference, write_json
 from adagen.runtime.hashing import file_hash
 from adagen.runtime.shutdown import stop_if_asked
 
@@ -148,8 +148,8 @@ def _state_of(
     content: dict[str, Any], path: Path, *, present: list[Path], name: str, settings: BaseModel
 ) -> dict[str, Any]:
     """The state in a checkpoint, if it belongs to this run and its settings."""
-    found = {"run": content["name"], "settings": json.loads(content["settings"])}
-    expected = {"run": name, "settings": json.loads(settings.model_dump_json())}
+    found = {"run": content["name"], "settings": parse_json(content["settings"])}
+    expected = {"run": name, "settings": parse_json(settings.model_dump_json())}
     if found != expected:
         changed = difference(found, expected) or "one of the two has a key more, which is null"
         raise AdagenError(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 
 from adagen.runtime.atomic import atomic_path
+from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import require_regular
 
 if TYPE_CHECKING:  # tables are made without torch, which takes two seconds to import
     import torch
@@ -21,22 +23,6 @@ def write_json(path: Path, content: object) -> None:
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text)
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        AdagenError: the file is missing or incomplete.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise AdagenError(f"{path} does not exist. Run the stage that makes it first.") from None
-    except ValueError as error:
-        raise AdagenError(
-            f"{path} is not a whole JSON file ({error}). Delete it and run its stage again."
-        ) from None
 
 
 def save_tensors(
@@ -50,7 +36,7 @@ def save_tensors(
     from safetensors.torch import save_file
 
     contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    about = json.loads(_as_text(about))  # as JSON will give it back
+    about = parse_json(_as_text(about))  # as JSON will give it back
     # A single entry, as safetensors writes several in any order. Equal content is equal bytes.
     description = {"about": _as_text({**about, CHECKSUM: _checksum(contiguous, about)})}
     with atomic_path(path) as temporary:
@@ -144,7 +130,7 @@ def load_metadata(path: Path, *kinds: str) -> dict[str, Any]:
     The tensors are not read, so the checksum is not verified. Errors are those of `load_tensors`.
     """
     with _reading(path, kinds[0]), safetensors.safe_open(path, "pt") as stream:
-        about: dict[str, Any] = json.loads((stream.metadata() or {}).get("about", "{}"))
+        about = _about(stream)
     _require_kind(path, about, *kinds)
     return about
 
@@ -153,8 +139,12 @@ def load_metadata(path: Path, *kinds: str) -> dict[str, Any]:
 def _reading(path: Path, kind: str) -> Iterator[None]:
     """Turn the errors of reading a file of tensors into an `AdagenError`."""
     command = MADE_BY.get(kind, "the stage that makes it")
-    if not path.exists():
-        raise AdagenError(f"{path} does not exist; expected a {kind} file. Run {command} first.")
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        raise AdagenError(
+            f"{path} does not exist; expected a {kind} file. Run {command} first."
+        ) from None
     try:
         yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
@@ -162,6 +152,18 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
             f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
             f"Delete it and run {command} again, or repeat the workflow's command."
         ) from None
+
+
+def _about(stream: Any) -> dict[str, Any]:
+    """The description in an open file of tensors.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    about = parse_json((stream.metadata() or {}).get("about", "{}"))
+    if not isinstance(about, dict):
+        raise ValueError("its description is no JSON object")
+    return about
 
 
 def _require_kind(path: Path, about: Mapping[str, Any], *kinds: str) -> None:
@@ -184,7 +186,7 @@ def read_whole(path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
         SafetensorError, OSError: the file cannot be read.
     """
     with safetensors.safe_open(path, "pt") as stream:
-        about = json.loads((stream.metadata() or {}).get("about", "{}"))
+        about = _about(stream)
         tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
     checksum = about.pop(CHECKSUM, None)
     if checksum not in (None, _checksum(tensors, about)):

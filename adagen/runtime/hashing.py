@@ -10,6 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import require_regular
 
 
 @dataclass
@@ -34,6 +35,8 @@ def reading(path: Path) -> Iterator[HashedFile]:
         OSError: there is no such file, and the block did not complain.
     """
     file = HashedFile()
+    with suppress(OSError):
+        require_regular(path)  # opening a pipe would wait for its writer
     try:
         stream = path.open("rb")
     except OSError:

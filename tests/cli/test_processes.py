@@ -14,7 +14,8 @@ from ranks import ranks
 from spread import stages
 
 from adagen.data.samples import KIND, Samples
-from adagen.runtime.files import load_tensors, read_json
+from adagen.runtime.documents import read_json
+from adagen.runtime.files import load_tensors
 from adagen.runtime.processes import SINGLE_PROCESS
 
 # Each starts Python several times over; tests/runtime/test_processes.py has what is fast.

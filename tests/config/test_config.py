@@ -456,7 +456,7 @@ def test_files_that_are_no_config(tmp_path, text, told):
 def test_a_missing_file_or_a_folder(tmp_path):
     with pytest.raises(AdagenError, match=r"gone\.yaml does not exist: give a config file"):
         load_config([tmp_path / "gone.yaml"])
-    with pytest.raises(AdagenError, match="cannot be read as YAML"):
+    with pytest.raises(AdagenError, match="is a folder, but a file is expected"):
         load_config([tmp_path])
 
 

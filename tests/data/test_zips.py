@@ -1,6 +1,7 @@
 """Single files of a zip: the same bytes as the library reads, from threads and processes."""
 
 import random
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -69,4 +70,33 @@ def test_rare_packing_is_refused_at_once(tmp_path):
     with zipfile.ZipFile(tmp_path / "files.zip", "w", zipfile.ZIP_LZMA) as out:
         out.writestr("a/0.png", b"0" * 100)
     with pytest.raises(AdagenError, match=r"files\.zip/a/0\.png is encrypted, or packed"):
+        list_zip(tmp_path / "files.zip")
+
+
+def test_a_file_that_unpacks_to_more_than_it_says(tmp_path):
+    """What a file declares bounds the memory it takes, and is compared with what comes."""
+    path, size = tmp_path / "bomb.zip", 32 * 10**6
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("a/bomb.png", bytes(size))
+    (member,) = list_zip(path)[0].values()
+    tracemalloc.start()
+    for declared in (10**6, 10**6 + 1, 0):
+        with pytest.raises(OSError, match=r"bytes that the zip says|before the end"):
+            read_member(path, member._replace(size=declared))
+    with pytest.raises(OSError, match="more than 1,000,000"):
+        read_member(path, member, most=10**6)
+    assert tracemalloc.get_traced_memory()[1] < 4 * 10**6
+    tracemalloc.stop()
+    with pytest.raises(OSError, match="bytes that the zip says"):
+        read_member(path, member._replace(size=size + 1))
+
+
+def test_a_name_that_stands_twice(tmp_path):
+    with (
+        pytest.warns(UserWarning, match="Duplicate"),
+        zipfile.ZipFile(tmp_path / "files.zip", "w") as out,
+    ):
+        out.writestr("a/0.png", b"0")
+        out.writestr("a/0.png", b"1")
+    with pytest.raises(AdagenError, match=r"files\.zip/a/0\.png stands twice"):
         list_zip(tmp_path / "files.zip")

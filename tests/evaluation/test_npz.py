@@ -1,3 +1,9 @@
+import struct
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +34,7 @@ def test_statistics(tmp_path, statistics):
         ({"mu": np.zeros(5)}, r"array 'mu': .*\(6,\), found float64 of shape \(5,\)"),
         ({"sigma": np.full((6, 6), np.nan)}, "array 'sigma': .*NaN"),
         ({"sigma": np.arange(36.0).reshape(6, 6)}, "symmetric"),
-        ({"mu": np.array([{}] * 6)}, "pickled"),
+        ({"mu": np.array([{}] * 6)}, "found object of shape"),
         ({"mu": np.array(["a"] * 6)}, "array 'mu': expected finite numbers"),
     ],
 )
@@ -92,3 +98,82 @@ def test_damage_in_the_middle_is_noticed(tmp_path, pictures, write_npz):
     path.write_bytes(data)
     with pytest.raises(AdagenError, match="damaged"):
         list(NpzImages.open(path).batches(15))
+
+
+def write_bare(path: Path, header: bytes, size: int, version: bytes = b"\1\0") -> Path:
+    """An archive whose array has this header, and zeros of any number behind it, well packed."""
+    length = struct.pack("<H" if version == b"\1\0" else "<I", len(header))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("arr_0.npy", "w", force_zip64=True) as out,
+    ):
+        out.write(b"\x93NUMPY" + version + length + header)
+        for _ in range(size // 10**6):
+            out.write(bytes(10**6))
+        out.write(bytes(size % 10**6))
+    return path
+
+
+def described(shape: object, descr: str = "|u1") -> bytes:
+    return repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "told"),
+    [
+        ((-5, 8, 8, 1), 64_000, "no array has the shape"),
+        ((300, 0, 8, 1), 0, "found uint8 of shape"),
+        ((0, 8, 8, 1), 0, "found uint8 of shape"),
+        ((300, 8, 8, 1), 64_000, r"takes 19,200 bytes, but there are 64,000"),
+        ((10**18, 8, 8, 1), 64_000, "bytes, but there are 64,000"),
+        ((1, 4000, 4000, 1), 16_000_000, "2,048 pixels a side at most"),
+        ((True, 8, 8, 1), 64, "no array has the shape"),
+        ((1.5, 8, 8, 1), 64, "damaged"),
+    ],
+)
+def test_shapes_that_images_cannot_have(tmp_path, shape, size, told):
+    path, begin = write_bare(tmp_path / "i.npz", described(shape), size), time.monotonic()
+    with pytest.raises(AdagenError, match=told):
+        NpzImages.open(path)
+    assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"(" * 9000,
+        b"{'descr': " + b"[" * 9000,
+        b"x" * 65_000,
+        b'"' * 3,
+        b"",
+        described((2, 8, 8, 1), "|V999999999999"),
+        described((2, 8, 8, 1), "nonsense"),
+    ],
+)
+@pytest.mark.parametrize("version", [b"\1\0", b"\2\0", b"\3\0"])
+def test_headers_that_are_none(tmp_path, header, version):
+    path = write_bare(tmp_path / "i.npz", header, 1000, version)
+    with pytest.raises(AdagenError, match=r"cannot be read as a NumPy archive|expected 8-bit"):
+        NpzImages.open(path)
+
+
+def test_an_archive_that_unpacks_to_far_more_takes_no_memory(tmp_path):
+    """Statistics of the wrong shape, and a header that says it is tens of megabytes long."""
+    bomb = write_bare(tmp_path / "b.npz", described((2000, 2000), "<f8"), 32 * 10**6)
+    header = write_bare(tmp_path / "h.npz", b" " * 32 * 10**6, 10, b"\2\0")
+    tracemalloc.start()
+    for path in (bomb, header):
+        with pytest.raises(AdagenError):
+            read_gaussian(path, "arr_0", covariance="arr_0", dimension=6)
+        with pytest.raises(AdagenError):
+            NpzImages.open(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_as_numpy_never_does(tmp_path, packing):
+    with zipfile.ZipFile(tmp_path / "i.npz", "w", packing) as archive:
+        archive.writestr("arr_0.npy", b"x")
+    with pytest.raises(AdagenError, match="packed in a rare way"):
+        NpzImages.open(tmp_path / "i.npz")

@@ -20,8 +20,9 @@ from adagen.data.split import inventory
 from adagen.data.weights import read_released
 from adagen.evaluation.npz import NpzImages, read_gaussian
 from adagen.runtime.checkpoints import load_checkpoint
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import MADE_BY, load_tensors, read_json
+from adagen.runtime.files import MADE_BY, load_tensors
 
 
 class Bomb:

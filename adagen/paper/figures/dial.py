@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from adagen.config import METHODS
 from adagen.paper.columns import FID_COLUMNS, names
+from adagen.paper.csv_files import read_csv
 from adagen.paper.dial import ENDS, read_dial
 from adagen.paper.fid import headline_rows
 from adagen.paper.figures.samples import of_classes, strip
@@ -27,6 +28,7 @@ from adagen.paper.figures.style import (
 from adagen.paper.inputs import SampleRun, read_samples
 from adagen.paper.names import METHOD_NAMES
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import read_text
 
 DIALS = {"fidelity": r"$\lambda$", "guidance": "$w$"}
 """Symbol of the parameter of each dial, by its column."""
@@ -36,6 +38,7 @@ CURVES: dict[str, dict[str, Any]] = {
 }
 LABELS = {"fidelity": COLOURS["adagen"], "guidance": "0.45"}
 AGAINST_RECALL = {"precision": "precision (more is better)", "fid": "FD (less is better)"}
+NUMBERS = [column.name for column in FID_COLUMNS if column.is_number]
 HEIGHT = 2.7
 """Height of an experiment, in inches."""
 
@@ -85,7 +88,7 @@ def _read_tables(paths: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], pd.Dat
     dials, methods = {}, pd.DataFrame(columns=["experiment", "method", *AGAINST_RECALL, "recall"])
     for path in paths:
         if _is_of_methods(path):
-            methods = headline_rows(pd.read_csv(path, dtype={"training_seed": str}))
+            methods = headline_rows(read_csv(path, numbers=NUMBERS, text=["training_seed"]))
         else:
             table = read_dial(path)
             dials["guidance" if "guidance" in table else "fidelity"] = table
@@ -106,9 +109,11 @@ def _read_tables(paths: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], pd.Dat
 def _is_of_methods(path: Path) -> bool:
     """True if a CSV file is that of `adagen table fid`."""
     try:
-        header = path.read_text().partition("\n")[0].split(",")
+        header = read_text(path).partition("\n")[0].split(",")
     except FileNotFoundError:
         raise AdagenError(f"{path} does not exist. Make the table first.") from None
+    except UnicodeDecodeError:
+        raise AdagenError(f"{path} is no CSV file: give that of a table.") from None
     return {*names(FID_COLUMNS)} <= {*header}
 
 

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, logarithmic, new_figure, themed
 from adagen.paper.metrics import Finite, MetricsModel
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_json
 
 SPACES = {"fid": "FD ↓", "fid_label_free": "label-free FD ↓"}
 KINDS = {"handmade": "hand-made", "tuned": "hand-made, one action shifted", "adagen": "policy file"}

@@ -99,6 +99,12 @@ def _checked(path: Path) -> TrainingLog:
                 f"{path} has no {column!r} in any line: it is not the log of a training run. "
                 "Run `adagen train` again."
             )
+        known = log.table[column].dropna()
+        if not all(isinstance(value, int | float) for value in known):
+            raise AdagenError(
+                f"{path} holds {known.iloc[0]!r:.40} for {column!r}, where a number is expected: "
+                "it is damaged. Run `adagen train` again."
+            )
     return log
 
 
