@@ -40,7 +40,7 @@ SMALL = {
         "networks": {"classifier": FIT, "autoencoder": FIT},
     },
 }
-pytestmark = pytest.mark.xdist_group("generators_page")
+pytestmark = pytest.mark.xdist_group("generators page")  # its stages by hand run once
 
 
 def blocks(language: str) -> list[str]:

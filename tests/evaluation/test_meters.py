@@ -15,6 +15,7 @@ from adagen.evaluation.protocols import load_meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash
 
+pytestmark = pytest.mark.xdist_group("meters")
 CPU = torch.device("cpu")
 
 

@@ -6,6 +6,7 @@ import shlex
 import pytest
 import yaml
 
+pytestmark = pytest.mark.xdist_group("plan")
 EVALUATED = {
     "evaluate": 4,
     "table_system": 1,
