@@ -52,5 +52,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("smoke"))
     items.sort(
-        key=lambda item: [item.get_closest_marker(m) is None for m in ("xdist_group", "slow")]
+        key=lambda item: [item.get_closest_marker(m) is None for m in ("slow", "xdist_group")]
     )
