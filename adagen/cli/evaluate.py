@@ -101,14 +101,14 @@ def _statistics(
         fitted = open_networks(networks, evaluation, dataset=config.dataset).to(device)
         return Reference.compute(fitted, load_dataset(config.dataset), processes=processes)
     # torchvision, behind both, takes longer to import than an embedded measurement takes.
-    from adagen.data.released import asset_path
+    from adagen.data.released import open_asset
     from adagen.evaluation.inception.making import computed_reference, released_reference
     from adagen.evaluation.inception.meter import InceptionNetwork
 
     network = InceptionNetwork.load(networks, evaluation, device=device)
     if evaluation.reference:
-        asset = asset_path(config.assets, evaluation.reference)
-        return released_reference(network, config.dataset, asset=asset, processes=processes)
+        with open_asset(config.assets, evaluation.reference) as asset:
+            return released_reference(network, config.dataset, asset=asset, processes=processes)
     return computed_reference(network, load_dataset(config.dataset), processes=processes)
 
 

@@ -75,7 +75,7 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
             features, another grid or other actions than the generator's.
     """
     from adagen.config.identity import policy_file
-    from adagen.data.released import asset_path
+    from adagen.data.released import open_asset
     from adagen.policy.files import load_released_policy, save_policy
 
     settings, generator = open_experiment(config, experiment, generator_file=generator_file)
@@ -84,12 +84,13 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
             f"experiments.{experiment} has no released_policy: name the asset that holds it, or "
             "take 'released' out of methods."
         )
-    policy, size = load_released_policy(
-        asset_path(config.assets, settings.released_policy),
-        generator.grid,
-        feature_width=generator.feature_width,
-        actions=len(generator.actions.names),
-    )
+    with open_asset(config.assets, settings.released_policy) as path:
+        policy, size = load_released_policy(
+            path,
+            generator.grid,
+            feature_width=generator.feature_width,
+            actions=len(generator.actions.names),
+        )
     identity = policy_file(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
     )
@@ -101,11 +102,11 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the metric networks: those that are fitted here, or Inception."""
     evaluation = config.evaluation
     if evaluation.protocol != "embedded":
-        from adagen.data.released import asset_path
+        from adagen.data.released import open_asset
         from adagen.evaluation.inception.meter import adopt
 
-        asset = asset_path(config.assets, evaluation.inception.weights)
-        adopt(asset, evaluation.inception, protocol=evaluation.protocol, out=out)
+        with open_asset(config.assets, evaluation.inception.weights) as asset:
+            adopt(asset, evaluation.inception, protocol=evaluation.protocol, out=out)
         return
     from adagen.data.split import load_dataset
     from adagen.evaluation.embedded.networks import fit_metric_networks
@@ -127,10 +128,11 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the frozen features of the reward: a fitted masked autoencoder, or DINO."""
     settings = config.reward_features
     if isinstance(settings, DinoFeatures):
-        from adagen.data.released import asset_path
+        from adagen.data.released import open_asset
         from adagen.rewards.dino import adopt
 
-        adopt(asset_path(config.assets, settings.weights), settings, out=out)
+        with open_asset(config.assets, settings.weights) as asset:
+            adopt(asset, settings, out=out)
         return
     from adagen.data.split import load_dataset
     from adagen.rewards.features import fit_reward_features, save_reward_features
@@ -149,12 +151,12 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
     settings = config.preference
     if isinstance(settings, ClipPreference):
-        from adagen.data.released import asset_path
+        from adagen.data.released import open_asset
         from adagen.rewards.clip import adopt_clip
 
-        asset = asset_path(config.assets, settings.weights)
         names = inventory(config.dataset)["classes"]
-        adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
+        with open_asset(config.assets, settings.weights) as asset:
+            adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
         return
     from adagen.rewards.classifier import fit_preference, save_preference
     from adagen.runtime.checkpoints import claim_checkpoint

@@ -6,10 +6,14 @@ and is not read again. Once they differ, its SHA-256 is computed again.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from adagen.config import Asset
 from adagen.data.downloads import beside
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.hashing import file_hash, reading
 
 
 def pin_path(path: Path) -> Path:
@@ -18,13 +22,21 @@ def pin_path(path: Path) -> Path:
 
 
 def read(path: Path) -> str:
-    """Read the pinned SHA-256 of a file; empty if there is none."""
+    """Read the pinned SHA-256 of a file; empty if there is none.
+
+    Raises:
+        AdagenError: the pin is damaged.
+    """
     try:
-        text = pin_path(path).read_text()
-    except (FileNotFoundError, UnicodeDecodeError):
+        text = pin_path(path).read_text(errors="replace")
+    except FileNotFoundError:
         return ""
-    found = re.match(r"[0-9a-f]{64}(?=\s)", text)
-    return found.group() if found else ""
+    if found := re.match(r"[0-9a-f]{64}(?=\s)", text):
+        return found.group()
+    raise AdagenError(
+        f"{pin_path(path)} is damaged: expected the SHA-256 of {path.name}, as `sha256sum` writes "
+        "it. Write it anew, or remove the pin if you trust the file."
+    )
 
 
 def write(path: Path, content: Path, *, digest: str) -> None:
@@ -61,6 +73,33 @@ def is_verified(path: Path, asset: Asset) -> bool:
     return unchanged and asset.size in (0, status.st_size)
 
 
+@contextmanager
+def verified(path: Path, asset: Asset | None = None) -> Iterator[None]:
+    """Read a file in the block, after its bytes were found to be the pinned or published ones.
+
+    Args:
+        path: the file; one without a pin may have any bytes, unless `asset` says more.
+        asset: says what is published of it.
+
+    Raises:
+        AdagenError: the file has another size or SHA-256, or changes while it is read.
+    """
+    with reading(path):
+        if path.is_file():
+            digest = file_hash(path)
+            if asset:
+                wrong = complaint(path, path, asset=asset, digest=digest)
+            else:
+                wrong = _unlike_pin(path, digest, read(path))
+            if wrong:
+                raise AdagenError(f"{path} {wrong}. {RESTORE}")
+        yield
+
+
+RESTORE = "Put the right file there, or move this one away and run `adagen fetch` again."
+"""Advice on a file that is not the pinned one; it may be somebody's own."""
+
+
 def complaint(content: Path, path: Path, *, asset: Asset, digest: str) -> str:
     """Say what is wrong with the bytes of `content` as the file `path`; empty if nothing is."""
     size = content.stat().st_size
@@ -68,9 +107,14 @@ def complaint(content: Path, path: Path, *, asset: Asset, digest: str) -> str:
         return f"has {size:,} bytes where {asset.size:,} are expected"
     if not digest.startswith(asset.sha256):
         return f"has the SHA-256 {digest}, but {asset.sha256} is published"
-    if not digest.startswith(wanted := expected(path, asset)):
-        return (
-            f"has the SHA-256 {digest}, but {wanted} was pinned in {pin_path(path)} before "
-            "(delete the pin if the file has been published anew)"
-        )
-    return ""
+    return _unlike_pin(path, digest, expected(path, asset))
+
+
+def _unlike_pin(path: Path, digest: str, wanted: str) -> str:
+    """Say that a digest is not the wanted one; empty if it is, or none is wanted."""
+    if digest.startswith(wanted):
+        return ""
+    return (
+        f"has the SHA-256 {digest}, but {wanted} was pinned in {pin_path(path)} before "
+        "(delete the pin if the file has been published anew)"
+    )

@@ -89,6 +89,19 @@ def asset_path(assets: Assets, name: str) -> Path:
     return Path(assets.folder) / find(assets, name).file
 
 
+@contextmanager
+def open_asset(assets: Assets, name: str) -> Iterator[Path]:
+    """The path of an asset, for a block that reads it; refused if it is not what was published.
+
+    Raises:
+        AdagenError: there is no asset of that name; or the file that was read has not the pinned
+            or published SHA-256.
+    """
+    path = asset_path(assets, name)
+    with pins.verified(path, find(assets, name)):
+        yield path
+
+
 def needed(config: Config) -> dict[str, list[str]]:
     """The assets that a config needs, each with the experiments that need it."""
     shared = []
@@ -246,10 +259,7 @@ class _Fetch:
         self.say(f"{self.path}: there; computing its SHA-256.")
         expected, digest = pins.expected(self.path, self.asset), file_hash(self.path)
         if complaint := pins.complaint(self.path, self.path, asset=self.asset, digest=digest):
-            raise AdagenError(
-                f"{self.path} (asset {self.name!r}) {complaint}. Put the right file there, or "
-                "delete it and run `adagen fetch` again."
-            )
+            raise AdagenError(f"{self.path} (asset {self.name!r}) {complaint}. {pins.RESTORE}")
         pins.write(self.path, self.path, digest=digest)
         self.say(f"{self.path}: {self._verdict(expected, digest)}")
 

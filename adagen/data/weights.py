@@ -1,8 +1,9 @@
 """Released weights: read without running code of the file, and compared with a network by key."""
 
 import argparse
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,14 +11,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from adagen.data import pins
+from adagen.data.layouts import LayoutError, Tensors, find_weights
 from adagen.runtime.errors import AdagenError
 
-WRAPPERS = ("ema", "model_ema", "ema_state_dict", "state_dict", "model", "module", "network", "net")
-"""Keys under which files keep their weights. Of several the first in this list is taken."""
 COUNTERS = ("ema_vocab_hit_SV", "num_batches_tracked")
 """Endings of keys whose values affect no result."""
-
-Tensors = dict[str, torch.Tensor]
 
 
 @runtime_checkable
@@ -38,7 +37,9 @@ def load_released(module: nn.Module, path: Path) -> None:
     Raises:
         AdagenError: the file cannot be read, or does not contain exactly this network.
     """
-    adopt(module, read_released(path), path=path)
+    derived = module.derived() if isinstance(module, Derivable) else {}
+    wanted = [k for k in module.state_dict() if k not in derived and not k.endswith(COUNTERS)]
+    adopt(module, read_released(path, wanted), path=path)
 
 
 def adopt(module: nn.Module, tensors: Tensors, *, path: Path) -> None:
@@ -69,64 +70,83 @@ def adopt(module: nn.Module, tensors: Tensors, *, path: Path) -> None:
     module.load_state_dict(converted, assign=True)
 
 
-def read_released(path: Path) -> Tensors:
-    """Read the tensors of a safetensors file, or of a `torch.save` file, by key, on the CPU.
+def read_released(path: Path, wanted: Collection[str] = ()) -> Tensors:
+    """Read the weights of a file by key, on the CPU.
 
-    Large files are mapped into memory. Of a training file the averaged weights are taken. The
-    prefix `module.` and the keys `position_ids` of old files are dropped. No code of the file is
-    executed.
+    The file is one of safetensors, an index of several (`model.safetensors.index.json`), or one of
+    `torch.save`. Large files are mapped into memory. Of a training file the averaged weights are
+    taken (`adagen.data.layouts`), without what wrappers put before their keys; the keys
+    `position_ids` of old files are dropped. No code of a file is executed. A file with a pin must
+    have the pinned SHA-256.
+
+    Args:
+        path: the file.
+        wanted: keys of the network that is expected, which tell it from other networks in the file.
 
     Raises:
         AdagenError: the file is missing, incomplete, of another kind, or contains anything else
-            than tensors.
+            than tensors; or it can't be told which of its weights are wanted.
     """
-    content: Any = _read(path)
-    while isinstance(content, Mapping):
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not inner:
-            break
-        content = inner[0]
-    if not isinstance(content, Mapping) or not content:
+    content = _read(path)
+    try:
+        found = find_weights(content, wanted)
+    except LayoutError as error:
+        raise AdagenError(
+            f"{path} {error}: save the weights that you want, by key, as a file of their own."
+        ) from None
+    if not found:
         raise AdagenError(f"{path} holds no weights: expected tensors by key. {CHECK}")
-    is_weight = {k: isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()}
+    is_weight = {k: isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()}
     if other := [key for key, fits in is_weight.items() if not fits]:
         raise AdagenError(
             f"{path} holds more than weights: {other[0]!r} is no tensor "
-            f"({len(other)} of {len(content)} entries). {CHECK}"
+            f"({len(other)} of {len(found)} entries). {CHECK}"
         )
-    prefix = "module." if all(key.startswith("module.") for key in content) else ""
-    return {
-        key.removeprefix(prefix): value.detach()
-        for key, value in content.items()
-        if "position_ids" not in key
-    }
+    return {key: value.detach() for key, value in found.items() if "position_ids" not in key}
 
 
-CHECK = "Check that it is the right file; delete it and fetch it again if it was damaged."
+CHECK = "Check that it is the right file; one that was damaged has to be fetched again."
 """The end of a message about a file that cannot be used."""
+DAMAGED = (
+    "cannot be read as weights ({reason}): it is cut short or damaged, or neither a safetensors "
+    f"file nor one of torch.save. {CHECK}"
+)
 
 
 def _read(path: Path) -> Any:
-    """Read a file by the kind that its first bytes show."""
+    """Read a file by the kind that its first bytes show.
+
+    Raises:
+        AdagenError: it is missing, no file of weights, or not the one that was pinned.
+    """
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
         raise AdagenError(f"{path} {found}; expected a file of released weights. Fetch it first.")
-    with path.open("rb") as stream:
-        start = stream.read(512)
-    if not start:
-        raise AdagenError(f"{path} is empty. {CHECK}")
-    if start.lstrip().startswith(b"<"):
-        raise AdagenError(
-            f"{path} is a web page, not weights: the server answered with an error or a login. "
-            "Delete it, and fetch it again or by hand."
-        )
+    with pins.verified(path):
+        with path.open("rb") as stream:
+            start = stream.read(512)
+        if not start:
+            raise AdagenError(f"{path} is empty. {CHECK}")
+        if start.lstrip().startswith(b"<"):
+            raise AdagenError(
+                f"{path} is a web page, not weights: the server answered with an error or a "
+                "login. Fetch it again, or by hand."
+            )
+        if start.lstrip().startswith(b"{"):
+            return _read_shards(path)
+        # safetensors: 8 bytes with the length of the header, then the header
+        return _read_tensors(path, start[8:9] == b"{", mapped=start.startswith(b"PK"))
+
+
+def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
+    """Read a file of safetensors or of torch; old ones of torch are no zip files, not `mapped`.
+
+    Raises:
+        AdagenError: it is damaged or something else, or holds objects.
+    """
     try:
-        if (
-            start[8:9] == b"{"
-        ):  # safetensors: 8 bytes with the length of the header, then the header
+        if is_safetensors:
             return safetensors.torch.load_file(path)
-        # Files of old versions of torch are not zip files and cannot be mapped.
-        mapped = start.startswith(b"PK")
         # Training files contain their command line beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -136,10 +156,45 @@ def _read(path: Path) -> Any:
                 f"{path} was not read: it holds Python objects ({refused[1]}) beside tensors, and "
                 f"restoring them would run code of the file. {CHECK}"
             ) from None
+        raise AdagenError(f"{path} {DAMAGED.format(reason=type(error).__name__)}") from None
+
+
+def _read_shards(path: Path) -> Tensors:
+    """Read the files that an index names, which must lie beside it and hold what it says.
+
+    Raises:
+        AdagenError: it is no index; or a file of it is missing, elsewhere or not as it says.
+    """
+    try:
+        places = json.loads(path.read_text())["weight_map"]
+        expected: dict[str, set[str]] = {name: set() for name in places.values()}
+        for key, name in places.items():
+            expected[name].add(key)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AdagenError(f"{path} {DAMAGED.format(reason=type(error).__name__)}") from None
+    if outside := [
+        n for n in expected if not isinstance(n, str) or Path(n).name != n or n in ("", "..")
+    ]:
         raise AdagenError(
-            f"{path} cannot be read as weights ({type(error).__name__}): it is cut short or "
-            f"damaged, or neither a safetensors file nor one of torch.save. {CHECK}"
-        ) from None
+            f"{path} names the file {outside[0]!r}, which is none of its own folder: give an index "
+            "whose files lie beside it."
+        )
+    files = {path.parent / name: keys for name, keys in expected.items()}
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise AdagenError(
+            f"{path} is an index of {len(files)} files, of which {len(missing)} are missing (first "
+            f"{missing[0]}): put them beside it."
+        )
+    tensors: Tensors = {}
+    for file, keys in files.items():
+        found = _read(file)
+        if not isinstance(found, Mapping) or found.keys() != keys:
+            raise AdagenError(
+                f"{file} does not hold the tensors that {path.name} says: give the files that were "
+                "published together."
+            )
+        tensors |= found
+    return tensors
 
 
 def _mismatch(expected: Tensors, found: Tensors) -> str:

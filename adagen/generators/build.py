@@ -8,7 +8,7 @@ import torch
 
 from adagen import config
 from adagen.config import identity
-from adagen.data.released import asset_path
+from adagen.data.released import open_asset
 from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
 from adagen.generators.base import Backbone, Generator
@@ -101,8 +101,9 @@ def released_backbone(settings: config.Generator, assets: config.Assets) -> Back
     shape = (3, weights.image, weights.image)
     backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=weights.classes))
     network, decoder = _parts(backbone)
-    load_released(network, asset_path(assets, weights.network))
-    load_released(decoder, asset_path(assets, weights.decoder))
+    for module, name in ((network, weights.network), (decoder, weights.decoder)):
+        with open_asset(assets, name) as path:
+            load_released(module, path)
     require_values(backbone, source=f"{weights.network} with {weights.decoder}")
     return backbone.eval().requires_grad_(False)
 

@@ -30,7 +30,9 @@ def test_a_wrong_file_put_there_by_hand_is_told_and_kept(server, cellar):
     cellar.folder.mkdir()
     cellar.path.write_bytes(OTHER)
     for wine in ({"sha256": server.sha256}, {"size": len(server.content)}):
-        with pytest.raises(AdagenError, match=r"wine\.pth \(asset 'wine'\) has .* delete it"):
+        with pytest.raises(
+            AdagenError, match=r"wine\.pth \(asset 'wine'\) has .* move this one away"
+        ):
             cellar.fetch(url=server.address, **wine)
     assert cellar.read() == OTHER and server.requests == []
 
