@@ -21,22 +21,29 @@ def filter_logits(
 ) -> torch.Tensor:
     """Exclude unlikely ids, first below the k-th largest logit, then outside the mass p.
 
+    Only the max(k) largest logits are put in order; the rest is compared with a threshold. Sorting
+    the whole vocabulary would take longer than a small network.
+
     Args:
         logits: (B, N, V).
-        top_k: (B,) truncated to whole numbers; ties with the k-th are kept; 0 keeps all.
+        top_k: (B,) truncated to whole numbers; 0 keeps all.
         top_p: (B,) in (0, 1); the largest logit always stays.
 
     Returns:
-        (B, N, V) logits, -inf where excluded. They are not divided by the temperature yet.
+        (B, N, V) logits, -inf where excluded. Ties with the smallest one that is kept stay. They
+        are not divided by the temperature yet.
     """
-    ordered, order = logits.sort(dim=-1)  # ascending
-    k = top_k.long().clamp(max=logits.shape[-1])
-    last = (logits.shape[-1] - k.clamp(min=1)).view(-1, 1, 1).expand(-1, logits.shape[1], 1)
-    below = (ordered < ordered.gather(-1, last)) & (k > 0).view(-1, 1, 1)
-    mass = ordered.masked_fill(below, -math.inf).softmax(-1).cumsum(-1)
+    size = logits.shape[-1]
+    k = top_k.long().clamp(max=size)
+    k = torch.where(k > 0, k, size).view(-1, 1, 1)
+    largest = logits.topk(int(k.max())).values  # descending
+    below = largest < largest.gather(-1, (k - 1).expand(-1, logits.shape[1], 1))
+    # The mass of each entry and of all smaller ones.
+    mass = largest.masked_fill(below, -math.inf).softmax(-1).flip(-1).cumsum(-1).flip(-1)
     outside = below | (mass <= 1 - top_p.view(-1, 1, 1))
-    outside[..., -1] = False
-    return logits.masked_fill(torch.zeros_like(outside).scatter(-1, order, outside), -math.inf)
+    outside[..., 0] = False
+    threshold = largest.masked_fill(outside, math.inf).amin(-1, keepdim=True)
+    return logits.masked_fill(logits < threshold, -math.inf)
 
 
 class VarBackbone(FittedBackbone):
