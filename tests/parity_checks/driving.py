@@ -120,15 +120,10 @@ def scripted(
 
 
 def policy_driven(
-    generator: Generator[Any],
-    made: Mapping[str, Any],
-    labels: torch.Tensor,
-    given: SampleNoise,
-    **fixed: float,
-) -> tuple[list[Any], torch.Tensor]:
-    """All states under a policy by recipe, and its actions (T, B, K)."""
-    watched, actions = Watched(generator, **fixed), []
-    policy = released_policy(made, generator.grid)
+    watched: Watched, policy: PolicyNetwork, labels: torch.Tensor, given: SampleNoise
+) -> torch.Tensor:
+    """The actions (T, B, K) of a policy; the states are in `watched`."""
+    actions: list[torch.Tensor] = []
     rollout(
         watched,
         policy,
@@ -136,7 +131,7 @@ def policy_driven(
         noise=given,
         watch=lambda t, features, action: actions.append(action),
     )
-    return watched.states, torch.stack(actions)
+    return torch.stack(actions)
 
 
 def released_policy(made: Mapping[str, Any], grid: tuple[int, int]) -> PolicyNetwork:

@@ -30,9 +30,6 @@ NETWORK = Tolerance(2e-5)
 POLICY = Tolerance(2e-6)
 ACTION = Tolerance(2e-6, "col")
 SAMPLER = Tolerance(1e-5, "rel")
-DRIVEN = Tolerance(2e-5, "rel")
-"""Of latents whose policy sees the features: what one processor rounds differently comes back in
-the actions, up to 1.3e-5 after sixteen steps of DiT."""
 SAMPLER_ACTION = Tolerance(1e-5, "col")
 PROBABILITY = Tolerance(1e-6)
 LOSS = Tolerance(1e-6)

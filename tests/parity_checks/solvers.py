@@ -1,6 +1,7 @@
 """DiT and SiT: network, one update of the solver, and whole generations."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,9 +12,18 @@ from adagen.generators.flow import StraightPath
 from adagen.generators.solver import Schedule, SolverState, first_half, second_half
 
 from . import networks
-from .driving import handmade, noise, policy_driven, policy_identity, scripted
+from .driving import (
+    Watched,
+    handmade,
+    noise,
+    policy_driven,
+    policy_identity,
+    released_policy,
+    scripted,
+)
 from .folder import Folder, Golden
-from .report import DRIVEN, NETWORK, SAMPLER, Line, Tolerance
+from .report import NETWORK, SAMPLER, Line
+from .rounding import Float64, Reordered, amplified
 
 SCHEDULES: dict[str, Schedule] = {"dit": VariancePreserving(), "sit": StraightPath()}
 
@@ -73,7 +83,8 @@ def scripted_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
         time=golden["script_timesteps"],
         guidance=golden["script_cfg"],
     )
-    yield from _trajectory(golden, states, SAMPLER)
+    for key, found in _trajectory(golden, states).items():
+        yield from golden.compare(key, found, SAMPLER)
 
 
 def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
@@ -81,23 +92,30 @@ def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
     meta, labels = golden.meta, golden["labels"]
     generator = _generator(folder, golden, handmade(meta), meta["action_smooth"])
     yield from policy_identity(golden, meta["policy"], _family(golden), generator.actions.names)
-    given = noise(len(labels), latent=golden["z_init"])
-    states, actions = policy_driven(generator, meta["policy"], labels, given)
-    yield from _trajectory(golden, states, DRIVEN)
-    yield from golden.compare("cfg", actions[..., 1], SAMPLER)
+    policy = released_policy(meta["policy"], generator.grid)
+
+    def generate(precision: torch.dtype, order: int) -> dict[str, torch.Tensor]:
+        generator.backbone.to(precision)
+        watched = Reordered(generator, order) if order else Watched(generator)
+        given = noise(len(labels), latent=golden["z_init"].to(precision))
+        with Float64() if precision == torch.float64 else nullcontext():
+            actions = policy_driven(watched, policy.to(precision), labels, given)
+        return {**_trajectory(golden, watched.states), "cfg": actions[..., 1]}
+
+    yield from amplified(golden, generate, SAMPLER)
 
 
-def _trajectory(golden: Golden, states: list[SolverState], latent: Tolerance) -> Iterator[Line]:
+def _trajectory(golden: Golden, states: list[SolverState]) -> dict[str, torch.Tensor]:
     """Times and latents; states[0] is before the first action, which only picks a time."""
     times = torch.stack([state.tau for state in states[1:]])
-    yield from golden.compare("timesteps_clamped", times, SAMPLER)
-    yield from golden.compare("eval_times", times[:-1], SAMPLER)
-    yield from golden.compare("x0_first_eval", states[2].update[2], SAMPLER)
-    if "x_after_update_0_1" in golden:
-        updates = len(golden["x_after_update_0_1"])
-        latents = torch.stack([state.x for state in states[3::2][:updates]])
-        yield from golden.compare("x_after_update_0_1", latents, latent)
-    yield from golden.compare("z_final", states[-1].x, latent)
+    updates = len(golden["x_after_update_0_1"]) if "x_after_update_0_1" in golden else 1
+    return {
+        "timesteps_clamped": times,
+        "eval_times": times[:-1],
+        "x0_first_eval": states[2].update[2],
+        "x_after_update_0_1": torch.stack([state.x for state in states[3::2][:updates]]),
+        "z_final": states[-1].x,
+    }
 
 
 CHECKS = {
