@@ -106,7 +106,6 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
 
         def watched(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
             for batch in batches:
-                _require_side(batch, meter.side)
                 yield batch
                 bar.update(len(batch))
 
@@ -118,17 +117,6 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
                     raise
                 raise AdagenError(f"{source.path}, {name}: {error}") from None
     return measured
-
-
-def _require_side(batch: torch.Tensor, side: int | None) -> None:
-    """Refuse images of another size than those that the metric networks were fitted to."""
-    if side is not None and batch.shape[2:] != (side, side) and batch.ndim == 4:
-        height, width = batch.shape[2:]
-        raise AdagenError(
-            f"images are {height}x{width} (height x width), but the metric networks and the "
-            f"reference were computed from images of {side}x{side}: measure images of that size, "
-            "or fit networks and compute a reference for yours."
-        )
 
 
 def _over_sets(rows: Sequence[Measured], statistic: Any) -> dict[str, float | None]:

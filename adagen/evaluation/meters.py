@@ -17,14 +17,11 @@ class Meter(ABC):
             protocols are never compared.
         count: number of real images behind the reference; None where its file does not say.
         hashes: SHA-256 of the files that the numbers depend on ("networks", "reference").
-        side: height and width that images must have, in pixels; None where images of any size are
-            measured, or the files don't say.
     """
 
     protocol: str
     count: int | None
     hashes: dict[str, str]
-    side: int | None = None
 
     @abstractmethod
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:

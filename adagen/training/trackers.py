@@ -19,8 +19,8 @@ OnRecord = Callable[[Record], None]
 Track = Callable[[int], AbstractContextManager[OnRecord]]
 """Starts trackers, given the number of updates already done; the context ends them."""
 
-PACKAGES = {"tensorboard": "adagen[tracking]", "wandb": "wandb"}
-"""The package to install for each tracker."""
+INSTALL = {"tensorboard": "pip install -e '.[tracking]'", "wandb": "pip install wandb"}
+"""The command that installs each tracker, in a clone of the repository."""
 
 
 def require_installed(trackers: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def require_installed(trackers: Sequence[str]) -> None:
         if not installed[name]():
             raise AdagenError(
                 f"training.trackers names {name!r}, which is not installed: "
-                f"`pip install '{PACKAGES[name]}'`, or leave it out."
+                f"`{INSTALL[name]}`, or leave it out."
             )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import torch
 
-from adagen.config import Dataset
 from adagen.evaluation.embedded.networks import BATCH, LABEL_FREE, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.embedded.reference import Reference, protocol
 from adagen.evaluation.frechet import Moments, frechet_distance
@@ -14,9 +13,6 @@ from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-
-DIGITS_SIDE = 8
-"""Height and width of scikit-learn's digits."""
 
 
 class EmbeddedMeter(Meter):
@@ -39,7 +35,6 @@ class EmbeddedMeter(Meter):
         self.processes = processes
         self.protocol = reference.protocol
         self.count = reference.train[PRIMARY].count
-        self.side = _side(networks.dataset)
         self.hashes = {"networks": str(networks.hash), "reference": str(reference.hash)}
 
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:
@@ -77,11 +72,6 @@ class EmbeddedMeter(Meter):
     def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Compute features (N, D) of all images, by name. They fit in memory: D is some dozens."""
         return self.networks.features(rebatch(batches, BATCH), self.processes)
-
-
-def _side(dataset: Dataset) -> int | None:
-    """Side of a data set's images; None for a folder whose images are taken as they are."""
-    return DIGITS_SIDE if dataset.name == "digits" else dataset.size or None
 
 
 def _require_matching(networks: MetricNetworks, reference: Reference) -> None:

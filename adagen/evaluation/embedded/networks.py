@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from adagen import config
 from adagen.data.split import Images, Split
+from adagen.evaluation.versions import require_this_version
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound, require_bound, save_tensors
@@ -120,6 +121,7 @@ class MetricNetworks:
         settings: sizes, and settings of the fits.
         dataset: the split they were fitted on.
         channels: channels of the images.
+        side: height and width of the images; None where an older file does not say.
         num_classes: classes of the classifier.
         heldout_accuracy: share of held-out images that are classified correctly.
         heldout_denoising_error: mean squared error over held-out images.
@@ -131,6 +133,7 @@ class MetricNetworks:
     settings: config.MetricNetworks
     dataset: config.Dataset
     channels: int
+    side: int | None
     num_classes: int
     heldout_accuracy: float
     heldout_denoising_error: float
@@ -159,7 +162,8 @@ class MetricNetworks:
             the CPU.
 
         Raises:
-            AdagenError: images of another number of channels than they were fitted to.
+            AdagenError: images of another number of channels, or of another size, than those that
+                they were fitted to.
         """
         seen = processes.map_in_order(batches, self._features)
         whole = [torch.cat(parts) for parts in zip(*seen, strict=True)]
@@ -167,15 +171,26 @@ class MetricNetworks:
 
     def _features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Primary and label-free features and logits of a batch, on the CPU."""
+        self._require_shape(images)
+        images = images.to(self.device)
+        primary = self.classifier.pooled(images)
+        label_free, logits = self.autoencoder.pooled(images), self.classifier.head(primary)
+        return primary.cpu(), label_free.cpu(), logits.cpu()
+
+    def _require_shape(self, images: torch.Tensor) -> None:
+        """Refuse images of other channels or another size than those of the fit."""
         if images.shape[1] != self.channels:
             raise AdagenError(
                 f"images have {images.shape[1]} channels, but the metric networks were fitted to "
                 f"images of {self.channels}."
             )
-        images = images.to(self.device)
-        primary = self.classifier.pooled(images)
-        label_free, logits = self.autoencoder.pooled(images), self.classifier.head(primary)
-        return primary.cpu(), label_free.cpu(), logits.cpu()
+        if self.side is not None and images.shape[2:] != (self.side, self.side):
+            height, width = images.shape[2:]
+            raise AdagenError(
+                f"images are {height}x{width} (height x width), but the metric networks and the "
+                f"reference were computed from images of {self.side}x{self.side}: measure images "
+                "of that size, or fit networks and compute a reference for yours."
+            )
 
     def save(self, path: Path) -> None:
         """Write the networks; `load` them again before computing a reference for the file."""
@@ -184,6 +199,7 @@ class MetricNetworks:
             "settings": self.settings.model_dump(),
             "dataset": self.dataset.model_dump(),
             "channels": self.channels,
+            "side": self.side,
             "num_classes": self.num_classes,
             "heldout_accuracy": self.heldout_accuracy,
             "heldout_denoising_error": self.heldout_denoising_error,
@@ -205,27 +221,24 @@ class MetricNetworks:
                 defaults={"protocol": "embedded"},  # files of other protocols alone have the key
                 remedy="Run `adagen pretrain metrics` again with this config.",
             )
-        try:
+        with require_this_version(path, "metrics"):
             settings = config.MetricNetworks.model_validate(about["settings"])
+            dataset = config.Dataset.model_validate(about["dataset"])
             networks = cls(
                 classifier=Classifier(
                     about["channels"], settings.width, num_classes=about["num_classes"]
                 ),
                 autoencoder=Autoencoder(about["channels"], settings.width),
                 settings=settings,
-                dataset=config.Dataset.model_validate(about["dataset"]),
+                dataset=dataset,
                 channels=about["channels"],
+                side=about.get("side") or dataset.size or None,  # older files lack the key
                 num_classes=about["num_classes"],
                 heldout_accuracy=about["heldout_accuracy"],
                 heldout_denoising_error=about["heldout_denoising_error"],
                 hash=file.hash,
             )
             networks._modules().eval().requires_grad_(False).load_state_dict(tensors)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise AdagenError(
-                f"{path} holds metric networks of another version of adagen ({error}). "
-                "Delete it and run `adagen pretrain metrics` again."
-            ) from None
         return networks
 
     def _modules(self) -> nn.ModuleDict:
@@ -267,7 +280,7 @@ def fit_metric_networks(
         checkpoints: folder of resumable states; None to keep none.
         device: where they are fitted, and stay.
     """
-    channels = split.train.images.shape[1]
+    channels, side = split.train.images.shape[1:3]
     with seeded("metrics classifier", settings.classifier.seed):
         classifier = Classifier(channels, settings.width, num_classes=split.num_classes)
     with seeded("metrics autoencoder", settings.autoencoder.seed):
@@ -291,6 +304,7 @@ def fit_metric_networks(
         settings=settings,
         dataset=split.dataset,
         channels=channels,
+        side=side,
         num_classes=split.num_classes,
         heldout_accuracy=_accuracy(classifier, split.heldout),
         heldout_denoising_error=_denoising_error(autoencoder, split.heldout),

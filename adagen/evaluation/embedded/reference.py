@@ -11,6 +11,7 @@ from adagen import config
 from adagen.data.split import Split, stratified_indices
 from adagen.evaluation.embedded.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.evaluation.versions import require_this_version
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.hashing import reading
@@ -126,7 +127,7 @@ class Reference:
                 defaults={"way": "embedded"},  # files of other protocols alone have the key
                 remedy="Run `adagen reference` again with this config.",
             )
-        try:
+        with require_this_version(path, "reference"):
             return cls(
                 protocol=about["protocol"],
                 networks_hash=about["networks_hash"],
@@ -136,11 +137,6 @@ class Reference:
                 train_features=tensors["train_features"],
                 hash=file.hash,
             )
-        except KeyError as error:
-            raise AdagenError(
-                f"{path} is a reference of another version of adagen (it lacks {error}). "
-                "Delete it and run `adagen reference` again."
-            ) from None
 
     def _named_moments(self) -> dict[str, Moments]:
         """All moments, by their names in the file."""

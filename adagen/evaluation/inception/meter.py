@@ -16,6 +16,7 @@ from adagen.evaluation.inception.resizing import RESIZINGS
 from adagen.evaluation.inception_score import inception_score
 from adagen.evaluation.manifold import precision_recall
 from adagen.evaluation.meters import Measured, Meter
+from adagen.evaluation.versions import require_this_version
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.hashing import reading
@@ -88,14 +89,9 @@ class InceptionNetwork:
                 remedy="Run `adagen pretrain metrics` again with this config.",
             )
         network = Inception(settings.inception.shrink)
-        try:
+        with require_this_version(path, "metrics"):
             network.load_state_dict(tensors)
             weights_hash = str(about["weights_hash"])
-        except (KeyError, RuntimeError) as error:
-            raise AdagenError(
-                f"{path} holds metric networks of another version of adagen ({error}). "
-                "Delete it and run `adagen pretrain metrics` again."
-            ) from None
         return cls(network.to(device), settings, weights_hash=weights_hash, file=file.hash)
 
     def outputs(

@@ -8,6 +8,7 @@ import torch
 
 from adagen import config
 from adagen.evaluation.frechet import Gaussian, Moments
+from adagen.evaluation.versions import require_this_version
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, require_bound, save_tensors
 from adagen.runtime.hashing import reading
@@ -93,7 +94,7 @@ class InceptionReference:
             covariance = tensors[f"{space}.covariance"].to(device)
             return Gaussian(mean, covariance) if count is None else Moments(mean, covariance, count)
 
-        try:
+        with require_this_version(path, "reference"):
             return cls(
                 **{key: about[key] for key in ("protocol", "dataset", "networks_hash")},
                 protocol_key=about["way"],
@@ -104,11 +105,6 @@ class InceptionReference:
                 features=tensors.get("features"),
                 hash=file.hash,
             )
-        except KeyError as error:
-            raise AdagenError(
-                f"{path} is a reference of another version of adagen (it lacks {error}). "
-                "Delete it and run `adagen reference` again."
-            ) from None
 
 
 def protocol_name(dataset: str, protocol_key: str, *, weights_hash: str, source_hash: str) -> str:

@@ -7,7 +7,7 @@ from adagen.evaluation.embedded import networks
 from adagen.evaluation.embedded.networks import fit_metric_networks
 from adagen.networks import fitting
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import save_tensors
+from adagen.runtime.files import load_tensors, save_tensors
 from adagen.runtime.hashing import file_hash
 
 
@@ -81,6 +81,19 @@ def test_networks_of_another_configuration_are_refused(measuring):
 def test_images_of_another_number_of_channels(measuring):
     with pytest.raises(AdagenError, match=r"images have 3 channels, .* fitted to images of 1"):
         measuring.networks.features([torch.zeros(2, 3, 8, 8)])
+
+
+@pytest.mark.parametrize("size", [0, 8])
+def test_older_files_say_the_size_of_the_images_only_where_the_data_set_does(
+    measuring, tmp_path, size
+):
+    assert measuring.networks.side == 8 and measuring.networks.dataset.size == 0
+    tensors, about = load_tensors(measuring.networks_file, "metrics")
+    del about["side"]
+    about["dataset"]["size"] = size
+    save_tensors(tmp_path / "older.safetensors", tensors, about=about)
+    older = networks.MetricNetworks.load(tmp_path / "older.safetensors")
+    assert older.side == (size or None)
 
 
 def test_a_file_of_another_version(tmp_path):
