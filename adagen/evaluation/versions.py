@@ -22,7 +22,8 @@ def require_this_version(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, ValueError, RuntimeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        reason = " ".join(str(error).split())
+        reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
         raise AdagenError(
             f"{path} holds {kind} of another version of adagen ({reason}). "
             f"Run {MADE_BY[kind]} again."

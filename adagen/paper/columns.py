@@ -171,7 +171,7 @@ STEPS_COLUMNS = (
     _errors("fid"),
     LABEL_FREE,
     INCEPTION_SCORE,
-    _errors("inception_score"),
+    _errors(INCEPTION_SCORE.name),
     PRECISION,
     RECALL,
     NFE,

@@ -1,57 +1,18 @@
-"""Mistakes in config files: one paragraph that names file and key and says what to do."""
-
-import copy
-from pathlib import Path
+"""Mistakes in a configuration: one paragraph that names the key and says what to do."""
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from minimal import MINIMAL, complaint, with_value
 
-from adagen.config import load_config, parse_config
+from adagen.config import parse_config
 from adagen.config.overlay import DEFAULT_KINDS, overlay
 from adagen.config.runs import dial_runs
-from adagen.runtime.errors import AdagenError
-
-MINIMAL = {
-    "name": "toy",
-    "results": "results",
-    "resources": "resources",
-    "generators": {
-        "tokens": {"paradigm": "maskgit"},
-        "scales": {"paradigm": "var"},
-        "noise": {"paradigm": "dit"},
-        "flow": {"paradigm": "sit"},
-    },
-    "experiments": {"toy_t4": {"generator": "tokens"}},
-}
 
 WEIGHTS = {"network": "net", "decoder": "dec"}
-
-
-def with_value(key: str, value: object) -> dict[str, object]:
-    """The minimal config with one key set, e.g. "generators.flow.network.width"."""
-    content = copy.deepcopy(MINIMAL)
-    *sections, last = key.split(".")
-    inner = content
-    for section in sections:
-        inner = inner.setdefault(section, {})
-    inner[last] = value
-    return content
 
 
 def guidance(scales: list[float]) -> dict[str, object]:
     """The section `curves` with these guidance scales."""
     return {"guidance": {"experiments": ["toy_t4"], "scales": scales}}
-
-
-def complaint(content: object, source: str = "toy.yaml") -> str:
-    with pytest.raises(AdagenError) as caught:
-        parse_config(content, source)
-    message = str(caught.value)
-    assert message.startswith(f"{source}: ")
-    assert "\n" not in message and len(message) < 400
-    return message
 
 
 def test_the_minimal_config_is_whole():
@@ -288,67 +249,6 @@ def test_principal_components_are_of_a_masked_autoencoder():
     assert "refinements.best.judge is 'gaussian'" in complaint(content)
 
 
-def refining(name, settings, reward="gaussian", *paradigms):
-    """A config with a refinement, for experiments of these paradigms."""
-    content = with_value("refinements", {name: settings})
-    content["training"] = {"reward": {"kind": reward}}
-    own = {"maskgit": {"paradigm": "maskgit"}, "sit": {"paradigm": "sit"}}
-    content["generators"] = {paradigm: own[paradigm] for paradigm in paradigms}
-    content["experiments"] = {f"{p}_t4": {"generator": p, "steps": 4} for p in paradigms}
-    return content
-
-
-def test_refinements_go_to_the_experiments_that_allow_them():
-    content = refining("best", {"kind": "repeated", "n": 2}, "gaussian", "maskgit", "sit")
-    content["refinements"] |= {
-        "ahead": {"kind": "lookahead"},
-        "both": {"kind": "resampled", "k": 3, "choice": "softmax"},
-    }
-    config = parse_config(content, "toy.yaml")
-    assert config.refinements_of("sit_t4") == ["best"]
-    assert config.refinements_of("maskgit_t4") == ["best", "ahead", "both"]
-    assert {name: (how.n, how.k) for name, how in config.refinements.items()} == {
-        "best": (2, 1),
-        "ahead": (1, 4),
-        "both": (4, 3),
-    }
-
-
-@pytest.mark.parametrize(
-    ("settings", "reward", "told"),
-    [
-        ({"kind": "lookahead"}, "gaussian", "the next state follows from the action"),
-        ({"kind": "repeated", "k": 2}, "tokens", "refinements.mine.k is 2"),
-        ({"kind": "resampled"}, "classifier", "kind 'classifier', which is no discriminator"),
-        ({"kind": "resampled"}, "frechet", "experiments.sit_t4 is of kind 'frechet', which judges"),
-        ({"kind": "repeated"}, "frechet", "says nothing of one by itself"),
-        ({"kind": "repeated", "n": 1}, "gaussian", "refinements.mine"),
-        ({"kind": "lookahead", "n": 2}, "gaussian", "unknown key"),
-        ({"kind": "best"}, "gaussian", "refinements.mine"),
-    ],
-)
-def test_refinements_that_cannot_be(settings, reward, told):
-    message = complaint(refining("mine", settings, reward, "sit"))
-    assert told in message and "\n" not in message
-
-
-def test_looking_ahead_by_a_value_network_takes_one_that_learns():
-    content = refining("ahead", {"kind": "lookahead"}, "gaussian", "maskgit")
-    content["training"] = {"value_coefficient": 0}
-    message = complaint(content)
-    assert "refinements.ahead.k is 4" in message and "training.value_coefficient 0" in message
-    content["refinements"]["ahead"]["judge"] = "gaussian"
-    parse_config(content, "toy.yaml")
-
-
-def test_the_classifier_may_choose_the_best_and_names_become_files():
-    parse_config(refining("b", {"kind": "repeated"}, "classifier", "sit"), "toy.yaml")
-    fitted = {"kind": "resampled", "judge": "gaussian"}
-    parse_config(refining("b", fitted, "frechet", "sit"), "toy.yaml")
-    message = complaint(refining("best.5", {"kind": "repeated"}, "gaussian", "sit"))
-    assert "refinements has the name 'best.5'" in message
-
-
 def test_a_family_makes_rows_of_the_methods_it_has():
     methods = ["handmade", "halton", "logsnr_time", "released"]
     content = {**with_value("experiments.flow_t4", {"generator": "flow"}), "methods": methods}
@@ -388,100 +288,3 @@ def test_authors_protocol_takes_whole_classes():
     assert "evaluation.samples is 50500" in complaint(content)
     content["evaluation"]["samples"] = 50_000
     assert parse_config(content, "toy.yaml").evaluation.dimension == 2048
-
-
-def test_a_file_may_extend_another(tmp_path):
-    """Relative to its own folder, and whatever it is laid over itself."""
-    (tmp_path / "sub").mkdir()
-    base, middle, top = tmp_path / "base.yaml", tmp_path / "sub" / "a.yaml", tmp_path / "b.yaml"
-    base.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
-    middle.write_text("extends: ../base.yaml\ntraining: {updates: 9}")
-    top.write_text("extends: sub/a.yaml\ntraining: {clip: 0.1}")
-    training = load_config([top]).training
-    assert (training.updates, training.epochs, training.clip) == (9, 2, 0.1)
-
-
-def test_a_file_cannot_extend_itself(tmp_path):
-    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    one.write_text("extends: two.yaml")
-    two.write_text("extends: one.yaml")
-    with pytest.raises(AdagenError, match=r"one\.yaml extends itself, by way of .*two\.yaml"):
-        load_config([one])
-    one.write_text("extends: gone.yaml")
-    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist"):
-        load_config([one])
-
-
-def test_later_files_are_laid_over_earlier_ones(tmp_path):
-    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
-    below.write_text(yaml.safe_dump(with_value("training", {"updates": 7, "epochs": 2})))
-    above.write_text("training: {updates: 9}\nexperiments: {more_t8: {generator: flow, steps: 8}}")
-    config = load_config([below, above])
-    assert (config.training.updates, config.training.epochs) == (9, 2)
-    assert list(config.experiments) == ["toy_t4", "more_t8"]
-    assert config.experiments["more_t8"].training.updates == 9
-
-
-def test_an_error_names_every_file_it_may_stand_in(tmp_path):
-    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
-    below.write_text(yaml.safe_dump(MINIMAL))
-    above.write_text("experiments: {toy_t4: {smoothin: 0.8}}")
-    told = r"below\.yaml \+ .*above\.yaml: unknown key .*'smoothing'"
-    with pytest.raises(AdagenError, match=told):
-        load_config([below, above])
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("name: [unclosed", "cannot be read as YAML"),
-        ("a: 1\n b: 2", "cannot be read as YAML"),
-        ("name: a\nname: b", "key 'name' stands twice"),
-        ("sweep: {seed: 1, seed: 2}", "key 'seed' stands twice"),
-        ("- a\n- list", "`key: value`"),
-        ("just words", "`key: value`"),
-        ("", "key 'name' is missing"),
-        (b"\xff\xfe\x00", "cannot be read as YAML"),
-    ],
-)
-def test_files_that_are_no_config(tmp_path, text, told):
-    path = tmp_path / "bad.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(AdagenError) as caught:
-        load_config([path])
-    message = str(caught.value)
-    assert told in message and str(path) in message and "\n" not in message
-
-
-def test_a_missing_file_or_a_folder(tmp_path):
-    with pytest.raises(AdagenError, match=r"gone\.yaml does not exist: give a config file"):
-        load_config([tmp_path / "gone.yaml"])
-    with pytest.raises(AdagenError, match="is a folder, but a file is expected"):
-        load_config([tmp_path])
-
-
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "config").glob("*.yaml")))
-def test_configs_of_the_repository_are_valid(path):
-    load_config([path])
-
-
-trees = st.recursive(
-    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=8
-)
-
-
-def leaves(tree, path=()):
-    if not isinstance(tree, dict):
-        return {path: tree}
-    return {p: leaf for k, inner in tree.items() for p, leaf in leaves(inner, (*path, k)).items()}
-
-
-@given(trees, trees)
-def test_an_overlay_says_what_it_says_and_leaves_the_rest(below, above):
-    both = leaves(overlay(below, above))
-    assert leaves(above).items() <= both.items()
-    assert overlay(overlay(below, above), above) == overlay(below, above)
-    if isinstance(below, dict) and isinstance(above, dict):
-        untouched = {path: v for path, v in leaves(below).items() if path[0] not in above}
-        assert untouched.items() <= both.items()
-        assert overlay(below, {}) == below

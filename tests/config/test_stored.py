@@ -8,11 +8,11 @@ import yaml
 from damage import cut, flip
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from minimal import MINIMAL
 
 from adagen.config import Config, load_config, parse_config
 from adagen.config.stored import store_config
 from adagen.runtime.errors import AdagenError
-from tests.config.test_config import MINIMAL
 
 TOLD = r"config-[0-9a-f]{12}\.yaml is not the configuration that was stored there"
 

@@ -127,9 +127,7 @@ def test_without_trackers_nothing_is_written(tmp_path):
 def test_a_tracker_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(accelerate.utils, "is_wandb_available", lambda: False)
     require_installed(("tensorboard",))
-    with pytest.raises(
-        AdagenError, match=r"'wandb', which is not installed: `pip install wandb`"
-    ):
+    with pytest.raises(AdagenError, match=r"'wandb', which is not installed: `pip install wandb`"):
         require_installed(("tensorboard", "wandb"))
     monkeypatch.setattr(accelerate.utils, "is_tensorboard_available", lambda: False)
     with pytest.raises(AdagenError, match=r"pip install -e '\.\[tracking\]'"):

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.config import METHODS
+from adagen.paper.columns import FD, INCEPTION_SCORE
 from adagen.paper.figures.style import (
     BAR,
     COLOURS,
@@ -28,7 +29,7 @@ COSTS = {
     "seconds_per_image": ("ms an image", 1000),
 }
 """Label of each cost, and the factor from the table's unit to the one that is shown."""
-SCORES = {"fid": "Fréchet distance ↓", "inception_score": "Inception Score ↑"}
+SCORES = {FD.name: "Fréchet distance ↓", INCEPTION_SCORE.name: "Inception Score ↑"}
 REFINED: dict[str, Any] = {
     "color": COLOURS["adagen"],
     "marker": "*",
