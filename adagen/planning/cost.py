@@ -17,7 +17,7 @@ from adagen.config import (
 )
 from adagen.config.runs import Run, policies_of, runs_of
 from adagen.data.released import catalogue, needed
-from adagen.planning.counting import weight_bytes
+from adagen.planning.counting import Count, weight_bytes
 from adagen.planning.image_counts import images_of
 from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
@@ -35,6 +35,8 @@ TRAINING = 3
 """FLOPs of a training step over those of a forward pass."""
 COPIES = 5
 """Copies of the weights in a fit: the weights, their gradient, its two moments, their average."""
+ACTIVATIONS = 0.7
+"""Share of the bytes of a forward pass that its gradient needs, in networks of every kind here."""
 KEPT = {"float32": 4, "bfloat16": 2, "host": 0}
 """Bytes of a feature that is kept on the device through an update."""
 
@@ -105,13 +107,16 @@ class Plan:
         for name in config.generators:
             files[name] = weight_bytes(networks.generators.backbone(name))
         for name, size in files.items():
-            fits = [(fit.updates * fit.batch, flops) for fit, flops in self._fits(name)]
+            fits = self._fits(name)
+            learned_from = [fit.updates * fit.batch for fit, _ in fits]
+            flops = [forward.flops for _, forward in fits]
+            activations = [ACTIVATIONS * fit.batch * forward.made for fit, forward in fits]
             yield Job(
                 "pretrain",
                 name,
-                images=sum(images for images, _ in fits),
-                other=sum(TRAINING * images * flops for images, flops in fits),
-                memory=COPIES * size if fits else 0,
+                images=sum(learned_from),
+                other=sum(TRAINING * n * f for n, f in zip(learned_from, flops, strict=True)),
+                memory=COPIES * size + max(activations) if fits else 0,
                 disk=size,
             )
 
@@ -122,28 +127,34 @@ class Plan:
         faithful = any(policy.method == "faithful" for policy in self._trained)
         return is_reward or faithful or any(map(self.config.dial_of, self.config.experiments))
 
-    def _fits(self, name: str) -> list[tuple[Fit, float]]:
-        """The one or two fits of a network, each with the FLOPs of a forward pass.
+    def _fits(self, name: str) -> list[tuple[Fit, Count]]:
+        """The one or two fits of a network, each with the cost of a forward pass.
 
         There are none for released weights, nor for networks of a package, whose fits are unknown.
         """
         config, networks = self.config, self.networks
         if name == "metrics" and config.evaluation.protocol == "embedded":
-            fits, flops = config.evaluation.networks, networks.metric.forward.flops / 2
-            return [(fits.classifier, flops), (fits.autoencoder, flops)]
+            fits, both = config.evaluation.networks, networks.metric.forward
+            # Of the autoencoder the encoder alone measures, and a decoder makes as much again.
+            one = Count(both.flops / 2, made=both.made * 2 / 3)
+            return [(fits.classifier, one), (fits.autoencoder, one)]
         if name == "reward" and not isinstance(config.reward_features, DinoFeatures):
-            return [(config.reward_features.fit, networks.features.forward.flops)]
+            return [(config.reward_features.fit, networks.features.forward)]
         if name == "preference" and not isinstance(config.preference, ClipPreference):
-            return [(config.preference.fit, networks.preference.forward.flops)]
+            return [(config.preference.fit, networks.preference.forward)]
         settings = config.generators.get(name)
         if settings is None or settings.weights or isinstance(settings, InstalledGenerator):
             return []
         cost = networks.generators.cost(name)
         if isinstance(settings, VarGenerator):
             # The tokeniser's encoder is about as large as its decoder. Then, all scales at once.
-            every_scale = len(settings.scales) * cost.evaluation
-            return [(settings.tokeniser.fit, 2 * cost.decoding), (settings.pretrain, every_scale)]
-        return [(settings.pretrain, cost.evaluation)]
+            n, tokeniser = (
+                len(settings.scales),
+                Count(2 * cost.decoding, made=2 * cost.decoding_made),
+            )
+            every_scale = Count(n * cost.evaluation, made=n * cost.made)
+            return [(settings.tokeniser.fit, tokeniser), (settings.pretrain, every_scale)]
+        return [(settings.pretrain, Count(cost.evaluation, made=cost.made))]
 
     def _reference(self) -> Job:
         """The job that computes statistics of real images; released ones take nothing."""

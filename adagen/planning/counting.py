@@ -27,11 +27,13 @@ class Count:
         flops: floating-point operations of matrix products and convolutions.
         peak: bytes of the tensors that live at the same time, at most; weights are not counted.
         held: bytes of the tensors that are left when it ends.
+        made: bytes of all tensors that it makes.
     """
 
     flops: float = 0.0
     peak: float = 0.0
     held: float = 0.0
+    made: float = 0.0
 
 
 def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> Count:
@@ -45,7 +47,8 @@ def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> C
     kept: list[object] = []
     with _Footprint(networks) as footprint:
         gflops = gflops_per_image(lambda: kept.append(compute()), images)
-        return Count(gflops * 1e9, footprint.peak / images, footprint.live / images)
+        sizes = footprint.peak, footprint.live, footprint.made
+        return Count(gflops * 1e9, *(size / images for size in sizes))
 
 
 def weight_bytes(*networks: nn.Module) -> int:
@@ -61,7 +64,7 @@ class _Footprint(TorchDispatchMode):
 
     def __init__(self, networks: tuple[nn.Module, ...]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
+        self.live = self.peak = self.made = 0
         self._known = {
             tensor.untyped_storage()._cdata
             for network in networks
@@ -82,6 +85,7 @@ class _Footprint(TorchDispatchMode):
         key, size = storage._cdata, storage.nbytes()
         if key not in self._known:
             self._known.add(key)
+            self.made += size
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._forget, key, size)

@@ -31,6 +31,8 @@ class GeneratorCost:
         stepping: bytes of tensors that live at once at most until a sample is to be decoded.
         held: bytes of a sample that are left then.
         decoder: bytes that decoding takes beside these, for all images that are decoded at once.
+        made: bytes of all tensors that one evaluation makes, for one sample.
+        decoding_made: the same of decoding an image.
     """
 
     evaluation: float
@@ -39,6 +41,8 @@ class GeneratorCost:
     stepping: float
     held: float
     decoder: float
+    made: float
+    decoding_made: float
 
     def memory(self, batch: int) -> float:
         """Bytes on the device while a batch of samples is generated."""
@@ -74,7 +78,7 @@ class Generators:
         every = self.config.every_experiment.values()
         experiment = next((e for e in every if e.generator == name), None)
         if experiment is None:
-            return GeneratorCost(0, 0, weight_bytes(backbone), 0, 0, 0)
+            return GeneratorCost(0, 0, weight_bytes(backbone), 0, 0, 0, 0, 0)
         numbers = _at_depth(settings, partial(self._numbers, experiment=experiment))
         halved = 0.0 if settings.precision == "float32" else 0.5
         network = getattr(backbone, "network", backbone)
@@ -98,7 +102,8 @@ class Generators:
             steps = count(lambda: states.append(_steps(generator, labels, noise)), n, backbone)
             decoding = count(lambda: generator.decode(states[0]), n, backbone)
         evaluation = steps.flops / generator.nfe
-        return [evaluation, decoding.flops, steps.peak, steps.held, n * decoding.peak]
+        memory = [steps.peak, steps.held, n * decoding.peak]
+        return [evaluation, decoding.flops, *memory, steps.made / generator.nfe, decoding.made]
 
     def _built(self, settings: Settings) -> Backbone:
         """Untrained networks on `meta`, or on the CPU where they are those of a package."""
