@@ -18,9 +18,11 @@ from adagen.cli.options import (
     PreferenceFile,
     ReferenceFile,
 )
+from adagen.cli.paths import load_config
 from adagen.cli.train import TrainingInputs
-from adagen.config import Config, Experiment, load_config
+from adagen.config import Config, Experiment
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     from adagen.data.split import Split
@@ -76,7 +78,9 @@ def reward(
     steps: Annotated[int, typer.Option(min=1, help="Steps of a reward that takes steps.")] = 1000,
     shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
-    figure: Annotated[Path | None, typer.Option(help="Figure to draw, .pdf or .png.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Figure to draw, .pdf or .png."), Kind.FILE
+    ] = None,
 ) -> None:
     """Compare mean reward with distance on a ladder of known schedules (docs/diagnose.md).
 

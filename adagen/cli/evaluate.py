@@ -8,8 +8,10 @@ import typer
 
 from adagen.cli.common import device_of, open_meter, running
 from adagen.cli.options import Configs, NetworksFile, Out, ReferenceFile
-from adagen.config import Config, load_config
+from adagen.cli.paths import holding_files, load_config
+from adagen.config import Config
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     from adagen.evaluation.embedded.reference import Reference
@@ -34,11 +36,14 @@ def evaluate(
     *,
     networks: NetworksFile,
     reference: ReferenceFile,
-    out_dir: Annotated[Path, typer.Option(help="Folder for a metrics file for each of them.")],
+    out_dir: Annotated[
+        Path, typer.Option(help="Folder for a metrics file for each of them."), Kind.FILLED
+    ],
 ) -> None:
     """Measure generated images."""
     settings = load_config(config)
-    with running(settings) as processes:
+    files = [metrics_file(out_dir, folder) for folder in samples]
+    with holding_files("--out-dir", files), running(settings) as processes:
         evaluate_samples(
             settings,
             samples,
@@ -71,6 +76,11 @@ def measure(
     content = measure_images(open_images(source), meter, protocol=settings.evaluation.protocol)
     write_json(out, content)
     typer.echo(json.dumps(content, indent=2))
+
+
+def metrics_file(out_dir: Path, folder: Path) -> Path:
+    """The file that the metrics of a folder of samples are written to."""
+    return out_dir / f"{folder.name}.json"
 
 
 def compute_reference(config: Config, networks: Path, *, out: Path, processes: "Processes") -> None:
@@ -141,4 +151,4 @@ def evaluate_samples(
     for folder in folders:
         content = measure_samples(folder, meter, dataset=config.dataset, settings=config.evaluation)
         if processes.first:
-            write_json(out_dir / f"{folder.name}.json", content)
+            write_json(metrics_file(out_dir, folder), content)

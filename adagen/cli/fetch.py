@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import typer
 
 from adagen.cli.options import Configs
-from adagen.config import Asset, Config, load_config
+from adagen.cli.paths import load_config
+from adagen.config import Asset, Config
 
 HEADINGS = ("name", "file", "size", "state", "from", "needed by", "licence")
 

@@ -9,8 +9,9 @@ import typer
 
 from adagen.cli.common import device_of, running
 from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
+from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SamplingInputs, open_run
-from adagen.config import LEARNED, Config, identity, load_config
+from adagen.config import LEARNED, Config, identity
 from adagen.config.refinements import UNFIT
 from adagen.runtime.errors import AdagenError
 

@@ -16,6 +16,7 @@ from adagen.cli import (
     schedule,
     train,
 )
+from adagen.cli.paths import Stage
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
 
@@ -29,6 +30,9 @@ app = typer.Typer(
 for commands in (fetch, pretrain, evaluate, train, sample, schedule, judge, paper, plan):
     app.add_typer(commands.app)
 app.add_typer(diagnose.app, name="diagnose")
+for group in app.registered_groups:
+    for command in group.typer_instance.registered_commands if group.typer_instance else ():
+        command.cls = Stage
 
 
 def main() -> None:

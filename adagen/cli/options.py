@@ -1,9 +1,14 @@
-"""Arguments and options that several commands of `adagen` share."""
+"""Arguments and options that several commands of `adagen` share.
+
+A path with a `Kind` is an output (`adagen.cli.paths`); all others are inputs.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from adagen.runtime.outputs import Kind
 
 Configs = Annotated[
     list[Path],
@@ -22,7 +27,7 @@ SearchedMethod = Annotated[
     typer.Option("--method", help="`tuned` (all actions) or `interval` (bounds of guidance)."),
 ]
 MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
-LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write.")]
+LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write."), Kind.FILE]
 PreferenceFile = Annotated[
     Path | None,
     typer.Option(
@@ -50,11 +55,19 @@ TrainedMethod = Annotated[
         "same, rewarded by the preference too).",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="File to write; appears whole or not at all.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="File to write; appears whole or not at all."), Kind.FILE
+]
+OutFolder = Annotated[
+    Path,
+    typer.Option("--out", help="Folder to write; appears whole or not at all."),
+    Kind.REPLACED,
+]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
         "--checkpoint",
         help="Folder of this run's own for resumable state; a killed run continues from it.",
     ),
+    Kind.STATE,
 ]

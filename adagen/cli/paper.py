@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from adagen.cli.options import Configs, LatexFile, MetricsFiles, Out
-from adagen.config import load_config
+from adagen.cli.paths import load_config
 from adagen.paper.catalogue import TABLES
 from adagen.paper.figures import BUILDERS
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.outputs import Kind
 
 app = typer.Typer()
 
@@ -46,7 +47,7 @@ def figure(
     *,
     config: Configs,
     out: Out,
-    png: Annotated[Path, typer.Option(help="PNG file to write.")],
+    png: Annotated[Path, typer.Option(help="PNG file to write."), Kind.FILE],
 ) -> None:
     """Draw a figure, one panel an experiment."""
     load_config(config)

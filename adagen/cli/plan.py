@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from adagen.config import Config, load_config
+from adagen.cli.paths import load_config
+from adagen.config import Config
 from adagen.planning.cost_table import DEVICES, as_csv, as_text, assumed
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.outputs import Kind
 
 app = typer.Typer()
 
@@ -31,7 +33,7 @@ def plan(
         typer.Option("--measure", help="Measure the device of the config, on this machine."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--csv", help="CSV file to write, one line a part.")
+        Path | None, typer.Option("--csv", help="CSV file to write, one line a part."), Kind.FILE
     ] = None,
 ) -> None:
     """Say what all stages take: evaluations, operations, hours, memory, disk, downloads."""

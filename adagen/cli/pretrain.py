@@ -10,7 +10,8 @@ import typer
 
 from adagen.cli.common import device_of, open_experiment
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
-from adagen.config import ClipPreference, Config, DinoFeatures, load_config
+from adagen.cli.paths import load_config
+from adagen.config import ClipPreference, Config, DinoFeatures
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable

@@ -17,11 +17,13 @@ from adagen.cli.options import (
     FaithfulFile,
     Fidelity,
     GeneratorFile,
+    OutFolder,
     PolicyFile,
     PreferenceFile,
 )
+from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
-from adagen.config import Config, identity, load_config
+from adagen.config import Config, identity
 from adagen.config.paradigms import is_built_in
 from adagen.runtime.errors import explain_out_of_memory
 
@@ -45,7 +47,7 @@ def sample(
     *,
     method: Annotated[str, typer.Option(help="Name of the method, for the record.")],
     generator: GeneratorFile,
-    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
+    out: OutFolder,
     policy: PolicyFile = None,
     faithful: FaithfulFile = None,
     fidelity: Fidelity = None,
@@ -93,7 +95,7 @@ def sample(
 @app.command()
 def gather(
     parts: Annotated[list[Path], typer.Argument(help="All that `adagen sample --part` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; appears whole or not at all.")],
+    out: OutFolder,
 ) -> None:
     """Join the parts of a run's samples to what one job would have made."""
     from adagen.data.sample_parts import gather as join

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adagen.cli.options import Configs, ExperimentName, GeneratorFile, PolicyFile
+from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
-from adagen.config import load_config
+from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +26,13 @@ def schedule(
     policy: PolicyFile = None,
     samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
     seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write instead of printing.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file to write instead of printing."), Kind.FILE
+    ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Figure to draw, .pdf or .png, one panel an action.")
+        Path | None,
+        typer.Option(help="Figure to draw, .pdf or .png, one panel an action."),
+        Kind.FILE,
     ] = None,
 ) -> None:
     """Show what a policy does: each action by step, over samples and by class."""

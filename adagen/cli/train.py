@@ -26,9 +26,11 @@ from adagen.cli.options import (
     SearchedMethod,
     TrainedMethod,
 )
-from adagen.config import LEARNED, SEARCHED, Config, load_config
+from adagen.cli.paths import load_config
+from adagen.config import LEARNED, SEARCHED, Config
 from adagen.config.identity import search_state, training_state
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
+from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     from adagen.policy.networks import ConstantTable
@@ -112,12 +114,13 @@ def train(
     networks: NetworksFile,
     reference: ReferenceFile,
     out: Out,
-    log: Annotated[Path, typer.Option(help="Training log to write, JSON lines.")],
+    log: Annotated[Path, typer.Option(help="Training log to write, JSON lines."), Kind.FILE],
     preference: PreferenceFile = None,
     checkpoint: Checkpoint = None,
     reward_state: Annotated[
         Path | None,
         typer.Option(help="File to write: the state of the reward when the policy was kept."),
+        Kind.FILE,
     ] = None,
 ) -> None:
     """Train a policy with PPO against a reward that learns alongside."""
@@ -148,7 +151,7 @@ def sweep(
     networks: NetworksFile,
     reference: ReferenceFile,
     out: Out,
-    log: Annotated[Path, typer.Option(help="Trials to write, CSV.")],
+    log: Annotated[Path, typer.Option(help="Trials to write, CSV."), Kind.FILE],
     method: SearchedMethod = "tuned",
     checkpoint: Checkpoint = None,
 ) -> None:

@@ -42,31 +42,60 @@ def load_config(paths: Iterable[Path]) -> Config:
     Raises:
         AdagenError: a file is missing or not YAML, or a key is unknown, missing or of wrong type.
     """
+    return load_config_and_files(paths)[0]
+
+
+def load_config_and_files(paths: Iterable[Path]) -> tuple[Config, list[Path]]:
+    """The configuration of config files, and all files that were read, with what they extend.
+
+    Raises:
+        AdagenError: as `load_config`.
+    """
     paths = list(paths)
-    return parse_config(read_config(paths), " + ".join(map(str, paths)))
+    layers = _read_layers(paths)
+    config = parse_config(_merged(layers), " + ".join(map(str, paths)))
+    return config, [path for path, _ in layers]
 
 
 def read_config(paths: Iterable[Path]) -> dict[str, Any]:
-    """The merged content of config files, each with what it extends below it; not checked yet.
+    """The merged content of config files and of what they extend; not checked yet.
+
+    Each file is laid over those before it, and over what it extends. What several of them extend
+    is laid once, below the first of them, or its settings would hide those of that file.
 
     Raises:
         AdagenError: a file is missing or not YAML, or extends itself.
     """
+    return _merged(_read_layers(paths))
+
+
+def _merged(layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for path in paths:
-        merged = overlay(merged, _read_extended(path, ()))
+    for _, content in layers:
+        merged = overlay(merged, content)
     return merged
 
 
-def _read_extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """One file, laid over the one it extends, if any."""
+def _read_layers(paths: Iterable[Path]) -> list[tuple[Path, Mapping[str, Any]]]:
+    """Files and their contents, in the order in which they are laid over one another."""
+    layers: list[tuple[Path, Mapping[str, Any]]] = []
+    for path in paths:
+        known = {file.resolve() for file, _ in layers}
+        *extended, last = _read_extended(path, ())
+        layers += [layer for layer in extended if layer[0].resolve() not in known]
+        layers.append(last)
+    return layers
+
+
+def _read_extended(path: Path, above: tuple[Path, ...]) -> list[tuple[Path, Mapping[str, Any]]]:
+    """A file and its content, after those of the file that it extends, if any."""
     if path.resolve() in above:
         raise AdagenError(f"{path} extends itself, by way of {above[-1]}: take one `extends` out")
     content = dict(_read_yaml(path))
     if EXTENDS not in content:
-        return content
+        return [(path, content)]
     below = path.parent / str(content.pop(EXTENDS))
-    return dict(overlay(_read_extended(below, (*above, path.resolve())), content))
+    return [*_read_extended(below, (*above, path.resolve())), (path, content)]
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ import torch
 from torch import distributed
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.launch import ADDRESS, NUMBERS, START, Launch
 
 T = TypeVar("T")
 Tensors = tuple[torch.Tensor, ...]
@@ -38,8 +39,11 @@ PATIENCE = timedelta(hours=12)
 """Time that a process waits for the others, which may be a shard of samples behind. The launcher
 notices at once when one dies."""
 
-LAUNCHED = "LOCAL_RANK"
-"""Environment variable that a launcher sets in every process that it starts."""
+ARRIVAL = timedelta(minutes=10)
+"""Time that a process waits for the others to start."""
+
+SILENCE = 15.0
+"""Seconds of that after which it says so."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +154,15 @@ def start_processes(count: int, device: str) -> Iterator[Processes]:
         device: `device` of the configuration; on GPUs each process takes one.
 
     Raises:
-        AdagenError: there are fewer GPUs than processes on this machine.
+        AdagenError: there are fewer GPUs than processes on this machine, or the launcher's
+            variables are incomplete, or the other processes don't come.
     """
-    if LAUNCHED in os.environ:
+    launch = Launch.of_environment()
+    if launch:
         threading.Thread(target=_exit_with_launcher, args=(os.getppid(),), daemon=True).start()
     elif count > 1:
         _become_launcher(count)
-    processes = _join(device)
+    processes = _join(launch, device) if launch and launch.count > 1 else SINGLE_PROCESS
     yield processes
     # Not after an error: others may wait for what this process will never send, until they are
     # stopped.
@@ -175,6 +181,9 @@ def _become_launcher(count: int) -> None:
     # free one. All options are given, so that nobody's own accelerate settings play a part.
     options = ["--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
     options += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    # Nor do a job system's: torchrun takes those of PET_ for options that were not given.
+    for name in [*NUMBERS, *ADDRESS, *(name for name in os.environ if name.startswith("PET_"))]:
+        os.environ.pop(name, None)
     # The launcher would die of a signal that asks its processes to stop. It has nothing to stop
     # itself, and ends when they have.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -188,22 +197,50 @@ def _exit_with_launcher(launcher: int) -> None:
     os._exit(1)
 
 
-def _join(device: str) -> Processes:
+def _join(launch: Launch, device: str) -> Processes:
     """The processes that a launcher started this one among, ready to exchange tensors."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return SINGLE_PROCESS
     if device != "cpu" and torch.cuda.is_available():
-        place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if place >= gpus:
+        gpus = torch.cuda.device_count()
+        if launch.local_rank >= gpus:
             raise AdagenError(
                 f"key 'processes': this machine has {gpus} GPUs that torch sees, but more "
                 "processes are started on it, and each takes one: start fewer, or say "
                 "`device: cpu`."
             )
-        torch.cuda.set_device(place)
+        torch.cuda.set_device(launch.local_rank)
+    store = _meet(launch)
     # Without a backend's name: gloo for tensors in main memory, NCCL for those on a GPU.
-    distributed.init_process_group(timeout=PATIENCE)
-    return Processes(distributed.get_rank(), distributed.get_world_size())
+    distributed.init_process_group(
+        store=store, rank=launch.rank, world_size=launch.count, timeout=PATIENCE
+    )
+    return Processes(launch.rank, launch.count)
+
+
+def _meet(launch: Launch) -> distributed.Store:
+    """Wait until all processes of a launch have started; the store that they agree through.
+
+    Raises:
+        AdagenError: they don't come in time, or their address can't be reached.
+    """
+    address = ":".join(os.environ[name] for name in ADDRESS)
+    waiting = f"the {launch.count} processes that WORLD_SIZE says at {address}"
+    said = threading.Timer(
+        SILENCE,
+        lambda: print(f"adagen: process {launch.rank} waits for {waiting}.", file=sys.stderr),
+    )
+    said.daemon = True
+    said.start()
+    try:
+        store, _, _ = next(distributed.rendezvous("env://", timeout=ARRIVAL))
+    except (RuntimeError, ValueError) as error:  # torch's errors of stores are RuntimeErrors
+        reason = " ".join(str(error).split())[:200]
+        raise AdagenError(
+            f"process {launch.rank} did not meet {waiting} ({reason}). {START}"
+        ) from None
+    finally:
+        said.cancel()
+    store.set_timeout(PATIENCE)
+    return store
 
 
 def _empty(shape: torch.Size, dtype: torch.dtype, device: str) -> torch.Tensor:

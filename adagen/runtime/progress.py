@@ -1,6 +1,5 @@
 """Progress bars that write few lines to log files."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
+
+from adagen.runtime.launch import is_first_process
 
 _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
@@ -42,5 +43,5 @@ def progress(items: Iterable[Any] | None, name: str, *, total: int, done: int = 
         mininterval=0.2 if live else 10,
         maxinterval=10,
         dynamic_ncols=live,
-        disable=_hidden.get() or os.environ.get("RANK", "0") != "0",
+        disable=_hidden.get() or not is_first_process(),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from adagen.runtime import locks as locking
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.locks import LOCK, exclusive_folder
+from adagen.runtime.locks import LOCK, exclusive_folder, exclusive_outputs
 
 HOLDER = """
 import sys
@@ -67,6 +67,7 @@ def test_nothing_is_left_of_a_run_that_leaves_nothing(tmp_path):
 
 
 def test_processes_of_one_launch_share_it(holder, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("RANK", "1")
     with exclusive_folder(tmp_path / "resume"):
         pass
@@ -90,3 +91,41 @@ def test_where_nothing_can_be_locked_it_goes_on_and_says_so(tmp_path, monkeypatc
     with exclusive_folder(tmp_path / "resume"):
         pass
     assert "see to it that no other process uses it" in capsys.readouterr().err
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from adagen.runtime.locks import exclusive_outputs
+with exclusive_outputs(map(Path, sys.argv[1:])):
+    print("mine", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_an_output_has_one_writer_and_a_killed_one_leaves_nothing_that_stays(tmp_path, monkeypatch):
+    out, log = tmp_path / "new" / "out.csv", tmp_path / "new" / "log.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, out, log], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"mine\n"
+    monkeypatch.setattr(locking, "PATIENCE", 0.2)
+    (tmp_path / "link").symlink_to("new")
+    for others in ([log], [tmp_path / "b", tmp_path / "link" / "out.csv"]):
+        refusal = f"csv is being written by process {process.pid} on .*end it; or write to another"
+        with pytest.raises(AdagenError, match=refusal), exclusive_outputs(others):
+            pass
+    with exclusive_outputs([tmp_path / "new" / "other.csv"]):
+        pass
+    process.kill()
+    process.communicate()
+    assert {path.name for path in out.parent.iterdir()} == {".out.csv.lock", ".log.csv.lock"}
+    with exclusive_outputs([out, log]):
+        out.touch()
+    assert [*out.parent.iterdir()] == [out]
+
+
+def test_folders_that_were_made_for_a_lock_go_with_it(tmp_path):
+    with exclusive_outputs([tmp_path / "a" / "b" / "out"]):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert [*tmp_path.iterdir()] == []
