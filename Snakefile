@@ -21,7 +21,6 @@ include: "workflow/rules/common.smk"
 pathvars:
     results=CONFIG.results,
     resources=CONFIG.resources,
-    assets=CONFIG.assets.folder,
     logs=f"logs/{CONFIG.name}",
     benchmarks=f"benchmarks/{CONFIG.name}",
 
@@ -35,6 +34,7 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+include: "workflow/rules/deletion.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/assets.smk"

@@ -8,7 +8,7 @@ Shards are made one by one in a working folder, where a killed run finds them ag
 samples appears whole or not at all.
 """
 
-import tempfile
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import torch
 
 from adagen.data.shards import KIND as SHARD
 from adagen.data.shards import read_actions, read_image_shape, read_seconds, read_shard
-from adagen.runtime.atomic import move_folder
+from adagen.runtime.atomic import move_folder, temporary_folder
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors, write_json
@@ -29,6 +29,8 @@ VERSION = 1
 ABOUT, STEERING = "about.json", "steering.safetensors"
 PART = "part.json"
 """The file that a part of samples has instead of about.json (`adagen.data.sample_parts`)."""
+OF_SAMPLES = re.compile(r"\..*|about\.json|part\.json|steering\.safetensors|seed.*\.safetensors")
+"""Names in a folder of samples; hidden files are those of systems, and of Snakemake."""
 KEYS = (
     "experiment",
     "paradigm",
@@ -250,38 +252,35 @@ def working_folder(out: Path, checkpoint: Path | None) -> Iterator[Path]:
     """A folder to make samples in: a lasting one in `checkpoint`, else one beside `out`.
 
     Raises:
-        AdagenError: `out` is something that samples may not replace, or one of the two folders
-            lies in the other.
+        AdagenError: `out` is something that samples may not replace.
     """
     _require_replaceable(out)
     if checkpoint is not None:
-        target, state = out.resolve(), checkpoint.resolve()
-        if target.is_relative_to(state) or state.is_relative_to(target):
-            raise AdagenError(
-                f"--out {out} and --checkpoint {checkpoint} lie in one another: give the "
-                "resumable state a folder of its own."
-            )
-    # A folder that can't be written is an error before hours of sampling, not after them.
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if checkpoint is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         yield checkpoint / KIND
     else:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-            yield Path(folder) / KIND
+        with temporary_folder(out) as folder:
+            yield folder / KIND
 
 
 def _require_replaceable(out: Path) -> None:
-    """Refuse to replace anything but samples: a folder given by mistake must not be lost."""
+    """Refuse to replace anything but samples: what was given by mistake must not be lost."""
     if out.is_file():
         raise AdagenError(f"{out} is a file, but samples are a folder: give --out another name.")
-    if out.is_dir() and any(out.iterdir()) and not (out / PART).is_file():
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    if names and PART not in names:
         try:
             _read_about(out)
         except AdagenError:
             raise AdagenError(
-                f"{out} exists and is no folder of samples, so it is not replaced: delete it, or "
-                "give --out another name."
+                f"{out} exists and is no folder of samples, so it is not replaced: give --out "
+                "another name."
             ) from None
+    if foreign := [name for name in names if not OF_SAMPLES.fullmatch(name)]:
+        raise AdagenError(
+            f"{out / foreign[0]} is no part of samples, and would be lost with the folder that is "
+            "replaced: move it to another place, or give --out another name."
+        )
 
 
 def _rows_of_shards(count: int, shard: int) -> list[range]:

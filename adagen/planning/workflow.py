@@ -1,7 +1,7 @@
 """The checked configuration, and the memory and time of jobs, for the Snakefile."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,11 @@ from adagen.config import Config, parse_config
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.data.released import asset_path, needed
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.outputs import is_same, lies_in
+
+RELEASED = "released"
+"""Folder in that of networks and statistics that has links to released files."""
 
 Stage = Literal[
     "pretrain",
@@ -29,14 +34,57 @@ def checked_config(files: Iterable[Path], options: Mapping[str, Any]) -> Config:
     Snakemake has merged the files in its own way; they are read again, for what they extend.
 
     Raises:
-        AdagenError: a file or key is wrong, or an asset is unknown.
+        AdagenError: a file or key is wrong, an asset is unknown, or a folder that the run writes
+            into is one that it reads.
     """
     paths = [Path(os.path.relpath(path)) for path in files]
     source = " + ".join([*map(str, paths), *(["--config"] if options else [])])
     config = parse_config(overlay(read_config(paths), options), source)
     for name in needed(config):
         asset_path(config.assets, name)
+    _require_folders_apart(config)
     return config
+
+
+def _require_folders_apart(config: Config) -> None:
+    """Refuse to write into the data set, or links to released files into the folder of the files.
+
+    Raises:
+        AdagenError: two folders are one, or one lies in the other.
+    """
+    released = Path(config.resources, RELEASED)
+    if is_same(released, Path(config.assets.folder)):
+        raise AdagenError(
+            f"key 'assets.folder' is {released}, where the workflow puts its links to released "
+            "files: keep the files in another folder."
+        )
+    for read in ("folder", "heldout_folder"):
+        source = getattr(config.dataset, read)
+        for written in ("results", "resources"):
+            folder = Path(getattr(config, written))
+            if source and (is_same(folder, Path(source)) or lies_in(folder, Path(source))):
+                raise AdagenError(
+                    f"key {written!r} is {folder}, which is or lies in the data set that is read "
+                    f"(dataset.{read}: {source}): give it another folder."
+                )
+
+
+def require_options_once(arguments: Sequence[str]) -> None:
+    """Refuse options of Snakemake that stand twice: it takes the last alone, and says nothing.
+
+    Args:
+        arguments: those that Snakemake was called with.
+
+    Raises:
+        AdagenError: config files, or keys of the configuration, are given by two options.
+    """
+    options = [argument.partition("=")[0] for argument in arguments]
+    for names in (("--configfile", "--configfiles"), ("--config", "-C")):
+        if sum(map(options.count, names)) > 1:
+            raise AdagenError(
+                f"{names[0]} is given twice, of which Snakemake takes the last alone: give it "
+                f"once, followed by all that belongs to it, `{names[0]} A B`."
+            )
 
 
 # digits: 1,797 images of 8x8. Torch itself takes most of the memory.

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
@@ -43,8 +43,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`; it goes afterwards, as do those of processes that died."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}-????????"):
+        with suppress(OSError), _locked_folder(leftover):
+            shutil.rmtree(leftover)
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name,
+        ExitStack() as held,
+    ):
+        with suppress(OSError):  # where nothing can be locked, leftovers stay
+            held.enter_context(_locked_folder(Path(name)))
+        yield Path(name)
+
+
+@contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder within the block; errors are those of `_lock`."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _lock(handle: int) -> None:
-    """Lock a temporary file until it is closed or its process ends.
+    """Lock a temporary file or folder until it is closed or its process ends.
 
     Raises:
         OSError: another process holds it, or the file system has no locks.

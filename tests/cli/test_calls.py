@@ -149,11 +149,11 @@ def test_a_bad_config(console, text, parts, command):
         (
             "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
             "--out reward.safetensors",
-            ["reward.safetensors is a file, but samples are a folder"],
+            ["--out reward.safetensors is a file, but a folder will be written"],
         ),
         (
             "sample --experiment flow_t2 --method handmade --generator flow.safetensors --out .",
-            [". exists and is no folder of samples, so it is not replaced"],
+            ["--out . would be replaced as a whole, but --config config.yaml lies in it"],
         ),
         (
             "sample --experiment flow_t2 --method handmade --generator flow.safetensors "
@@ -189,7 +189,7 @@ def test_a_bad_config(console, text, parts, command):
             "--reference real.safetensors --out-dir out",
             ["2 folders of samples are called 'x'", "separate calls"],
         ),
-        ("pretrain flow --out o --checkpoint flow.safetensors", ["takes a folder"]),
+        ("pretrain flow --out o --checkpoint flow.safetensors", ["a folder will be written"]),
     ],
 )
 def test_a_mistaken_call(ready, command, parts):

@@ -19,8 +19,8 @@ FILES = "--generator g --networks n --reference r"
 COMMANDS = {
     "adopt": "adopt --experiment flow_t2 --generator g --out OUT",
     "dataset": "dataset --out OUT",
-    "diagnose reward": f"diagnose reward --config config.yaml --experiment flow_t2 {FILES} --features f --preference p "
-    "--policy y --out OUT --figure figure.png",
+    "diagnose reward": f"diagnose reward --config config.yaml --experiment flow_t2 {FILES} "
+    "--features f --preference p --policy y --out OUT --figure figure.png",
     "evaluate": "evaluate s/one s/two --networks n --reference r --out-dir metrics",
     "fit-judges": "fit-judges --experiment flow_t2 --method adagen --generator g --policy y "
     "--features f --out OUT",
@@ -149,7 +149,7 @@ def test_two_outputs_that_are_one(here, command):
     outputs = options(command, WRITTEN)
     for first in outputs:
         for second in outputs:
-            if first < second:
+            if first < second and "out" in (first + second):
                 keys = [option.removeprefix("--").replace("-", "_") for option in (first, second)]
                 message = here.mistake(call(command, **{keys[0]: "x/y", keys[1]: "./x/z/../y"}))
                 assert "are one: give each a place of its own" in message

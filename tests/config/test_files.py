@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from minimal import MINIMAL, with_value
 
 from adagen.config import load_config
+from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.runtime.errors import AdagenError
 
@@ -108,3 +109,24 @@ def test_an_overlay_says_what_it_says_and_leaves_the_rest(below, above):
         untouched = {path: v for path, v in leaves(below).items() if path[0] not in above}
         assert untouched.items() <= both.items()
         assert overlay(below, {}) == below
+
+
+def test_what_several_files_extend_is_laid_once_below_the_first(tmp_path):
+    """Or the settings of the shared file would hide those of the first that extends it."""
+    for name, text in {
+        "base": "{name: base, results: r0, sweep: {samples: 1, evaluations: 2}}",
+        "run": "{extends: base.yaml, results: r1, sweep: {samples: 3}}",
+        "cluster": "{extends: ./base.yaml, device: cpu, sweep: {evaluations: 4}}",
+        "bare": "{device: cuda}",
+    }.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    def merged(*names: str) -> dict:
+        return read_config([tmp_path / f"{name}.yaml" for name in names])
+
+    sweep = {"samples": 3, "evaluations": 4}
+    both = {"name": "base", "results": "r1", "sweep": sweep, "device": "cpu"}
+    assert merged("run", "cluster") == merged("cluster", "run") == both
+    assert merged("run", "bare") == {**merged("run"), "device": "cuda"}
+    # A file that is given itself is laid where it stands.
+    assert merged("run", "base") == {**merged("base"), "results": "r0"}

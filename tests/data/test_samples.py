@@ -224,9 +224,20 @@ def test_only_samples_make_way_for_samples(tmp_path):
     assert mine.read_text() == "years of work"
     (tmp_path / "empty").mkdir()
     make(make(tmp_path / "empty"))
-    for checkpoint in (tmp_path, tmp_path / "results", tmp_path / "results" / "samples" / "resume"):
-        with pytest.raises(AdagenError, match="lie in one another"):
-            make(tmp_path / "results" / "samples", checkpoint)
+    notes = tmp_path / "empty" / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(AdagenError, match=r"notes\.txt is no part of samples, and would be lost"):
+        make(tmp_path / "empty")
+    assert notes.read_text() == "mine"
+
+
+def test_what_a_kill_left_beside_samples_is_removed_by_the_next_run(tmp_path):
+    out = tmp_path / "samples"
+    for left in (".samples-a1b2c3d4", ".samples-other"):
+        (tmp_path / left / "samples").mkdir(parents=True)
+    with working_folder(out, None) as first, working_folder(out, None) as second:
+        assert first != second and first.parent.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [".samples-other"]
 
 
 # Bad input

@@ -59,7 +59,7 @@ def truth(first: Path, second: Path) -> bool:
 
 
 @given(PATHS, PATHS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_outputs_are_refused_if_and_only_if_they_are_one(tree, one, other):
     first, second = (tree / text if absolute else Path(text) for absolute, text in (one, other))
     expected = truth(first, second)

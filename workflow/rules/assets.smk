@@ -4,8 +4,8 @@
 # A local rule, because compute nodes often have no internet.
 rule fetch:
     output:
-        # update(): a file that exists is checked and kept, instead of deleted and fetched again.
-        file=update("<assets>/{file}"),
+        # A link: Snakemake deletes outputs, and the file itself may be the user's, or other runs'.
+        link=f"<resources>/{RELEASED}/{{file}}",
     log:
         "<logs>/fetch/{file}.log",
     benchmark:
@@ -29,8 +29,10 @@ rule fetch:
     params:
         config=config_file,
         name=asset_name,
+        target=asset_target,
     shell:
-        "adagen fetch {params.name:q} --config {params.config:q} 2>&1 | tee {log:q}"
+        "adagen fetch {params.name:q} --config {params.config:q} 2>&1 | tee {log:q}; "
+        "ln -s {params.target:q} {output.link:q}"
 
 
 # A list of the images. They can't be outputs, and a folder of a million files makes a slow input.

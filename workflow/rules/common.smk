@@ -8,6 +8,7 @@ Snakemake exports OMP_NUM_THREADS and similar variables from `threads`, so no co
 
 import os
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,13 @@ from adagen.config.runs import (
     steps_runs,
 )
 from adagen.config.stored import store_config
-from adagen.planning.workflow import NEEDS, checked_config, scale_of
+from adagen.planning.workflow import (
+    NEEDS,
+    RELEASED,
+    checked_config,
+    require_options_once,
+    scale_of,
+)
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.shutdown import end_stages_with_this_process
 
@@ -34,6 +41,7 @@ from adagen.runtime.shutdown import end_stages_with_this_process
 end_stages_with_this_process()
 
 try:
+    require_options_once(sys.argv[1:])
     CONFIG = checked_config(workflow.configfiles, workflow.config_settings.config)
     CONFIG_FILE = store_config(CONFIG, Path(".snakemake") / "adagen")
 except AdagenError as error:
@@ -106,6 +114,11 @@ def method_name(wildcards):
 
 def asset_name(wildcards):
     return ASSETS[wildcards.file]
+
+
+def asset_target(wildcards, output):
+    """The released file that a link stands for."""
+    return asset_path(CONFIG.assets, asset_name(wildcards)).absolute()
 
 
 def policy_option(wildcards, input):

@@ -21,8 +21,8 @@ DINO = CONFIG.reward_features.weights if CONFIG.reward_features.kind == "dino" e
 
 
 def asset(name):
-    """A released file. Its hash fixes its bytes, so its time means nothing."""
-    return ancient(str(asset_path(CONFIG.assets, name)))
+    """A link to a released file, whose hash fixes its bytes, so that its time means nothing."""
+    return ancient(f"<resources>/{RELEASED}/{asset_path(CONFIG.assets, name).name}")
 
 
 def images(wildcards=None):
