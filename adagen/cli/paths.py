@@ -130,8 +130,11 @@ def load_config(paths: Iterable[Path]) -> Config:
 def _files_named(config: Config, outputs: Iterable[Output]) -> list[Given]:
     """Files and folders that a configuration names, of released files only those in danger."""
     dataset, assets = config.dataset, Path(config.assets.folder)
-    named = {"dataset.folder": dataset.folder, "dataset.heldout_folder": dataset.heldout_folder}
-    named["preference.names"] = getattr(config.preference, "names", None)
+    named: dict[str, str | None] = {
+        "dataset.folder": dataset.folder,
+        "dataset.heldout_folder": dataset.heldout_folder,
+        "preference.names": getattr(config.preference, "names", None),
+    }
     found = [Given(f"key '{key}'", Path(value)) for key, value in named.items() if value]
     if any(
         is_same(output.path.parent, assets) or lies_in(assets, output.path) for output in outputs

@@ -27,6 +27,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.launch import ADDRESS, NUMBERS, START, Launch
@@ -216,7 +218,7 @@ def _join(launch: Launch, device: str) -> Processes:
     return Processes(launch.rank, launch.count)
 
 
-def _meet(launch: Launch) -> distributed.Store:
+def _meet(launch: Launch) -> Store:
     """Wait until all processes of a launch have started; the store that they agree through.
 
     Raises:
@@ -231,7 +233,8 @@ def _meet(launch: Launch) -> distributed.Store:
     said.daemon = True
     said.start()
     try:
-        store, _, _ = next(distributed.rendezvous("env://", timeout=ARRIVAL))
+        store: Store
+        store, _, _ = next(rendezvous("env://", timeout=ARRIVAL))
     except (RuntimeError, ValueError) as error:  # torch's errors of stores are RuntimeErrors
         reason = " ".join(str(error).split())[:200]
         raise AdagenError(
