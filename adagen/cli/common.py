@@ -120,6 +120,31 @@ def open_meter(
     )
 
 
+def load_images(config: Config) -> "Split":
+    """The data set of a configuration, which must be what the inventory lists, if there is one.
+
+    Raises:
+        AdagenError: as `load_dataset`; or images were added, removed or replaced since then.
+    """
+    from adagen.data.seen import seen_file
+    from adagen.data.split import HASHED, load_dataset
+    from adagen.runtime.documents import read_json
+
+    split = load_dataset(config.dataset, seen=seen_file(config))
+    listed = Path(config.resources) / "dataset.json"
+    known = read_json(listed) if config.dataset.folder and listed.exists() else {}
+    # An inventory of an older version says nothing of the content.
+    says_content = isinstance(known, dict) and known.get("hashed") == HASHED
+    if says_content and known.get("file_list_hash") != split.file_list_hash:
+        raise AdagenError(
+            f"{config.dataset.folder} does not hold the images that {listed} lists: some were "
+            "added, removed or replaced, or the settings of the data set changed. Put them there "
+            "again; or list them anew (`--forcerun dataset`, or `adagen dataset`) and repeat what "
+            "was made from them."
+        )
+    return split
+
+
 def require_same_classes(generator: "Generator[Any]", split: "Split") -> None:
     """Refuse a data set whose labels cannot mean what the generator's labels mean.
 

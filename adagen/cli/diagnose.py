@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adagen.cli.common import device_of, open_experiment, open_meter, require_same_classes
+from adagen.cli.common import (
+    device_of,
+    load_images,
+    open_experiment,
+    open_meter,
+    require_same_classes,
+)
 from adagen.cli.options import (
     Configs,
     ExperimentName,
@@ -124,7 +130,6 @@ def diagnose_reward(
             finite.
     """
     from adagen.config.identity import policy_file
-    from adagen.data.split import load_dataset
     from adagen.paper.figures.reward import reward_figure
     from adagen.paper.figures.style import require_drawable, save_figure
     from adagen.rewards.build import load_reward
@@ -143,7 +148,7 @@ def diagnose_reward(
     training, seed = settings.training, ladder_settings.seed
     samples = ladder_settings.samples or training.validate_samples
     meter = open_meter(config, inputs.networks, reference=inputs.reference)
-    split = load_dataset(config.dataset)
+    split = load_images(config)
     require_same_classes(generator, split)
     with seeded("diagnose", experiment, seed):
         reward = load_reward(

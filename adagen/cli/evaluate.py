@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adagen.cli.common import device_of, open_meter, running
+from adagen.cli.common import device_of, load_images, open_meter, running
 from adagen.cli.options import Configs, NetworksFile, Out, ReferenceFile
 from adagen.cli.paths import holding_files, load_config
 from adagen.config import Config
@@ -101,15 +101,13 @@ def _statistics(
     config: Config, networks: Path, *, processes: "Processes"
 ) -> "Reference | InceptionReference":
     """The statistics of the real images: computed, or taken over from a released file."""
-    from adagen.data.split import load_dataset
-
     evaluation, device = config.evaluation, device_of(config)
     if evaluation.protocol == "embedded":
         from adagen.evaluation.embedded.networks import open_networks
         from adagen.evaluation.embedded.reference import Reference
 
         fitted = open_networks(networks, evaluation, dataset=config.dataset).to(device)
-        return Reference.compute(fitted, load_dataset(config.dataset), processes=processes)
+        return Reference.compute(fitted, load_images(config), processes=processes)
     # torchvision, behind both, takes longer to import than an embedded measurement takes.
     from adagen.data.released import open_asset
     from adagen.evaluation.inception.making import computed_reference, released_reference
@@ -119,7 +117,7 @@ def _statistics(
     if evaluation.reference:
         with open_asset(config.assets, evaluation.reference) as asset:
             return released_reference(network, config.dataset, asset=asset, processes=processes)
-    return computed_reference(network, load_dataset(config.dataset), processes=processes)
+    return computed_reference(network, load_images(config), processes=processes)
 
 
 def evaluate_samples(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adagen.cli.common import device_of, running
+from adagen.cli.common import device_of, load_images, running
 from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
 from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SamplingInputs, open_run
@@ -129,7 +129,6 @@ def write_judges(
     Raises:
         AdagenError: a file is missing or belongs to something else, or the method isn't learned.
     """
-    from adagen.data.split import load_dataset
     from adagen.rewards.states import save_state
     from adagen.sampling.fitted_judges import KIND, fit_score, fit_value, sample_policy
     from adagen.sampling.judges import TrainingIdentity, fresh_gaussians
@@ -146,7 +145,7 @@ def write_judges(
     samples = sample_policy(run.sampler, seed=seed or 0, processes=processes)
     if not processes.first:
         return
-    score = fit_score(reward, samples, real=load_dataset(config.dataset).train)
+    score = fit_score(reward, samples, real=load_images(config).train)
     judges = {"score": reward.judging_state()}
     if generator.stochastic:
         judges["value"] = fit_value(samples, score=score, device=generator.device).state()
@@ -211,14 +210,11 @@ def _open_judges(
     config: Config, training: "TrainingIdentity", *, files: JudgeFiles
 ) -> dict[str, "Score"]:
     """The judges by the name of their number; no reward that judges sets is among them."""
-    from adagen.data.split import load_dataset
     from adagen.rewards.build import load_pretrained
     from adagen.sampling.judges import RewardFiles, open_reward
 
     device, kind = device_of(config), training.settings.training.reward.kind
-    pretrained = load_pretrained(
-        config, files.preference, split=load_dataset(config.dataset), device=device
-    )
+    pretrained = load_pretrained(config, files.preference, split=load_images(config), device=device)
 
     def preferred(images: "torch.Tensor", labels: "torch.Tensor", _: Any) -> "torch.Tensor":
         return pretrained(images, labels)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from adagen.cli.common import device_of, open_experiment
+from adagen.cli.common import device_of, load_images, open_experiment
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
 from adagen.cli.paths import load_config
 from adagen.config import ClipPreference, Config, DinoFeatures
@@ -54,10 +54,11 @@ def pretrain(
 def dataset(config: Configs, out: Out) -> None:
     """Look through the data set: classes, counts and a hash of the file list, as JSON."""
     settings = load_config(config)
+    from adagen.data.seen import seen_file
     from adagen.data.split import inventory
     from adagen.runtime.files import write_json
 
-    write_json(out, inventory(settings.dataset))
+    write_json(out, inventory(settings.dataset, seen=seen_file(settings)))
 
 
 @app.command()
@@ -109,12 +110,11 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         with open_asset(config.assets, evaluation.inception.weights) as asset:
             adopt(asset, evaluation.inception, protocol=evaluation.protocol, out=out)
         return
-    from adagen.data.split import load_dataset
     from adagen.evaluation.embedded.networks import fit_metric_networks
     from adagen.runtime.checkpoints import claim_checkpoint
 
     claim_checkpoint(checkpoint, "metrics", config.dataset, evaluation.networks)
-    split = load_dataset(config.dataset)
+    split = load_images(config)
     networks = fit_metric_networks(
         evaluation.networks, split, checkpoints=checkpoint, device=device_of(config)
     )
@@ -135,27 +135,26 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         with open_asset(config.assets, settings.weights) as asset:
             adopt(asset, settings, out=out)
         return
-    from adagen.data.split import load_dataset
     from adagen.rewards.features import fit_reward_features, save_reward_features
     from adagen.runtime.checkpoints import claim_checkpoint
 
     claim_checkpoint(checkpoint, "reward", config.dataset, settings)
     resume = checkpoint and checkpoint / "reward.ckpt"
-    train = load_dataset(config.dataset).train
+    train = load_images(config).train
     features = fit_reward_features(settings, train, checkpoint=resume, device=device_of(config))
     save_reward_features(out, features, image_shape=list(train.images.shape[1:]))
 
 
 def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the network that says how well an image shows its class: fitted, or CLIP."""
-    from adagen.data.split import inventory, load_dataset
+    from adagen.data.split import overview
 
     settings = config.preference
     if isinstance(settings, ClipPreference):
         from adagen.data.released import open_asset
         from adagen.rewards.clip import adopt_clip
 
-        names = inventory(config.dataset)["classes"]
+        names = overview(config.dataset)["classes"]
         with open_asset(config.assets, settings.weights) as asset:
             adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
         return
@@ -164,7 +163,7 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
     claim_checkpoint(checkpoint, "preference", config.dataset, settings)
     resume = checkpoint and checkpoint / "preference.ckpt"
-    split = load_dataset(config.dataset)
+    split = load_images(config)
     classifier = fit_preference(
         settings,
         split.train,
@@ -177,7 +176,6 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
 def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None) -> None:
     """Write a generator: one that is fitted here, or one with released weights."""
-    from adagen.data.split import load_dataset
     from adagen.generators import build
     from adagen.runtime.checkpoints import claim_checkpoint
 
@@ -187,7 +185,7 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
         channels, height, width = 3, settings.weights.image, settings.weights.image
     else:
         claim_checkpoint(checkpoint, name, config.dataset, settings)
-        split = load_dataset(config.dataset)
+        split = load_images(config)
         backbone = build.pretrain(
             name, settings, split=split, checkpoints=checkpoint, device=device_of(config)
         )

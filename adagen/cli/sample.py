@@ -150,13 +150,15 @@ def write_samples(
             shard=evaluation.shard,
             part=numbered,
         )
+        # Of the files as they are before hours of sampling.
+        about = _description(config, run, inputs=inputs) if processes.first else {}
         _write_shards(writer, run, labels=labels, processes=processes)
         if not processes.first:
             return
         publish = partial(publish_part, writer) if part else writer.publish
         publish(
             out,
-            about=_description(config, run, inputs=inputs),
+            about=about,
             labels=labels,
             handmade=generator.actions.handmade,
         )

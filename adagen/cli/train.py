@@ -8,6 +8,7 @@ import typer
 
 from adagen.cli.common import (
     device_of,
+    load_images,
     open_experiment,
     open_meter,
     require_experiment,
@@ -189,7 +190,6 @@ def train_policy(
     from functools import partial
 
     from adagen.config.identity import policy_file
-    from adagen.data.split import load_dataset
     from adagen.policy.files import save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
@@ -209,7 +209,7 @@ def train_policy(
     settings = settings.model_copy(update={"training": training})
     device = device_of(config)
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
-    split = load_dataset(config.dataset)
+    split = load_images(config)
     require_same_classes(generator, split)
     with seeded("train", experiment, method, seed):
         actor, critic = build_networks(method, generator, policy=settings.policy, training=training)
@@ -227,8 +227,19 @@ def train_policy(
         else None
     )
     name = f"{experiment} {method} seed {seed}"
+    reward_identity = {}
+    if outputs.reward_state is not None:  # of the files as they are before the hours of training
+        reward_identity = TrainingIdentity(
+            experiment=experiment,
+            settings=settings,
+            method=method,
+            seed=seed,
+            generator_hash=generator.hash,
+            sampler=generator.sampler,
+        ).reward_identity(inputs.features, inputs.preference)
     sections = training_state(config, experiment, method=method)
-    claim_checkpoint(outputs.checkpoint, name, *sections, *inputs.files)
+    images = {"images": split.file_list_hash if outputs.checkpoint else ""}
+    claim_checkpoint(outputs.checkpoint, name, *sections, images, *inputs.files)
     trackers = Trackers(
         names=tracker_names,
         log=outputs.log,
@@ -264,15 +275,6 @@ def train_policy(
             "".join(json.dumps(record, allow_nan=False) + "\n" for record in trained.records)
         )
     if outputs.reward_state is not None:
-        training_identity = TrainingIdentity(
-            experiment=experiment,
-            settings=settings,
-            method=method,
-            seed=seed,
-            generator_hash=generator.hash,
-            sampler=generator.sampler,
-        )
-        reward_identity = training_identity.reward_identity(inputs.features, inputs.preference)
         save_state(outputs.reward_state, trained.reward_state, about=reward_identity)
     identity = policy_file(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler

@@ -1,13 +1,19 @@
 """Storage of images: in memory as bytes, or in their files until they are needed."""
 
+import hashlib
+import os
+import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from adagen.data.folder import ImageFiles
 from adagen.data.pixels import Form, read_head, read_pixels
+from adagen.data.seen import Signature, known_hash, remember
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.progress import progress
 
@@ -44,63 +50,147 @@ class ImageRows(ABC):
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
         """Read the rows (b,) as bytes, (b, C, H, W) uint8."""
 
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 of the content of all images."""
+
 
 class StoredImages(ImageRows):
-    """Images in memory, (N, C, H, W) uint8."""
+    """Images in memory, (N, C, H, W) uint8.
 
-    def __init__(self, stored: torch.Tensor) -> None:
-        self.stored, self.shape = stored, stored.shape
+    Args:
+        stored: the images.
+        digest: SHA-256 of the files that they were read from; empty where they were not.
+    """
+
+    def __init__(self, stored: torch.Tensor, digest: str = "") -> None:
+        self.stored, self.shape, self._digest = stored, stored.shape, digest
 
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
         """Copy the rows from memory."""
         return self.stored[rows]
 
+    def digest(self) -> str:
+        """SHA-256 of the files that they were read from, or of the images themselves."""
+        return self._digest or hashlib.sha256(self.stored.numpy().tobytes()).hexdigest()
+
 
 class FileImages(ImageRows):
-    """Images in their files, decoded whenever they are read, by as many threads as torch uses."""
+    """Images in their files, decoded whenever they are read, by as many threads as torch uses.
 
-    def __init__(self, files: ImageFiles, form: Form) -> None:
+    Args:
+        files: the files.
+        form: size and mode of the images.
+        seen: file of hashes that were computed before (`adagen.data.seen`), for more images than
+            fit into memory; None to compute them again.
+    """
+
+    def __init__(self, files: ImageFiles, form: Form, *, seen: Path | None = None) -> None:
         self.files, self.form = files, form
         self.shape = torch.Size((len(files), form.channels, form.height, form.width))
+        self.seen = seen if self.shape.numel() > IN_MEMORY else None
+        # CRC-32 of each file, which a zip has of its files; of others -1 until they were read.
+        known = [member.checksum for member in files.members or ()]
+        self.checksums = np.array(known or [-1] * len(files), np.int64)
 
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
-        """Decode the rows from their files."""
+        """Decode the rows from their files.
+
+        Raises:
+            AdagenError: a file is no image, or changed since it was last read.
+        """
         indices = rows.tolist()
         out = np.empty((len(indices), *self.shape[1:]), np.uint8)
-        threads = torch.get_num_threads()
 
-        def decode(start: int) -> None:
-            for position in range(start, len(indices), threads):
-                row = indices[position]
-                out[position] = read_pixels(
-                    self.files.read(row), self.files.location(row), form=self.form
-                )
+        def decode(position: int) -> None:
+            row = indices[position]
+            out[position] = read_pixels(self._read(row), self.files.location(row), form=self.form)
 
-        # The threads end with this call, so that a forked process has none to lose.
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(decode, range(threads)))
+        _in_threads(decode, range(len(indices)))
         return torch.from_numpy(out)
 
+    def digest(self) -> str:
+        """SHA-256 over names, sizes and CRC-32 of the files, in a folder as in a zip of it.
 
-def open_rows(files: ImageFiles, form: Form) -> ImageRows:
+        Files of which it isn't known yet are read, unless nothing was done to any of them since the
+        hash was computed.
+        """
+        unread = np.flatnonzero(self.checksums < 0)
+        if not len(unread):
+            return self._digest()
+        signature = self._signature()
+        if self.seen and signature and (known := known_hash(self.seen, signature)):
+            return known
+        parts = np.array_split(unread, -(-len(unread) // CHUNK))
+        for part in progress(parts, f"hash of {self.files.place.name}", total=len(parts)):
+            _in_threads(self._read, part.tolist())
+        after = self._signature()
+        if self.seen and signature and after and after.text == signature.text:
+            remember(self.seen, signature, digest=self._digest())
+        return self._digest()
+
+    def _signature(self) -> Signature | None:
+        """Numbers of the files that change with them; None where no hash is kept."""
+        if self.seen is None:
+            return None
+        return Signature(self.files.location(row) for row in range(len(self)))
+
+    def _read(self, row: int) -> bytes:
+        """Read a file, which must be the same whenever it is read; a zip sees to that itself."""
+        data = self.files.read(row)
+        if self.files.members is None:
+            found, known = zlib.crc32(data), self.checksums[row]
+            if known not in (-1, found):
+                raise AdagenError(
+                    f"{self.files.location(row)} changed while the images were in use: repeat the "
+                    "command, for the new ones."
+                )
+            self.checksums[row] = found
+        return data
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for content in zip(self.files.names, self.files.sizes, self.checksums, strict=True):
+            name, size, checksum = content
+            digest.update(os.fsencode(name) + b"\0%d %d\n" % (size, checksum))
+        return digest.hexdigest()
+
+
+def _in_threads(work: Callable[[int], object], items: Sequence[int]) -> None:
+    """Do work on each item, by as many threads as torch uses.
+
+    The threads end with this call, so that a forked process has none to lose.
+    """
+    threads = torch.get_num_threads()
+
+    def share(start: int) -> None:
+        for item in items[start::threads]:
+            work(item)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(share, range(threads)))
+
+
+def open_rows(files: ImageFiles, form: Form, *, seen: Path | None = None) -> ImageRows:
     """Open the images of files, and read them into memory if they take at most `IN_MEMORY` bytes.
 
     Args:
         files: the files.
         form: size and mode of the images.
+        seen: as `FileImages` takes it.
 
     Raises:
         AdagenError: an image that is read into memory is damaged, or has another size or mode than
             the others.
     """
-    source = FileImages(files, form)
+    source = FileImages(files, form, seen=seen)
     if source.shape.numel() > IN_MEMORY:
         return source
     stored = torch.empty(source.shape, dtype=torch.uint8)
     chunks = torch.arange(len(source)).split(CHUNK)
     for rows in progress(chunks, f"reading {files.place.name}", total=len(chunks)):
         stored[rows] = source.pixels(rows)
-    return StoredImages(stored)
+    return StoredImages(stored, source.digest())
 
 
 def form_of(files: ImageFiles, size: int) -> Form:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
 
+HASHED = "names and content"
+"""Value of the key `hashed` of an inventory."""
+
 CHUNK = 2048
 """Default number of images in a batch that is read in order."""
 
@@ -32,14 +36,27 @@ class Images:
             rows of other data that a network is fitted to, such as tokens.
         labels: (N,) int64 classes.
         flip: "random" mirrors each image left to right in training, with probability one half.
+        origin: the images that rows of other data were made from; None for images.
     """
 
     images: torch.Tensor | ImageRows
     labels: torch.Tensor
     flip: Flip = "never"
+    origin: "Images | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def digest(self) -> str:
+        """SHA-256 of the content: of the files, of images and labels, or of the origin."""
+        if self.origin is not None:
+            return self.origin.digest()
+        if isinstance(self.images, ImageRows):
+            return self.images.digest()
+        digest = hashlib.sha256(self.labels.numpy().tobytes())
+        for batch in self.batches():
+            digest.update(batch.numpy().tobytes())
+        return digest.hexdigest()
 
     def batch(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The images (b, C, H, W) of `rows` (b,) for training, mirrored where `flip` says so.
@@ -73,9 +90,9 @@ class Images:
         """
         ids = [encode(images).cpu() for images in self.batches()]
         if self.flip == "never":
-            return Images(torch.cat(ids), self.labels)
+            return Images(torch.cat(ids), self.labels, origin=self)
         ids += [encode(images.flip(-1)).cpu() for images in self.batches()]
-        return Images(torch.cat(ids), self.labels.repeat(2))
+        return Images(torch.cat(ids), self.labels.repeat(2), origin=self)
 
 
 @dataclass(frozen=True)
@@ -88,8 +105,7 @@ class Split:
         num_classes: labels run from 0 to num_classes - 1 in both parts.
         dataset: the settings that define the split.
         class_names: the classes, in the order of their labels.
-        file_list_hash: SHA-256 over the names and sizes of the files; of the digits, over images
-            and classes.
+        known_hash: SHA-256 of the content; empty for that of both parts.
     """
 
     train: Images
@@ -97,44 +113,81 @@ class Split:
     num_classes: int
     dataset: Dataset
     class_names: tuple[str, ...]
-    file_list_hash: str
+    known_hash: str = ""
+
+    @cached_property
+    def file_list_hash(self) -> str:
+        """SHA-256 over the names and the content of the files; of the digits, over images.
+
+        A folder of more images than fit into memory is read for it when it is first asked for.
+        """
+        if self.known_hash:
+            return self.known_hash
+        both = f"{self.train.digest()} {self.heldout.digest()}"
+        return hashlib.sha256(both.encode()).hexdigest()
 
 
-def load_dataset(dataset: Dataset) -> Split:
+def load_dataset(dataset: Dataset, *, seen: Path | None = None) -> Split:
     """Load a data set in the class-stratified split that its settings define.
+
+    Args:
+        dataset: settings.
+        seen: file of hashes of images that were read before (`adagen.data.seen`).
 
     Raises:
         AdagenError: there are no images; or they are damaged, or differ in size or mode; or the
             held-out folder has other classes; or the held-out size leaves a part too small.
     """
-    return _load(dataset, open_rows)
+    return _load(dataset, partial(open_rows, seen=seen))
 
 
-def inventory(dataset: Dataset) -> dict[str, Any]:
-    """List the content of a data set as JSON values, without reading all images.
+def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
+    """List the content of a data set as JSON values.
 
     One image of each class is decoded in both parts, so that a wrong folder is noticed before
-    anything is computed from it.
+    anything is computed from it. The files of a folder are read for their hash; a zip has it.
+
+    Args:
+        dataset: settings.
+        seen: as `load_dataset` takes it.
 
     Returns:
-        "name"; "classes", their names; "train" and "heldout", the number of images of each class;
-        "image_shape", [C, H, W]; "file_list_hash".
+        As `overview`; "file_list_hash", SHA-256 over names and content of all files; and "hashed",
+        by which it is told from that of an older version, which was over names and sizes.
 
     Raises:
         AdagenError: as `load_dataset`, for the images that are decoded.
     """
-    split, counts = _load(dataset, FileImages), []
+    split = _load(dataset, partial(FileImages, seen=seen))
+    return {**_overview(split), "file_list_hash": split.file_list_hash, "hashed": HASHED}
+
+
+def overview(dataset: Dataset) -> dict[str, Any]:
+    """Say what a data set contains, without reading all of it.
+
+    Returns:
+        "name"; "classes", their names; "train" and "heldout", the number of images of each class;
+        "image_shape", [C, H, W].
+
+    Raises:
+        AdagenError: as `load_dataset`, for one image of each class.
+    """
+    return _overview(_load(dataset, FileImages))
+
+
+def _overview(split: Split) -> dict[str, Any]:
+    """The content of a split; an image of each class is decoded in both parts."""
+    counts = []
     for part in (split.train, split.heldout):
         for rows in first_of_each(part.labels).split(64):
             part.images[rows]
         counts.append(part.labels.bincount(minlength=split.num_classes).tolist())
     return {
-        "name": dataset.name,
+        "name": split.dataset.name,
         "classes": list(split.class_names),
         "train": counts[0],
         "heldout": counts[1],
         "image_shape": list(split.train.images.shape[1:]),
-        "file_list_hash": split.file_list_hash,
     }
 
 
@@ -170,17 +223,14 @@ def _load(dataset: Dataset, opener: Callable[[ImageFiles, Form], ImageRows]) -> 
         train = files
         heldout = list_images(Path(dataset.heldout_folder), "dataset.heldout_folder")
         _require_equal_classes(train, heldout)
-        digest = hashlib.sha256(f"{train.hash} {heldout.hash}".encode()).hexdigest()
     else:
         train, heldout = (files.subset(rows) for rows in _split(files.labels, dataset))
-        digest = files.hash
     return Split(
         Images(opener(train, form), train.labels, dataset.flip),
         Images(opener(heldout, form), heldout.labels),
         num_classes=len(files.class_names),
         dataset=dataset,
         class_names=files.class_names,
-        file_list_hash=digest,
     )
 
 
@@ -195,7 +245,7 @@ def _load_digits(dataset: Dataset) -> Split:
         num_classes=10,
         dataset=dataset,
         class_names=tuple("0123456789"),
-        file_list_hash=digest.hexdigest(),
+        known_hash=digest.hexdigest(),
     )
 
 

@@ -68,11 +68,13 @@ def fit(
         data: images or other rows, and their labels.
         settings: number of updates, batch size, learning rate, averaging.
         name: names the run in the progress bar and in errors, and seeds its randomness.
-        checkpoint: file of the resumable state; None to keep none.
+        checkpoint: file of the resumable state, bound to the content of the data; None to keep
+            none.
         device: where the module is trained.
 
     Raises:
-        AdagenError: the loss is not finite, or an image cannot be read.
+        AdagenError: the loss is not finite, an image cannot be read, or the checkpoint belongs to
+            something else.
     """
     module.to(device)
     parameters = [p for p in module.parameters() if p.requires_grad]
@@ -81,7 +83,10 @@ def fit(
     )
     average = [p.detach().clone() for p in parameters]
     start, saved = 0, time.monotonic()
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, name, settings=settings)):
+    inputs = _inputs(data) if checkpoint else {}
+    if checkpoint and (
+        state := load_checkpoint(checkpoint, name, settings=settings, inputs=inputs)
+    ):
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
         average, start = [mean.to(device) for mean in state["average"]], state["update"]
@@ -116,11 +121,16 @@ def fit(
                 "average": average,
                 "update": update + 1,
             }
-            save_checkpoint(checkpoint, name, settings=settings, state=state)
+            save_checkpoint(checkpoint, name, settings=settings, state=state, inputs=inputs)
             saved = time.monotonic()
     for mean, current in zip(average, parameters, strict=True):
         current.data.copy_(mean)
     return module.eval().requires_grad_(False)
+
+
+def _inputs(data: Images) -> dict[str, str | int]:
+    """The data that the weights depend on: images, however they were encoded."""
+    return {"images": data.digest(), "flip": data.flip, "rows": len(data)}
 
 
 def _cosine(progress: float) -> float:

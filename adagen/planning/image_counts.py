@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adagen.config import Config, Generator
-from adagen.data.split import inventory
+from adagen.data.split import overview
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 
@@ -48,7 +48,7 @@ def images_of(config: Config) -> Images:
     if not dataset.folder:
         return Images((1, 8, 8), 10, DIGITS - dataset.heldout)
     if listed.exists() or (dataset.name not in PUBLISHED and Path(dataset.folder).exists()):
-        found = read_json(listed) if listed.exists() else inventory(dataset)
+        found = read_json(listed) if listed.exists() else overview(dataset)
         channels, height, width = found["image_shape"]
         return Images((channels, height, width), len(found["classes"]), sum(found["train"]))
     if dataset.name not in PUBLISHED:

@@ -10,7 +10,9 @@ with `weights_only`, which makes nothing but tensors and plain values.
 
 import hashlib
 import io
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,33 +30,53 @@ BINDING = "belongs_to.json"
 """File in a folder of resumable state: the run, settings and files that it belongs to."""
 
 
-def claim_checkpoint(folder: Path | None, run: str, *origins: BaseModel | Path) -> None:
+def claim_checkpoint(
+    folder: Path | None, run: str, *origins: BaseModel | Mapping[str, Any] | Path
+) -> None:
     """Bind a folder of resumable state to a run and to all that its result depends on.
 
     Args:
         folder: the folder, made if need be; None for a run without resumable state.
         run: name of the run.
-        origins: settings, and files, which count by their content.
+        origins: settings, as a model or as JSON has them, and files, which count by their content.
 
     Raises:
-        AdagenError: the folder holds the state of another run, other settings or other files.
+        AdagenError: the folder holds the state of another run, other settings or other files; or
+            it can't be told whose.
     """
     if folder is None:
         return
     expected: dict[str, Any] = {"run": run}
     for origin in origins:
         if isinstance(origin, Path):
-            expected[origin.stem] = file_hash(origin)
+            content: dict[str, Any] = {origin.stem: file_hash(origin)}
+        elif isinstance(origin, Mapping):
+            content = json.loads(json.dumps(origin))  # as a file gives it back
         else:
-            expected[type(origin).__name__] = origin.model_dump(mode="json")
-    path = folder / BINDING
-    if not path.exists():
+            content = {type(origin).__name__: origin.model_dump(mode="json")}
+        for name, value in content.items():
+            while name in expected:  # of two files with one name
+                name += " too"
+            expected[name] = value
+    path, state = folder / BINDING, _state_in(folder)
+    if not path.exists() and not state:
         write_json(path, expected)
-    elif changed := difference(read_json(path), expected):
+        return
+    try:
+        changed = difference(read_json(path), expected)
+    except AdagenError:
+        changed = f"its {BINDING}, which says of what, is missing or damaged"
+    if changed:
+        names = ", ".join(file.name for file in (path, *state))
         raise AdagenError(
-            f"{folder} holds the resumable state of something else: {changed}. Delete it to start "
-            "afresh, give another folder, or restore what it was started with."
+            f"{folder} holds the resumable state of something else: {changed}. Give another "
+            f"folder, or restore what it was started with. Delete {names} in it to start afresh."
         )
+
+
+def _state_in(folder: Path) -> list[Path]:
+    """The files of resumable state in a folder, and the folder of samples in the making."""
+    return sorted(folder.glob("*.ckpt")) + [path for path in [folder / "samples"] if path.exists()]
 
 
 def remove_checkpoint(folder: Path | None) -> None:
@@ -69,17 +91,32 @@ def previous_of(path: Path) -> Path:
     return path.with_suffix(f".previous{path.suffix}")
 
 
-def save_checkpoint(path: Path, name: str, *, settings: BaseModel, state: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path,
+    name: str,
+    *,
+    settings: BaseModel,
+    state: dict[str, Any],
+    inputs: Mapping[str, Any] | None = None,
+) -> None:
     """Write a checkpoint to `path`, and keep the last one as the previous one.
 
     A kill at any moment leaves at least one that is whole.
+
+    Args:
+        path: the file.
+        name: of the run.
+        settings: of the run.
+        state: to resume from.
+        inputs: what else the run depends on, such as the hash of its images; plain values.
 
     Raises:
         AdagenError: the disk is full, or the folder can't be written.
         Stopped: the run was asked to stop, which it can do now.
     """
     content = io.BytesIO()
-    torch.save({"name": name, "settings": settings.model_dump_json(), "state": state}, content)
+    bound = {"name": name, "settings": settings.model_dump_json(), "inputs": dict(inputs or {})}
+    torch.save({**bound, "state": state}, content)
     new = path.with_suffix(f".new{path.suffix}")
     with atomic_path(new) as temporary, temporary.open("wb") as stream:
         stream.write(f"{hashlib.sha256(content.getbuffer()).hexdigest()}\n".encode())
@@ -90,14 +127,22 @@ def save_checkpoint(path: Path, name: str, *, settings: BaseModel, state: dict[s
     stop_if_asked(name)
 
 
-def load_checkpoint(path: Path, name: str, *, settings: BaseModel) -> dict[str, Any] | None:
+def load_checkpoint(
+    path: Path, name: str, *, settings: BaseModel, inputs: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """The state to resume from, or None where there is no checkpoint yet.
 
     If the last checkpoint is damaged, it is deleted, and the one before it is taken.
 
     Raises:
-        AdagenError: all checkpoints are damaged, or belong to another run or other settings.
+        AdagenError: all checkpoints are damaged, or belong to another run, other settings or other
+            inputs.
     """
+    expected = {
+        "run": name,
+        "settings": parse_json(settings.model_dump_json()),
+        **(inputs or {}),
+    }
     present = [file for file in (path, previous_of(path)) if file.exists()]
     damaged: dict[Path, str] = {}
     for file in present:
@@ -114,7 +159,7 @@ def load_checkpoint(path: Path, name: str, *, settings: BaseModel) -> dict[str, 
                 f"before it, {file}.",
                 file=sys.stderr,
             )
-        return _state_of(content, file, present=present, name=name, settings=settings)
+        return _state_of(content, file, present=present, expected=expected)
     if damaged:
         raise AdagenError(
             f"{' and '.join(f'{file} ({reason})' for file, reason in damaged.items())}: no whole "
@@ -137,7 +182,9 @@ def _read(path: Path) -> dict[str, Any]:
         whole: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
-        if whole.keys() != {"name", "settings", "state"}:
+        # Files of before the inputs were kept have none; a fit refuses them.
+        whole.setdefault("inputs", {})
+        if whole.keys() != {"name", "settings", "inputs", "state"}:
             raise TypeError("other keys")
     except Exception as error:  # torch's reader meets foreign files with many kinds of exceptions
         raise _DamagedError(f"no checkpoint, {type(error).__name__}") from None
@@ -145,17 +192,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _state_of(
-    content: dict[str, Any], path: Path, *, present: list[Path], name: str, settings: BaseModel
+    content: dict[str, Any], path: Path, *, present: list[Path], expected: dict[str, Any]
 ) -> dict[str, Any]:
-    """The state in a checkpoint, if it belongs to this run and its settings."""
-    found = {"run": content["name"], "settings": parse_json(content["settings"])}
-    expected = {"run": name, "settings": parse_json(settings.model_dump_json())}
+    """The state in a checkpoint, if it belongs to this run, its settings and its inputs."""
+    settings = parse_json(content["settings"])
+    found = {"run": content["name"], "settings": settings, **content["inputs"]}
     if found != expected:
         changed = difference(found, expected) or "one of the two has a key more, which is null"
         raise AdagenError(
-            f"{path} was written by another run or with other settings than those of {name} now: "
-            f"{changed}. {_delete(present)} to start afresh, or restore the settings it was "
-            "written with."
+            f"{path} was written by another run or with other settings than those of "
+            f"{expected['run']} now: {changed}. Restore what it was written with, or give another "
+            f"folder. {_delete(present)} to start afresh."
         )
     state: dict[str, Any] = content["state"]
     return state

@@ -154,6 +154,7 @@ def test_an_inventory_of_a_folder(write, files, monkeypatch):
         "heldout": [2, 2],
         "image_shape": [3, 4, 4],
         "file_list_hash": load_dataset(mine(place)).file_list_hash,
+        "hashed": "names and content",
     }
     assert json.loads(json.dumps(told)) == told
 

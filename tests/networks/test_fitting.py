@@ -96,6 +96,27 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch):
         run(loss, checkpoint, learning_rate=1e-4)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Images(IMAGES.flip(0), LABELS),
+        Images(IMAGES, LABELS.flip(0)),
+        Images(IMAGES, LABELS, "random"),
+        Images(IMAGES[:40], LABELS[:40]),
+        Images(IMAGES.flip(0), LABELS).encoded(lambda batch: batch),
+    ],
+    ids=["images", "labels", "flip", "fewer", "encoded"],
+)
+def test_a_checkpoint_of_other_images_is_refused(tmp_path, monkeypatch, other):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1)
+    checkpoint = tmp_path / "toy.ckpt"
+    with pytest.raises(Killed):
+        run(KilledAt(3), checkpoint)
+    with pytest.raises(AdagenError, match=r"toy\.ckpt .* (images|flip|rows) is .* Restore what"):
+        fit(network(), loss, data=other, settings=SETTINGS, name="toy", checkpoint=checkpoint)
+    assert run(loss, checkpoint) is not None
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_and_says_where(value):
     seen = []

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from damage import cut, flip
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adagen.config import Fit
 from adagen.runtime.checkpoints import (
+    BINDING,
     claim_checkpoint,
     load_checkpoint,
     previous_of,
@@ -39,11 +40,13 @@ def path(tmp_path) -> Path:
     return path
 
 
-def test_a_folder_belongs_to_a_run_its_settings_and_its_files(path, tmp_path):
+def test_a_folder_belongs_to_a_run_its_settings_and_its_files(tmp_path):
+    path = tmp_path / "resume" / "run.ckpt"
     folder, generator = path.parent, tmp_path / "flow.safetensors"
     generator.write_text("weights")
     claim = partial(claim_checkpoint, folder)
     claim("run", SETTINGS, generator)
+    save_checkpoint(path, "run", settings=SETTINGS, state=STATE)
     claim("run", SETTINGS, generator)  # the same run goes on
     moved = tmp_path / "elsewhere" / generator.name
     moved.parent.mkdir()
@@ -61,6 +64,54 @@ def test_a_folder_belongs_to_a_run_its_settings_and_its_files(path, tmp_path):
     remove_checkpoint(folder)
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
     claim("another", SETTINGS, generator)
+
+
+def test_all_that_it_is_bound_to_counts(tmp_path):
+    """Two files of one name, and plain data."""
+    files = [tmp_path / name / "policy.safetensors" for name in "abc"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("weights")
+    origins = ("run", {"images": "1234", "nested": {"numbers": (1, 2)}}, *files)
+    claim_checkpoint(tmp_path / "resume", *origins)
+    claim_checkpoint(tmp_path / "resume", *origins)
+    with pytest.raises(AdagenError, match=r"images is '1234' there and '12' here"):
+        claim_checkpoint(tmp_path / "resume", "run", {**origins[1], "images": "12"}, *files)
+    for file in files:
+        file.write_text("other")
+        with pytest.raises(AdagenError, match="policy"):
+            claim_checkpoint(tmp_path / "resume", *origins)
+        file.write_text("weights")
+
+
+@settings(max_examples=40)
+@given(where=st.floats(0, 1, exclude_max=True), damage=st.sampled_from([cut, flip, None]))
+def test_state_of_which_it_is_not_known_whose_it_is(tmp_path_factory, where, damage):
+    """It is neither continued nor lost."""
+    folder = tmp_path_factory.mktemp("resume")
+    claim_checkpoint(folder, "run", SETTINGS)
+    save_checkpoint(folder / "run.ckpt", "run", settings=SETTINGS, state=STATE)
+    binding, before = folder / BINDING, (folder / "run.ckpt").read_bytes()
+    whole = binding.read_text()
+    binding.unlink() if damage is None else damage(binding, where)
+    assume(damage is None or binding.read_text(errors="replace").split() != whole.split())
+    told = r"Delete belongs_to\.json, run\.ckpt in it to start afresh"
+    with pytest.raises(AdagenError, match=told):
+        claim_checkpoint(folder, "run", SETTINGS)
+    assert (folder / "run.ckpt").read_bytes() == before
+
+
+def test_other_inputs(path):
+    """Files of before the inputs were kept, too."""
+    bound = partial(load_checkpoint, path, "run", settings=SETTINGS)
+    with pytest.raises(AdagenError, match="images is None there and '1' here"):
+        bound(inputs={"images": "1"})
+    save_checkpoint(path, "run", settings=SETTINGS, state=STATE, inputs={"images": "1"})
+    assert bound(inputs={"images": "1"})["update"] == 3
+    with pytest.raises(AdagenError, match="images is '1' there and '2' here"):
+        bound(inputs={"images": "2"})
+    with pytest.raises(AdagenError, match="images is '1' there and None here"):
+        bound()
 
 
 def test_there_and_back(path):

@@ -79,15 +79,6 @@ def computed_reference(
         AdagenError: an image cannot be read, or there are too few for the dimension of the
             features.
     """
-    # The path of the folder says nothing about the images; cropping and splitting do.
-    settings = split.dataset.model_dump(exclude={"folder", "heldout_folder", "flip"})
-    description = json.dumps([settings, split.file_list_hash], sort_keys=True)
-    source = {
-        "kind": "images",
-        "name": split.dataset.name,
-        "file_list": split.file_list_hash,
-        "sha256": hashlib.sha256(description.encode()).hexdigest(),
-    }
     # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
     chosen = np.random.RandomState(0).permutation(len(split.train))[:FEATURES]
     statistics = _statistics(
@@ -98,6 +89,15 @@ def computed_reference(
         processes=processes,
     )
     statistics.pool.require_full_rank()
+    # The path of the folder says nothing about the images; cropping and splitting do.
+    settings = split.dataset.model_dump(exclude={"folder", "heldout_folder", "flip"})
+    description = json.dumps([settings, split.file_list_hash], sort_keys=True)
+    source = {
+        "kind": "images",
+        "name": split.dataset.name,
+        "file_list": split.file_list_hash,
+        "sha256": hashlib.sha256(description.encode()).hexdigest(),
+    }
     return _reference(network, settings, source=source, statistics=statistics)
 
 
