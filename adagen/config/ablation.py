@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from adagen.config.base import LEARNED, Method, Model
 from adagen.config.experiments import Experiment
 from adagen.config.overlay import overlay
+from adagen.config.values import Different, Seeds
 
 
 class Variant(Experiment):
@@ -30,9 +31,9 @@ class Ablation(Model):
 
     experiment: str
     """Key of `experiments`."""
-    training_seeds: tuple[int, ...] = (0, 1, 2)
+    training_seeds: Seeds = (0, 1, 2)
     """Seeds of the policy training in the ablation."""
-    only: tuple[str, ...] = ()
+    only: Annotated[tuple[str, ...], Different] = ()
     """Studies to run; empty for all of them."""
     studies: dict[str, Annotated[dict[str, Variant], Field(min_length=1)]]
     """Variants by study and name. Keys that a variant leaves out are those of the experiment, not
@@ -40,8 +41,6 @@ class Ablation(Model):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if len(set(self.training_seeds)) != len(self.training_seeds) or not self.training_seeds:
-            raise ValueError("training_seeds must be at least one number, and all different")
         if unknown := set(self.only) - set(self.studies):
             raise ValueError(
                 f"only has {min(unknown)!r}, which is none of the studies: "

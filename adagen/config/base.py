@@ -1,14 +1,13 @@
 """The base of all config models, and the names of methods and paradigms."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 
 from adagen.config.overlay import overlay
+from adagen.config.values import Coefficient, Positive, Rate, Seed, require_text
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Paradigm = Literal["maskgit", "var", "dit", "sit"]
 Method = Literal[
     "handmade",
@@ -60,10 +59,13 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_switches(cls, data: Any) -> Any:
-        """No key takes a truth value; without this, YAML's `yes` would be read as the number 1."""
+        """No key takes a truth value; without this, `true` would be read as the number 1."""
         for key, value in data.items() if isinstance(data, Mapping) else ():
-            if isinstance(value, bool):
-                raise ValueError(f"{key} is {value}, but no key takes a truth value")
+            for part in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(part, bool):
+                    raise ValueError(f"{key} is {value}, but no key takes a truth value")
+                if isinstance(part, str):
+                    require_text(str(key), part)
         return data
 
 
@@ -74,13 +76,13 @@ class Fit(Model):
     """Number of optimiser steps."""
     batch: Positive = 128
     """Images in a step."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: Rate = 2e-3
     """Highest learning rate of AdamW; it decays to zero along a cosine."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: Coefficient = 0.01
     """Weight decay of AdamW."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the moving average (EMA) of the weights; the averaged weights are kept."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of initial weights, batches and noise."""
 
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adagen.config.ablation import settings_of
-from adagen.config.base import Method, Model, Positive
+from adagen.config.base import Method, Model
 from adagen.config.dials import FidelityCurve, GuidanceCurve
 from adagen.config.experiments import Experiment, Sweep, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.values import Different, Steps
 
 Scheduled = Literal["handmade", "tuned", "static", "adagen"]
 SCHEDULED: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
@@ -23,9 +24,9 @@ COMPARED: tuple[Method, ...] = (*SCHEDULED, "released")
 class StepsCurve(Model):
     """Quality against compute: an experiment at other numbers of steps."""
 
-    steps: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Steps, ...], Field(min_length=1)]
     """The other numbers of steps; the experiment's own is always part of the curve."""
-    methods: tuple[Scheduled, ...] = ("handmade", "tuned", "static", "adagen")
+    methods: Annotated[tuple[Scheduled, ...], Different] = ("handmade", "tuned", "static", "adagen")
     """Methods at the other numbers of steps, as far as the top-level `methods` has them."""
     training: Training = Training()
     """Settings for training policies at the other numbers of steps. Keys that are left out are

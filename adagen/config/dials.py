@@ -5,8 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from adagen.config.base import Fraction, Model
+from adagen.config.base import Model
 from adagen.config.experiments import Experiment
+from adagen.config.values import Different, Fraction, Guidance
 
 
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -17,10 +18,10 @@ def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Names = Annotated[tuple[str, ...], Field(min_length=1), Different]
 Rising = AfterValidator(_rising)
 Points = Annotated[tuple[Fraction, ...], Field(min_length=2), Rising]
-Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2), Rising]
+Scales = Annotated[tuple[Guidance, ...], Field(min_length=2), Rising]
 
 
 class FidelityCurve(Model):

@@ -5,23 +5,35 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from adagen.config.base import Fit, Model, PolicyInput, Positive, by_kind
+from adagen.config.base import Fit, Model, PolicyInput, by_kind
 from adagen.config.generators import Transformer
 from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 from adagen.config.rewards import AnyReward, GaussianSettings
+from adagen.config.values import (
+    Coefficient,
+    Deviation,
+    Different,
+    Positive,
+    Rate,
+    Seed,
+    Seeds,
+    Side,
+    Steps,
+    Width,
+)
 
 
 class PolicyNetworkSize(Model):
     """Size of the policy network and of the value network (in the paper 512, 128, 1024, 512)."""
 
-    hidden: Positive = 64
+    hidden: Width = 64
     """Channels of the feature grid and of the time embedding."""
-    pointwise: Positive = 32
+    pointwise: Width = 32
     """Channels after the 1x1 convolution."""
-    first: Positive = 128
+    first: Width = 128
     """Width of the first dense layer."""
-    second: Positive = 64
+    second: Width = 64
     """Width of the second dense layer."""
 
 
@@ -62,22 +74,22 @@ class Training(Model):
     with baseline "value"."""
     epochs: Positive = 5
     """Optimiser steps in an update, each over all of its trajectories."""
-    clip: float = Field(0.2, gt=0)
+    clip: Rate = 0.2
     """Clip range of the probability ratio in PPO."""
-    value_coefficient: float = Field(0.5, ge=0)
+    value_coefficient: Coefficient = 0.5
     """Weight of the value loss; 0 for no value network. Baseline "group" needs none, and look-ahead
     needs none if `refinements.*.judge` is "gaussian"."""
-    entropy_coefficient: float = Field(0.01, ge=0)
+    entropy_coefficient: Coefficient = 0.01
     """Weight of the entropy bonus. It has no gradient, because sigma follows a schedule."""
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: Rate = 3e-4
     """Learning rate of Adam at the start; it decays linearly to a tenth."""
-    static_learning_rate: float = Field(5e-2, gt=0)
+    static_learning_rate: Rate = 5e-2
     """Learning rate of the method `static`: the entries of its table share no weights, so they
     need a higher one."""
-    table_learning_rate: float = Field(5e-2, ge=0)
+    table_learning_rate: float = Field(5e-2, ge=0, le=10)
     """Learning rate of a table with a row for each call, which is added to the output of the
     network of `adagen`; 0 for no table."""
-    sigma: tuple[float, float] = (0.5, 0.2)
+    sigma: tuple[Deviation, Deviation] = (0.5, 0.2)
     """Standard deviation of the exploration, in logits, at the first and at the last update;
     geometric in between."""
     average: float = Field(0.8, ge=0, lt=1)
@@ -88,7 +100,7 @@ class Training(Model):
     """Samples that a validation draws."""
     reward: AnyReward = GaussianSettings()
     """The reward of a finished image."""
-    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Different] = ()
     """Programs that show the training log while it grows; each has a folder beside the log. They
     change no result."""
 
@@ -100,10 +112,6 @@ class Training(Model):
             raise ValueError("group is 1, but baseline 'group' compares 2 trajectories at least")
         if self.baseline == "value" and not self.value_coefficient:
             raise ValueError("value_coefficient is 0, but baseline 'value' is what it learns")
-        if min(self.sigma) <= 0:
-            raise ValueError("sigma must be positive: with 0 there is no exploration to learn from")
-        if len(set(self.trackers)) != len(self.trackers):
-            raise ValueError("trackers must be all different")
         return self
 
 
@@ -119,10 +127,10 @@ class Sweep(Model):
     samples: Positive = 800
     """Samples that each of them is measured on. The budget is evaluations x samples, equal for all
     families and for both methods."""
-    spread: float = Field(1.0, gt=0)
+    spread: Deviation = 1.0
     """Initial standard deviation of the search: in logits (`tuned`), or in angles and in the
     logarithm of the strength (`interval`)."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the search."""
 
 
@@ -131,7 +139,7 @@ class Experiment(Model):
 
     generator: str
     """Key of `generators`."""
-    steps: Positive = 4
+    steps: Steps = 4
     """Number of generation steps T."""
     smoothing: float = Field(0.0, ge=0, lt=1)
     """Constant s of the moving average over the logits of an action; 0 for none."""
@@ -161,7 +169,7 @@ class Experiment(Model):
 class MetricNetworks(Model):
     """Two networks that only measure: a classifier, and a denoising autoencoder without labels."""
 
-    width: int = Field(32, gt=0, multiple_of=8)
+    width: int = Field(32, gt=0, le=4096, multiple_of=8)
     """Channels of their first layer, a multiple of 8 (group normalisation). The last convolution,
     which is pooled, has twice as many."""
     classifier: Fit = Fit(updates=400)
@@ -177,7 +185,7 @@ class RewardFeatures(Model):
     """Kind of network."""
     network: Transformer = Transformer(width=64, depth=4)
     """Size of the vision transformer."""
-    patch: Positive = 2
+    patch: Side = 2
     """Side of a patch in pixels."""
     mask: float = Field(0.5, gt=0, lt=1)
     """Share of the patches that are hidden."""
@@ -198,9 +206,9 @@ class DinoFeatures(Model):
     """Asset that holds it."""
     network: Transformer = Transformer(width=384, depth=12, heads=6)
     """Size of the vision transformer."""
-    patch: Positive = 16
+    patch: Side = 16
     """Side of a patch in pixels."""
-    image: Positive = 224
+    image: Side = 224
     """Side of the images that it sees; larger ones are cropped or reduced to it."""
     blocks: tuple[int, ...] = (2, 5, 8, 11)
     """Blocks whose outputs are feature maps; the embedded patches are one more."""
@@ -243,7 +251,7 @@ class Evaluation(Model):
     If it is empty, they are computed from the images of the data set."""
     samples: Positive = 5000
     """Images for each sampling seed."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: Seeds = (0, 1, 2, 3)
     """Sampling seeds. The standard error is taken over them; with one seed there is none."""
     shard: Positive = 1000
     """Images in a file of samples. If the stage is killed, it loses at most this many. It changes
@@ -263,12 +271,6 @@ class Evaluation(Model):
         """Number of features that the first distance is computed over."""
         embedded = self.protocol == "embedded"
         return 2 * self.networks.width if embedded else self.inception.dimension
-
-    @model_validator(mode="after")
-    def _different_seeds(self) -> Self:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must be at least one number, and all different")
-        return self
 
     @model_validator(mode="after")
     def _a_file_for_every_job(self) -> Self:

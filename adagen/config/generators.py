@@ -14,22 +14,32 @@ from pydantic import (
 )
 
 from adagen.config import paradigms
-from adagen.config.base import Fit, Fraction, Model, Paradigm, Positive, Precision, by_kind
+from adagen.config.base import Fit, Model, Paradigm, Precision, by_kind
 from adagen.config.handmade import Handmade
 from adagen.config.overlay import DEFAULT_KINDS
+from adagen.config.values import (
+    Depth,
+    Fraction,
+    InputPath,
+    Positive,
+    Seed,
+    Side,
+    Vocabulary,
+    Width,
+)
 
 
 class Dataset(Model):
     """The images: a folder, or scikit-learn's digits (1,797 grey images of 8x8 in 10 classes)."""
 
-    name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$")
+    name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$", max_length=100)
     """Name of the data set, as tables print it. A folder needs another name than `digits`."""
-    folder: str = ""
+    folder: InputPath = ""
     """Folder of images, <folder>/<class>/<file>, or a zip of one; empty for the digits."""
-    heldout_folder: str = ""
+    heldout_folder: InputPath = ""
     """Folder or zip of images that no training sees. If it is empty, `heldout` images of `folder`
     are held out."""
-    size: int = Field(0, ge=0)
+    size: int = Field(0, ge=0, le=4096)
     """Side to which images are reduced and centre-cropped, as ADM does. With 0 they are taken as
     they are, and must be square and all of one size."""
     flip: Literal["never", "random"] = "never"
@@ -37,7 +47,7 @@ class Dataset(Model):
     heldout: Positive = 360
     """Number of images that no training sees. Distances to them show whether images were
     memorised."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the split, which takes the same share of every class."""
 
     @model_validator(mode="after")
@@ -50,21 +60,30 @@ class Dataset(Model):
         return self
 
 
+LARGEST = 10**10
+"""Most weights of a transformer, 40 GB. VAR-d30 has two thousand million."""
+
+
 class Transformer(Model):
     """Size of a transformer."""
 
-    width: Positive = 64
+    width: Width = 64
     """Width of a token."""
-    depth: Positive = 3
+    depth: Depth = 3
     """Number of blocks. A U-ViT, whose skip connections join its two halves, has
     2 (depth // 2) + 1."""
-    heads: Positive = 4
+    heads: Width = 4
     """Number of attention heads, a divisor of the width."""
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads ({self.heads})")
+        if 12 * self.width**2 * self.depth > LARGEST:
+            raise ValueError(
+                f"width {self.width} and depth {self.depth} make more than {LARGEST:,} weights: "
+                "lower one of them"
+            )
         return self
 
 
@@ -87,11 +106,13 @@ class Weights(Model):
     """Asset that holds the tokeniser or the latent autoencoder."""
     classes: Positive = 1000
     """Number of classes; the label after the last one is the null class."""
-    image: Positive = 256
+    image: Side = 256
     """Side of an image in pixels."""
 
 
-Multipliers = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Multipliers = Annotated[
+    tuple[Annotated[int, Field(gt=0, le=64)], ...], Field(min_length=1, max_length=10)
+]
 
 
 class PatchTokeniser(Model):
@@ -99,11 +120,11 @@ class PatchTokeniser(Model):
 
     kind: Literal["patches"] = "patches"
     """Kind of tokeniser."""
-    patch: Positive = 2
+    patch: Side = 2
     """Side of a patch in pixels."""
-    vocabulary: Positive = 256
+    vocabulary: Vocabulary = 256
     """Number of patch prototypes."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the k-means initialisation."""
 
 
@@ -112,14 +133,14 @@ class VqganTokeniser(Model):
 
     kind: Literal["vqgan"]
     """Kind of tokeniser."""
-    width: int = Field(128, gt=0, multiple_of=32)
+    width: int = Field(128, gt=0, le=4096, multiple_of=32)
     """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1, 1, 2, 2, 4)
     """Channels at each resolution as multiples of the base, finest first. Each resolution has half
     the side of the one before."""
-    channels: Positive = 256
+    channels: Width = 256
     """Channels of a code."""
-    vocabulary: Positive = 1024
+    vocabulary: Vocabulary = 1024
     """Number of codes."""
 
 
@@ -132,26 +153,26 @@ Tokeniser = Annotated[
 class LatentAutoencoder(Model):
     """KL-regularised autoencoder whose latents a solver works on; it needs released weights."""
 
-    width: int = Field(128, gt=0, multiple_of=32)
+    width: int = Field(128, gt=0, le=4096, multiple_of=32)
     """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1, 2, 4, 4)
     """Channels at each resolution as multiples of the base, finest first. Each resolution has half
     the side of the one before."""
-    channels: Positive = 4
+    channels: Width = 4
     """Channels of a latent."""
 
 
 class ScaleTokeniser(Model):
     """Multi-scale residual vector quantiser with a convolutional autoencoder."""
 
-    channels: Positive = 8
+    channels: Width = 8
     """Channels of the quantised map."""
-    width: int = Field(32, gt=0, multiple_of=32)
+    width: int = Field(32, gt=0, le=4096, multiple_of=32)
     """Base number of channels of encoder and decoder, a multiple of 32 (group normalisation)."""
     multipliers: Multipliers = (1,)
     """Channels at each resolution as multiples of the base, finest first. Each resolution has half
     the side of the one before."""
-    vocabulary: Positive = 64
+    vocabulary: Vocabulary = 64
     """Number of codes, which all scales share."""
     fit: Fit = Fit(updates=600)
     """Settings for fitting the autoencoder."""
@@ -221,7 +242,7 @@ class VarGenerator(FrozenGenerator):
 
     paradigm: Literal["var"]
     """Family."""
-    scales: tuple[Positive, ...] = (1, 2, 4, 8)
+    scales: Annotated[tuple[Side, ...], Field(max_length=1000)] = (1, 2, 4, 8)
     """Side of each map of tokens. Their number is the number of steps."""
     tokeniser: ScaleTokeniser = ScaleTokeniser()
     """Turns an image into ids at every scale and back."""
@@ -238,7 +259,7 @@ class VarGenerator(FrozenGenerator):
 class SolverSettings(FrozenGenerator):
     """Keys that DiT and SiT share."""
 
-    patch: Positive = 2
+    patch: Side = 2
     """Side of a patch in pixels (or latent cells)."""
     latent: LatentAutoencoder | None = None
     """The autoencoder of released weights. Without them the solver works on pixels."""

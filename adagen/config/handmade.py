@@ -5,10 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny
+from pydantic import BeforeValidator, ConfigDict, SerializeAsAny
 
 from adagen.config import paradigms
-from adagen.config.base import Fraction, Model
+from adagen.config.base import Model
+from adagen.config.values import Fraction, Guidance, Temperature
 
 
 class Handmade(Model):
@@ -21,9 +22,9 @@ class Handmade(Model):
     # The JSON schema can't know the constants of packages. In Python unknown keys are errors.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 
-    guidance: float = Field(1.0, ge=0)
+    guidance: Guidance = 1.0
     """w of g = c + w (c - u); MaskGIT ramps linearly towards it: w (t + 0.001) / T."""
-    temperature: float = Field(1.0, gt=0)
+    temperature: Temperature = 1.0
     """MaskGIT: confidence temperature, decaying linearly from it: (1 - (t + 0.999) / T) of it.
     VAR: sampling temperature."""
     top_k: Fraction = 900 / 4096

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from adagen.config.base import Method, Model, Positive
+from adagen.config.base import Method, Model
+from adagen.config.values import Steps
 from adagen.runtime.documents import parse_yaml
 
 FILE = "published.yaml"
@@ -40,7 +41,7 @@ class Published(Model):
     """Quantity that was measured, as far as the source says it."""
     dataset: str
     """Name of the data set, as configurations call it."""
-    steps: Positive
+    steps: Steps
     """Number of generation steps."""
     handmade: Numbers | None = None
     """Under the hand-made schedule."""

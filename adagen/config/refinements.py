@@ -1,14 +1,14 @@
 """Refinements: how sampling chooses among candidates (docs/refinement.md)."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from adagen.config.base import Model, Positive
+from adagen.config.base import Model
 from adagen.config.curves import require_known
 from adagen.config.experiments import Experiment
+from adagen.config.values import Different, Temperature, require_name
 
 SETS = "judges sets of images, and says nothing of one by itself"
 UNFIT = {
@@ -16,7 +16,8 @@ UNFIT = {
     "resampled": {"frechet": SETS, "classifier": "is no discriminator: there is no D / (1 - D)"},
 }
 """Kinds of reward that a kind of refinement can't choose by, and why."""
-Several = Annotated[int, Field(ge=2)]
+Candidates = Annotated[int, Field(gt=0, le=1000)]
+Several = Annotated[int, Field(ge=2, le=1000)]
 
 
 class Refinement(Model):
@@ -29,15 +30,15 @@ class Refinement(Model):
     the policy was kept. `gaussian`: two Gaussians (as in `training.reward` of kind "gaussian"),
     fitted to real images and to samples of the kept policy, and values fitted to their
     log-ratio."""
-    experiments: tuple[str, ...] = ()
+    experiments: Annotated[tuple[str, ...], Different] = ()
     """Experiments that have this refinement; empty for all whose generator allows it."""
-    k: Positive = 1
+    k: Candidates = 1
     """Next states that are drawn at every step, of which one is kept by its value; 1 for no
     look-ahead. More take a stochastic generator: `maskgit`, `var`, or a package's."""
     choice: Literal["best", "softmax"] = "best"
     """Which next state is kept: the one with the highest value, or one that is drawn with
     probability proportional to exp(value / temperature)."""
-    temperature: float = Field(1.0, gt=0)
+    temperature: Temperature = 1.0
     """Temperature of `softmax`, in standard deviations of the reward over samples."""
 
 
@@ -115,11 +116,7 @@ def check_refinements(
         for name in experiments
     }
     for name, refinement in refinements.items():
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-            raise ValueError(
-                f"refinements has the name {name!r}, which becomes the end of a file's name: "
-                "use letters, digits, '_' and '-' only"
-            )
+        require_name("refinements", name, becomes="the end of a file's name", dots=False)
         require_known(
             f"refinements.{name}.experiments", refinement.experiments, experiments=experiments
         )

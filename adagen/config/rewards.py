@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from adagen.config.base import Fit, Model, Positive, by_kind
+from adagen.config.base import Fit, Model, by_kind
 from adagen.config.overlay import DEFAULT_KINDS
+from adagen.config.values import Coefficient, Deviation, InputPath, Positive, Rate, Weight, Width
 
 
 class GaussianSettings(Model):
@@ -16,19 +17,19 @@ class GaussianSettings(Model):
 
     kind: Literal["gaussian"] = "gaussian"
     """Kind of reward."""
-    components: Positive = 64
+    components: Width = 64
     """Number of principal components of the feature maps."""
-    feature_noise: float = Field(0.5, gt=0)
+    feature_noise: Deviation = 0.5
     """Gaussian noise on the components, in standard deviations of real images. It is added to both
     covariances; nothing is drawn."""
-    pixel_noise: float = Field(0.05, ge=0)
+    pixel_noise: Coefficient = 0.05
     """Standard deviation of Gaussian noise on all images, real and generated, before the frozen
     network sees them. Pixels are in [0, 1]."""
     memory: float = Field(0.95, ge=0, lt=1)
     """Weight that the moments of earlier generated images keep in an update. With a lower weight,
     images differ less from the Gaussian that they are part of, which favours fidelity over
     diversity."""
-    bound: float = Field(10.0, gt=0)
+    bound: Deviation = 10.0
     """Limit of the reward, bound tanh(logit / bound). Without it, a few images far off would
     outweigh all others."""
 
@@ -38,15 +39,15 @@ class DiscriminatorSettings(Model):
 
     kind: str
     """Kind of reward."""
-    channels: Positive = 32
+    channels: Width = 32
     """Channels of a layer. Heads on DINO have as many as DINO's features instead."""
-    learning_rate: float = Field(7e-4, gt=0)
+    learning_rate: Rate = 7e-4
     """Learning rate of Adam, with betas (0.5, 0.999)."""
     batch: Positive = 256
     """Real images in a step, and as many generated ones."""
     steps: Positive = 4
     """Steps in a policy update."""
-    warmup: int = Field(80, ge=0)
+    warmup: int = Field(80, ge=0, le=10_000_000)
     """Steps before the first policy update."""
     payment: Literal["sigmoid", "logit"] = "sigmoid"
     """The reward: the sigmoid of the mean logit (as in the paper), or that logit itself."""
@@ -64,9 +65,9 @@ class ConvolutionSettings(DiscriminatorSettings):
 
     kind: Literal["convolution"]
     """Kind of reward."""
-    pixel_noise: float = Field(0.1, ge=0)
+    pixel_noise: Coefficient = 0.1
     """Standard deviation of Gaussian noise on all images, real and generated."""
-    r1: float = Field(0.0, ge=0)
+    r1: Coefficient = 0.0
     """Weight of the R1 penalty: half the squared gradient at real images."""
 
 
@@ -75,7 +76,7 @@ class FrechetSettings(Model):
 
     kind: Literal["frechet"]
     """Kind of reward."""
-    components: Positive = 64
+    components: Width = 64
     """Number of principal components of the feature maps."""
 
 
@@ -104,7 +105,7 @@ class Preference(Model):
 
     kind: Literal["classifier"] = "classifier"
     """Kind of network."""
-    width: int = Field(16, gt=0, multiple_of=8)
+    width: int = Field(16, gt=0, le=4096, multiple_of=8)
     """Channels of its first layer, a multiple of 8 (group normalisation)."""
     fit: Fit = Fit(updates=400, seed=3)
     """Settings for fitting the classifier."""
@@ -121,7 +122,7 @@ class ClipPreference(Model):
     """Asset that holds the model: image tower and text tower."""
     prompt: str = Field("a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$")
     """Description of a class; {} stands for its name."""
-    names: str = ""
+    names: InputPath = ""
     """Text file with the name of a class on each line, in the order of the labels. If it is empty,
     the names are those of the data set's folders."""
 
@@ -135,7 +136,7 @@ AnyPreference = Annotated[
 class Dial(Model):
     """The second policy of the fidelity-diversity dial, `faithful` (docs/dial.md)."""
 
-    weight: float = Field(1.0, gt=0)
+    weight: Weight = 1.0
     """Weight of the preference: one standard deviation of it counts as many standard deviations
     of the experiment's reward, both over the images of an update. A higher weight gives
     more fidelity and less diversity."""

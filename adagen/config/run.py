@@ -1,15 +1,14 @@
 """The whole configuration of a run."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from adagen.config.ablation import Ablation, Cell, cells, inherited, map_variants
 from adagen.config.assets import Assets
-from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model, Positive
+from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
 from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
 from adagen.config.dials import with_guidance
@@ -26,25 +25,28 @@ from adagen.config.feature_checks import check_features
 from adagen.config.generators import Dataset, Generator, VarGenerator
 from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
+from adagen.config.names import check_names
 from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
+from adagen.config.size_checks import check_sizes
+from adagen.config.values import Different, Name, OutputFolder, Processes, Seeds
 
 
 class Config(Model):
     """A whole configuration."""
 
-    name: str
+    name: Name
     """Name of the configuration, as reports print it."""
-    results: str
+    results: OutputFolder
     """Folder for tables, figures, metrics and policies."""
-    resources: str
+    resources: OutputFolder
     """Folder for generators, metric networks and reference statistics."""
     device: Device = "cpu"
     """Where networks run; `auto` takes a GPU if there is one. Results on two devices differ in
     their last digits."""
-    processes: Positive = 1
+    processes: Processes = 1
     """Number of processes of a training, a search, a sampling and an evaluation, on one machine:
     the number of its GPUs. It does not change the images."""
     assets: Assets = Assets()
@@ -55,9 +57,9 @@ class Config(Model):
     """The frozen generators, by name."""
     experiments: dict[str, Experiment]
     """The experiments, by name."""
-    methods: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
+    methods: Annotated[tuple[Method, ...], Different] = ("handmade", "tuned", "static", "adagen")
     """The methods, which are the rows of the main table."""
-    training_seeds: tuple[int, ...] = (0,)
+    training_seeds: Seeds = (0,)
     """Seeds of the policy training."""
     policy: PolicySettings = PolicySettings()
     """Policy network of every experiment that does not say otherwise."""
@@ -200,20 +202,9 @@ class Config(Model):
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
         """Names become file names, and arguments of `adagen pretrain`."""
-        for key in ("generators", "experiments"):
-            for name in getattr(self, key):
-                if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-                    raise ValueError(
-                        f"{key} has the name {name!r}, which becomes part of a path: use letters, "
-                        "digits, '_', '-' and '.' only"
-                    )
-        if reserved := {"metrics", "reward", "preference"} & set(self.generators):
-            raise ValueError(
-                f"generators has the name {min(reserved)!r}, which `adagen pretrain` takes for "
-                "another network: choose a different one"
-            )
-        if len(set(self.training_seeds)) != len(self.training_seeds) or not self.training_seeds:
-            raise ValueError("training_seeds must be at least one number, and all different")
+        check_names(
+            self.generators, self.experiments, results=self.results, resources=self.resources
+        )
         return self
 
     @model_validator(mode="after")
@@ -310,6 +301,18 @@ class Config(Model):
                     f"{place}.steps is {experiment.steps}, but its generator has "
                     f"{len(generator.scales)} scales, one a step: make the two equal"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_that_fit(self) -> Self:
+        """Patches, maps, steps and numbers of images fit each other."""
+        check_sizes(
+            self.dataset,
+            self.generators,
+            places=self._places(),
+            features=self.reward_features,
+            evaluation=self.evaluation,
+        )
         return self
 
     @model_validator(mode="after")

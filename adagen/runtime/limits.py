@@ -25,7 +25,7 @@ SIDE = 2048
 ENTRIES = 10_000_000
 """Most files in a zip, and most images in an array. ImageNet has 1.3 million."""
 DOWNLOAD_BYTES = 2**36
-"""Largest download. Files whose size nobody says are stopped there."""
+"""Largest download whose size the catalogue does not say."""
 
 
 def require_regular(path: Path) -> None:

@@ -114,7 +114,7 @@ def test_derived_experiments_leave_the_released_policy_behind():
         ),
         ({"studies": {"a": {"%": {}}}}, "name '%', which becomes part of a path"),
         ({"studies": {"a": {"b": {}}}, "only": ["c"]}, "only has 'c', which is none of the stud"),
-        ({"studies": {"a": {"b": {}}}, "training_seeds": [0, 0]}, "training_seeds must be"),
+        ({"studies": {"a": {"b": {}}}, "training_seeds": [0, 0]}, "0 stands twice"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_their_key(section, told):

@@ -165,7 +165,8 @@ def _takes(key: Node) -> str:
         *first, last = [f"`{value}`" for value in key["enum"]]
         return f"{', '.join(first)} or {last}"
     if "prefixItems" in key:
-        return f"list of {len(key['prefixItems'])} {_takes(key['prefixItems'][0])}s"
+        entries = key["prefixItems"]
+        return f"list of {len(entries)} {_takes(entries[0]).replace('number', 'numbers')}"
     if "items" in key:
         return f"list of {_takes(key['items']).replace('integer', 'integers')}"
     name = "text" if key["type"] == "string" else key["type"]

@@ -1,0 +1,142 @@
+"""Sizes that contradict each other, found before anything runs; later they would end a stage."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adagen.config.experiments import AnyRewardFeatures, DinoFeatures, Evaluation, Experiment
+from adagen.config.generators import (
+    Dataset,
+    FrozenGenerator,
+    MaskgitGenerator,
+    SolverSettings,
+    VarGenerator,
+    VqganTokeniser,
+)
+
+DIGITS, DIGIT_CLASSES, DIGIT_SIDE = 1797, 10, 8
+"""Images and classes of scikit-learn's digits, and the side of an image."""
+
+
+def check_sizes(
+    dataset: Dataset,
+    generators: Mapping[str, Any],
+    *,
+    places: Iterable[tuple[str, Experiment]],
+    features: AnyRewardFeatures,
+    evaluation: Evaluation,
+) -> None:
+    """Raise unless patches, maps, steps and numbers of images fit, as far as they are known.
+
+    The side of images is known of the digits, of `dataset.size` and of released weights.
+
+    Args:
+        dataset: the section `dataset`.
+        generators: the section `generators`.
+        places: every section that is an experiment, with its key.
+        features: the section `reward_features`.
+        evaluation: the section `evaluation`.
+
+    Raises:
+        ValueError: two don't fit; the message names the keys.
+    """
+    _check_numbers(dataset, evaluation)
+    for name, generator in generators.items():
+        _check_generator(f"generators.{name}", generator, dataset)
+    for place, experiment in places:
+        generator = generators.get(experiment.generator)
+        tokens = _tokens(generator, dataset) if isinstance(generator, MaskgitGenerator) else None
+        if tokens and experiment.steps > tokens:
+            raise ValueError(
+                f"{place}.steps is {experiment.steps}, but its generator makes an image of "
+                f"{tokens} tokens, one a step at least: use {tokens} at most"
+            )
+    side, key = _side(dataset), "reward_features.patch"
+    if isinstance(features, DinoFeatures):
+        _require_divisor(key, features.patch, side=features.image)
+    elif side:
+        _require_divisor(key, features.patch, side=side)
+
+
+def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
+    """Refuse numbers of images that the digits don't have, or that leave no neighbours."""
+    counts = {"evaluation.samples": evaluation.samples}
+    if not dataset.folder:
+        if not DIGIT_CLASSES <= dataset.heldout <= DIGITS // 2:
+            raise ValueError(
+                f"dataset.heldout is {dataset.heldout}, but of the {DIGITS} images of digits "
+                f"between {DIGIT_CLASSES} (one a class) and {DIGITS // 2} (half) can be held out"
+            )
+        counts["dataset.heldout"] = dataset.heldout
+    for key, count in counts.items():
+        if count <= evaluation.neighbours:
+            raise ValueError(
+                f"evaluation.neighbours is {evaluation.neighbours}, but {key} is {count}: an image "
+                "has fewer neighbours than there are images"
+            )
+
+
+def _side(dataset: Dataset) -> int:
+    """The side of the images of a data set; 0 if it is not known."""
+    return dataset.size if dataset.folder else DIGIT_SIDE
+
+
+def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
+    """Refuse patches, scales and vocabularies that don't fit the images."""
+    if not isinstance(generator, FrozenGenerator):
+        return
+    side = generator.weights.image if generator.weights else _side(dataset)
+    if not side:
+        return
+    if isinstance(generator, MaskgitGenerator):
+        tokens, codes = _tokens(generator, dataset), generator.tokeniser
+        if isinstance(codes, VqganTokeniser):
+            _reduced(f"{key}.tokeniser.multipliers", codes.multipliers, side=side)
+            return
+        _require_divisor(f"{key}.tokeniser.patch", codes.patch, side=side)
+        if not dataset.folder and tokens and codes.vocabulary > (DIGITS - dataset.heldout) * tokens:
+            raise ValueError(
+                f"{key}.tokeniser.vocabulary is {codes.vocabulary}, but the training images have "
+                f"{(DIGITS - dataset.heldout) * tokens} patches: use fewer"
+            )
+    elif isinstance(generator, VarGenerator):
+        finest = _reduced(
+            f"{key}.tokeniser.multipliers", generator.tokeniser.multipliers, side=side
+        )
+        if generator.scales[-1] != finest:
+            raise ValueError(
+                f"{key}.scales ends with {generator.scales[-1]}, but the map of its tokeniser has "
+                f"side {finest} for images of {side}x{side}: end it with {finest}"
+            )
+    elif isinstance(generator, SolverSettings):
+        if generator.latent:
+            side = _reduced(f"{key}.latent.multipliers", generator.latent.multipliers, side=side)
+        _require_divisor(f"{key}.patch", generator.patch, side=side)
+
+
+def _tokens(generator: MaskgitGenerator, dataset: Dataset) -> int | None:
+    """Number of tokens of an image; None if it is not known."""
+    side = generator.weights.image if generator.weights else _side(dataset)
+    codes = generator.tokeniser
+    if isinstance(codes, VqganTokeniser):
+        return int((side >> (len(codes.multipliers) - 1)) ** 2) or None
+    return int((side // codes.patch) ** 2) or None
+
+
+def _reduced(key: str, multipliers: Sequence[int], *, side: int) -> int:
+    """The side of a convolutional encoder's map: each level but the last halves it."""
+    factor = 1 << (len(multipliers) - 1)
+    if side % factor:
+        raise ValueError(
+            f"{key} has {len(multipliers)} entries, which reduce images by {factor}, but they are "
+            f"{side}x{side}: use fewer entries, or a side that {factor} divides"
+        )
+    return side // factor
+
+
+def _require_divisor(key: str, patch: int, *, side: int) -> None:
+    """Refuse a patch that does not divide images."""
+    if side % patch:
+        raise ValueError(
+            f"{key} is {patch}, which does not divide images (or latents) of {side}x{side}: choose "
+            "a divisor"
+        )
