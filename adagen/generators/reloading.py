@@ -22,7 +22,7 @@ DRAWS = {
 """Methods of a tensor, and functions of `nn.init`, that fill it with random numbers."""
 
 
-class _NothingDrawn(TorchFunctionMode):
+class NothingDrawn(TorchFunctionMode):
     """Draws no random numbers for tensors without values.
 
     There is nothing to draw, but the first such call makes torch import its compiler, which takes
@@ -51,7 +51,7 @@ def build_empty(build: Callable[[], B]) -> B:
 
     with seeded("empty"):
         try:
-            with init_empty_weights(include_buffers=False), _NothingDrawn():
+            with init_empty_weights(include_buffers=False), NothingDrawn():
                 return build()
         except AdagenError:
             raise

@@ -5,7 +5,8 @@ takes no memory there, and next to no time.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from adagen.evaluation.cost import gflops_per_image
+from adagen.generators.reloading import NothingDrawn
 
 META = torch.device("meta")
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Build networks without values in the block."""
+    with META, NothingDrawn():
+        yield
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,11 @@ class _Footprint(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             return True
-        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.upsample_bicubic2d.default and args[0].is_meta:
+            # On `meta` torch would compute the indices of all neighbours, for a second a call.
+            result = args[0].new_empty(*args[0].shape[:2], *args[1])
+        else:
+            result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, torch.Tensor):
                 self._see(value.untyped_storage())

@@ -5,6 +5,7 @@ and bytes of any depth, and from two steps those of one evaluation.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from adagen.config import Config, Experiment, InstalledGenerator, VarGenerator
 from adagen.config import Generator as Settings
 from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
-from adagen.planning.counting import META, count, weight_bytes
+from adagen.planning.counting import count, on_meta, weight_bytes
 from adagen.planning.image_counts import Images
 from adagen.runtime.noise import SampleNoise
 
@@ -107,8 +108,8 @@ class Generators:
 
     def _built(self, settings: Settings) -> Backbone:
         """Untrained networks on `meta`, or on the CPU where they are those of a package."""
-        with torch.device("cpu" if isinstance(settings, InstalledGenerator) else META):
-            shape, classes = self.images.of(settings)
+        shape, classes = self.images.of(settings)
+        with nullcontext() if isinstance(settings, InstalledGenerator) else on_meta():
             backbone = build.build_backbone(settings, shape, num_classes=classes)
         return backbone.eval().requires_grad_(False)
 

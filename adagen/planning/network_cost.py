@@ -23,7 +23,7 @@ from adagen.config import (
 from adagen.evaluation.embedded.networks import Autoencoder, Classifier
 from adagen.evaluation.inception.network import Inception
 from adagen.generators.base import Generator
-from adagen.planning.counting import META, Count, count, weight_bytes
+from adagen.planning.counting import META, Count, count, on_meta, weight_bytes
 from adagen.planning.generator_cost import Generators
 from adagen.planning.image_counts import Images
 from adagen.policy.files import build_actor, build_critic
@@ -79,7 +79,7 @@ def _policy_and_value(
     seen = torch.empty(CALLS, cells, generator.seen_width, device=META)
     call = torch.zeros(CALLS, dtype=torch.long, device=META)
     critic = actor = NONE
-    with META:
+    with on_meta():
         networks = (
             build_actor(
                 method,
@@ -135,7 +135,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
     labels = torch.zeros(NORM_GROUP, dtype=torch.long, device=META)
     if isinstance(settings, ConvolutionSettings):
         pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
-        with META:
+        with on_meta():
             whole = Convolutions(images.shape, settings.channels, classes=images.classes)
         return _discriminator(settings, 0, head=_network(whole, NORM_GROUP, pictures, labels))
     features, maps = networks.features, networks.feature_maps
@@ -150,7 +150,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
             once=images.train,
         )
     count_of_maps, width = maps.shape[1:3]
-    with META:
+    with on_meta():
         heads: nn.Module = (
             ProjectedHeads(count_of_maps, width, classes=images.classes)
             if isinstance(networks.config.reward_features, DinoFeatures)
@@ -181,7 +181,7 @@ def _preference(config: Config, images: Images) -> Network:
     if isinstance(settings, ClipPreference):
         return Network(Count(CLIP_FLOPS))
     pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
-    with META:
+    with on_meta():
         classifier = Classifier(images.shape[0], settings.width, num_classes=images.classes)
     return _network(classifier, NORM_GROUP, pictures)
 
@@ -190,7 +190,7 @@ def _metric(evaluation: Evaluation, images: Images) -> Network:
     """The cost of the networks that measure, of both where there are two."""
     n = 8
     if evaluation.protocol != "embedded":
-        with META:
+        with on_meta():
             inception = Inception(evaluation.inception.shrink).eval()
         pictures = torch.empty(n, 3, 299, 299, device=META)
         with torch.no_grad():
@@ -198,7 +198,7 @@ def _metric(evaluation: Evaluation, images: Images) -> Network:
         return Network(forward, weights=weight_bytes(inception))
     width, channels = evaluation.networks.width, images.shape[0]
     pictures = torch.empty(n, *images.shape, device=META)
-    with META, torch.no_grad():
+    with on_meta(), torch.no_grad():
         classifier = Classifier(channels, width, num_classes=images.classes)
         autoencoder = Autoencoder(channels, width)
         forward = count(
@@ -242,7 +242,7 @@ class Networks:
     @cached_property
     def _features_and_maps(self) -> tuple[Network, torch.Tensor]:
         settings = self.config.reward_features
-        with META:
+        with on_meta():
             network: nn.Module = (
                 Dino(settings)
                 if isinstance(settings, DinoFeatures)
