@@ -10,7 +10,16 @@ from adagen.config import Handmade
 from adagen.generators.base import guide
 
 from . import networks
-from .driving import COLD, handmade, noise, policy_driven, policy_identity, scripted
+from .driving import (
+    COLD,
+    Watched,
+    handmade,
+    noise,
+    policy_driven,
+    policy_identity,
+    released_policy,
+    scripted,
+)
 from .folder import Folder, Golden
 from .report import IDENTICAL, NETWORK, SAMPLER, SAMPLER_ACTION, Line
 
@@ -86,15 +95,10 @@ def policy_generation(folder: Folder, golden: Golden) -> Iterator[Line]:
         folder, settings["gen_steps"], handmade(settings), settings["action_smooth"]
     )
     yield from policy_identity(golden, meta["policy"], "maskgit", generator.actions.names)
-    states, actions = policy_driven(
-        generator,
-        meta["policy"],
-        labels,
-        noise(len(labels)),
-        confidence_temperature=0.0,
-        sampling_temperature=COLD,
-    )
-    yield from _tokens(golden, states[1:], generator.mask)
+    watched = Watched(generator, confidence_temperature=0.0, sampling_temperature=COLD)
+    policy = released_policy(meta["policy"], generator.grid)
+    actions = policy_driven(watched, policy, labels, noise(len(labels)))
+    yield from _tokens(golden, watched.states[1:], generator.mask)
     yield from golden.compare("actions", actions, SAMPLER_ACTION)
 
 

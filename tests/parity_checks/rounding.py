@@ -26,6 +26,8 @@ LARGEST = 1e-3
 """Relative error that no amount of amplification excuses."""
 
 Numbers = dict[str, torch.Tensor]
+Generate = Callable[[torch.dtype, int], Numbers]
+"""Makes all numbers of a generation by their keys, in a precision and an order of operations."""
 
 
 class Float64(TorchFunctionMode):
@@ -57,15 +59,12 @@ def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
     return float((found.double() - exact).abs().max() / exact.abs().max())
 
 
-def amplified(
-    golden: Golden, generate: Callable[..., Numbers], tolerance: Tolerance
-) -> Iterator[Line]:
+def amplified(golden: Golden, generate: Generate, tolerance: Tolerance) -> Iterator[Line]:
     """The lines of a generation, in float32 and in float64.
 
     Args:
         golden: the expected numbers.
-        generate: makes all numbers by their keys: `generate(torch.float32, order)` with actions
-            that are reordered by a seed (0: as they are), `generate(torch.float64, 0)` exactly.
+        generate: makes the numbers; order 0 is the program's own.
         tolerance: what is allowed, relatively, where nothing is amplified.
     """
     exact = generate(torch.float64, 0)

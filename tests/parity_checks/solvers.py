@@ -23,7 +23,7 @@ from .driving import (
 )
 from .folder import Folder, Golden
 from .report import NETWORK, SAMPLER, Line
-from .rounding import Float64, Reordered, amplified
+from .rounding import Float64, Generate, Reordered, amplified
 
 SCHEDULES: dict[str, Schedule] = {"dit": VariancePreserving(), "sit": StraightPath()}
 
@@ -89,9 +89,15 @@ def scripted_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
 
 def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
     """A generation under a policy that sees the real features."""
+    names, generate = driven(folder, golden)
+    yield from policy_identity(golden, golden.meta["policy"], _family(golden), names)
+    yield from amplified(golden, generate, SAMPLER)
+
+
+def driven(folder: Folder, golden: Golden) -> tuple[tuple[str, ...], Generate]:
+    """Names of the actions of a policy, and what makes its generations (see `amplified`)."""
     meta, labels = golden.meta, golden["labels"]
     generator = _generator(folder, golden, handmade(meta), meta["action_smooth"])
-    yield from policy_identity(golden, meta["policy"], _family(golden), generator.actions.names)
     policy = released_policy(meta["policy"], generator.grid)
 
     def generate(precision: torch.dtype, order: int) -> dict[str, torch.Tensor]:
@@ -102,7 +108,7 @@ def policy_sampler(folder: Folder, golden: Golden) -> Iterator[Line]:
             actions = policy_driven(watched, policy.to(precision), labels, given)
         return {**_trajectory(golden, watched.states), "cfg": actions[..., 1]}
 
-    yield from amplified(golden, generate, SAMPLER)
+    return generator.actions.names, generate
 
 
 def _trajectory(golden: Golden, states: list[SolverState]) -> dict[str, torch.Tensor]:

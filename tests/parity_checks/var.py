@@ -12,7 +12,16 @@ from adagen.generators.var import VarState, filter_logits
 from adagen.networks.vqvae import MultiScaleVQVAE
 
 from . import networks
-from .driving import COLD, handmade, noise, policy_driven, policy_identity, scripted
+from .driving import (
+    COLD,
+    Watched,
+    handmade,
+    noise,
+    policy_driven,
+    policy_identity,
+    released_policy,
+    scripted,
+)
 from .folder import Folder, Golden
 from .report import (
     HALF,
@@ -147,10 +156,10 @@ def policy_generation(folder: Folder, golden: Golden) -> Iterator[Line]:
     )
     yield from policy_identity(golden, meta["policy"], "var", generator.actions.names)
     labels = golden["labels"]
-    states, actions = policy_driven(
-        generator, meta["policy"], labels, noise(len(labels)), temperature=COLD
-    )
-    yield from _outcome(golden, generator, states)
+    watched = Watched(generator, temperature=COLD)
+    policy = released_policy(meta["policy"], generator.grid)
+    actions = policy_driven(watched, policy, labels, noise(len(labels)))
+    yield from _outcome(golden, generator, watched.states)
     yield from golden.compare("actions", actions, SAMPLER_ACTION)
 
 
