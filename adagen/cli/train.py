@@ -221,11 +221,9 @@ def train_policy(
             split=split,
             device=device,
         )
-    mixture = (
-        load_reward_mixture(config, inputs.preference, split=split, device=device)
-        if method == "faithful"
-        else None
-    )
+    mixture = None
+    if method == "faithful":
+        mixture = load_reward_mixture(config, inputs.preference, split=split, device=device)
     name = f"{experiment} {method} seed {seed}"
     reward_identity = {}
     if outputs.reward_state is not None:  # of the files as they are before the hours of training

@@ -1,6 +1,5 @@
 """`adagen.train`: a policy for any generator, in one call."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import BaseModel
 
 from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
 from adagen.config.identity import policy_file
@@ -30,6 +28,7 @@ from adagen.sampling.sampler import Sampler
 from adagen.training.checks import require_image_shape
 from adagen.training.from_data import Data, build_reward, heldout_validation, split_data
 from adagen.training.loop import TrainingParts
+from adagen.training.origins import origins_of
 from adagen.training.run import TrainedPolicy, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
 
@@ -70,7 +69,9 @@ def train(
         seed: of initial weights and noise.
         policy: sizes of the policy network, such as {"hidden": 32}.
         checkpoint: folder of resumable state: the same call continues after a kill, and trains
-            nothing more once it is finished. Delete it to start afresh.
+            nothing more once it is finished. It is bound to the arguments: to settings, the
+            content of the data, the generator by its schedule and a few of its images, a function
+            by its scores of these, a `Reward` by its settings and frozen networks.
         progress: whether progress bars are shown; warnings are printed in any case.
         **settings: keys of `Training`, such as `updates=40`; config/README.md lists them.
 
@@ -130,7 +131,8 @@ class _Run:
         settings = self.training.model_copy(update={"trackers": ()})
         name = f"{self.method} seed {self.seed}"
         if folder is not None:
-            claim_checkpoint(folder, name, settings, self.network, self._origins())
+            origins = origins_of(self.generator, self.reward, data=self.split.file_list_hash)
+            claim_checkpoint(folder, name, settings, self.network, origins)
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(
                 self.method, self.generator, policy=self.network, training=settings
@@ -197,57 +199,6 @@ class _Run:
         return build_reward(
             self.training.reward, self.split, device=self.generator.device, folder=folder
         )
-
-    def _origins(self) -> "_Origins":
-        """Generator, reward and data, by which a folder of resumable state is recognised."""
-        images, labels = _few_images(self.generator)
-        reward: dict[str, Any] = {}
-        function = self.reward
-        if isinstance(function, CallableReward):
-            function = function.pretrained
-        if isinstance(function, Reward):
-            reward = {"class": type(function).__qualname__}
-        elif not isinstance(function, str | Mapping):
-            device = self.generator.device
-            # A function that draws from torch's global generator scores alike every time.
-            with seeded("train", "origins"):
-                scores = CallableReward(function, device).score(
-                    images, labels, SampleNoise("origins", 0, range(len(labels)), device)
-                )
-            reward = {"scores": [float(f"{score:.4g}") for score in scores.tolist()]}
-        return _Origins(
-            generator={**steered(self.generator), "images": _digest(images)},
-            reward=reward,
-            data=self.split.file_list_hash,
-        )
-
-
-class _Origins(BaseModel):
-    """The inputs that a training was started with, beside its settings.
-
-    Attributes:
-        generator: what is steered, and a digest of a few images under the hand-made schedule.
-        reward: of a function its scores of these images; empty for a named one.
-        data: hash of the real images.
-    """
-
-    generator: dict[str, Any]
-    reward: dict[str, Any]
-    data: str
-
-
-def _few_images(generator: Generator[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eight fixed images (B, C, H, W) under the hand-made schedule, and their labels (B,)."""
-    labels = torch.arange(8, device=generator.device) % generator.num_classes
-    noise = SampleNoise("origins", 0, range(len(labels)), generator.device)
-    policy = HandMade(len(generator.actions.names))
-    return rollout(generator, policy, labels=labels, noise=noise), labels
-
-
-def _digest(images: torch.Tensor) -> str:
-    """SHA-256 over images, rounded to 4 decimals."""
-    rounded = (10_000 * images.double()).round().to(torch.int32)
-    return hashlib.sha256(rounded.cpu().numpy().tobytes()).hexdigest()
 
 
 def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
