@@ -120,11 +120,16 @@ def open_meter(
     )
 
 
-def load_images(config: Config) -> "Split":
+def load_images(config: Config, generator: "Generator[Any] | None" = None) -> "Split":
     """The data set of a configuration, which must be what the inventory lists, if there is one.
 
+    Args:
+        config: the configuration.
+        generator: a generator whose labels must mean the same classes; None to compare with none.
+
     Raises:
-        AdagenError: as `load_dataset`; or images were added, removed or replaced since then.
+        AdagenError: as `load_dataset`; or images were added, removed or replaced since then; or
+            the classes are not the generator's.
     """
     from adagen.data.seen import seen_file
     from adagen.data.split import HASHED, load_dataset
@@ -142,17 +147,9 @@ def load_images(config: Config) -> "Split":
             "again; or list them anew (`--forcerun dataset`, or `adagen dataset`) and repeat what "
             "was made from them."
         )
+    if generator is not None:
+        from adagen.generators.class_names import require_same_classes
+
+        name = f"data set {split.dataset.name!r}"
+        require_same_classes(generator, split.class_names, source=name)
     return split
-
-
-def require_same_classes(generator: "Generator[Any]", split: "Split") -> None:
-    """Refuse a data set whose labels cannot mean what the generator's labels mean.
-
-    Raises:
-        AdagenError: the two have different numbers of classes.
-    """
-    if split.num_classes != generator.num_classes:
-        raise AdagenError(
-            f"data set {split.dataset.name!r} has {split.num_classes} classes, but the generator "
-            f"makes {generator.num_classes}: give `dataset.folder` the images it was trained on."
-        )

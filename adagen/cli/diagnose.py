@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adagen.cli.common import (
-    device_of,
-    load_images,
-    open_experiment,
-    open_meter,
-    require_same_classes,
-)
+from adagen.cli.common import device_of, load_images, open_experiment, open_meter
 from adagen.cli.options import (
     Configs,
     ExperimentName,
@@ -148,8 +142,7 @@ def diagnose_reward(
     training, seed = settings.training, ladder_settings.seed
     samples = ladder_settings.samples or training.validate_samples
     meter = open_meter(config, inputs.networks, reference=inputs.reference)
-    split = load_images(config)
-    require_same_classes(generator, split)
+    split = load_images(config, generator)
     with seeded("diagnose", experiment, seed):
         reward = load_reward(
             config,

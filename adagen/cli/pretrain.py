@@ -3,8 +3,9 @@
 They are fitted here, or taken over from released files.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
 
 app = typer.Typer()
+
+LISTED = 50
+"""Number of classes that `adagen dataset` prints, at most."""
 
 
 @app.command()
@@ -58,7 +62,30 @@ def dataset(config: Configs, out: Out) -> None:
     from adagen.data.split import inventory
     from adagen.runtime.files import write_json
 
-    write_json(out, inventory(settings.dataset, seen=seen_file(settings)))
+    found = inventory(settings.dataset, seen=seen_file(settings))
+    write_json(out, found)
+    typer.echo("\n".join(_inventory_lines(found)))
+
+
+def _inventory_lines(found: Mapping[str, Any]) -> list[str]:
+    """A table of the classes, of which the middle is left out where there are many."""
+    rows = list(zip(found["classes"], found["train"], found["heldout"], strict=True))
+    channels, height, width = found["image_shape"]
+    lines = [
+        f"{found['name']}: {len(rows)} classes; {sum(found['train'])} images for training, "
+        f"{sum(found['heldout'])} held out; {width}x{height} pixels, "
+        f"{'grey' if channels == 1 else 'colour'}",
+        f"{'label':>5}  {'train':>8}  {'heldout':>8}  class",
+    ]
+    shown = [*range(LISTED - 1), len(rows) - 1] if len(rows) > LISTED else range(len(rows))
+    for label in shown:
+        name, train, heldout = rows[label]
+        # A file name may have any bytes, and a terminal does not.
+        text = name.encode("unicode_escape" if not name.isprintable() else "utf-8").decode()
+        lines.append(f"{label:>5}  {train:>8}  {heldout:>8}  {text}")
+    if len(rows) > LISTED:
+        lines.insert(-1, f"{'...':>5}")
+    return lines
 
 
 @app.command()
@@ -183,6 +210,7 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
     if settings.weights is not None:
         backbone = build.released_backbone(settings, config.assets)
         channels, height, width = 3, settings.weights.image, settings.weights.image
+        names: tuple[str, ...] = ()
     else:
         claim_checkpoint(checkpoint, name, config.dataset, settings)
         split = load_images(config)
@@ -190,7 +218,13 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
             name, settings, split=split, checkpoints=checkpoint, device=device_of(config)
         )
         _, channels, height, width = split.train.images.shape
-    shape = (channels, height, width)
+        names = split.class_names
     build.save_backbone(
-        out, name, backbone=backbone, settings=settings, dataset=config.dataset, image_shape=shape
+        out,
+        name,
+        backbone=backbone,
+        settings=settings,
+        dataset=config.dataset,
+        image_shape=(channels, height, width),
+        class_names=names,
     )

@@ -12,7 +12,6 @@ from adagen.cli.common import (
     open_experiment,
     open_meter,
     require_experiment,
-    require_same_classes,
     running,
 )
 from adagen.cli.options import (
@@ -209,8 +208,7 @@ def train_policy(
     settings = settings.model_copy(update={"training": training})
     device = device_of(config)
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
-    split = load_images(config)
-    require_same_classes(generator, split)
+    split = load_images(config, generator)
     with seeded("train", experiment, method, seed):
         actor, critic = build_networks(method, generator, policy=settings.policy, training=training)
         reward = load_reward(

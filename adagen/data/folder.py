@@ -1,43 +1,40 @@
-"""The image files of a folder or zip and their classes, in an order that never changes.
+"""The image files of a folder or zip, and their classes, in an order that never changes.
 
-The layout is torchvision's ImageFolder: `<folder>/<class>/<file>`, or a zip of one. Single folders
-around the classes, such as `train/`, are skipped. A folder and its zip list the same images in the
-same order, so that they split in the same way.
+The layout is torchvision's ImageFolder: `<folder>/<class>/<file>`, or a zip of one. A folder and
+its zip list the same images in the same order, so that they split in the same way.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from adagen.data.zips import Member, list_zip, read_member
+from adagen.data.layout import LAYOUT, find_classes
+from adagen.data.listing import EXTENSIONS, Listing, list_files
+from adagen.data.zips import Member, read_member
 from adagen.runtime.errors import AdagenError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""Extensions of image files: torchvision's list."""
-
-LAYOUT = (
-    "Expected: a folder for each class with image files in it (<folder>/<class>/<file>), or a zip "
-    "of that. docs/assets.md says how to get ImageNet."
-)
+from adagen.runtime.limits import IMAGE_BYTES, read_bytes
+from adagen.runtime.notices import warn
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The image files of a folder or zip, ordered by class and then by name.
+    """The image files of a folder or zip.
 
     Attributes:
         place: the folder or zip.
         inside: path inside it of the folders of the classes, "" or ending in "/".
-        names: "<class>/<file>" of each image.
+        names: "<class>/<file>" of each image, in Unicode's composed form.
         sizes: bytes of each file.
-        labels: (N,) int64 classes, numbered in the order of their names.
-        class_names: the classes.
+        labels: (N,) int64 classes, by their position in `class_names`.
+        class_names: the classes; none where images are measured.
         members: position of each file inside the zip; None for a folder.
+        written: how a path inside the place is written, where that is another Unicode form.
+        origins: real paths of the folders, and of files that links lead to.
     """
 
     place: Path
@@ -47,23 +44,27 @@ class ImageFiles:
     labels: torch.Tensor
     class_names: tuple[str, ...]
     members: list[Member] | None
+    written: Mapping[str, str]
+    origins: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def location(self, row: int) -> str:
-        """The path of an image, for error messages."""
-        return f"{self.place}/{self.inside}{self.names[row]}"
+        """The path of an image."""
+        name = f"{self.inside}{self.names[row]}"
+        return f"{self.place}/{self.written.get(name, name)}"
 
     def read(self, row: int) -> bytes:
         """Read the bytes of an image file.
 
         Raises:
-            AdagenError: it was removed, or is damaged inside its zip.
+            AdagenError: it was removed, is larger than an image can be, or is damaged inside its
+                zip.
         """
         try:
             if self.members is None:
-                return Path(self.location(row)).read_bytes()
+                return read_bytes(Path(self.location(row)), most=IMAGE_BYTES)
             return read_member(self.place, self.members[row])
         except OSError as error:
             raise AdagenError(
@@ -73,14 +74,12 @@ class ImageFiles:
     def subset(self, rows: torch.Tensor) -> "ImageFiles":
         """The files of some rows, in the order of `rows`."""
         kept = rows.tolist()
-        return ImageFiles(
-            self.place,
-            self.inside,
-            [self.names[row] for row in kept],
-            [self.sizes[row] for row in kept],
-            self.labels[rows],
-            self.class_names,
-            None if self.members is None else [self.members[row] for row in kept],
+        return replace(
+            self,
+            names=[self.names[row] for row in kept],
+            sizes=[self.sizes[row] for row in kept],
+            labels=self.labels[rows],
+            members=None if self.members is None else [self.members[row] for row in kept],
         )
 
     @cached_property
@@ -93,113 +92,97 @@ class ImageFiles:
 
 
 def list_images(place: Path, key: str) -> ImageFiles:
-    """List the images of a folder or zip, without hidden files and files of other kinds.
+    """List the images of a data set by their classes.
+
+    Hidden files and files of other kinds are left out. Classes are numbered in the order of their
+    names, those that are numbers by their value.
 
     Args:
         place: the folder or zip.
         key: config key of the place, for error messages.
 
     Raises:
-        AdagenError: it is missing or damaged, has no classes, or a class has no images.
+        AdagenError: the place is missing or damaged, has no classes, or is not laid out as a data
+            set (`find_classes`); or links in it can't be followed (`list_files`).
     """
-    if not place.exists():
+    if not os.path.exists(place):
         raise AdagenError(f"key {key!r} is {str(place)!r}, which does not exist. {LAYOUT}")
-    members: Mapping[str, Member] = {}
-    if place.is_dir():
-        sizes, folders = _walk(place)
-    else:
-        members, folders = list_zip(place)
-        sizes = {name: member.size for name, member in members.items() if _is_image(name)}
-    if not sizes:
-        raise AdagenError(f"key {key!r} is {str(place)!r}, where no images were found. {LAYOUT}")
-    inside, classes = _classes(list(sizes), [name for name in folders if _is_visible(name)])
-    if not classes:
+    listing = list_files(place)
+    inside, classes = find_classes(listing, key)
+    names = [file for files in classes.values() for file in files]
+    labels = [label for label, files in enumerate(classes.values()) for _ in files]
+    return _image_files(listing, names, inside=inside, labels=labels, class_names=tuple(classes))
+
+
+def list_unlabelled(place: Path) -> ImageFiles:
+    """List all images below a folder or in a zip, in the order of their paths.
+
+    Raises:
+        AdagenError: there are none; or as `list_files`.
+    """
+    listing = list_files(place)
+    if not listing.sizes:
         raise AdagenError(
-            f"key {key!r} is {str(place)!r}, whose images are in no folder of a class. {LAYOUT}"
+            f"{place} has no image files ({', '.join(EXTENSIONS)}), and no about.json of samples: "
+            "check the path."
         )
-    for name, files in classes.items():
-        if not files:
-            raise AdagenError(
-                f"{place}/{inside}{name} has no images, though every folder there counts as a "
-                f"class: fill or remove it. {LAYOUT}"
-            )
-    names = [file for files in classes.values() for file in sorted(files)]
+    names = sorted(listing.sizes, key=lambda name: name.split("/"))
+    return _image_files(listing, names, inside="", labels=[0] * len(names), class_names=())
+
+
+def _image_files(
+    listing: Listing,
+    names: list[str],
+    *,
+    inside: str,
+    labels: list[int],
+    class_names: tuple[str, ...],
+) -> ImageFiles:
+    """The files of a listing in an order; links out of the folder are told."""
+    if count := len(listing.outside):
+        warn(
+            f"{listing.place}: {count} link{'s lead' if count > 1 else ' leads'} out of the "
+            f"folder, as {listing.outside[0]!r} does; the images there are read, too."
+        )
+    members = listing.members
     return ImageFiles(
-        place,
-        inside,
-        names,
-        [sizes[inside + name] for name in names],
-        torch.tensor([label for label, files in enumerate(classes.values()) for _ in files]),
-        tuple(classes),
-        [members[inside + name] for name in names] if members else None,
+        place=listing.place,
+        inside=inside,
+        names=names,
+        sizes=[listing.sizes[inside + name] for name in names],
+        labels=torch.tensor(labels),
+        class_names=class_names,
+        members=None if members is None else [members[inside + name] for name in names],
+        written=listing.written,
+        origins=frozenset(listing.origins),
     )
 
 
-def _walk(place: Path) -> tuple[dict[str, int], list[str]]:
-    """List the sizes of all images below a folder by their paths, and all folders below it."""
-    sizes, folders = {}, []
-    try:
-        for parent, below, files in os.walk(place, onerror=_refuse, followlinks=True):
-            below[:] = filter(_is_visible, below)
-            within = Path(parent).relative_to(place)
-            folders += [(within / folder).as_posix() for folder in below]
-            for file in filter(_is_image, files):
-                sizes[(within / file).as_posix()] = os.stat(os.path.join(parent, file)).st_size
-    except OSError as error:
-        raise AdagenError(
-            f"{error.filename} cannot be read ({error.strerror}): make it readable, or remove it."
-        ) from None
-    return sizes, folders
+def require_apart(train: ImageFiles, heldout: ImageFiles) -> None:
+    """Refuse a held-out part that has files of the train part, by whatever path.
 
-
-def _refuse(error: OSError) -> None:
-    """Raise an error of `os.walk`."""
-    raise error  # by default an unreadable folder counts as empty
-
-
-def _classes(images: list[str], folders: list[str]) -> tuple[str, dict[str, list[str]]]:
-    """Find the folders of the classes, and the images of each.
-
-    Returns:
-        The path of these folders, "" or ending in "/", and {class: ["<class>/<file>", ...]} in the
-        order of names.
+    Raises:
+        AdagenError: one is the other, a copy of it, lies in it, or shares files by a link.
     """
-    filled = {_parent(name) for name in images}
-    known = filled | set(folders)
-    for folder in filled | set(folders):
-        while folder := _parent(folder):
-            known.add(folder)
-    below: dict[str, set[str]] = {folder: set() for folder in {"", *known}}
-    for folder in known - {""}:
-        below[_parent(folder)].add(folder)
-    top = ""
-    while top not in filled and len(below[top]) == 1:
-        (only,) = below[top]
-        if only in filled or not below[only]:
-            break  # this is the only class
-        top = only
-    inside = f"{top}/" if top else ""
-    classes: dict[str, list[str]] = {
-        folder.removeprefix(inside): [] for folder in sorted(below[top])
-    }
-    for name in images:
-        label, slash, _ = name.removeprefix(inside).partition("/")
-        if slash:
-            classes[label].append(name.removeprefix(inside))
-    return inside, classes
+    places = [os.path.realpath(files.place) for files in (train, heldout)]
+    if places[0] == places[1]:
+        fault = f"is {train.place}"
+    elif shared := _shared(train.origins, heldout.origins):
+        fault = f"shares {shared} with {train.place}"
+    elif train.hash == heldout.hash:
+        fault = f"holds files of the same names and sizes as {train.place}"
+    else:
+        return
+    raise AdagenError(
+        f"key 'dataset.heldout_folder' is {str(heldout.place)!r}, which {fault}, the train part: "
+        "give images that no training sees, or none, and some are held out."
+    )
 
 
-def _parent(name: str) -> str:
-    """The folder of a path, "" at the top."""
-    return name.rpartition("/")[0]
-
-
-def _is_image(name: str) -> bool:
-    """True if a path is that of a visible image file."""
-    return name.lower().endswith(EXTENSIONS) and _is_visible(name)
-
-
-def _is_visible(name: str) -> bool:
-    """True if no part of a path is hidden, empty or a step upwards."""
-    parts = name.split("/")
-    return all(part and not part.startswith(".") and part != "__MACOSX" for part in parts)
+def _shared(one: frozenset[str], other: frozenset[str]) -> str | None:
+    """A folder or file that two sets of real paths share; None if there is none."""
+    for few, many in ((one, other), (other, one)):
+        for path in sorted(few):
+            if path in many or os.path.dirname(path) in many:
+                return path
+    return None

@@ -1,23 +1,43 @@
 """Decoding of image files to pixels of one size and mode."""
 
+import re
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import PIXELS
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 """(C, H, W) bytes of an image."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""The exceptions of PIL for damaged files."""
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that Pillow decodes itself. For others, such as EPS, it starts another program."""
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""The exceptions of Pillow for damaged files."""
 
 NAMES = {"L": "grey", "RGB": "colour"}
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""The turn that puts an image upright, by its EXIF orientation."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class Form:
         Raises:
             AdagenError: its size or mode is another one.
         """
-        mode = mode_of(image, where)
+        mode = mode_of(image)
         found = f"{where} is {image.width}x{image.height} pixels of {NAMES[mode]} ({image.mode})"
         if self.crop and (mode, self.mode) == ("RGB", "L"):  # grey would become colour unharmed
             raise AdagenError(
@@ -55,9 +75,9 @@ class Form:
             )
         if not self.crop and (mode, *image.size) != (self.mode, self.width, self.height):
             raise AdagenError(
-                f"{found}, but the data set begins with {self.width}x{self.height} pixels of "
-                f"{NAMES[self.mode]}, and all images must agree: convert or remove it; or let "
-                "'dataset.size' reduce and crop them all to one size."
+                f"{found}, but the first image is {self.width}x{self.height} pixels of "
+                f"{NAMES[self.mode]}, and all images must agree: convert or remove it. Those of a "
+                "data set can all be reduced and cropped to one size ('dataset.size')."
             )
 
 
@@ -70,24 +90,29 @@ def read_pixels(data: bytes, where: str, *, form: Form) -> Pixels:
         form: size and mode of the result.
 
     Raises:
-        AdagenError: the image is damaged, or has another form.
+        AdagenError: the image is damaged, has another form, or can't be read without a loss
+            (`opened`); or some of it is transparent.
     """
     with opened(data, where) as image:
+        image = _upright(image)
         form.require(image, where)
-        image = image.convert(form.mode)
+        image = _opaque(image, where).convert(form.mode)
         if form.crop:
             image = centre_crop(image, form.width)
         return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
 
 
 def read_head(data: bytes, where: str) -> tuple[str, int, int]:
-    """Read mode ("L" or "RGB"), width and height from the header of an image file.
+    """Read mode ("L" or "RGB"), width and height of an image that stands upright.
 
     Raises:
-        AdagenError: it is not an image, or has more than 8 bits per channel.
+        AdagenError: as `opened`.
     """
     with opened(data, where) as image:
-        return mode_of(image, where), image.width, image.height
+        width, height = image.size
+        if _orientation(image) >= 5:
+            width, height = height, width
+        return mode_of(image), width, height
 
 
 @contextmanager
@@ -95,30 +120,90 @@ def opened(data: bytes, where: str) -> Iterator[Image.Image]:
     """Open an image file, of which only the header is read at first.
 
     Raises:
-        AdagenError: it is not an image, or turns out to be damaged inside the block.
+        AdagenError: it is no image of `FORMATS`, or turns out to be damaged inside the block; or
+            it has more than 8 bits a channel, several frames, or more than `PIXELS`.
     """
     try:
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _require_readable(image, where)
             yield image
+    except UnidentifiedImageError:
+        raise AdagenError(
+            f"{where} cannot be read as an image: it is damaged, or in none of the formats "
+            f"{', '.join(FORMATS)}. Remove or replace it."
+        ) from None
     except DAMAGE as error:
         raise AdagenError(
             f"{where} cannot be read as an image ({error}): remove or replace it."
         ) from None
 
 
-def mode_of(image: Image.Image, where: str) -> str:
-    """The mode that an image is converted to: "L" if it is grey, else "RGB".
-
-    Palettes, CMYK and transparency become RGB.
-
-    Raises:
-        AdagenError: its pixels have more than 8 bits, which converting would cut off.
-    """
-    if image.mode == "F" or image.mode.startswith("I"):
+def _require_readable(image: Image.Image, where: str) -> None:
+    """Refuse an image of which converting it to 8-bit grey or colour would lose something."""
+    if image.width * image.height > PIXELS:
+        raise AdagenError(
+            f"{where} has {image.width}x{image.height} pixels, but {PIXELS:,} at most are "
+            "read: reduce or remove it."
+        )
+    if image.mode == "F" or image.mode.startswith("I") or _has_deep_channels(image):
         raise AdagenError(
             f"{where} has pixels of more than 8 bits (mode {image.mode}): convert it to 8 bits."
         )
+    # A photograph of a phone (MPO) is its first frame; the others are previews of it.
+    frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+    if frames > 1:
+        raise AdagenError(f"{where} holds {frames} images, as an animation: keep one of them.")
+
+
+def _has_deep_channels(image: Image.Image) -> bool:
+    """True if Pillow would cut channels of 16 bits down to 8."""
+    for tile in getattr(image, "tile", ()):
+        args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        if re.search(r";(12|16|32)[BLN]", str(args[:1])):
+            return True
+        if image.format == "PPM" and isinstance(args[-1], int) and args[-1] > 255:
+            return True
+    return False
+
+
+def mode_of(image: Image.Image) -> str:
+    """The mode that an image is converted to: "L" if it is grey, else "RGB".
+
+    Palettes, CMYK and images with an alpha channel become RGB.
+    """
     return "L" if image.mode in ("1", "L") else "RGB"
+
+
+def _opaque(image: Image.Image, where: str) -> Image.Image:
+    """Refuse an image through which its background is seen: nothing says which one."""
+    if not image.has_transparency_data:
+        return image
+    with_alpha = image.convert("RGBA")
+    if with_alpha.getchannel("A").getextrema()[0] != 255:
+        raise AdagenError(
+            f"{where} is partly transparent, and would look different on each background: lay it "
+            "on one and save it without alpha channel."
+        )
+    return image if image.mode == "L" else with_alpha
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF orientation says."""
+    turn = TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an image, from 1 to 8; 1 if there is none, or if Pillow turns it."""
+    if image.format == "TIFF":
+        return 1
+    if image.format == "PNG":
+        image.load()  # its EXIF may stand behind the pixels
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except DAMAGE:  # damaged EXIF says nothing
+        return 1
+    return found if found in TURNS else 1
 
 
 def centre_crop(image: Image.Image, side: int) -> Image.Image:

@@ -15,6 +15,7 @@ from adagen.data.folder import ImageFiles
 from adagen.data.pixels import Form, read_head, read_pixels
 from adagen.data.seen import Signature, known_hash, remember
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.notices import warn
 from adagen.runtime.progress import progress
 
 IN_MEMORY = 2 * 2**30
@@ -190,7 +191,17 @@ def open_rows(files: ImageFiles, form: Form, *, seen: Path | None = None) -> Ima
     chunks = torch.arange(len(source)).split(CHUNK)
     for rows in progress(chunks, f"reading {files.place.name}", total=len(chunks)):
         stored[rows] = source.pixels(rows)
+    warn_if_black(int(stored.max()), str(files.place))
     return StoredImages(stored, source.digest())
+
+
+def warn_if_black(brightest: float, source: str) -> None:
+    """Warn of a set of images whose brightest pixel is 1 of 255 or less."""
+    if brightest < 1.5:
+        warn(
+            f"{source}: all images are black, as no pixel is brighter than 1 of 255. Were images "
+            "in [0, 1] stored as bytes? Multiply them by 255 first."
+        )
 
 
 def form_of(files: ImageFiles, size: int) -> Form:
@@ -217,6 +228,15 @@ def form_of(files: ImageFiles, size: int) -> Form:
             "let 'dataset.size' reduce and crop them."
         )
     return form
+
+
+def form_of_first(files: ImageFiles) -> Form:
+    """The size and mode of the first image, which the others must share.
+
+    Raises:
+        AdagenError: it is no image, or has more than 8 bits.
+    """
+    return Form(*read_head(files.read(0), files.location(0)), crop=False)
 
 
 def first_of_each(labels: torch.Tensor) -> torch.Tensor:

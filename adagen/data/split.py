@@ -13,9 +13,16 @@ import torch
 
 from adagen.config import Dataset
 from adagen.data.digits import read_digits
-from adagen.data.folder import ImageFiles, list_images
+from adagen.data.folder import ImageFiles, list_images, require_apart
 from adagen.data.pixels import Form
-from adagen.data.sources import FileImages, ImageRows, first_of_each, form_of, open_rows
+from adagen.data.sources import (
+    FileImages,
+    ImageRows,
+    first_of_each,
+    form_of,
+    open_rows,
+    warn_if_black,
+)
 from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
@@ -177,11 +184,12 @@ def overview(dataset: Dataset) -> dict[str, Any]:
 
 def _overview(split: Split) -> dict[str, Any]:
     """The content of a split; an image of each class is decoded in both parts."""
-    counts = []
+    counts, brightest = [], 0.0
     for part in (split.train, split.heldout):
         for rows in first_of_each(part.labels).split(64):
-            part.images[rows]
+            brightest = max(brightest, 255 * float(part.images[rows].max()))
         counts.append(part.labels.bincount(minlength=split.num_classes).tolist())
+    warn_if_black(brightest, split.dataset.folder or split.dataset.name)
     return {
         "name": split.dataset.name,
         "classes": list(split.class_names),
@@ -223,6 +231,7 @@ def _load(dataset: Dataset, opener: Callable[[ImageFiles, Form], ImageRows]) -> 
         train = files
         heldout = list_images(Path(dataset.heldout_folder), "dataset.heldout_folder")
         _require_equal_classes(train, heldout)
+        require_apart(train, heldout)
     else:
         train, heldout = (files.subset(rows) for rows in _split(files.labels, dataset))
     return Split(

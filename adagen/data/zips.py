@@ -5,6 +5,8 @@ kilobyte for each entry, which is a gigabyte for ImageNet. Here only the offsets
 kept, and no file stays open.
 """
 
+import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -39,7 +41,7 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
     Raises:
         FileNotFoundError: there is none.
         AdagenError: it is not a complete zip, or has too many files; or a file in it stands twice,
-            is encrypted or uses a rare compression.
+            is a link, is encrypted or uses a rare compression.
     """
     require_regular(path)
     try:
@@ -58,27 +60,51 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
             "that it is the right one."
         )
     files: dict[str, Member] = {}
+    folders = []
     for entry in entries:
-        encrypted = entry.flag_bits & 1
-        if encrypted or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        name = _name(entry)
+        _require_readable(entry, f"{path}/{name}")
+        if entry.is_dir():
+            folders.append(name.rstrip("/"))
+            continue
+        if name in files:
             raise AdagenError(
-                f"{path}/{entry.filename} is encrypted, or packed in a rare way: make the zip "
-                "again without a password, stored or deflated."
+                f"{path}/{name} stands twice in the zip, and programs take one or the other: make "
+                "the zip again."
             )
-        if entry.filename in files:
-            raise AdagenError(
-                f"{path}/{entry.filename} stands twice in the zip, and programs take one or the "
-                "other: make the zip again."
-            )
-        if not entry.is_dir():
-            files[entry.filename] = Member(
-                entry.file_size,
-                entry.header_offset,
-                entry.compress_size,
-                entry.compress_type,
-                entry.CRC,
-            )
-    return files, [entry.filename.rstrip("/") for entry in entries if entry.is_dir()]
+        files[name] = Member(
+            entry.file_size,
+            entry.header_offset,
+            entry.compress_size,
+            entry.compress_type,
+            entry.CRC,
+        )
+    return files, folders
+
+
+def _require_readable(entry: zipfile.ZipInfo, where: str) -> None:
+    """Refuse an entry whose content is not simply that of a file."""
+    encrypted = entry.flag_bits & 1
+    if encrypted or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise AdagenError(
+            f"{where} is encrypted, or packed in a rare way: make the zip again without a "
+            "password, stored or deflated."
+        )
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise AdagenError(
+            f"{where} is a link, which leads nowhere from inside a zip: make the zip again with "
+            "the files that links lead to (`zip -r` without `-y`)."
+        )
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry, as it would be on the disk.
+
+    Programs on Linux store the bytes of a name and often don't say that they are UTF-8; the
+    library then takes them for those of MS-DOS.
+    """
+    says_unicode = entry.flag_bits & 0x800 or entry.filename != entry.orig_filename
+    return entry.filename if says_unicode else os.fsdecode(entry.filename.encode("cp437"))
 
 
 def read_member(path: Path, member: Member, *, most: int = IMAGE_BYTES) -> bytes:

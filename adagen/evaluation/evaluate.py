@@ -10,7 +10,7 @@ import torch
 
 from adagen import config
 from adagen.data.samples import Samples
-from adagen.evaluation.image_sets import ImageSets, open_images
+from adagen.evaluation.image_sets import ImageSets, open_images, suspected
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.progress import progress
@@ -105,7 +105,7 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
     ) as bar:
 
         def watched(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-            for batch in batches:
+            for batch in suspected(batches, str(source.path)):
                 yield batch
                 bar.update(len(batch))
 

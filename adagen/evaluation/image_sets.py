@@ -5,17 +5,15 @@ A set comes from image files, from an npz archive of 8-bit images, or from a fol
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from adagen.data.folder import EXTENSIONS
-from adagen.data.pixels import opened
+from adagen.data.folder import list_unlabelled
 from adagen.data.samples import ABOUT, Samples
+from adagen.data.sources import FileImages, form_of_first, warn_if_black
 from adagen.evaluation.npz import NpzImages
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash
@@ -54,13 +52,16 @@ def open_images(path: Path) -> ImageSets:
     """
     if path.is_dir():
         return _samples(path) if (path / ABOUT).is_file() else _image_files(path)
+    if path.suffix == ".zip" and path.is_file():
+        return _image_files(path)
     if path.suffix == ".npz":
         images = NpzImages.open(path)
         sets = {"images": partial(images.batches, BATCH)}
         return ImageSets(path, "npz", file_hash(path), len(images), sets)
     raise AdagenError(
         f"{path} {'is none of' if path.exists() else 'does not exist; expected one of'} what can "
-        "be measured: a folder of image files, an npz file of 8-bit images, a folder of samples."
+        "be measured: a folder or zip of image files, an npz file of 8-bit images, a folder of "
+        "samples."
     )
 
 
@@ -74,22 +75,22 @@ def _samples(folder: Path) -> ImageSets:
     )
 
 
-def _image_files(folder: Path) -> ImageSets:
-    """Open all image files below a folder, in the order of their paths, without hidden ones."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise AdagenError(
-            f"{folder} has no image files ({', '.join(EXTENSIONS)}), and no {ABOUT} of samples: "
-            "check the path."
-        )
-    sets = {"images": partial(_read_files, files)}
-    return ImageSets(folder, "image files", _list_hash(folder, files), len(files), sets)
+def _image_files(place: Path) -> ImageSets:
+    """Open all image files below a folder or in a zip, in the order of their paths."""
+    files = list_unlabelled(place)
+    images = FileImages(files, form_of_first(files))
+    sets = {"images": partial(_in_batches, images)}
+    return ImageSets(place, "image files", files.hash, len(files), sets)
+
+
+def _in_batches(images: FileImages) -> Iterator[torch.Tensor]:
+    """Yield the images of files in batches (b, C, H, W).
+
+    Raises:
+        AdagenError: a file is damaged, or has another size or mode than the first.
+    """
+    for start in range(0, len(images), BATCH):
+        yield images[start : start + BATCH]
 
 
 def _list_hash(folder: Path, files: list[Path]) -> str:
@@ -98,39 +99,6 @@ def _list_hash(folder: Path, files: list[Path]) -> str:
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _read_files(files: list[Path]) -> Iterator[torch.Tensor]:
-    """Yield the images of files in batches (b, C, H, W).
-
-    Raises:
-        AdagenError: a file is damaged, has another size or mode than the first, or is neither
-            8-bit grey nor 8-bit colour.
-    """
-    first = _read(files[0])
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(files), BATCH):
-            chunk = files[start : start + BATCH]
-            images = list(pool.map(_read, chunk))
-            for path, pixels in zip(chunk, images, strict=True):
-                if pixels.shape != first.shape:
-                    raise AdagenError(
-                        f"{path} has shape {pixels.shape} (height, width, channels), but "
-                        f"{files[0]} has {first.shape}: all images of a set must agree."
-                    )
-            stacked = torch.from_numpy(np.stack(images))
-            yield stacked.permute(0, 3, 1, 2).float() / 255
-
-
-def _read(path: Path) -> np.ndarray:
-    """Read the (H, W, C) bytes of an image file, unconverted, as metrics need them."""
-    with opened(path.read_bytes(), str(path)) as image:
-        if image.mode not in ("L", "RGB"):
-            raise AdagenError(
-                f"{path} is an image of mode {image.mode}, but RGB (colour) or L (grey), 8 bits a "
-                "channel, is expected: convert it first."
-            )
-        return np.atleast_3d(np.asarray(image))
 
 
 def rebatch(batches: Iterable[torch.Tensor], size: int) -> Iterator[torch.Tensor]:
@@ -153,6 +121,27 @@ def rebatch(batches: Iterable[torch.Tensor], size: int) -> Iterator[torch.Tensor
         raise AdagenError("there are no images to measure.")
     if len(rest):
         yield rest
+
+
+def suspected(batches: Iterable[torch.Tensor], source: str) -> Iterator[torch.Tensor]:
+    """Yield the batches of a set of images, and warn if all of them are black."""
+    brightest = 0.0
+    for batch in batches:
+        brightest = max(brightest, float(batch.max()) if batch.numel() else 0.0)
+        yield batch
+    warn_if_black(brightest * 255, source)
+
+
+def one_layout(images: torch.Tensor) -> torch.Tensor:
+    """Images (b, C, H, W) with the strides of a fresh tensor, so that no distance depends on them.
+
+    torch convolves images that lie channels last by other kernels, which round otherwise, and it
+    takes several strides of a single channel as contiguous.
+    """
+    strides = torch.empty(images.shape, device="meta").stride()
+    if images.stride() == strides:
+        return images
+    return images.clone(memory_format=torch.contiguous_format)
 
 
 def _checked(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:

@@ -8,6 +8,10 @@ ROWS = 1000
 COLUMNS = 10_000
 """Rows and columns of the part of the distance matrix that is in memory at a time."""
 
+ROUNDING = 1e-5
+"""Distance, relative to the length of a feature, within which two features are equal. Networks
+compute in float32: features of the same image differ by some 1e-7 of their length."""
+
 
 def precision_recall(
     real: torch.Tensor,
@@ -21,7 +25,8 @@ def precision_recall(
     Precision is the share of generated features that are near real ones (fidelity), recall the
     share of real features that are near generated ones (diversity). Each feature of a set has a
     ball that reaches its k-th nearest neighbour in that set; a feature of the other set is near
-    if it lies in any of these balls. Recall grows with the number of generated images, so
+    if it lies in any of these balls, up to rounding: where images repeat, the radius is 0, and
+    the ball still holds their copies. Recall grows with the number of generated images, so
     compare equal numbers only.
 
     Args:
@@ -49,17 +54,17 @@ def precision_recall(
 
 
 def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> torch.Tensor:
-    """Distances (N,) of each feature to its k-th nearest neighbour."""
+    """Distances (N,) of each feature to its k-th nearest neighbour, and a little for rounding."""
     radii = []
     for rows in torch.split(features, ROWS):
-        nearest = torch.empty(len(rows), 0, device=device)
+        nearest = torch.empty(len(rows), 0, dtype=torch.float64, device=device)
         for columns in torch.split(features, COLUMNS):
-            distances = torch.cdist(rows.to(device), columns.to(device))
-            both = torch.cat([nearest, distances], 1)
+            both = torch.cat([nearest, _distances(rows, columns, device)], 1)
             # k + 1, because each feature is its own nearest neighbour, at distance 0.
             kept = min(neighbours + 1, both.shape[1])
             nearest = both.topk(kept, largest=False).values
-        radii.append(nearest[:, -1])
+        lengths = torch.linalg.vector_norm(rows.to(device, torch.float64), dim=1)
+        radii.append(nearest[:, -1] + ROUNDING * lengths)
     return torch.cat(radii)
 
 
@@ -73,6 +78,11 @@ def _share_inside(
         for columns, reach in zip(
             torch.split(centres, COLUMNS), torch.split(radii, COLUMNS), strict=True
         ):
-            inside |= (torch.cdist(rows.to(device), columns.to(device)) <= reach).any(1)
+            inside |= (_distances(rows, columns, device) <= reach).any(1)
         found.append(inside)
     return torch.cat(found).double().mean().item()
+
+
+def _distances(rows: torch.Tensor, columns: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Distances (R, C) in float64: in float32 those of equal features are far from 0."""
+    return torch.cdist(rows.to(device, torch.float64), columns.to(device, torch.float64))

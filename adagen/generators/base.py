@@ -52,6 +52,9 @@ class Generator(ABC, Generic[S]):
             the last.
         device: where labels, noise and policy have to be.
         hash: SHA-256 of the file that its networks were read from; empty without one.
+        class_names: the classes that it was fitted to, in the order of their labels; empty where
+            they are not known.
+        released: True if its weights were released, with labels of their own.
         experiment: settings that it was built with; None for a generator built by hand.
         sampler: keys of a package's settings that change its images, but not its weights.
     """
@@ -69,6 +72,8 @@ class Generator(ABC, Generic[S]):
     candidate_nfe: int = 0
     device: torch.device
     hash: str = ""
+    class_names: tuple[str, ...] = ()
+    released: bool = False
 
     @abstractmethod
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
@@ -120,11 +125,15 @@ class Backbone(nn.Module):
         precision: number format of the networks' matrix products.
         hash: SHA-256 of the file that it was read from, set by `build.load_backbone`; empty
             without one.
+        class_names: as those of a generator.
+        released: as that of a generator.
     """
 
     num_classes: int
     precision: Precision = "float32"
     hash: str = ""
+    class_names: tuple[str, ...] = ()
+    released: bool = False
 
     @property
     def device(self) -> torch.device:

@@ -1,5 +1,6 @@
 """Generators from settings, from files and from released weights; fitting and saving them."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def build_generator(
     """
     generator = _scheduled(backbone, experiment, method)
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
+    generator.class_names, generator.released = backbone.class_names, backbone.released
     generator.experiment = experiment
     return generator
 
@@ -210,13 +212,25 @@ def save_backbone(
     settings: config.Generator,
     dataset: config.Dataset,
     image_shape: ImageShape,
+    class_names: Sequence[str] = (),
 ) -> None:
-    """Write a generator, with the settings that it was made from, for `load_backbone`."""
+    """Write a generator, with the settings that it was made from, for `load_backbone`.
+
+    Args:
+        path: the file to write.
+        name: the generator's name.
+        backbone: its networks.
+        settings: its section of the configuration.
+        dataset: the data set that it was fitted to.
+        image_shape: (C, H, W) of its images.
+        class_names: the classes that it was fitted to, in the order of their labels.
+    """
     about = {
         "kind": KIND,
         **identity.generator_file(name, settings, dataset=dataset),
         "image_shape": list(image_shape),
         "num_classes": backbone.num_classes,
+        "class_names": list(class_names),
     }
     save_tensors(path, backbone.state_dict(), about=about)
 
@@ -242,4 +256,6 @@ def load_backbone(
     backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=classes))
     fill(backbone, tensors, source=str(path))
     backbone.hash = file.hash
+    backbone.class_names = tuple(about.get("class_names", ()))  # older files have none
+    backbone.released = settings.weights is not None
     return backbone.eval().requires_grad_(False)

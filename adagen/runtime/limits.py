@@ -20,6 +20,8 @@ NODES = 50_000
 """Most values in a YAML file; what an alias repeats counts again."""
 IMAGE_BYTES = 2**28
 """Largest image: the bytes of its file, and those of its pixels in an array."""
+PIXELS = 2**26
+"""Most pixels of an image file. The largest photograph of ImageNet has 61 million."""
 SIDE = 2048
 """Largest side of the images that are measured from an array."""
 ENTRIES = 10_000_000

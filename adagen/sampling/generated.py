@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from adagen.data.folder import EXTENSIONS
+from adagen.data.listing import EXTENSIONS
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.errors import AdagenError
 

@@ -14,6 +14,7 @@ from adagen.config.identity import policy_file
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.base import Generator
+from adagen.generators.class_names import require_same_classes
 from adagen.policy.files import PolicyFile, steered
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
@@ -228,6 +229,8 @@ def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice
     shape = image.shape[1:]
     if data is not None:
         split = split_data(data, shape, classes=generator.num_classes)
+        if isinstance(data, str | Path):
+            require_same_classes(generator, split.class_names, source=f"data {str(data)!r}")
         require_image_shape(shape, split.train.images.shape[1:])
         return split
     if isinstance(reward, str | Mapping | Reward):

@@ -1,12 +1,15 @@
 """Decoding: modes, damage, and ADM's centre crop on images whose crop is known."""
 
+import struct
+import subprocess
+import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from adagen.data.pixels import Form, centre_crop, read_head, read_pixels
 from adagen.runtime.errors import AdagenError
@@ -91,9 +94,9 @@ def test_more_than_eight_bits_are_refused(dtype):
     [
         (
             Image.new("RGB", (9, 8)),
-            r"9x8 pixels of colour \(RGB\).*begins with 8x8 pixels of colour",
+            r"9x8 pixels of colour \(RGB\).*first image is 8x8 pixels of colour",
         ),
-        (Image.new("L", (8, 8)), r"8x8 pixels of grey \(L\).*begins with 8x8 pixels of colour"),
+        (Image.new("L", (8, 8)), r"8x8 pixels of grey \(L\).*first image is 8x8 pixels of colour"),
     ],
 )
 def test_an_image_unlike_the_others_is_named_with_what_was_expected(image, told):
@@ -121,6 +124,179 @@ def test_a_file_that_is_cut_short_is_named(kind, kept):
         )
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+def test_sixteen_bits_of_colour_are_refused_and_not_cut_off(kind):
+    """Pillow reads them as RGB of 8 bits, and says nothing."""
+    data = (deep_png if kind == "PNG" else deep_tiff)(np.full((8, 8, 3), 40_000, np.uint16))
+    for look in (read_head, lambda data, where: read_pixels(data, where, form=as_is("RGB"))):
+        with pytest.raises(
+            AdagenError, match=r"a\.png has pixels of more than 8 bits \(mode RGB\)"
+        ):
+            look(data, "a.png")
+
+
+def test_a_pixmap_of_many_levels_is_refused_and_of_few_is_scaled():
+    head = b"P6 8 8 %d\n"
+    few = head % 15 + bytes(range(16)) * 12
+    assert np.array_equal(
+        read_pixels(few, "a", form=as_is("RGB")).transpose(1, 2, 0).flatten(),
+        np.tile(np.arange(16) * 17, 12),
+    )
+    with pytest.raises(AdagenError, match="more than 8 bits"):
+        read_head(head % 1023 + b"\1\0" * 192, "a.ppm")
+
+
+def deep_png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) of 16 bits as a PNG file, which Pillow does not write."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def deep_tiff(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) of 16 bits as a TIFF file."""
+    height, width, _ = pixels.shape
+    tags = [(256, width), (257, height), (258, 0), (259, 1), (262, 2), (273, 0), (277, 3)]
+    tags += [(278, height), (279, pixels.nbytes)]
+    bits = 8 + 2 + 12 * len(tags) + 4
+    found = {258: (3, 3, bits), 273: (4, 1, bits + 6)}
+    entries = [struct.pack("<HHII", tag, *found.get(tag, (4, 1, value))) for tag, value in tags]
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4)
+    content = struct.pack("<HHH", 16, 16, 16) + pixels.astype("<u2").tobytes()
+    return b"II*\0" + struct.pack("<I", 8) + directory + content
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_an_image_with_transparent_pixels_is_refused_and_an_opaque_one_read(mode):
+    clear = Image.fromarray(COLOUR).convert("RGBA")
+    clear.putpixel((3, 3), (200, 10, 10, 254))
+    image, options = clear.convert(mode), {}
+    if mode == "P":
+        image = clear.convert("RGB").quantize(16)
+        options = {"transparency": image.getpixel((3, 3))}
+    stream = BytesIO()
+    image.save(stream, "PNG", **options)
+    with pytest.raises(AdagenError, match=r"a\.png is partly transparent.*alpha channel"):
+        read_pixels(stream.getvalue(), "a.png", form=as_is("RGB"))
+    clear.putalpha(255)
+    found = read_pixels(encoded(clear), "a.png", form=as_is("RGB"))
+    assert np.array_equal(found.transpose(1, 2, 0), np.asarray(clear.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_transparent_colour_counts_only_where_it_is_used(mode):
+    image = Image.new(mode, (8, 8), 7 if mode == "L" else (7, 7, 7))
+    for level, used in ((7, True), (8, False)):
+        stream = BytesIO()
+        image.save(stream, "PNG", transparency=level if mode == "L" else (level,) * 3)
+        if used:
+            with pytest.raises(AdagenError, match="partly transparent"):
+                read_pixels(stream.getvalue(), "a", form=as_is(mode))
+        else:
+            assert (read_pixels(stream.getvalue(), "a", form=as_is(mode)) == 7).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_read_upright(kind, orientation):
+    """As Pillow's own function turns them, from the header on."""
+    image = Image.fromarray(np.kron(COLOUR[:4], np.ones((16, 8, 1), np.uint8)))
+    exif, stream = Image.Exif(), BytesIO()
+    exif[0x0112] = orientation
+    image.save(stream, kind, exif=exif, lossless=True)
+    with Image.open(stream) as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    _, width, height = read_head(stream.getvalue(), "a")
+    assert (height, width) == expected.shape[:2]
+    form = Form("RGB", width, height, crop=False)
+    found = read_pixels(stream.getvalue(), "a", form=form)
+    assert np.array_equal(found.transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "GIF"])
+def test_an_animation_is_refused(kind):
+    stream = BytesIO()
+    frames = [Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)]
+    frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(AdagenError, match=r"a\.png holds 2 images"):
+        read_head(stream.getvalue(), "a.png")
+
+
+def test_a_photograph_with_a_preview_is_its_first_picture():
+    stream = BytesIO()
+    image = Image.fromarray(COLOUR)
+    image.save(stream, "MPO", save_all=True, append_images=[image.resize((4, 4))])
+    plain = read_pixels(encoded(image, "JPEG"), "a", form=as_is("RGB"))
+    assert np.array_equal(read_pixels(stream.getvalue(), "a", form=as_is("RGB")), plain)
+
+
+def test_no_file_starts_another_program(monkeypatch):
+    """Pillow reads EPS by Ghostscript, whatever the file is called."""
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program is started"))
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(AdagenError, match=r"a\.png cannot be read as an image.* JPEG, PNG"):
+        read_pixels(head, "a.png", form=as_is("RGB"))
+
+
+def test_an_image_of_too_many_pixels_is_refused_by_its_header():
+    data = encoded(Image.new("1", (2**14, 2**12 + 1)))
+    with pytest.raises(AdagenError, match=r"a\.png has 16384x4097 pixels, but 67,108,864 at most"):
+        read_head(data, "a.png")
+
+
+EIGHT_BITS = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB")
+LOSSES = ("I", "F", "I;16")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(EIGHT_BITS + LOSSES), st.binary(min_size=256, max_size=256), st.booleans())
+def test_any_mode_is_read_as_pillow_shows_it_or_refused(mode, content, clear):
+    """Refused are images with more than 8 bits, or with any transparency."""
+    shown = Image.frombytes("RGBA", (8, 8), content)
+    if not clear:
+        shown.putalpha(255)
+    source = shown if mode in ("LA", "RGBA") else shown.convert("RGB")
+    image = Image.new(mode, (8, 8)) if mode in LOSSES else source.convert(mode)
+    data = encoded(image, "PNG" if mode in ("1", "L", "LA", "P", "RGB", "RGBA") else "TIFF")
+    form = as_is("L" if mode in ("1", "L") else "RGB")
+    if mode in LOSSES or (mode in ("LA", "RGBA") and image.getchannel("A").getextrema()[0] < 255):
+        with pytest.raises(AdagenError, match=r"^a\.png "):
+            read_pixels(data, "a.png", form=form)
+    else:
+        expected = channels_first(image.convert(form.mode))
+        assert np.array_equal(read_pixels(data, "a.png", form=form), expected)
+
+
+def channels_first(image: Image.Image) -> np.ndarray:
+    return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP"]), st.data())
+def test_damaged_bytes_give_an_error_or_an_image(kind, data):
+    """Whatever bytes change, in the EXIF too: no other exception."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = BytesIO()
+    Image.fromarray(COLOUR).save(stream, kind, **({} if kind in ("GIF", "BMP") else {"exif": exif}))
+    damaged = bytearray(stream.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    for look in (read_head, lambda content, where: read_pixels(content, where, form=as_is("RGB"))):
+        try:
+            look(bytes(damaged), "a.png")
+        except AdagenError as error:
+            assert str(error).startswith("a.png")
+
+
 def test_a_text_file_is_no_image():
-    with pytest.raises(AdagenError, match=r"a\.png cannot be read as an image.*remove or replace"):
+    with pytest.raises(AdagenError, match=r"a\.png cannot be read as an image.*Remove or replace"):
         read_head(b"not a picture", "a.png")

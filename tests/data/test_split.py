@@ -97,7 +97,7 @@ def test_heldout_images_must_be_like_the_others(write, files, as_png):
     other = {f"{name}/0.png": as_png(np.zeros((9, 9, 3))) for name in ("cat", "dog")}
     dataset = mine(write(files), heldout_folder=str(write(other, "other")))
     for look in (load_dataset, inventory):
-        with pytest.raises(AdagenError, match=r"cat/0\.png is 9x9 .*begins with 8x8"):
+        with pytest.raises(AdagenError, match=r"cat/0\.png is 9x9 .*first image is 8x8"):
             look(dataset)
 
 

@@ -141,6 +141,20 @@ def test_images_of_another_size_are_refused(tmp_path, measuring, write_folder, s
         measure_images(open_images(folder), measuring.meter, protocol="embedded")
 
 
+def test_no_number_depends_on_how_images_lie_in_memory(measuring, meter_of, images):
+    """Not to the last digit, in features with copies among them either."""
+    copies = torch.cat([images[0], images[0][:30]])
+    last = copies.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    for meter in (measuring.meter, meter_of("authors"), meter_of("adm")):
+        assert meter.measure([last]) == meter.measure([copies])
+
+
+@pytest.mark.parametrize("way", ["authors", "adm", "clean"])
+def test_inception_refuses_images_of_another_size_than_the_references(meter_of, images, way):
+    with pytest.raises(AdagenError, match=r"images are 8x4 .* of images of 8x8"):
+        meter_of(way).measure([images[0][..., :4]])
+
+
 def test_too_few_samples_for_the_features(measuring, images):
     with pytest.raises(AdagenError, match=r"16 images are too few .* at least 17"):
         measuring.meter.measure([images[0, :16]])

@@ -1,3 +1,6 @@
+import os
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from adagen.evaluation.image_sets import open_images, rebatch
+from adagen.evaluation.image_sets import one_layout, open_images, rebatch, suspected
 from adagen.runtime.errors import AdagenError
 
 
@@ -49,10 +52,9 @@ def test_samples_have_a_set_for_each_seed(tmp_path, pictures, write_samples):
 @pytest.mark.parametrize(
     ("image", "told"),
     [
-        (Image.new("RGB", (16, 17)), r"bad\.png has shape \(17, 16, 3\) .* \(16, 16, 3\)"),
-        (Image.new("L", (16, 16)), r"bad\.png has shape \(16, 16, 1\)"),
-        (Image.new("RGBA", (16, 16)), r"bad\.png is an image of mode RGBA"),
-        (Image.new("P", (16, 16)), "mode P"),
+        (Image.new("RGB", (16, 17)), r"bad\.png is 16x17 pixels .* is 16x16 pixels"),
+        (Image.new("L", (16, 16)), r"bad\.png is 16x16 pixels of grey .* of colour"),
+        (Image.new("RGBA", (16, 16)), r"bad\.png is partly transparent"),
         (Image.fromarray(np.zeros((16, 16), np.uint16)), "mode I;16"),
     ],
 )
@@ -69,6 +71,60 @@ def test_a_damaged_file_is_named(tmp_path, pictures, write_folder):
     (tmp_path / "00001.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(AdagenError, match=r"00001\.png cannot be read as an image"):
         read(open_images(tmp_path))
+
+
+def test_palettes_and_names_of_any_bytes_are_read_as_a_data_set_reads_them(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    image.quantize(8).save(tmp_path / "0.png")
+    image.save(tmp_path / "1.png")
+    os.rename(tmp_path / "1.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    source = open_images(tmp_path)
+    expected = [np.asarray(image.quantize(8).convert("RGB")), np.asarray(image)]
+    found = read(source).mul(255).round().byte().permute(0, 2, 3, 1)
+    assert np.array_equal(found, expected) and len(source.hash) == 64
+
+
+def test_a_zip_is_measured_as_its_folder(tmp_path, pictures, write_folder):
+    folder = write_folder(tmp_path / "set", pictures[:5])
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    one, other = open_images(folder), open_images(tmp_path / "set.zip")
+    assert one.hash == other.hash and torch.equal(read(one), read(other))
+
+
+def test_links_are_followed_and_links_to_nowhere_named(tmp_path, pictures, write_folder, capsys):
+    write_folder(tmp_path / "elsewhere", pictures[3:5])
+    place = write_folder(tmp_path / "set", pictures[:3])
+    (place / "more").symlink_to("../elsewhere")
+    assert open_images(place).count == 5
+    assert "1 link leads out of the folder" in capsys.readouterr().err
+    (place / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(AdagenError, match=r"gone\.png is a link to"):
+        open_images(place)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_layout_becomes_that_of_a_fresh_tensor(channels):
+    """A permuted tensor of one channel is contiguous to torch, and convolved otherwise."""
+    fresh = torch.rand(5, channels, 8, 6, generator=torch.Generator().manual_seed(0))
+    assert one_layout(fresh) is fresh
+    for images in (
+        fresh.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+        fresh.to(memory_format=torch.channels_last),
+        fresh.transpose(2, 3).contiguous().transpose(2, 3),
+        fresh.repeat(1, 1, 1, 2)[..., :6],
+    ):
+        assert torch.equal(one_layout(images), fresh)
+        assert one_layout(images).stride() == fresh.stride()
+
+
+@pytest.mark.parametrize(("level", "told"), [(0, True), (1, True), (2, False)])
+def test_black_images_are_suspected_aloud(capsys, level, told):
+    """As images in [0, 1] are that were stored as bytes."""
+    batches = [torch.zeros(3, 1, 4, 4), torch.full((2, 1, 4, 4), level / 255)]
+    assert len(list(suspected(batches, "set.npz"))) == 2
+    assert ("set.npz: all images are black" in capsys.readouterr().err) is told
 
 
 def test_nothing_to_measure(tmp_path):

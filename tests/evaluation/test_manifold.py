@@ -68,3 +68,23 @@ def test_parts_of_the_distance_matrix_do_not_matter(monkeypatch, rows, columns):
 def test_too_few_images_says_how_many_are_needed():
     with pytest.raises(AdagenError, match=r"3 generated images are too few .* at least 4"):
         precision_recall(torch.randn(10, 2), torch.randn(3, 2), neighbours=3)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.integers(1, 3))
+def test_copies_are_near_each_other_up_to_rounding(seed, k):
+    """A third of either set is one image, whose features differ in their last digits."""
+    generator = torch.Generator().manual_seed(seed)
+    real, generated = (5 + torch.randn(size, 8, generator=generator) for size in (60, 45))
+    real[:20], generated[:15] = real[0].clone(), real[0].clone()
+    expected = precision_recall(real.double(), generated.double(), neighbours=k)
+    rounded = generated * (1 + 2e-7 * torch.randn(generated.shape, generator=generator))
+    assert precision_recall(real, rounded, neighbours=k) == expected
+    assert expected[0] >= 15 / 45 and expected[1] >= 20 / 60
+
+
+def test_what_is_almost_a_copy_is_none():
+    """A radius of 0 reaches as far as rounding does, and no further."""
+    real = torch.ones(10, 4)
+    generated = torch.ones(6, 4) + torch.tensor([0, 0, 0, 1e-7, 1e-4, 1e-3]).unsqueeze(1)
+    assert precision_recall(real, generated, neighbours=3)[0] == 4 / 6

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from adagen import config
 from adagen.data.split import Images, Split
+from adagen.evaluation.image_sets import one_layout
 from adagen.evaluation.versions import require_this_version
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
@@ -172,7 +173,7 @@ class MetricNetworks:
     def _features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Primary and label-free features and logits of a batch, on the CPU."""
         self._require_shape(images)
-        images = images.to(self.device)
+        images = one_layout(images).to(self.device)
         primary = self.classifier.pooled(images)
         label_free, logits = self.autoencoder.pooled(images), self.classifier.head(primary)
         return primary.cpu(), label_free.cpu(), logits.cpu()

@@ -42,7 +42,7 @@ def released_reference(
         AdagenError: the file is missing, damaged or pickled, holds something else, or has too few
             images.
     """
-    names, features = array_names(asset), None
+    names, features, size = array_names(asset), None, None
     source = {"kind": "statistics file", "name": asset.name, "sha256": file_hash(asset)}
     has_spatial = network.protocol == "adm"
     if has_spatial and IMAGES in names:
@@ -50,6 +50,7 @@ def released_reference(
         statistics = _statistics(
             network,
             images.batches(BATCH),
+            size=(images.shape[1], images.shape[2]),
             kept=np.arange(len(images)),
             processes=processes,
             count=len(images),
@@ -57,14 +58,14 @@ def released_reference(
         if "mu" not in names:
             statistics.pool.require_full_rank()
             return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
-        features = statistics.features
+        features, size = statistics.features, statistics.size
     pool = read_gaussian(asset, "mu", covariance="sigma", dimension=network.dimension)
     spatial = (
         read_gaussian(asset, "mu_s", covariance="sigma_s", dimension=SPATIAL)
         if has_spatial
         else None
     )
-    statistics = _Statistics(None, pool, spatial, features)
+    statistics = _Statistics(None, pool, spatial, features=features, size=size)
     return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
 
 
@@ -79,11 +80,13 @@ def computed_reference(
         AdagenError: an image cannot be read, or there are too few for the dimension of the
             features.
     """
+    height, width = split.train.images.shape[2:]
     # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
     chosen = np.random.RandomState(0).permutation(len(split.train))[:FEATURES]
     statistics = _statistics(
         network,
         split.train.batches(BATCH),
+        size=(height, width),
         count=len(split.train),
         kept=chosen,
         processes=processes,
@@ -110,23 +113,26 @@ class _Statistics:
         pool: moments of the pooled features.
         spatial: moments of the spatial features; None for protocols other than `adm`.
         features: (N, D) pooled features for precision and recall; None where there are none.
+        size: (H, W) of the images; None where a statistics file does not say.
     """
 
     count: int | None
     pool: Gaussian
     spatial: Gaussian | None
     features: torch.Tensor | None
+    size: tuple[int, int] | None
 
 
 def _statistics(
     network: InceptionNetwork,
     batches: Iterable[torch.Tensor],
     *,
+    size: tuple[int, int],
     count: int,
     kept: np.ndarray,
     processes: Processes,
 ) -> _Statistics:
-    """Compute the statistics of `count` images, with the features of the rows `kept`."""
+    """Compute the statistics of `count` images (H, W), with the features of the rows `kept`."""
     (pool, spatial), features = network.empty(), []
     has_spatial = network.protocol == "adm"
     is_kept = torch.zeros(count, dtype=torch.bool)
@@ -139,7 +145,8 @@ def _statistics(
             rows = is_kept[pool.count - len(output.pool) : pool.count]
             features.append(output.pool.cpu()[rows])
             bar.update(len(output.pool))
-    return _Statistics(pool.count, pool, spatial if has_spatial else None, torch.cat(features))
+    found = spatial if has_spatial else None
+    return _Statistics(pool.count, pool, found, features=torch.cat(features), size=size)
 
 
 def _reference(
@@ -165,4 +172,5 @@ def _reference(
         pool=statistics.pool,
         spatial=statistics.spatial,
         features=statistics.features,
+        size=statistics.size,
     )

@@ -9,7 +9,7 @@ import torch
 from adagen import config
 from adagen.data.weights import load_released
 from adagen.evaluation.frechet import Moments, frechet_distance, gaussian_distance
-from adagen.evaluation.image_sets import rebatch
+from adagen.evaluation.image_sets import one_layout, rebatch
 from adagen.evaluation.inception.network import Inception, InceptionOutput
 from adagen.evaluation.inception.reference import SPATIAL, InceptionReference
 from adagen.evaluation.inception.resizing import RESIZINGS
@@ -111,7 +111,7 @@ class InceptionNetwork:
     @torch.no_grad()
     def _output(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The fields of `InceptionOutput` for a batch."""
-        colour = images.to(self.device).expand(-1, 3, -1, -1)
+        colour = one_layout(images).to(self.device).expand(-1, 3, -1, -1)
         output: InceptionOutput = self.network(RESIZINGS[self.protocol](colour))
         return output.pool, output.logits, output.spatial
 
@@ -144,7 +144,7 @@ class InceptionMeter(Meter):
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, None]:
         """Frechet distance of the pooled features. These protocols have no label-free one."""
         pool, _ = self.network.empty()
-        for output in self.network.outputs(batches, self.processes):
+        for output in self._outputs(batches):
             pool = pool.merge(Moments.of(output.pool))
         return frechet_distance(pool, self.reference.pool), None
 
@@ -153,7 +153,7 @@ class InceptionMeter(Meter):
         reference = self.reference
         pool, spatial = self.network.empty()
         features, logits = [], []
-        for output in self.network.outputs(batches, self.processes):
+        for output in self._outputs(batches):
             pool = pool.merge(Moments.of(output.pool))
             logits.append(output.logits.cpu())
             if reference.spatial:
@@ -179,6 +179,22 @@ class InceptionMeter(Meter):
             "recall": recall,
             "memorisation_gap": None,
         }
+
+    def _outputs(self, batches: Iterable[torch.Tensor]) -> Iterator[InceptionOutput]:
+        """The outputs for images of the reference's size."""
+        return self.network.outputs(self._of_one_size(batches), self.processes)
+
+    def _of_one_size(self, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Yield the batches, and refuse images of another size than the reference's."""
+        for batch in batches:
+            if batch.ndim == 4 and self.reference.size not in (None, tuple(batch.shape[2:])):
+                height, width = batch.shape[2:]
+                raise AdagenError(
+                    f"images are {height}x{width} (height x width), but the reference is of images "
+                    f"of {'x'.join(map(str, self.reference.size or ()))}: measure images of that "
+                    "size, or compute a reference of yours."
+                )
+            yield batch
 
 
 def _spatial_distance(spatial: Moments, reference: InceptionReference) -> float | None:

@@ -36,6 +36,7 @@ class InceptionReference:
         pool: moments of the pooled features.
         spatial: moments of the spatial features, for sFID; None where there are none.
         features: (N, D) pooled features for precision and recall; None where there are none.
+        size: (H, W) of the images; None where neither the file nor the data set says.
         hash: SHA-256 of the file it was read from; None before it was written.
     """
 
@@ -48,6 +49,7 @@ class InceptionReference:
     pool: Gaussian
     spatial: Gaussian | None
     features: torch.Tensor | None
+    size: tuple[int, int] | None = None
     hash: str | None = None
 
     def save(self, path: Path) -> None:
@@ -66,6 +68,7 @@ class InceptionReference:
             "networks_hash": self.networks_hash,
             "source": self.source,
             "count": self.count,
+            "size": self.size,
         }
         save_tensors(path, tensors, about=about)
 
@@ -88,6 +91,7 @@ class InceptionReference:
         remedy = "Run `adagen reference` again with this config."
         require_bound(path, about, expected={"dataset": known}, remedy=remedy)
         count = about["count"]
+        size = about.get("size") or [dataset.size, dataset.size]  # older files lack the key
 
         def moments(space: str) -> Gaussian:
             mean = tensors[f"{space}.mean"].to(device)
@@ -103,6 +107,7 @@ class InceptionReference:
                 pool=moments("pool"),
                 spatial=moments("spatial") if "spatial.mean" in tensors else None,
                 features=tensors.get("features"),
+                size=(size[0], size[1]) if size[0] else None,
                 hash=file.hash,
             )
 

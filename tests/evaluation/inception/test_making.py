@@ -96,7 +96,7 @@ def test_released_files_that_are_none(tmp_path, small, statistics, pictures, wri
     refused("authors", r"'mu': .* \(32,\), found float32 of shape \(27,\)", mu=statistics["mu_s"])
     without = {key: value for key, value in statistics.items() if not key.endswith("_s")}
     refused("adm", "no array 'mu_s'", **without)
-    refused("adm", "pickled", **{**statistics, "mu": np.array([None] * 32)})
+    refused("adm", "found object", **{**statistics, "mu": np.array([None] * 32)})
     refused("adm", r"20 images are too few .* at least 33", images=pictures[:20])
     with pytest.raises(AdagenError, match=r"gone\.npz"):
         released_reference(small("adm"), FOLDER, asset=tmp_path / "gone.npz")

@@ -1,0 +1,12 @@
+"""Warnings that a user should read, whether or not a progress bar is on the screen."""
+
+import os
+import sys
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error; of several processes only the first prints it."""
+    if os.environ.get("RANK", "0") == "0":
+        from tqdm import tqdm  # here, as `adagen --help` imports modules that warn
+
+        tqdm.write(f"adagen: warning: {text}", file=sys.stderr)
