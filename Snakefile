@@ -8,13 +8,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Taken if no `--configfile` is given: files name what they are laid over themselves (`extends`).
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
-
-# Checks the configuration before anything else happens.
+# Reads the configuration, and checks it before anything else happens.
 include: "workflow/rules/common.smk"
 
 

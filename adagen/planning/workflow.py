@@ -8,7 +8,7 @@ from typing import Any, Literal
 from adagen.config import Config, parse_config
 from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
-from adagen.data.released import asset_path, needed
+from adagen.data.released import asset_path, catalogue, needed
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import is_same, lies_in
 
@@ -40,6 +40,7 @@ def checked_config(files: Iterable[Path], options: Mapping[str, Any]) -> Config:
     paths = [Path(os.path.relpath(path)) for path in files]
     source = " + ".join([*map(str, paths), *(["--config"] if options else [])])
     config = parse_config(overlay(read_config(paths), options), source)
+    catalogue(config.assets)  # no two files of one name
     for name in needed(config):
         asset_path(config.assets, name)
     _require_folders_apart(config)

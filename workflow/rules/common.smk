@@ -42,7 +42,11 @@ end_stages_with_this_process()
 
 try:
     require_options_once(sys.argv[1:])
-    CONFIG = checked_config(workflow.configfiles, workflow.config_settings.config)
+    # Without `--configfile` it is the default run's. A directive would let Snakemake read it first,
+    # whose messages say less.
+    CONFIG = checked_config(
+        workflow.configfiles or [Path("config/config.yaml")], workflow.config_settings.config
+    )
     CONFIG_FILE = store_config(CONFIG, Path(".snakemake") / "adagen")
 except AdagenError as error:
     raise SystemExit(str(error)) from None
