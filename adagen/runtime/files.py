@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,10 +148,21 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
+        if _is_ours(path):
+            advice = "Delete it and run {command} again, or repeat the workflow's command."
+        else:  # it may be a good file in the wrong place
+            advice = "Check the path that was given, or run {command} again."
         raise AdagenError(
-            f"{path} cannot be read as a {kind} file ({error}): it is truncated or damaged. "
-            f"Delete it and run {command} again, or repeat the workflow's command."
+            f"{path} cannot be read as a {kind} file ({error}): it is truncated, damaged or "
+            f"something else. {advice.format(command=command)}"
         ) from None
+
+
+def _is_ours(path: Path) -> bool:
+    """True if a file begins as those that `save_tensors` writes."""
+    with suppress(OSError), path.open("rb") as stream:
+        return stream.read(64).startswith(b'{"__metadata__":{"about":', 8)
+    return False
 
 
 def _about(stream: Any) -> dict[str, Any]:
@@ -188,10 +199,23 @@ def read_whole(path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     with safetensors.safe_open(path, "pt") as stream:
         about = _about(stream)
         tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+    if CHECKSUM not in about and (misspelt := _misspelt_checksum(tensors, about)):
+        raise ValueError(f"its description has {misspelt!r} in place of {CHECKSUM!r}")
     checksum = about.pop(CHECKSUM, None)
     if checksum not in (None, _checksum(tensors, about)):
         raise ValueError("its checksum is not that of its content")
     return tensors, about
+
+
+def _misspelt_checksum(
+    tensors: "Mapping[str, torch.Tensor]", about: Mapping[str, Any]
+) -> str | None:
+    """The key of the checksum, if damage to its name hides it; None if there is none."""
+    for key, value in about.items():
+        others = {name: other for name, other in about.items() if name != key}
+        if isinstance(value, str) and len(value) == 64 and _checksum(tensors, others) == value:
+            return key
+    return None
 
 
 CHECKSUM = "sha256"

@@ -76,13 +76,26 @@ def test_a_file_made_for_something_else_is_refused(tmp_path):
 
 
 def test_truncated_at_any_length(tmp_path):
+    """To be deleted only where enough is left to tell that it is ours."""
     path = tmp_path / "out.safetensors"
     save_tensors(path, {"a": torch.ones(30)}, about={"kind": "toy"})
     whole = path.read_bytes()
-    for length in (0, 1, 7, 8, 9, len(whole) // 2, len(whole) - 1):
+    for length in (0, 1, 7, 8, 9, 40, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(AdagenError, match=r"out\.safetensors cannot be read .* Delete it"):
+        advice = "Delete it" if length >= 40 else "Check the path"
+        with pytest.raises(AdagenError, match=rf"out\.safetensors cannot be read .* {advice}"):
             load_tensors(path, "toy")
+
+
+@pytest.mark.parametrize("bit", range(0, 8 * len("sha256"), 5))
+def test_damage_does_not_hide_the_checksum(tmp_path, bit):
+    path = tmp_path / "out.safetensors"
+    save_tensors(path, {"a": torch.ones(3)}, about={"kind": "toy", "networks_hash": "0" * 64})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"sha256") + bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    with pytest.raises(AdagenError):
+        load_tensors(path, "toy")
 
 
 @given(st.binary(max_size=200))
