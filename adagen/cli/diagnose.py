@@ -10,6 +10,7 @@ import typer
 
 from adagen.cli.common import device_of, load_images, open_experiment, open_meter
 from adagen.cli.options import (
+    LAST_SEED,
     Configs,
     ExperimentName,
     GeneratorFile,
@@ -76,8 +77,12 @@ def reward(
         typer.Option(min=1, help="Images of a rung; without it those of a validation."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a reward that takes steps.")] = 1000,
-    shift: Annotated[float, typer.Option(help="Shift of an action, in logits.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of images, weights and batches.")] = 0,
+    shift: Annotated[
+        float, typer.Option(min=-100, max=100, help="Shift of an action, in logits.")
+    ] = 1.0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LAST_SEED, help="Seed of images, weights and batches.")
+    ] = 0,
     figure: Annotated[
         Path | None, typer.Option(help="Figure to draw, .pdf or .png."), Kind.FILE
     ] = None,

@@ -29,7 +29,7 @@ def fetch(
         bool,
         typer.Option("--list", help="List the files and their state; fetch none."),
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Files fetched at once.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files fetched at once.")] = 3,
 ) -> None:
     """Fetch released files, and verify them (docs/assets.md)."""
     settings = load_config(config)

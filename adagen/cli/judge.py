@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adagen.cli.common import device_of, load_images, running
-from adagen.cli.options import Configs, ExperimentName, GeneratorFile, Out, TrainedMethod
+from adagen.cli.options import (
+    LAST_SEED,
+    Configs,
+    ExperimentName,
+    GeneratorFile,
+    Out,
+    TrainedMethod,
+)
 from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SamplingInputs, open_run
 from adagen.config import LEARNED, Config, identity
@@ -79,7 +86,12 @@ def judge(
     config: Configs,
     *,
     experiment: ExperimentName,
-    seed: Annotated[int, typer.Option(help="Training seed of the `adagen` whose reward judges.")],
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=LAST_SEED, help="Training seed of the `adagen` whose reward judges."
+        ),
+    ],
     generator: GeneratorFile,
     features: FeaturesFile,
     reward_state: Annotated[

@@ -14,6 +14,8 @@ Configs = Annotated[
     list[Path],
     typer.Option("--config", help="Config file; repeat to lay later ones over earlier ones."),
 ]
+LAST_SEED = 2**32 - 1
+"""Largest seed, as in the configuration."""
 ExperimentName = Annotated[str, typer.Option("--experiment", help="Key of `experiments`.")]
 GeneratorFile = Annotated[Path, typer.Option("--generator", help="Pretrained generator.")]
 NetworksFile = Annotated[Path, typer.Option("--networks", help="Metric networks.")]

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adagen.cli.options import Configs, ExperimentName, GeneratorFile, PolicyFile
+from adagen.cli.options import (
+    LAST_SEED,
+    Configs,
+    ExperimentName,
+    GeneratorFile,
+    PolicyFile,
+)
 from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
 from adagen.runtime.outputs import Kind
@@ -24,8 +30,10 @@ def schedule(
     method: Annotated[str, typer.Option(help="Method that the policy belongs to.")],
     generator: GeneratorFile,
     policy: PolicyFile = None,
-    samples: Annotated[int, typer.Option(min=2, help="Samples that it is shown for.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=2, max=1_000_000, help="Samples that it is shown for.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Sampling seed.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write instead of printing."), Kind.FILE
     ] = None,

@@ -15,6 +15,7 @@ from adagen.cli.common import (
     running,
 )
 from adagen.cli.options import (
+    LAST_SEED,
     Checkpoint,
     Configs,
     ExperimentName,
@@ -108,7 +109,7 @@ def train(
     experiment: ExperimentName,
     *,
     method: TrainedMethod,
-    seed: Annotated[int, typer.Option(help="Training seed.")],
+    seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Training seed.")],
     generator: GeneratorFile,
     features: Annotated[Path, typer.Option(help="Frozen features of the reward.")],
     networks: NetworksFile,
