@@ -1,8 +1,8 @@
 """Released weights: read without running code of the file, and compared with a network by key."""
 
 import argparse
-import json
 import re
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +13,10 @@ from torch import nn
 
 from adagen.data import pins
 from adagen.data.layouts import LayoutError, Tensors, find_weights
+from adagen.data.zips import list_zip
+from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import read_text, require_regular
 
 COUNTERS = ("ema_vocab_hit_SV", "num_batches_tracked")
 """Endings of keys whose values affect no result."""
@@ -113,29 +116,35 @@ DAMAGED = (
 )
 
 
-def _read(path: Path) -> Any:
-    """Read a file by the kind that its first bytes show.
+def _read(path: Path, *, of_index: bool = False) -> Any:
+    """Read a file by the kind that its first bytes show; one that an index names is no index.
 
     Raises:
         AdagenError: it is missing, no file of weights, or not the one that was pinned.
     """
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise AdagenError(f"{path} {found}; expected a file of released weights. Fetch it first.")
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        raise AdagenError(
+            f"{path} does not exist; expected a file of released weights. Fetch it first."
+        ) from None
     with pins.verified(path):
         with path.open("rb") as stream:
             start = stream.read(512)
         if not start:
             raise AdagenError(f"{path} is empty. {CHECK}")
+        # safetensors: 8 bytes with the length of the header, then the header
+        length = int.from_bytes(start[:8], "little")
+        if start[8:9] == b"{" and length < path.stat().st_size:
+            return _read_tensors(path, True, mapped=False)
         if start.lstrip().startswith(b"<"):
             raise AdagenError(
                 f"{path} is a web page, not weights: the server answered with an error or a "
                 "login. Fetch it again, or by hand."
             )
-        if start.lstrip().startswith(b"{"):
+        if start.lstrip().startswith(b"{") and not of_index:
             return _read_shards(path)
-        # safetensors: 8 bytes with the length of the header, then the header
-        return _read_tensors(path, start[8:9] == b"{", mapped=start.startswith(b"PK"))
+        return _read_tensors(path, False, mapped=start.startswith(b"PK"))
 
 
 def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
@@ -147,6 +156,9 @@ def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
     try:
         if is_safetensors:
             return safetensors.torch.load_file(path)
+        if mapped and any(member.method for member in list_zip(path)[0].values()):
+            # Mapped bytes are taken for tensors as they are, and a pickle may unpack to any size.
+            raise zipfile.BadZipFile("compressed")
         # Training files contain their command line beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -166,7 +178,7 @@ def _read_shards(path: Path) -> Tensors:
         AdagenError: it is no index; or a file of it is missing, elsewhere or not as it says.
     """
     try:
-        places = json.loads(path.read_text())["weight_map"]
+        places = parse_json(read_text(path))["weight_map"]
         expected: dict[str, set[str]] = {name: set() for name in places.values()}
         for key, name in places.items():
             expected[name].add(key)
@@ -187,7 +199,7 @@ def _read_shards(path: Path) -> Tensors:
         )
     tensors: Tensors = {}
     for file, keys in files.items():
-        found = _read(file)
+        found = _read(file, of_index=True)
         if not isinstance(found, Mapping) or found.keys() != keys:
             raise AdagenError(
                 f"{file} does not hold the tensors that {path.name} says: give the files that were "

@@ -42,11 +42,20 @@ class PatchCodebook(nn.Module):
         self.register_buffer("prototypes", torch.zeros(settings.vocabulary, dimension))
 
     def learn(self, images: torch.Tensor | ImageRows) -> None:
-        """Place the prototypes by k-means over the patches of `images` (N, C, H, W)."""
+        """Place the prototypes by k-means over the patches of `images` (N, C, H, W).
+
+        Raises:
+            AdagenError: there are fewer patches than prototypes.
+        """
         from sklearn.cluster import KMeans  # a second of start-up, for those who fit only
 
         means = KMeans(self.settings.vocabulary, n_init=1, random_state=self.settings.seed)
         patches = self._patches(images).double()
+        if len(patches) < self.settings.vocabulary:
+            raise AdagenError(
+                f"tokeniser.vocabulary is {self.settings.vocabulary}, but the training images have "
+                f"{len(patches)} patches: use fewer."
+            )
         self.prototypes.copy_(torch.from_numpy(means.fit(patches.numpy()).cluster_centers_))
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -28,10 +28,12 @@ def read_csv(path: Path, *, numbers: Collection[str], text: Collection[str] = ()
         table = pd.read_csv(io.StringIO(read_text(path)), dtype=dict.fromkeys(text, str))
     except ValueError:  # pandas' parser errors are ValueErrors
         return pd.DataFrame()
+    if not isinstance(table.index, pd.RangeIndex):  # rows with more cells than there are columns
+        return pd.DataFrame()
     for name in numbers:
         if name in table and (lines := _lines_without_number(table[name])):
             raise AdagenError(
-                f"{path}, column {name!r}: {str(table[name][lines[0]])[:40]!r} in row "
+                f"{path}, column {name!r}: {str(table[name].iloc[lines[0]])[:40]!r} in row "
                 f"{lines[0] + 1} is no finite number. Make the file again, or check the path."
             )
     return table

@@ -49,8 +49,13 @@ def images_of(config: Config) -> Images:
         return Images((1, 8, 8), 10, DIGITS - dataset.heldout)
     if listed.exists() or (dataset.name not in PUBLISHED and Path(dataset.folder).exists()):
         found = read_json(listed) if listed.exists() else overview(dataset)
-        channels, height, width = found["image_shape"]
-        return Images((channels, height, width), len(found["classes"]), sum(found["train"]))
+        try:
+            channels, height, width = map(int, found["image_shape"])
+            return Images((channels, height, width), len(found["classes"]), sum(found["train"]))
+        except (KeyError, TypeError, ValueError):
+            raise AdagenError(
+                f"{listed} is no list of a data set, as `adagen dataset` writes it: run it again."
+            ) from None
     if dataset.name not in PUBLISHED:
         raise AdagenError(
             f"{dataset.folder} (key 'dataset.folder') does not exist, so the size of the "

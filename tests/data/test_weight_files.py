@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,40 @@ def test_what_is_published_counts_without_a_pin(tmp_path, published):
 def test_a_file_that_changes_while_it_is_read(pinned):
     with pytest.raises(AdagenError, match="changed while it was read"), pins.verified(pinned):
         swap(pinned, PLAIN, keep_time=True)
+
+
+# Files that are taken for another kind
+
+
+@pytest.mark.parametrize("length", [0x3C20, 0x7B20])
+def test_tensors_whose_header_begins_like_a_web_page_or_an_index(tmp_path, length):
+    """Its length in bytes, which comes first, reads " <" or " {"."""
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(PLAIN, path)
+    written = path.read_bytes()
+    header = int.from_bytes(written[:8], "little")
+    padded = written[8 : 8 + header].ljust(length)
+    path.write_bytes(length.to_bytes(8, "little") + padded + written[8 + header :])
+    assert path.read_bytes().lstrip()[:1] in b"<{" and holds(path, PLAIN)
+
+
+def test_an_index_of_itself(tmp_path):
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": {"a": path.name}}))
+    with pytest.raises(AdagenError, match="cannot be read as weights"):
+        read_released(path)
+    path.write_text('{"weight_map": ' + "[" * 100_000)
+    with pytest.raises(AdagenError, match="cannot be read as weights"):
+        read_released(path)
+
+
+def test_a_file_of_torch_that_was_compressed(tmp_path):
+    """Its bytes would be mapped as they are."""
+    torch.save(PLAIN, tmp_path / "w.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pth") as whole,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    assert "cannot be read as weights" in refused(tmp_path / "packed.pth")
