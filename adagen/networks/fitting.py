@@ -4,7 +4,6 @@ These are generators, tokenisers, metric networks and reward features.
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import nn
 
 from adagen.config import Fit
 from adagen.data.split import Images
-from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
+from adagen.runtime.checkpoints import SaveTimer, load_checkpoint, save_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 from adagen.runtime.progress import progress
@@ -23,9 +22,6 @@ from adagen.runtime.progress import progress
 M = TypeVar("M", bound=nn.Module)
 
 CPU = torch.device("cpu")
-
-CHECKPOINT_SECONDS = 15
-"""Seconds between checkpoints: a kill loses at most this much work."""
 
 
 @dataclass
@@ -82,7 +78,7 @@ def fit(
         parameters, settings.learning_rate, weight_decay=settings.weight_decay
     )
     average = [p.detach().clone() for p in parameters]
-    start, saved = 0, time.monotonic()
+    start, timer = 0, SaveTimer()
     inputs = _inputs(data) if checkpoint else {}
     if checkpoint and (
         state := load_checkpoint(checkpoint, name, settings=settings, inputs=inputs)
@@ -114,7 +110,7 @@ def fit(
             mean.lerp_(current.detach(), 1 - keep)
         if update % 50 == 0:
             bar.set_postfix(loss=f"{value.item():.4f}", refresh=False)
-        if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if checkpoint is not None and timer.due():
             state = {
                 "module": module.state_dict(),
                 "optimiser": optimiser.state_dict(),
@@ -122,7 +118,6 @@ def fit(
                 "update": update + 1,
             }
             save_checkpoint(checkpoint, name, settings=settings, state=state, inputs=inputs)
-            saved = time.monotonic()
     for mean, current in zip(average, parameters, strict=True):
         current.data.copy_(mean)
     return module.eval().requires_grad_(False)

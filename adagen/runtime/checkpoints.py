@@ -11,7 +11,9 @@ with `weights_only`, which makes nothing but tensors and plain values.
 import hashlib
 import io
 import json
+import math
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,32 @@ from adagen.runtime.documents import parse_json, read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, write_json
 from adagen.runtime.hashing import file_hash
-from adagen.runtime.shutdown import stop_if_asked
+from adagen.runtime.shutdown import stop_if_asked, stop_is_asked
 
 BINDING = "belongs_to.json"
 """File in a folder of resumable state: the run, settings and files that it belongs to."""
+
+CHECKPOINT_SECONDS = 15
+"""Seconds between two checkpoints of a training or a fit."""
+
+
+class SaveTimer:
+    """Says when to write a checkpoint: first at once, then by time, and when asked to stop.
+
+    States of large networks take gigabytes. Written after every update they would take longer than
+    the update, and a resumed run repeats the updates since the last one exactly.
+    """
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def due(self) -> bool:
+        """Whether to save now; if so, the next time is counted from now."""
+        now = time.monotonic()
+        if now - self._last <= CHECKPOINT_SECONDS and not stop_is_asked():
+            return False
+        self._last = now
+        return True
 
 
 def claim_checkpoint(

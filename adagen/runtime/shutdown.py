@@ -68,6 +68,12 @@ def stoppable(checkpoint: Path | None) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def stop_is_asked() -> bool:
+    """Whether a stop was asked for since the `stoppable` block began."""
+    request = signal.getsignal(signal.SIGTERM)
+    return isinstance(request, Request) and bool(request.name)
+
+
 def stop_if_asked(name: str) -> None:
     """Stop here if a stop was asked for. To be called where a run can be resumed from.
 

@@ -28,7 +28,7 @@ from adagen.policy.networks import ConstantTable, Policy
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS, Pool
 from adagen.rewards.pretrained import RewardMixture
-from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
+from adagen.runtime.checkpoints import SaveTimer, load_checkpoint, save_checkpoint
 from adagen.runtime.errors import explain_out_of_memory
 from adagen.runtime.noise import torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
@@ -170,7 +170,7 @@ class PolicyTraining:
         on_record: OnRecord,
     ) -> None:
         """The remaining updates, each with its record, warnings and checkpoint."""
-        start, total = len(self.records), self.settings.updates
+        start, total, timer = len(self.records), self.settings.updates, SaveTimer()
         bar = progress(range(start, total), name, total=total, done=start)
         for update in bar:
             record = self.update(update)
@@ -185,7 +185,7 @@ class PolicyTraining:
                     bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
             on_record(record)
-            if checkpoint is not None and self.processes.first:
+            if checkpoint is not None and self.processes.first and (last or timer.due()):
                 save_checkpoint(checkpoint, name, settings=self.settings, state=self.state_dict())
 
     def _warn(self) -> list[str]:

@@ -62,4 +62,4 @@ def test_a_tracker_nobody_knows(ready):
     assert "config.yaml" in message and "trackers" in message
     track_with("wandb", "wandb")
     message = ready.mistake(f"{TRAIN} --out o.safetensors --log o.jsonl")
-    assert "trackers must be all different" in message
+    assert "'wandb' stands twice" in message

@@ -5,7 +5,7 @@ from adagen.config import Dataset, Evaluation, Fit, MetricNetworks
 from adagen.data.split import load_dataset
 from adagen.evaluation.embedded import networks
 from adagen.evaluation.embedded.networks import fit_metric_networks
-from adagen.networks import fitting
+from adagen.runtime import checkpoints
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors
 from adagen.runtime.hashing import file_hash
@@ -40,9 +40,9 @@ def test_the_file_gives_back_what_was_fitted(measuring):
 
 def test_fitting_resumes(tmp_path, measuring, monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 2)
-    monkeypatch.setattr(fitting.time, "monotonic", lambda: next(clock))
-    fits = [Fit(updates=20, batch=32), Fit(updates=5, batch=32, seed=1)]
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 2)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: next(clock))
+    fits = [Fit(updates=20, batch=32), Fit(updates=3, batch=32, seed=1)]
     settings = MetricNetworks(width=8, classifier=fits[0], autoencoder=fits[1])
     fitted = fit_metric_networks(settings, measuring.split, checkpoints=tmp_path)
     # Of the longer one the checkpoint before is there, too.
