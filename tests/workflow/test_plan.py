@@ -321,3 +321,10 @@ def test_samples_are_made_by_as_many_jobs_as_asked_for(checkout) -> None:
     assert checkout.planned(samples, "--config", jobs) == {}
     planned = checkout.planned(samples, "--config", "evaluation={jobs: 3, samples: 4000}")
     assert planned == {"sample_part": 3, "sample": 1}
+
+
+def test_nothing_is_planned_in_the_home_folder(checkout, monkeypatch) -> None:
+    """Which may not be writable, in a container for one."""
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert checkout.planned("results/tables/fid.csv")["table_fid"] == 1
