@@ -18,6 +18,7 @@ from adagen.cli import (
 )
 from adagen.cli.paths import Stage
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.memory import explain_memory, warning_of_memory
 from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
 
 app = typer.Typer(
@@ -39,11 +40,16 @@ def main() -> None:
     """Run the command line; an error that is meant for the user is one paragraph, and status 2."""
     exit_when_workflow_exits()
     restore_stop_signals()
+    if warning := warning_of_memory():
+        typer.echo(f"adagen: {warning}", err=True)
     try:
         app()
     except Stopped as stopped:
         typer.echo(f"adagen: {stopped}", err=True)
         sys.exit(STATUS)
-    except (AdagenError, OSError) as error:
-        typer.echo(f"adagen: {error}", err=True)
+    except Exception as error:
+        memory = explain_memory(error)
+        if not memory and not isinstance(error, AdagenError | OSError):
+            raise
+        typer.echo(f"adagen: {memory or error}", err=True)
         sys.exit(2)
