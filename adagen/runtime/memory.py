@@ -27,7 +27,7 @@ def warning_of_memory() -> str:
 
 
 def explain_memory(error: BaseException) -> str:
-    """What to do after an error that says that memory is short; empty for any other error."""
+    """Advice after an error that says that memory is short; empty for any other error."""
     text = " ".join(str(error).split())
     short = isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno == errno.ENOMEM
