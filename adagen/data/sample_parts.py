@@ -99,7 +99,7 @@ def gather(parts: Sequence[Path], out: Path) -> None:
             seed, rows = writer.missing[0]
             raise AdagenError(
                 f"samples {rows.start} to {rows.stop - 1} of seed {seed} are missing from the "
-                "parts, or damaged. Delete their part and run `adagen sample --part` again."
+                "parts, or damaged. Move their part away and run `adagen sample --part` again."
             )
         writer.publish(
             out, about=first["about"], labels=steering["labels"], handmade=steering["handmade"]
@@ -116,13 +116,13 @@ def _read(folder: Path) -> dict[str, Any]:
     part = read_json(folder / PART)
     if not isinstance(part, dict) or (part.get("kind"), part.get("version")) != (KIND, VERSION):
         raise AdagenError(
-            f"{folder / PART} doesn't describe a part of samples of version {VERSION}. Delete "
-            f"{folder} and run `adagen sample --part` again."
+            f"{folder / PART} doesn't describe a part of samples of version {VERSION}. Move "
+            f"{folder} away and run `adagen sample --part` again."
         )
     if lacking := [key for key in KEYS if key not in part]:
         raise AdagenError(
-            f"{folder / PART} lacks {lacking[0]!r}. Delete {folder} and run `adagen sample --part` "
-            "again."
+            f"{folder / PART} lacks {lacking[0]!r}. Move {folder} away and run `adagen sample "
+            "--part` again."
         )
     return part
 

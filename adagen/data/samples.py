@@ -87,7 +87,7 @@ class Samples:
                 if found != expected:
                     raise AdagenError(
                         f"{path} holds images of shape {found}, but {folder / ABOUT} says "
-                        f"{expected}. Delete {folder} and run `adagen sample` again."
+                        f"{expected}. Move {folder} away and run `adagen sample` again."
                     )
         return samples
 
@@ -310,7 +310,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
         )
     if lacking := [key for key in KEYS if key not in about]:
         raise AdagenError(
-            f"{folder / ABOUT} lacks {lacking[0]!r}, which samples have. Delete {folder} and run "
-            "`adagen sample` again."
+            f"{folder / ABOUT} lacks {lacking[0]!r}, which samples have. Move {folder} away and "
+            "run `adagen sample` again."
         )
     return dict(about)

@@ -18,7 +18,9 @@ KIND = "samples shard"
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Open a shard lazily; damage that is met while it is read is an error for the user."""
-    again = f"Delete {path.parent} and run `adagen sample` again, or repeat the workflow's command."
+    again = (
+        f"Move {path.parent} away and run `adagen sample` again, or repeat the workflow's command."
+    )
     try:
         with safetensors.safe_open(path, "pt") as shard:
             yield shard

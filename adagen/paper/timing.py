@@ -52,7 +52,7 @@ def _seconds(path: Path) -> list[float]:
     if not times:
         raise AdagenError(
             f"{path} is not a benchmark file: expected tab-separated columns, one of them 's' "
-            "(seconds). Delete it and run its rule again."
+            "(seconds). Check the path, or move the file away and run its rule again."
         )
     return times
 

@@ -94,7 +94,7 @@ def claim_checkpoint(
         names = ", ".join(file.name for file in (path, *state))
         raise AdagenError(
             f"{folder} holds the resumable state of something else: {changed}. Give another "
-            f"folder, or restore what it was started with. Delete {names} in it to start afresh."
+            f"folder, or restore what it was started with. Move {names} out of it to start afresh."
         )
 
 
@@ -187,7 +187,7 @@ def load_checkpoint(
     if damaged:
         raise AdagenError(
             f"{' and '.join(f'{file} ({reason})' for file, reason in damaged.items())}: no whole "
-            f"checkpoint of {name} is left. {_delete(present)} to start this run from the "
+            f"checkpoint of {name} is left. {_move_away(present)} to start this run from the "
             "beginning."
         )
     return None
@@ -226,11 +226,11 @@ def _state_of(
         raise AdagenError(
             f"{path} was written by another run or with other settings than those of "
             f"{expected['run']} now: {changed}. Restore what it was written with, or give another "
-            f"folder. {_delete(present)} to start afresh."
+            f"folder. {_move_away(present)} to start afresh."
         )
     state: dict[str, Any] = content["state"]
     return state
 
 
-def _delete(paths: list[Path]) -> str:
-    return f"Delete {' and '.join(map(str, paths))}"
+def _move_away(paths: list[Path]) -> str:
+    return f"Move {' and '.join(map(str, paths))} away"

@@ -203,7 +203,7 @@ def test_a_truncated_input(ready, name):
     path = ready.folder / f"{name}.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
     message = ready.mistake(f"sweep --experiment flow_t2 {FILES} --out o --log o.csv")
-    assert path.name in message and "truncated or damaged" in message
+    assert path.name in message and "truncated, damaged or" in message
 
 
 @pytest.mark.parametrize(

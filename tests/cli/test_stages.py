@@ -61,7 +61,7 @@ def test_from_policy_to_metrics(ready):
     assert "method is 'adagen'" in ready.mistake(f"{SAMPLE} --method static {policy}")
     path = Path("adagen_seed3.safetensors")
     path.write_bytes(path.read_bytes()[:-3])
-    assert "truncated or damaged" in ready.mistake(f"{SAMPLE} --method adagen {policy}")
+    assert "truncated, damaged or" in ready.mistake(f"{SAMPLE} --method adagen {policy}")
 
 
 def test_baselines_are_searched_sampled_and_shown_as_others_are(ready):
@@ -160,7 +160,7 @@ def test_a_truncated_checkpoint(ready):
     path.write_bytes(path.read_bytes()[:-20])
     message = ready.mistake(f"{TRAIN} --method static --out o --log l --checkpoint resume")
     assert "training.ckpt (its checksum is not that of its content)" in message
-    assert "no whole checkpoint" in message and "Delete resume/training.ckpt to start" in message
+    assert "no whole checkpoint" in message and "Move resume/training.ckpt away to start" in message
 
 
 def test_nan_stops_the_stage_and_says_where(ready, monkeypatch):

@@ -107,7 +107,7 @@ def test_a_checkpoint_of_an_older_config(tmp_path, then, now, value):
     )
     for update in (1, 2):
         save_checkpoint(path, "run", settings=old, state={"update": update})
-    with pytest.raises(AdagenError, match=r"other settings than those of run now: .*Delete") as e:
+    with pytest.raises(AdagenError, match=r"other settings than those of run now: .*Move") as e:
         load_checkpoint(path, "run", settings=new)
     told = str(e.value)
     assert str(path) in told and str(previous_of(path)) in told

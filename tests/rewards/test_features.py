@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_or_cut_short_is_refused(tmp_path):
         load_reward_features(path, SETTINGS)
     save_reward_features(path, untrained(), image_shape=[1, 8, 8])
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(AdagenError, match="truncated or damaged"):
+    with pytest.raises(AdagenError, match="truncated, damaged or"):
         load_reward_features(path, SETTINGS)
 
 

@@ -95,7 +95,7 @@ def test_state_of_which_it_is_not_known_whose_it_is(tmp_path_factory, where, dam
     whole = binding.read_text()
     binding.unlink() if damage is None else damage(binding, where)
     assume(damage is None or binding.read_text(errors="replace").split() != whole.split())
-    told = r"Delete belongs_to\.json, run\.ckpt in it to start afresh"
+    told = r"Move belongs_to\.json, run\.ckpt out of it to start afresh"
     with pytest.raises(AdagenError, match=told):
         claim_checkpoint(folder, "run", SETTINGS)
     assert (folder / "run.ckpt").read_bytes() == before
@@ -128,7 +128,7 @@ def test_of_another_run_or_other_settings(path):
     ):
         with pytest.raises(AdagenError, match=r"run\.ckpt was written by another run") as caught:
             load_checkpoint(path, name, settings=current)
-        assert "Delete" in str(caught.value) and told in str(caught.value)
+        assert "Move" in str(caught.value) and told in str(caught.value)
 
 
 def test_the_one_before_is_kept(path):
@@ -155,7 +155,7 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path_factory, where, dama
     damage(path, where)
     if both:
         damage(previous_of(path), where)
-        told = r"run\.ckpt .* and .*run\.previous\.ckpt .*Delete .*run\.ckpt and .*previous\.ckpt"
+        told = r"run\.ckpt .* and .*run\.previous\.ckpt .*Move .*run\.ckpt and .*previous\.ckpt"
         with pytest.raises(AdagenError, match=told):
             load_checkpoint(path, "run", settings=SETTINGS)
         assert path.exists() and previous_of(path).exists()
