@@ -10,7 +10,7 @@ from adagen.config.loading import read_config
 from adagen.config.overlay import overlay
 from adagen.data.released import asset_path, catalogue, needed
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.outputs import is_same, lies_in
+from adagen.runtime.outputs import Kind, Output, check_outputs, is_same, lies_in
 
 RELEASED = "released"
 """Folder in that of networks and statistics that has links to released files."""
@@ -43,16 +43,19 @@ def checked_config(files: Iterable[Path], options: Mapping[str, Any]) -> Config:
     catalogue(config.assets)  # no two files of one name
     for name in needed(config):
         asset_path(config.assets, name)
-    _require_folders_apart(config)
+    _check_folders(config)
     return config
 
 
-def _require_folders_apart(config: Config) -> None:
-    """Refuse to write into the data set, or links to released files into the folder of the files.
+def _check_folders(config: Config) -> None:
+    """Refuse folders that cannot be written into, or that hold what is read.
 
     Raises:
-        AdagenError: two folders are one, or one lies in the other.
+        AdagenError: two folders are one, or one lies in the other; or nothing can be written into
+            one.
     """
+    for key in ("results", "resources"):
+        check_outputs([Output(f"key {key!r}", Path(getattr(config, key)), Kind.FILLED)], [])
     released = Path(config.resources, RELEASED)
     if is_same(released, Path(config.assets.folder)):
         raise AdagenError(
