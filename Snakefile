@@ -56,16 +56,16 @@ include: "workflow/rules/paper.smk"
 report: "workflow/report/workflow.rst"
 
 
-# Everything in the folder of an experiment, which is what DVC asks for.
-for name in CONFIG.experiments:
+# Everything in the folder of an experiment, which is what DVC asks for: metrics and policies.
+for name in EXPERIMENTS:
+    runs = runs_in(name)
 
     rule:
         name:
             f"experiment_{name}"
         input:
-            expand_runs(METRICS, plain_runs(CONFIG, name)),
-            expand_runs(METRICS, refined_runs(CONFIG, [name])),
-            expand_runs(METRICS, dial_runs(CONFIG, [name])),
+            expand_runs(METRICS, runs),
+            expand_runs(POLICY, policies_of(runs)),
         localrule: True
 
 
@@ -73,6 +73,6 @@ rule all:
     default_target: True
     input:
         rules.pretrained.input,
-        expand_runs(POLICY, policies_of(reported_runs(CONFIG))),
+        expand_runs(POLICY, policies_of(runs_of(CONFIG))),
         [files for category, files in SHOWN.items() if category not in ("Samples", "Ablation")],
     localrule: True

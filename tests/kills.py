@@ -31,8 +31,8 @@ import yaml
 from tiny import NETWORKS, REWARD, TINY
 
 ROOT = Path(__file__).parents[1]
-TIMED = {"seconds", "images_per_second"}
-"""Fields that hold measured times."""
+TIMED = {"seconds", "images_per_second", "sha256", "checksums", "csv"}
+"""Fields that hold measured times, and checksums of what holds them."""
 GRACE = 10.0
 """Seconds after which a process is an orphan if what started it was killed."""
 CONFIG = {

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adagen.config import FAMILIES, METHODS, Config, Experiment
+from adagen.config import FAMILIES, METHODS, Config, Experiment, identity
+from adagen.config.bindings import of_policy
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
@@ -87,6 +88,27 @@ def open_experiment(
         generator_file, key, settings=config.generators[key], dataset=config.dataset
     )
     return settings, build.build_generator(backbone.to(device_of(config)), settings, method=method)
+
+
+def policy_metadata(
+    config: Config,
+    experiment: str,
+    *,
+    method: str,
+    generator: "Generator[Any]",
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """The description of a policy's file: all that it is bound to, and its training seed."""
+    from adagen.data.bound import MADE_WITH
+
+    bound = identity.policy_file(
+        experiment,
+        config.every_experiment[experiment],
+        generator_hash=generator.hash,
+        sampler=generator.sampler,
+    )
+    made_with = of_policy(config, experiment, method=method)
+    return {**bound, MADE_WITH: made_with, "training_seed": seed}
 
 
 def open_meter(

@@ -22,6 +22,7 @@ from adagen.cli.options import (
 from adagen.cli.paths import load_config
 from adagen.cli.train import TrainingInputs
 from adagen.config import Config, Experiment
+from adagen.config.bindings import of_diagnosis
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind
 
@@ -133,9 +134,9 @@ def diagnose_reward(
     from adagen.paper.figures.style import require_drawable, save_figure
     from adagen.rewards.build import load_reward
     from adagen.rewards.pools import VIEWS
-    from adagen.runtime.files import write_json
     from adagen.runtime.hashing import file_hash
     from adagen.runtime.noise import seeded
+    from adagen.runtime.records import write_record
     from adagen.training.checks import require_image_shape
     from adagen.training.ladder import Ladder
     from adagen.training.ranking import Pools, agreement, check_reward, check_steps, ladder
@@ -184,10 +185,11 @@ def diagnose_reward(
     )
     verdict = findings(rungs, checks, warmup=reward.warmup, saturates=reward.saturates)
 
-    write_json(
+    write_record(
         out,
         {
             "experiment": experiment,
+            "settings": of_diagnosis(config, experiment),
             **_origin(config, settings, meter=meter, inputs=inputs),
             "samples": samples,
             "kept": kept,

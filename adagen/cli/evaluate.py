@@ -68,12 +68,17 @@ def measure(
 ) -> None:
     """Measure any images by the config's protocol; print the numbers and write them."""
     settings = load_config(config)
+    from adagen.data.bound import open_configured
+    from adagen.data.samples import KIND as SAMPLES
     from adagen.evaluation.evaluate import measure_images
     from adagen.evaluation.image_sets import open_images
     from adagen.runtime.files import write_json
 
     meter = open_meter(settings, networks, reference=reference)
-    content = measure_images(open_images(source), meter, protocol=settings.evaluation.protocol)
+    opened = open_images(source)
+    if opened.kind == SAMPLES:
+        open_configured(source, settings)
+    content = measure_images(opened, meter, protocol=settings.evaluation.protocol)
     write_json(out, content)
     typer.echo(json.dumps(content, indent=2))
 
@@ -136,8 +141,9 @@ def evaluate_samples(
     Raises:
         AdagenError: two folders have the same name, or one doesn't belong to this configuration.
     """
+    from adagen.data.bound import open_configured
     from adagen.evaluation.evaluate import evaluate as measure_samples
-    from adagen.runtime.files import write_json
+    from adagen.runtime.records import write_record
 
     names = [folder.name for folder in folders]
     if repeated := [name for name in names if names.count(name) > 1]:
@@ -145,8 +151,10 @@ def evaluate_samples(
             f"{len(repeated)} folders of samples are called {repeated[0]!r}, which would be "
             f"measured into one {out_dir / repeated[0]}.json: evaluate them in separate calls."
         )
+    for folder in folders:  # before the first is measured
+        open_configured(folder, config)
     meter = open_meter(config, networks, reference=reference, processes=processes)
     for folder in folders:
-        content = measure_samples(folder, meter, dataset=config.dataset, settings=config.evaluation)
+        content = measure_samples(folder, meter, config=config)
         if processes.first:
-            write_json(metrics_file(out_dir, folder), content)
+            write_record(metrics_file(out_dir, folder), content)

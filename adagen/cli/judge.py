@@ -19,6 +19,7 @@ from adagen.cli.options import (
 from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SamplingInputs, open_run
 from adagen.config import LEARNED, Config, identity
+from adagen.config.bindings import of_judgement
 from adagen.config.refinements import UNFIT
 from adagen.runtime.errors import AdagenError
 
@@ -102,8 +103,8 @@ def judge(
 ) -> None:
     """Ask the reward of a training, and the preference, what they say of samples (docs/dial.md)."""
     settings = load_config(config)
-    from adagen.runtime.files import write_json
     from adagen.runtime.hashing import file_hash
+    from adagen.runtime.records import write_record
     from adagen.sampling.judges import TrainingIdentity
 
     if experiment not in settings.experiments:
@@ -121,7 +122,7 @@ def judge(
     files = JudgeFiles(features, reward_state, preference)
     runs = judge_samples(settings, training, files=files, folders=samples, generator=generator)
     about = {"experiment": experiment, "method": METHOD, "training_seed": seed}
-    write_json(out, {**about, "runs": runs, "hashes": files.hashes})
+    write_record(out, {**about, "runs": runs, "hashes": files.hashes})
 
 
 def write_judges(
@@ -198,24 +199,26 @@ def judge_samples(
         judges sets, it says nothing of an image (None).
 
     Raises:
-        AdagenError: a file is missing or belongs to something else, or samples are of another
-            generator.
+        AdagenError: a file is missing or belongs to something else, or samples were made with other
+            settings or another generator.
     """
-    from adagen.data.samples import Samples
+    from adagen.data.bound import open_configured
     from adagen.runtime.progress import progress
 
-    judges = _open_judges(config, training, files=files)
-    runs = [Samples.open(folder) for folder in folders]
+    runs = [open_configured(folder, config) for folder in folders]
     for run in runs:
         if run.about["hashes"]["generator"] != training.generator_hash:
             raise AdagenError(
                 f"{run.folder} was sampled from another generator than {generator}: give samples "
                 "of the same one, or sample again."
             )
+    judges = _open_judges(config, training, files=files)
     batch, device = config.generators[training.settings.generator].batch, device_of(config)
     name = f"judging {training.experiment}"
     with progress(None, name, total=sum(run.count for run in runs)) as bar:
-        return [_judged(run, judges, batch=batch, device=device, done=bar.update) for run in runs]
+        said = [_judged(run, judges, batch=batch, device=device, done=bar.update) for run in runs]
+    bound = [of_judgement(config, run.run, experiment=training.experiment) for run in runs]
+    return [{**one, "settings": made_by} for one, made_by in zip(said, bound, strict=True)]
 
 
 def _open_judges(

@@ -34,10 +34,9 @@ def table(
     settings = load_config(config)
     if name not in TABLES:
         raise AdagenError(f"table {name!r} is unknown: choose one of {', '.join(TABLES)}.")
-    from adagen.paper.tables import build_table, write_table
+    from adagen.paper.bound import make_table
 
-    gathered = build_table(TABLES[name], metrics, config=settings, judged=judged or [])
-    write_table(TABLES[name], gathered, csv=out, latex=latex)
+    make_table(TABLES[name], metrics, config=settings, judged=judged or [], csv=out, latex=latex)
 
 
 @app.command()
@@ -50,11 +49,11 @@ def figure(
     png: Annotated[Path, typer.Option(help="PNG file to write."), Kind.FILE],
 ) -> None:
     """Draw a figure, one panel an experiment."""
-    load_config(config)
-    from adagen.paper.figures import draw
+    settings = load_config(config)
+    from adagen.paper.bound import make_figure
     from adagen.paper.figures.style import save_figure
 
-    save_figure(draw(kind, inputs), out, png)
+    save_figure(make_figure(kind, inputs, config=settings), out, png)
 
 
 @app.command()

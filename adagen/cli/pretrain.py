@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adagen.cli.common import device_of, load_images, open_experiment
+from adagen.cli.common import device_of, load_images, open_experiment, policy_metadata
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
 from adagen.cli.paths import load_config
 from adagen.config import ClipPreference, Config, DinoFeatures
@@ -103,7 +103,6 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
         AdagenError: the experiment names none, or the file is missing, damaged, or made for other
             features, another grid or other actions than the generator's.
     """
-    from adagen.config.identity import policy_file
     from adagen.data.released import open_asset
     from adagen.policy.files import load_released_policy, save_policy
 
@@ -120,10 +119,7 @@ def adopt_policy(config: Config, experiment: str, *, generator_file: Path, out: 
             feature_width=generator.feature_width,
             actions=len(generator.actions.names),
         )
-    identity = policy_file(
-        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
-    )
-    metadata = {**identity, "training_seed": None}
+    metadata = policy_metadata(config, experiment, method="released", generator=generator)
     save_policy(out, "released", actor=policy, critic=None, size=size, metadata=metadata)
 
 

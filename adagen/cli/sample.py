@@ -23,7 +23,8 @@ from adagen.cli.options import (
 )
 from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
-from adagen.config import Config, identity
+from adagen.config import Config
+from adagen.config.bindings import of_samples
 from adagen.config.paradigms import is_built_in
 from adagen.runtime.errors import explain_out_of_memory
 
@@ -140,9 +141,9 @@ def write_samples(
     labels = report_labels(evaluation, generator.num_classes)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as folder:
         name = f"{run.name} {part}" if part else run.name
-        sections = identity.samples_state(run.settings, evaluation, refinement=run.refined_by)
+        settings = {**of_samples(config, run.run), "shard": evaluation.shard}
         dial = [run.dial] if run.dial else []
-        claim_checkpoint(checkpoint, name, *sections, *dial, *inputs.files)
+        claim_checkpoint(checkpoint, name, *dial, settings, *inputs.files)
         writer = SamplesWriter(
             processes.broadcast(folder),
             evaluation.seeds,
@@ -188,6 +189,7 @@ def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> d
             "policy": inputs.policy and file_hash(inputs.policy),
             "faithful": run.dial and run.dial.faithful,
         },
+        "settings": of_samples(config, run.run),
     }
 
 

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
 from adagen.cli.common import open_experiment
-from adagen.config import LEARNED, AnyRefinement, Config, Experiment, identity
+from adagen.config import LEARNED, AnyRefinement, Config, Experiment, Method, identity
+from adagen.config.bindings import of_policy
+from adagen.config.runs import Run
 from adagen.runtime.errors import AdagenError
 
 if TYPE_CHECKING:
+    from adagen.policy.files import PolicyFile
     from adagen.sampling.judges import RewardFiles, TrainingIdentity
     from adagen.sampling.sampler import Sampler
 
@@ -86,6 +89,13 @@ class SampleRun:
         )
 
     @property
+    def run(self) -> Run:
+        """The run of the configuration, as files are named after it."""
+        fidelity = self.dial.fidelity if self.dial else None
+        method = cast(Method, self.method)
+        return Run(self.experiment, method, self.training_seed, self.refinement, fidelity)
+
+    @property
     def training_seed(self) -> int | None:
         """Seed of the training that made the policy; None where nothing was trained."""
         file = self.sampler.policy_file
@@ -136,6 +146,7 @@ def open_run(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
     )
     policy, file = open_policy(generator, method=method, path=inputs.policy, expected=expected)
+    _require_made_with(file, config, experiment=experiment)
     sampler = Sampler(
         generator,
         policy,
@@ -145,9 +156,10 @@ def open_run(
     )
     dial = _blended(fidelity, inputs.faithful)
     if dial:
-        faithful, _ = open_policy(
+        faithful, other = open_policy(
             generator, method="faithful", path=inputs.faithful, expected=expected
         )
+        _require_made_with(other, config, experiment=experiment)
         blended = sampler.blend(replace(sampler, policy=faithful), dial.fidelity)
         # The run is still described by the first policy's training.
         sampler = replace(blended, policy_file=file)
@@ -166,6 +178,20 @@ def open_run(
     # Which experiments a run makes it for changes no image.
     refined_by = config.refinements[refinement].model_copy(update={"experiments": ()})
     return replace(run, sampler=refined, refinement=refinement, refined_by=refined_by)
+
+
+def _require_made_with(file: "PolicyFile | None", config: Config, *, experiment: str) -> None:
+    """Refuse a policy that was trained or searched for with other settings than these.
+
+    Files that don't say how they were made, as older ones, are accepted.
+    """
+    from adagen.data.bound import MADE_WITH, require_settings
+
+    if file is None or file.path is None or MADE_WITH not in file.metadata:
+        return
+    expected = of_policy(config, experiment, method=file.metadata["method"])
+    remedy = "Give the configuration that made the policy, or make the policy again."
+    require_settings(file.path, file.metadata[MADE_WITH], expected=expected, remedy=remedy)
 
 
 def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:

@@ -11,6 +11,7 @@ from adagen.cli.common import (
     load_images,
     open_experiment,
     open_meter,
+    policy_metadata,
     require_experiment,
     running,
 )
@@ -189,7 +190,6 @@ def train_policy(
     import json
     from functools import partial
 
-    from adagen.config.identity import policy_file
     from adagen.policy.files import save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
     from adagen.rewards.states import save_state
@@ -273,16 +273,13 @@ def train_policy(
         )
     if outputs.reward_state is not None:
         save_state(outputs.reward_state, trained.reward_state, about=reward_identity)
-    identity = policy_file(
-        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
-    )
     save_policy(
         outputs.policy,
         method,
         actor=trained.actor,
         critic=trained.critic,
         size=settings.policy,
-        metadata={**identity, "training_seed": seed},
+        metadata=policy_metadata(config, experiment, method=method, generator=generator, seed=seed),
     )
     remove_checkpoint(outputs.checkpoint)
 
@@ -303,7 +300,6 @@ def search_schedule(
     """
     import pandas as pd
 
-    from adagen.config.identity import policy_file
     from adagen.policy.files import save_policy
     from adagen.runtime.atomic import atomic_path
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
@@ -339,10 +335,7 @@ def search_schedule(
         return
     with atomic_path(outputs.log) as temporary:
         pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
-    identity = policy_file(
-        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
-    )
-    metadata = {**identity, "training_seed": None}
+    metadata = policy_metadata(config, experiment, method=method, generator=generator)
     save_policy(
         outputs.policy, method, actor=policy, critic=None, size=settings.policy, metadata=metadata
     )

@@ -13,7 +13,6 @@ from adagen.config.base import Model
 from adagen.config.experiments import Evaluation, Experiment, Training
 from adagen.config.generators import Dataset, FrozenGenerator, Generator, GeneratorSettings
 from adagen.config.published import published_numbers
-from adagen.config.refinements import AnyRefinement
 from adagen.config.run import Config
 
 Identity = dict[str, Any]
@@ -37,12 +36,21 @@ NOT_OF_WEIGHTS = ("title", "precision")
 # These decide how policies are trained, or are shown beside results.
 NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")
 
+SAMPLES_VERSION = 2
+"""Format of a folder of samples. Samples of an older one are drawn again."""
+
 
 def _part(model: Model, *without: str) -> Identity:
     """A section as plain data, less some of its keys and those that change no result."""
     kinds = type(model).__mro__
     nothing = {key for kind in kinds for key in CHANGES_NO_RESULT.get(kind, ())}
     return model.model_dump(mode="json", exclude={*nothing, *without})
+
+
+def experiment_of(config: Config, name: str) -> Experiment:
+    """The settings of an experiment; all that are derived are made only if it is one of them."""
+    known = config.experiments
+    return known[name] if name in known else config.every_experiment[name]
 
 
 # Files
@@ -98,7 +106,7 @@ def policy_file(
 
 def training_state(config: Config, experiment: str, *, method: str) -> list[Model]:
     """The sections that a training in progress is bound to."""
-    settings = config.every_experiment[experiment]
+    settings = experiment_of(config, experiment)
     # A training goes on with other trackers, or without.
     training = settings.training.model_copy(update={"trackers": ()})
     dial = [config.dial] if config.dial and method == "faithful" else []
@@ -107,21 +115,8 @@ def training_state(config: Config, experiment: str, *, method: str) -> list[Mode
 
 def search_state(config: Config, experiment: str) -> list[Model]:
     """The sections that a search in progress is bound to."""
-    settings = config.every_experiment[experiment]
+    settings = experiment_of(config, experiment)
     return [config.dataset, settings, config.sweep_of(experiment)]
-
-
-def samples_state(
-    experiment: Experiment, evaluation: Evaluation, *, refinement: AnyRefinement | None = None
-) -> list[Model]:
-    """The sections that a folder of samples in progress is bound to; its files are shards."""
-    keys = ("protocol", "samples", "seeds", "shard")
-    chosen = [refinement.model_copy(update={"experiments": ()})] if refinement else []
-    return [
-        experiment.model_copy(update={"training": Training()}),
-        Evaluation(**{key: getattr(evaluation, key) for key in keys}),
-        *chosen,
-    ]
 
 
 # Jobs: the `depends` of the rule of the same name
@@ -173,7 +168,7 @@ def reference(config: Config) -> Identity:
 
 def _scheduled(config: Config, experiment: str) -> Identity:
     """The settings that images of an experiment depend on, given the weights of its networks."""
-    settings = config.every_experiment[experiment]
+    settings = experiment_of(config, experiment)
     generator = config.generators[settings.generator]
     chosen = sampler(generator)
     return {
@@ -185,7 +180,7 @@ def _scheduled(config: Config, experiment: str) -> Identity:
 
 def train(config: Config, experiment: str, *, method: str) -> Identity:
     """The settings that a trained policy depends on."""
-    settings = config.every_experiment[experiment]
+    settings = experiment_of(config, experiment)
     # Of the ways to keep features one rounds them, and so changes the policy.
     rounded = settings.training.keep_features == "bfloat16"
     return {
@@ -200,7 +195,7 @@ def train(config: Config, experiment: str, *, method: str) -> Identity:
 
 def released(config: Config, experiment: str) -> Identity:
     """The settings that a policy which is taken over from the authors depends on."""
-    return _part(config.every_experiment[experiment], "training", "published", "policy")
+    return _part(experiment_of(config, experiment), "training", "published", "policy")
 
 
 def sweep(config: Config, experiment: str) -> Identity:
@@ -211,7 +206,7 @@ def sweep(config: Config, experiment: str) -> Identity:
     return {
         **_scheduled(config, experiment),
         "sweep": _part(config.sweep_of(experiment)),
-        "policy": config.every_experiment[experiment].policy.inputs,
+        "policy": experiment_of(config, experiment).policy.inputs,
     }
 
 
@@ -223,7 +218,8 @@ def sample(config: Config, experiment: str) -> Identity:
         "dataset": config.dataset.name,
         "protocol": evaluation.protocol,
         "samples": evaluation.samples,
-        "seeds": evaluation.seeds,
+        "seeds": [*evaluation.seeds],
+        "version": SAMPLES_VERSION,
     }
 
 
@@ -238,7 +234,7 @@ def fit_judges(config: Config, experiment: str) -> Identity:
 def refine(config: Config, experiment: str, *, refinement: str) -> Identity:
     """The settings that samples which are chosen among candidates depend on."""
     settings = config.refinements[refinement]
-    reward = config.every_experiment[experiment].training.reward
+    reward = experiment_of(config, experiment).training.reward
     return {
         **sample(config, experiment),
         "refinement": _part(settings, "experiments"),
@@ -248,7 +244,7 @@ def refine(config: Config, experiment: str, *, refinement: str) -> Identity:
 
 def judge(config: Config, experiment: str) -> Identity:
     """The settings that a training's judgement of samples depends on."""
-    return {"reward": _part(config.every_experiment[experiment].training.reward)}
+    return {"reward": _part(experiment_of(config, experiment).training.reward)}
 
 
 def evaluate(config: Config) -> Identity:

@@ -4,9 +4,9 @@ Rules, plans, tables and tests all take them from here.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from adagen.config.base import FAMILIES, LEARNED, METHODS, WITHOUT_POLICY, Method
 from adagen.config.run import Config
@@ -60,6 +60,18 @@ class Run:
             None if seed is None else int(seed),
             match["refinement"] or "",
             float(fidelity) if fidelity else None,
+        )
+
+    @classmethod
+    def described(cls, record: Mapping[str, Any]) -> Self:
+        """The run that a description of samples, of metrics or of a judgement names."""
+        refinement = record.get("refinement") or {}
+        return cls(
+            record["experiment"],
+            record["method"],
+            record["training_seed"],
+            refinement.get("name", ""),
+            record.get("fidelity"),
         )
 
     @property

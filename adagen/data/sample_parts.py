@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 
-from adagen.data.samples import PART, STEERING, VERSION, SamplesWriter, working_folder
+from adagen.config.identity import SAMPLES_VERSION as VERSION
+from adagen.data.samples import PART, STEERING, SamplesWriter, working_folder
 from adagen.runtime.atomic import move_folder
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import difference, load_tensors, save_tensors, write_json
+from adagen.runtime.files import difference, load_tensors, save_tensors
+from adagen.runtime.records import read_record, write_record
 
 KIND = "samples part"
 KEYS = ("part", "of", "seeds", "samples", "shard", "about")
@@ -62,7 +64,7 @@ def publish_part(
         "shard": writer.shard,
         "about": about,
     }
-    write_json(writer.folder / PART, whole)
+    write_record(writer.folder / PART, whole)
     move_folder(writer.folder, out)
 
 
@@ -124,7 +126,7 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{folder / PART} lacks {lacking[0]!r}. Move {folder} away and run `adagen sample "
             "--part` again."
         )
-    return part
+    return read_record(folder / PART, remedy="Run `adagen sample --part` again.")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -17,15 +17,23 @@ from typing import Any, Self
 
 import torch
 
+from adagen.config.identity import SAMPLES_VERSION as VERSION
+from adagen.config.runs import Run
 from adagen.data.shards import KIND as SHARD
-from adagen.data.shards import read_actions, read_image_shape, read_seconds, read_shard
+from adagen.data.shards import (
+    read_actions,
+    read_checksum,
+    read_image_shape,
+    read_seconds,
+    read_shard,
+)
 from adagen.runtime.atomic import move_folder, temporary_folder
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, save_tensors, write_json
+from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.records import read_record, write_record
 
 KIND = "samples"
-VERSION = 1
 ABOUT, STEERING = "about.json", "steering.safetensors"
 PART = "part.json"
 """The file that a part of samples has instead of about.json (`adagen.data.sample_parts`)."""
@@ -44,8 +52,10 @@ KEYS = (
     "image_shape",
     "num_classes",
     "action_names",
+    "checksums",
     "cost",
     "hashes",
+    "settings",
     "shards",
 )
 """Keys of about.json, beside kind and version; of a blend of two policies also `fidelity`, and
@@ -89,7 +99,18 @@ class Samples:
                         f"{path} holds images of shape {found}, but {folder / ABOUT} says "
                         f"{expected}. Move {folder} away and run `adagen sample` again."
                     )
+        for name, checksum in about["checksums"].items():
+            if read_checksum(folder / name) != checksum:
+                raise AdagenError(
+                    f"{folder / name} belongs to other samples than those that {ABOUT} beside it "
+                    "describes. Run `adagen sample` again."
+                )
         return samples
+
+    @property
+    def run(self) -> Run:
+        """The run that they are of."""
+        return Run.described(self.about)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -217,7 +238,9 @@ class SamplesWriter:
         actions = [read_actions(path) for path in paths[self.seeds[0]]]
         steering = {"labels": labels, "actions": torch.cat(actions, 1), "handmade": handmade}
         save_tensors(self.folder / STEERING, steering, about={"kind": f"{KIND} steering"})
-        seconds = sum(read_seconds(path) for group in paths.values() for path in group)
+        shards = [path for group in paths.values() for path in group]
+        files = [self.folder / STEERING, *shards]
+        seconds = sum(map(read_seconds, shards))
         speed = {"images_per_second": len(self.seeds) * self.count / seconds}
         whole = {
             **about,
@@ -229,8 +252,9 @@ class SamplesWriter:
             "image_shape": list(read_image_shape(paths[self.seeds[0]][0])[1:]),
             "cost": {**about["cost"], **speed},
             "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
+            "checksums": {path.name: read_checksum(path) for path in files},
         }
-        write_json(self.folder / ABOUT, whole)
+        write_record(self.folder / ABOUT, whole)
         move_folder(self.folder, out)
 
     def _rows(self) -> list[range]:
@@ -270,7 +294,7 @@ def _require_replaceable(out: Path) -> None:
     names = [path.name for path in out.iterdir()] if out.is_dir() else []
     if names and PART not in names:
         try:
-            _read_about(out)
+            _described(out)
         except AdagenError:
             raise AdagenError(
                 f"{out} exists and is no folder of samples, so it is not replaced: give --out "
@@ -289,6 +313,19 @@ def _rows_of_shards(count: int, shard: int) -> list[range]:
 
 def _read_about(folder: Path) -> dict[str, Any]:
     """The content of about.json, checked."""
+    about, again = _described(folder), "Run `adagen sample` again."
+    if about.get("version") != VERSION:
+        raise AdagenError(
+            f"{folder} holds samples of version {about.get('version')}, but this adagen reads "
+            f"version {VERSION}. {again}"
+        )
+    if lacking := [key for key in KEYS if key not in about]:
+        raise AdagenError(f"{folder / ABOUT} lacks {lacking[0]!r}, which samples have. {again}")
+    return read_record(folder / ABOUT, remedy=again)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The content of about.json of samples of any version."""
     if not folder.exists():
         raise AdagenError(f"{folder} does not exist; expected samples. Run `adagen sample` first.")
     if not (folder / ABOUT).is_file():
@@ -302,15 +339,5 @@ def _read_about(folder: Path) -> dict[str, Any]:
         raise AdagenError(
             f"{folder / ABOUT} describes {kind or 'something foreign'!r} where {KIND!r} was "
             "expected. Check the path."
-        )
-    if about.get("version") != VERSION:
-        raise AdagenError(
-            f"{folder} holds samples of version {about.get('version')}, but this adagen reads "
-            f"version {VERSION}. Run `adagen sample` again."
-        )
-    if lacking := [key for key in KEYS if key not in about]:
-        raise AdagenError(
-            f"{folder / ABOUT} lacks {lacking[0]!r}, which samples have. Move {folder} away and "
-            "run `adagen sample` again."
         )
     return dict(about)

@@ -10,7 +10,7 @@ import torch
 
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import read_whole
+from adagen.runtime.files import CHECKSUM, read_whole
 
 KIND = "samples shard"
 
@@ -51,6 +51,12 @@ def read_image_shape(path: Path) -> tuple[int, ...]:
     """The shape of a shard's images, of which none is read."""
     with _opened(path) as shard:
         return tuple(shard.get_slice("images").get_shape())
+
+
+def read_checksum(path: Path) -> str:
+    """The checksum in the description of a file of samples, which reading it whole verifies."""
+    with _opened(path) as shard:
+        return str(parse_json(shard.metadata()["about"])[CHECKSUM])
 
 
 def read_actions(path: Path) -> torch.Tensor:

@@ -1,15 +1,16 @@
 """Metrics of samples, or of any images, as the dictionaries that metrics files hold."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from adagen import config
-from adagen.data.samples import Samples
+from adagen.config import Config
+from adagen.config.bindings import of_metrics
+from adagen.data.bound import SETTINGS, open_configured
 from adagen.evaluation.image_sets import ImageSets, open_images, suspected
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
@@ -27,28 +28,24 @@ DESCRIPTION = (
 """Keys that a metrics file copies from its samples. Runs without refinement lack that key."""
 
 
-def evaluate(
-    folder: Path, meter: Meter, *, dataset: config.Dataset, settings: config.Evaluation
-) -> dict[str, Any]:
+def evaluate(folder: Path, meter: Meter, *, config: Config) -> dict[str, Any]:
     """Measure a folder of samples.
 
     Args:
         folder: samples, as `adagen sample` writes them.
         meter: measures them.
-        dataset: the data set that the samples must belong to.
-        settings: the number of samples and the sampling seeds that are expected.
+        config: the configuration that they were made by, to which the metrics are bound.
 
     Returns:
         The content of a metrics file: every metric per sampling seed, the mean over the seeds and
         its standard error.
 
     Raises:
-        AdagenError: the samples are damaged, or are not those the settings ask for.
+        AdagenError: the samples are damaged, or were made with other settings.
     """
-    samples = Samples.open(folder)
+    samples = open_configured(folder, config)
     about = samples.about
-    _require_as_configured(samples, dataset, settings)
-    per_seed = _measure_sets(open_images(folder), meter, settings.protocol)
+    per_seed = _measure_sets(open_images(folder), meter, config.evaluation.protocol)
     return {
         **{key: about[key] for key in DESCRIPTION if key in about},
         "fidelity": about.get("fidelity"),
@@ -62,6 +59,8 @@ def evaluate(
         "standard_error": _over_sets(per_seed, _standard_error),
         "cost": about["cost"],
         "hashes": {"reference": meter.hashes["reference"], **about["hashes"]},
+        # In a list, whose numbers `dvc metrics` doesn't take for metrics.
+        SETTINGS: [of_metrics(config, samples.run)],
     }
 
 
@@ -146,20 +145,3 @@ def _require_whole_classes(path: Path, labels: torch.Tensor) -> None:
             f"{int(counts.max())} of one, but protocol 'authors' takes equally many of each. Make "
             f"evaluation.samples a multiple of {classes}."
         )
-
-
-def _require_as_configured(
-    samples: Samples, dataset: config.Dataset, settings: config.Evaluation
-) -> None:
-    """Refuse samples that were made with other settings than the config's."""
-    asked: Mapping[str, tuple[Any, Any]] = {
-        "dataset.name": (samples.about["dataset"], dataset.name),
-        "evaluation.seeds": (list(samples.seeds), list(settings.seeds)),
-        "evaluation.samples": (samples.count, settings.samples),
-    }
-    for key, (found, expected) in asked.items():
-        if found != expected:
-            raise AdagenError(
-                f"{samples.folder}: the samples were made with {key} = {found}, but {expected} is "
-                "asked for now. Run `adagen sample` again with this config."
-            )

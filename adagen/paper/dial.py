@@ -9,14 +9,23 @@ import pandas as pd
 from pydantic import ValidationError
 
 from adagen.config import Config, Method
+from adagen.config.bindings import Binding
 from adagen.config.runs import Run
 from adagen.paper.catalogue import TABLES
 from adagen.paper.columns import FIDELITY_COLUMNS, GUIDANCE_COLUMNS
-from adagen.paper.metrics import Finite, Metrics, MetricsModel, read_comparable
+from adagen.paper.metrics import (
+    Count,
+    Finite,
+    Integer,
+    Metrics,
+    MetricsModel,
+    Share,
+    read_comparable,
+)
 from adagen.paper.statistics import averages
 from adagen.paper.tables import frame, read_table
-from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import read_record
 
 ENDS: Mapping[str, float] = {"adagen": 0.0, "faithful": 1.0}
 """The two policies, by where they stand on the dial."""
@@ -31,12 +40,13 @@ class Judged(MetricsModel):
 
     experiment: str
     method: Method
-    training_seed: int | None
-    fidelity: Finite | None
-    samples: int
-    seed: int
+    training_seed: Integer | None
+    fidelity: Share | None
+    samples: Count
+    seed: Integer
     preference: Finite
     reward: Finite | None
+    settings: Binding
 
     @property
     def run(self) -> Run:
@@ -45,8 +55,9 @@ class Judged(MetricsModel):
 
 
 class Judgement(MetricsModel):
-    """A file of `adagen judge`."""
+    """A file of `adagen judge`, by the rewards of an experiment's training."""
 
+    experiment: str
     runs: tuple[Judged, ...]
 
 
@@ -159,22 +170,31 @@ def _opinions(runs: Sequence[Metrics], judgements: Judgements) -> dict[str, floa
     return {name: float(np.mean(of_runs)) for name, of_runs in means.items()}
 
 
+def read_judgement(path: Path) -> Judgement:
+    """Read a file of `adagen judge`.
+
+    Raises:
+        AdagenError: the file is missing, changed or something else.
+    """
+    content = read_record(path, remedy="Run `adagen judge` again.")
+    try:
+        return Judgement.model_validate(content)
+    except ValidationError as error:
+        raise AdagenError(
+            f"{path} is no file of `adagen judge` ({error.errors()[0]['msg']}): run it again, or "
+            "check the path."
+        ) from None
+
+
 def _read_judged(files: Sequence[Path]) -> Judgements:
     """Read the judgements of each run.
 
     Raises:
-        AdagenError: a file is missing or something else.
+        AdagenError: as `read_judgement`.
     """
     judgements: dict[Run, list[Judged]] = {}
     for path in files:
-        try:
-            runs = Judgement.model_validate(read_json(path)).runs
-        except ValidationError as error:
-            raise AdagenError(
-                f"{path} is no file of `adagen judge` ({error.errors()[0]['msg']}): run it again, "
-                "or check the path."
-            ) from None
-        for judged in runs:
+        for judged in read_judgement(path).runs:
             judgements.setdefault(judged.run, []).append(judged)
     return judgements
 

@@ -119,7 +119,7 @@ def read_training_log(path: Path) -> TrainingLog:
             ) from None
     if not rows:
         raise AdagenError(f"{path} is empty: no update was logged. Run `adagen train` again.")
-    return TrainingLog(_experiment(path), name[1], int(name[2]), pd.DataFrame(rows))
+    return TrainingLog(experiment_of(path), name[1], int(name[2]), pd.DataFrame(rows))
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,10 @@ def read_search_log(path: Path) -> SearchLog:
             f"{path} is not named after a search: expected <experiment>/policy/<method>.csv with "
             f"method {' or '.join(SEARCHED)}."
         )
-    return SearchLog(_experiment(path), path.stem, table)
+    return SearchLog(experiment_of(path), path.stem, table)
 
 
-def _experiment(path: Path) -> str:
+def experiment_of(path: Path) -> str:
     """The experiment that a file in its folder `policy` belongs to."""
     return path.absolute().parents[1].name
 

@@ -1,6 +1,6 @@
 """Metrics files: what they hold, and which of them may stand beside each other in a table."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self, TypeVar
 
@@ -8,11 +8,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adagen.config import METHODS, Method
+from adagen.config.bindings import Binding
 from adagen.config.runs import Run
-from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import read_record
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: true and "1" are no numbers.
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Distance = Annotated[Finite, Field(ge=0)]
+Share = Annotated[Finite, Field(ge=0, le=1)]
+Integer = Annotated[int, Field(strict=True)]
+Count = Annotated[Integer, Field(gt=0)]
 
 
 class MetricsModel(BaseModel):
@@ -27,16 +33,21 @@ class Scores(MetricsModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Finite | None] = Field(init=False)
 
-    seed: int
-    fid: Finite
+    seed: Integer
+    fid: Distance
+    fid_label_free: Distance | None = None
+    sfid: Distance | None = None
+    inception_score: Annotated[Finite, Field(gt=0)] | None = None
+    precision: Share | None = None
+    recall: Share | None = None
 
 
 class Cost(MetricsModel):
     """The cost of an image."""
 
-    nfe: Finite
-    gflops_per_image: Finite
-    images_per_second: Finite
+    nfe: Distance
+    gflops_per_image: Distance
+    images_per_second: Annotated[Finite, Field(gt=0)]
 
 
 class Hashes(MetricsModel):
@@ -44,6 +55,8 @@ class Hashes(MetricsModel):
 
     reference: str
     generator: str
+    policy: str | None = None
+    faithful: str | None = None
 
 
 class Refinement(MetricsModel):
@@ -51,8 +64,8 @@ class Refinement(MetricsModel):
 
     name: str
     kind: str
-    n: int
-    k: int
+    n: Count
+    k: Count
 
 
 class Metrics(MetricsModel):
@@ -61,23 +74,32 @@ class Metrics(MetricsModel):
     experiment: str
     paradigm: str
     dataset: str
-    steps: int
+    steps: Count
     method: Method
     refinement: Refinement | None = None
-    training_seed: int | None
-    fidelity: Finite | None = None
+    training_seed: Integer | None
+    fidelity: Share | None = None
     protocol: str
-    samples: int
-    seeds: tuple[int, ...] = Field(min_length=1)
+    samples: Count
+    seeds: tuple[Integer, ...] = Field(min_length=1)
     per_seed: tuple[Scores, ...]
     cost: Cost
     hashes: Hashes
+    settings: tuple[Binding]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if sorted(row.seed for row in self.per_seed) != sorted(self.seeds):
             raise ValueError(f"per_seed must hold each of the seeds {list(self.seeds)} once")
         return self
+
+    @property
+    def generator(self) -> str:
+        """Key of the generator in the configuration."""
+        (settings,) = self.settings
+        drawn = settings.get("refine") or settings["sample"]
+        name: str = drawn["experiment"]["generator"]
+        return name
 
     @property
     def refined(self) -> str:
@@ -99,10 +121,11 @@ def read_metrics(path: Path) -> Metrics:
     """Read and check one metrics file.
 
     Raises:
-        AdagenError: it is missing, cut short, or a key is missing or of the wrong type.
+        AdagenError: it is missing, cut short or changed, or a key is missing or of the wrong type.
     """
+    content = read_record(path, remedy="Run `adagen evaluate` again.")
     try:
-        return Metrics.model_validate(read_json(path))
+        return Metrics.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "per_seed"
@@ -156,27 +179,29 @@ def _read(metrics: Sequence[Path]) -> dict[Path, Metrics]:
     return runs
 
 
-# What must be equal, and among which files: all, those of a data set, those of an experiment.
-COMPARABLE: tuple[tuple[str, Callable[[Metrics], Hashable], Callable[[Metrics], Any]], ...] = (
-    ("protocol", lambda run: None, lambda run: run.protocol),
-    ("sampling seeds", lambda run: None, lambda run: sorted(run.seeds)),
-    ("sample count", lambda run: None, lambda run: run.samples),
-    ("reference statistics", lambda run: run.dataset, lambda run: run.hashes.reference),
-    ("generator", lambda run: run.experiment, lambda run: run.hashes.generator),
-)
+def _shared(run: Metrics) -> Iterator[tuple[str, Hashable, Any]]:
+    """Yield what other files must have equal: its name, among which files, and its value."""
+    yield "protocol", None, run.protocol
+    yield "sampling seeds", None, sorted(run.seeds)
+    yield "sample count", None, run.samples
+    yield "reference statistics", run.dataset, run.hashes.reference
+    yield "generator", run.generator, run.hashes.generator
+    hashes = (run.hashes.policy, run.hashes.faithful)
+    for policy, found in zip(run.run.schedules, hashes, strict=False):
+        yield "policy", policy, found
 
 
 def _require_comparable(runs: Mapping[Path, Metrics]) -> None:
     """Raise unless all numbers may stand in one table."""
-    for aspect, scope, value in COMPARABLE:
-        first: dict[Hashable, Path] = {}
-        for path, run in runs.items():
-            other = first.setdefault(scope(run), path)
-            if value(run) != value(runs[other]):
+    first: dict[Hashable, tuple[Path, Any]] = {}
+    for path, run in runs.items():
+        for aspect, scope, value in _shared(run):
+            other, expected = first.setdefault((aspect, scope), (path, value))
+            if value != expected:
                 raise AdagenError(
-                    f"{other} and {path} differ in {aspect} ({value(runs[other])} and "
-                    f"{value(run)}), so their numbers can't stand in one table. Evaluate both in "
-                    "the same way, or make two tables."
+                    f"{other} and {path} differ in {aspect} ({expected} and {value}), so their "
+                    "numbers can't stand in one table. Evaluate both in the same way, or make two "
+                    "tables."
                 )
     seen: dict[Run, Path] = {}
     for path, run in runs.items():

@@ -49,15 +49,23 @@ def save_tensors(
             ) from None
 
 
-def difference(found: Any, expected: Any, *, key: str = "") -> str | None:
-    """Describe the first key in which two JSON-like values differ; None if they are equal."""
+def first_difference(found: Any, expected: Any, *, key: str = "") -> tuple[str, Any, Any] | None:
+    """The first key in which two JSON-like values differ, with both values; None if they agree."""
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for name in {**expected, **found}:
             path = f"{key}.{name}" if key else str(name)
-            if mismatch := difference(found.get(name), expected.get(name), key=path):
-                return mismatch
+            if differs := first_difference(found.get(name), expected.get(name), key=path):
+                return differs
         return None
-    return None if found == expected else f"{key} is {found!r} there and {expected!r} here"
+    return None if found == expected else (key, found, expected)
+
+
+def difference(found: Any, expected: Any) -> str | None:
+    """Describe the first key in which two JSON-like values differ; None if they are equal."""
+    if differs := first_difference(found, expected):
+        key, there, here = differs
+        return f"{key} is {there!r} there and {here!r} here"
+    return None
 
 
 def load_tensors(path: Path, kind: str) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":

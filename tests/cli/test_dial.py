@@ -272,9 +272,8 @@ def test_the_state_of_a_killed_blend_is_not_that_of_another(trained, monkeypatch
     # Another policy of the same file name.
     Path("other").mkdir()
     shutil.copy("faithful.safetensors", "other/faithful.safetensors")
-    lay_over(training={"learning_rate": 0.05})
     preference = "--preference preference.safetensors --out faithful.safetensors --log f.jsonl"
-    trained(f"{TRAIN} --method faithful {preference}")
+    trained(f"{TRAIN.replace('--seed 0', '--seed 1')} --method faithful {preference}")
     message = trained.mistake(f"{BLEND} 0.3 --out o --checkpoint resume")
     assert "Blended.faithful is" in message
     trained(f"{BLEND.replace('--faithful ', '--faithful other/')} 0.3 --out o --checkpoint resume")

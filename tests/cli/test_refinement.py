@@ -227,7 +227,7 @@ def test_batches_and_a_kill_change_nothing(trained):
     assert len(list(Path("resume/samples").iterdir())) == 2
     lay_over({"refinements": {"best": {"n": 2}}})
     message = trained.mistake(f"{command} --checkpoint resume")
-    assert "RepeatedRefinement.n is 3 there and 2 here" in message
+    assert "refine.refinement.n is 3 there and 2 here" in message
     lay_over({"refinements": {"best": {"n": 3}}})
     trained(f"{command} --checkpoint resume")
     assert not Path("resume").exists()
@@ -258,4 +258,5 @@ def test_what_cannot_be_refined(trained):
     assert "holds a policy file where a reward state file was expected" in message
     lay_over({"training": {"reward": {"feature_noise": 0.7}}})
     message = trained.mistake(command)
-    assert "reward.feature_noise is 0.5 there and 0.7 here" in message
+    told = "flow0.policy was made with training.reward.feature_noise: 0.5"
+    assert f"{told}, but the configuration says 0.7" in message

@@ -48,6 +48,7 @@ def assert_same(one: Path, other: Path) -> None:
     about, expected = (Samples.open(folder).about for folder in (one, other))
     for description in (about, expected):
         assert description["cost"].pop("images_per_second") > 0
+        description.pop("checksums")  # of shards that hold their time
     assert about == expected
 
 
@@ -104,10 +105,10 @@ def test_the_state_of_a_killed_run_is_nobody_elses(ready):
     assert len(list(Path("resume/samples").iterdir())) == 3
 
     for change, told in (
-        ({"shard": 10}, "Evaluation.shard is 20 there and 10 here"),
-        ({"samples": 60}, "Evaluation.samples is 40 there and 60 here"),
-        ({"seeds": [0, 2]}, "Evaluation.seeds is [0, 1] there and [0, 2] here"),
-        (AUTHORS, "Evaluation.protocol"),
+        ({"shard": 10}, "shard is 20 there and 10 here"),
+        ({"samples": 60}, "sample.samples is 40 there and 60 here"),
+        ({"seeds": [0, 2]}, "sample.seeds is [0, 1] there and [0, 2] here"),
+        (AUTHORS, "sample.protocol"),
     ):
         config = Path("config.yaml").read_text()
         enough_for_inception()

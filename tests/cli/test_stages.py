@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.training import loop as training
 from adagen.training import search as sweep
@@ -89,6 +90,62 @@ def test_baselines_are_searched_sampled_and_shown_as_others_are(ready):
     ready.capsys.readouterr()
     ready(f"{SAMPLE.replace('sample', 'schedule')} --method logsnr_time --samples 20")
     assert "flow_t2, logsnr_time" in ready.capsys.readouterr().out
+
+
+def configure(**sections: object) -> None:
+    """Lay sections over the config of this folder."""
+    path = Path("config.yaml")
+    path.write_text(yaml.safe_dump(overlay(yaml.safe_load(path.read_text()), sections)))
+
+
+def test_samples_and_numbers_are_those_of_the_configuration(ready):
+    """What was made with other settings is neither measured, tabled nor drawn."""
+    measure = "--networks metrics.safetensors --reference real.safetensors"
+    for method in ("handmade", "logsnr_time"):
+        ready(f"{SAMPLE} --method {method} --out samples/{method}")
+    ready(f"evaluate {measure} --out-dir metrics samples/handmade samples/logsnr_time")
+    files = "metrics/handmade.json metrics/logsnr_time.json"
+    ready(f"table fid {files} --out fid.csv --latex fid.tex")
+    before = Path("config.yaml").read_text()
+    for change, told in (
+        ({"handmade": {"guidance": 6}}, "handmade.guidance: 1.0, but the configuration says 6.0"),
+        ({"steps": 4}, "steps: 2, but the configuration says 4"),
+        ({"smoothing": 0.3}, "smoothing: 0.0, but the configuration says 0.3"),
+    ):
+        configure(experiments={"flow_t2": change})
+        for command in (
+            f"evaluate {measure} --out-dir other samples/handmade",
+            f"measure {measure} --out o.json samples/handmade",
+            "figure samples samples/handmade --out o.pdf --png o.png",
+            "figure grid samples/handmade --out o.pdf --png o.png",
+            "figure schedule samples/handmade --out o.pdf --png o.png",
+            f"table fid {files} --out o.csv --latex o.tex",
+            f"table comparisons {files} --out o.csv --latex o.tex",
+            f"figure fid {files} --out o.pdf --png o.png",
+            f"figure comparisons {files} --out o.pdf --png o.png",
+        ):
+            assert f"was made with experiment.{told}" in ready.mistake(command)
+        # Samples of the one beside samples of the other.
+        ready(f"{SAMPLE} --method handmade --out new/handmade")
+        message = ready.mistake(
+            f"evaluate {measure} --out-dir other new/handmade samples/logsnr_time"
+        )
+        assert f"samples/logsnr_time was made with experiment.{told}" in message
+        Path("config.yaml").write_text(before)
+    configure(generators={"flow": {"precision": "bfloat16"}})
+    message = ready.mistake(f"table fid {files} --out o.csv --latex o.tex")
+    assert "made with precision: 'float32', but the configuration says 'bfloat16'" in message
+    configure(generators={"flow": {"precision": "float32", "pretrain": {"updates": 4}}})
+    message = ready.mistake(f"table fid {files} --out o.csv --latex o.tex")
+    assert "made with generator.pretrain.updates: 3, but the configuration says 4" in message
+
+
+def test_a_policy_is_that_of_the_configuration(ready):
+    ready(f"sweep --experiment flow_t2 {FILES} --out tuned.safetensors --log tuned.csv")
+    configure(sweep={"evaluations": 4})
+    message = ready.mistake(f"{SAMPLE} --method tuned --policy tuned.safetensors --out o")
+    told = "tuned.safetensors was made with sweep.evaluations: 3, but the configuration says 4"
+    assert told in message
 
 
 def test_the_same_call_makes_the_same_bytes(ready):

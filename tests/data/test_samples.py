@@ -32,6 +32,7 @@ ABOUT = {
     "action_names": ["time", "guidance"],
     "cost": {"nfe": 8, "gflops_per_image": 0.5},
     "hashes": {"generator": "g", "policy": "p"},
+    "settings": {},
 }
 
 
@@ -75,7 +76,7 @@ def test_there_and_back(tmp_path):
         assert torch.cat(batches).equal(images)
     about = samples.about
     assert {**about, **{k: v for k, v in ABOUT.items() if k != "cost"}} == about
-    assert (about["kind"], about["version"], set(KEYS) - set(about)) == ("samples", 1, set())
+    assert (about["kind"], about["version"], set(KEYS) - set(about)) == ("samples", 2, set())
     # Six shards of half a second each.
     assert about["cost"] == {**ABOUT["cost"], "images_per_second": 14 / 3}
 
@@ -256,9 +257,16 @@ def damage(out: Path, how: str) -> Path:
     elif how == "not ours":
         write_json(about, [1, 2])
     elif how == "newer":
-        write_json(about, {**content, "version": 2})
+        write_json(about, {**content, "version": 3})
     elif how == "missing key":
         write_json(about, {k: v for k, v in content.items() if k != "cost"})
+    elif how == "edited about":
+        write_json(about, {**content, "steps": 8})
+    elif how == "shard of another seed":
+        shutil.copy(out / "seed3-000003.safetensors", shard)
+    elif how == "steering of others":
+        labels = {"labels": LABELS.flip(0), "actions": ACTIONS[0], "handmade": HANDMADE}
+        save_tensors(out / "steering.safetensors", labels, about={"kind": "samples steering"})
     elif how == "cut about":
         about.write_text(about.read_text()[:-10])
     elif how == "missing shard":
@@ -281,8 +289,11 @@ def damage(out: Path, how: str) -> Path:
         ("foreign folder", r"samples is no folder of samples: it has no about\.json"),
         ("wrong kind", r"about\.json describes 'metrics' where 'samples' was expected"),
         ("not ours", r"about\.json describes 'something foreign'"),
-        ("newer", r"version 2, but this adagen reads version 1"),
+        ("newer", r"version 3, but this adagen reads version 2"),
         ("missing key", r"about\.json lacks 'cost'"),
+        ("edited about", r"about\.json was changed after it was written"),
+        ("shard of another seed", r"seed8-000003\.safetensors belongs to other samples"),
+        ("steering of others", r"steering\.safetensors belongs to other samples"),
         ("cut about", r"about\.json is not a whole JSON file"),
         ("missing shard", r"seed8-000003\.safetensors is missing.*adagen sample"),
         ("truncated shard", r"seed8-000003\.safetensors cannot be read.*truncated.*adagen sample"),

@@ -12,7 +12,17 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from adagen.config import Dataset, Evaluation, Fit, Inception, MetricNetworks
+from adagen.config import (
+    Config,
+    Dataset,
+    Evaluation,
+    Fit,
+    Inception,
+    MetricNetworks,
+    parse_config,
+)
+from adagen.config.bindings import of_samples
+from adagen.config.runs import Run
 from adagen.data.samples import SamplesWriter
 from adagen.data.split import Split, load_dataset
 from adagen.evaluation.embedded import networks
@@ -40,6 +50,21 @@ SPATIAL = 3 * 3 * 3
 """Spatial features of the network that stands for it."""
 
 
+CONFIG = parse_config(
+    {
+        "name": "measuring",
+        "results": "results",
+        "resources": "resources",
+        "generators": {"sit": {"paradigm": "sit"}},
+        "experiments": {"digits_sit_t4": {"generator": "sit"}},
+        "evaluation": SETTINGS.model_dump(mode="json"),
+        "sweep": {"samples": 100},
+    },
+    "measuring.yaml",
+)
+RUN = Run("digits_sit_t4", "adagen", 0)
+
+
 @dataclass
 class Measuring:
     """Everything a measurement takes, and the files it came from."""
@@ -49,7 +74,11 @@ class Measuring:
     reference: Reference
     networks_file: Path
     reference_file: Path
-    settings: Evaluation
+    config: Config
+
+    @property
+    def settings(self) -> Evaluation:
+        return self.config.evaluation
 
     @property
     def meter(self) -> EmbeddedMeter:
@@ -65,7 +94,7 @@ def measuring(tmp_path_factory) -> Measuring:
     fitted = networks.MetricNetworks.load(networks_file)
     Reference.compute(fitted, split).save(reference_file)
     return Measuring(
-        split, fitted, Reference.load(reference_file), networks_file, reference_file, SETTINGS
+        split, fitted, Reference.load(reference_file), networks_file, reference_file, CONFIG
     )
 
 
@@ -185,6 +214,7 @@ def write_samples() -> Callable[..., Path]:
             "action_names": ["time", "guidance"],
             "cost": {"nfe": 8, "gflops_per_image": 0.1},
             "hashes": {"generator": "g", "policy": "p"},
+            "settings": of_samples(CONFIG, RUN),
             **changes,
         }
         labels = torch.arange(count) % classes

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adagen.config import Dataset
+from adagen.config.bindings import of_metrics, of_samples
+from adagen.config.runs import Run
 from adagen.data.split import Images
 from adagen.evaluation.evaluate import evaluate, measure_images
 from adagen.evaluation.image_sets import open_images
@@ -13,6 +14,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.hashing import file_hash
 
+RUN = Run("digits_sit_t4", "adagen", 0)
 METRICS = [
     "fid",
     "fid_label_free",
@@ -44,7 +46,13 @@ def meter_of(small, measuring):
 
 
 def evaluated(folder, measuring):
-    return evaluate(folder, measuring.meter, dataset=Dataset(), settings=measuring.settings)
+    return evaluate(folder, measuring.meter, config=measuring.config)
+
+
+def configured(measuring, **evaluation):
+    """The configuration of the samples, with another `evaluation`."""
+    settings = measuring.config.evaluation.model_copy(update=evaluation)
+    return measuring.config.model_copy(update={"evaluation": settings})
 
 
 # Samples of the embedded protocol
@@ -53,6 +61,7 @@ def evaluated(folder, measuring):
 def test_a_metrics_file(tmp_path, measuring, images, write_samples):
     metrics = evaluated(write_samples(tmp_path / "a", images), measuring)
     write_json(tmp_path / "metrics.json", metrics)
+    assert metrics["settings"] == [of_metrics(measuring.config, RUN)]
     assert metrics["experiment"] == "digits_sit_t4" and metrics["training_seed"] == 0
     assert metrics["protocol"] == "digits-conv16-heldout360.0-v1"
     assert metrics["hashes"] == {
@@ -72,9 +81,9 @@ def test_a_metrics_file(tmp_path, measuring, images, write_samples):
 
 
 def test_one_seed_has_no_standard_error(tmp_path, measuring, images, write_samples):
-    settings = measuring.settings.model_copy(update={"seeds": (0,)})
-    folder = write_samples(tmp_path / "a", images[:1])
-    metrics = evaluate(folder, measuring.meter, dataset=Dataset(), settings=settings)
+    config = configured(measuring, seeds=(0,))
+    folder = write_samples(tmp_path / "a", images[:1], settings=of_samples(config, RUN))
+    metrics = evaluate(folder, measuring.meter, config=config)
     write_json(tmp_path / "metrics.json", metrics)
     assert set(metrics["standard_error"].values()) == {None} and metrics["mean"]["fid"] > 0
 
@@ -117,20 +126,22 @@ def test_images_out_of_range_are_neither_written_nor_measured(
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"dataset": "cifar10"}, r"dataset\.name = cifar10, but digits is asked"),
-        ({"seeds": [0, 2]}, r"evaluation\.seeds = \[0, 2\], but \[0, 1\] is asked"),
+        ({"seeds": (0, 2)}, r"seeds: \[0, 1\], but the configuration says \[0, 2\]"),
+        ({"samples": 90}, r"samples: 100, but the configuration says 90"),
+        ({"protocol": "authors"}, r"protocol: 'embedded', but the configuration says 'authors'"),
     ],
 )
 def test_samples_of_another_config_are_refused(
     tmp_path, measuring, images, changes, text, write_samples
 ):
-    with pytest.raises(AdagenError, match=text):
-        evaluated(write_samples(tmp_path / "a", images, **changes), measuring)
+    folder = write_samples(tmp_path / "a", images)
+    with pytest.raises(AdagenError, match=f"{folder} was made with {text}.*forcerun sample"):
+        evaluate(folder, measuring.meter, config=configured(measuring, **changes))
 
 
-def test_fewer_samples_than_asked_for(tmp_path, measuring, images, write_samples):
-    folder = write_samples(tmp_path / "a", images[:, :50])
-    with pytest.raises(AdagenError, match=r"evaluation\.samples = 50, but 100 is asked"):
+def test_samples_of_an_unknown_experiment_are_refused(tmp_path, measuring, images, write_samples):
+    folder = write_samples(tmp_path / "a", images, experiment="digits_dit_t4")
+    with pytest.raises(AdagenError, match="'digits_dit_t4', which the configuration doesn't have"):
         evaluated(folder, measuring)
 
 
@@ -197,13 +208,15 @@ def test_float_samples_are_rounded_by_adm_only(tmp_path, meter_of, images):
 
 
 def test_authors_take_equally_many_of_each_class(
-    tmp_path, meter_of, settings_of, images, write_samples
+    tmp_path, meter_of, settings_of, measuring, images, write_samples
 ):
     meter, settings = meter_of("authors"), settings_of("authors", samples=100, seeds=(0, 1))
-    folder = write_samples(tmp_path / "s", images, classes=8)
+    config = measuring.config.model_copy(update={"evaluation": settings})
+    bound = of_samples(config, RUN)
+    folder = write_samples(tmp_path / "s", images, classes=8, settings=bound)
     for call in (
         lambda: measure_images(open_images(folder), meter, protocol=settings.protocol),
-        lambda: evaluate(folder, meter, dataset=Dataset(), settings=settings),
+        lambda: evaluate(folder, meter, config=config),
     ):
         with pytest.raises(AdagenError, match=r"100 images of 8 classes, .* a multiple of 8"):
             call()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adagen.data.samples import SamplesWriter, working_folder
-from adagen.runtime.files import write_json
+from adagen.runtime.records import write_record
 
 ACTIONS = {
     "maskgit": ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
@@ -65,9 +65,10 @@ class FakeRun:
             "standard_error": {},
             "cost": {"nfe": 8, "gflops_per_image": 0.0123456, "images_per_second": 1234.5},
             "hashes": {"reference": "r", "generator": experiment, "policy": None},
+            "settings": [{"sample": {"experiment": {"generator": experiment}}}],
         }
         path = self.folder / experiment / "metrics" / f"{run_name(method, seed)}.json"
-        write_json(path, {**content, **changed})
+        write_record(path, {**content, **changed})
         return path
 
     def samples(
@@ -78,6 +79,7 @@ class FakeRun:
         labels: torch.Tensor,
         seed: int | None = None,
         shift: float = 0.0,
+        **described: object,
     ) -> Path:
         """A folder of samples; actions are the hand-made ones plus `shift`, +-0.1 over samples."""
         paradigm = experiment.split("_")[1]
@@ -97,6 +99,8 @@ class FakeRun:
             "action_names": names,
             "cost": {"nfe": 8, "gflops_per_image": 0.1},
             "hashes": {"generator": "g", "policy": None},
+            "settings": {},
+            **described,
         }
         path = self.folder / experiment / "samples" / run_name(method, seed)
         with working_folder(path, None) as folder:

@@ -14,6 +14,7 @@ from adagen.paper.metrics import read_metrics
 from adagen.paper.statistics import averages
 from adagen.paper.tables import frame, write_table
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import write_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ def test_a_new_metric_is_a_column(run, tmp_path):
     content = json.loads(path.read_text())
     for seed, row in enumerate(content["per_seed"]):
         row["sharpness"] = 0.25 + seed / 2
-    path.write_text(json.dumps(content))
+    write_record(path, content)
     metrics = read_metrics(path)
     new = Column("sharpness", 4, r"sharpness $\uparrow$", ".2f", score=True)
     columns = (*TABLES["refinement"].columns[:4], FD, Column("fid_se", 4), new, Column("protocol"))
@@ -62,6 +63,6 @@ def test_a_new_metric_is_a_column(run, tmp_path):
     assert r"AdaGen & $\mathbf{2.000} \pm 1.000$ & 0.50 \\" in (tmp_path / "t.tex").read_text()
     for row in content["per_seed"]:
         row["sharpness"] = "high"
-    path.write_text(json.dumps(content))
+    write_record(path, content)
     with pytest.raises(AdagenError, match="sharpness"):
         read_metrics(path)

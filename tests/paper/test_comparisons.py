@@ -15,6 +15,7 @@ from adagen.paper.figures import draw
 from adagen.paper.figures.style import COLOURS
 from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import write_record
 
 E = "digits_sit_t4"
 
@@ -98,7 +99,7 @@ def published(run, method, distance, seed=None):
     path = run.metrics(E, method, [distance], seed)
     content = json.loads(path.read_text())
     content["per_seed"][0]["fid_label_free"] = None
-    path.write_text(json.dumps(content))
+    write_record(path, content)
     return path
 
 

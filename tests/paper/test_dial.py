@@ -1,7 +1,5 @@
 """The tables and figures of both dials, of numbers known beforehand."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +18,7 @@ from adagen.paper.figures import draw
 from adagen.paper.latex import latex_table
 from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import read_record, write_record
 
 SIT, OTHER = "digits_sit_t4", "digits_sit_t8"
 CONFIG = parse_config(
@@ -34,7 +33,7 @@ CONFIG = parse_config(
     "toy.yaml",
 )
 WEAK, STRONG = f"{SIT}-guidance-0", f"{SIT}-guidance-3"
-SAME = {"hashes": {"reference": "r", "generator": "sit"}}
+SAME = {"hashes": {"reference": "r", "generator": "sit", "policy": None}}
 
 
 def blend(run, fidelity, fid, seed=0, experiment=SIT):
@@ -78,10 +77,11 @@ def judgement(folder, seed, runs):
             "seed": 0,
             "preference": preference,
             "reward": reward,
+            "settings": {},
         }
         for experiment, method, fidelity, preference, reward in runs
     ]
-    path.write_text(json.dumps({"experiment": SIT, "runs": content}))
+    write_record(path, {"experiment": SIT, "runs": content})
     return path
 
 
@@ -116,10 +116,12 @@ def test_each_training_is_judged_by_its_own_reward(run, metrics):
 
 def test_other_samples_were_judged(run, metrics):
     path = judgement(run.folder, 0, [(SIT, "adagen", None, -1.0, 2.0)])
-    path.write_text(path.read_text().replace("5000", "400"))
+    content = read_record(path, remedy="")
+    content["runs"][0]["samples"] = 400
+    write_record(path, content)
     with pytest.raises(AdagenError, match="another seed, or count, than those"):
         fidelity_table(metrics, [path])
-    path.write_text("{}")
+    write_record(path, {})
     with pytest.raises(AdagenError, match=r"judged0.json is no file of `adagen judge`"):
         fidelity_table(metrics, [path])
 
@@ -218,11 +220,10 @@ def samples(run):
     for (experiment, method), level in levels.items():
         images = torch.full((20, 1, 8, 8), level) * (1 + labels.view(-1, 1, 1, 1) / 50)
         seed = None if method == "handmade" else 0
-        folders.append(run.samples(experiment, method, images, labels, seed))
+        fidelity = 0.5 if method == "adagen" else None
+        folders.append(run.samples(experiment, method, images, labels, seed, fidelity=fidelity))
     between = folders[0].with_name("dial0.5_seed0")
     folders[0].rename(between)
-    about = json.loads((between / "about.json").read_text())
-    (between / "about.json").write_text(json.dumps({**about, "fidelity": 0.5}))
     images = torch.full((20, 1, 8, 8), 0.1)
     folders.append(run.samples(SIT, "adagen", images, labels, 0))
     return [*folders, between]

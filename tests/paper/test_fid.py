@@ -11,6 +11,7 @@ from adagen.paper.fid import fid_table
 from adagen.paper.metrics import read_metrics
 from adagen.paper.tables import write_table
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import write_record
 
 E = "digits_sit_t4"
 
@@ -64,7 +65,7 @@ def test_pairs_are_matched_by_seed_not_by_position(run):
     tuned = run.metrics(E, "tuned", [3.0, 7.0])
     content = json.loads(tuned.read_text())
     content["per_seed"].reverse()
-    tuned.write_text(json.dumps(content))
+    write_record(tuned, content)
     row = fid_table([handmade, tuned]).iloc[1]
     assert (row["diff_handmade"], row["diff_handmade_se"]) == (-1.0, 0.0)
 
@@ -170,7 +171,7 @@ def published(run, experiment, method, fid, seed=None, scores=LACKING, **changed
     content = json.loads(path.read_text())
     for row in content["per_seed"]:
         row.update(scores)
-    path.write_text(json.dumps(content))
+    write_record(path, content)
     return path
 
 

@@ -14,6 +14,7 @@ from adagen.paper.figures.style import COLOURS, new_figure, save_figure
 from adagen.paper.schedule import schedule_table, with_effect
 from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import write_record
 
 MASKGIT, DIT, SIT = "digits_maskgit_t4", "digits_dit_t4", "digits_sit_t4"
 
@@ -202,7 +203,7 @@ def test_fid_without_label_free_distances_and_errors(run):
         path = run.metrics(DIT, method, [distance])
         content = json.loads(path.read_text())
         content["per_seed"][0]["fid_label_free"] = None
-        path.write_text(json.dumps(content))
+        write_record(path, content)
         return path
 
     figure = draw("fid", [published("handmade", 3.0), published("released", 2.0)])

@@ -1,12 +1,11 @@
 """The figure of `adagen diagnose reward`."""
 
-import json
-
 import numpy as np
 import pytest
 
 from adagen.paper.figures import draw
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import write_record
 
 RUNGS = {"handmade": (1.0, 3.0, 0.4), "guidance +1": (2.0, 1.0, 0.3), "tuned": (0.5, 2.0, 0.5)}
 
@@ -34,7 +33,7 @@ def report(folder, name, free=True, **changed):
         ],
     }
     path = folder / f"{name}.json"
-    path.write_text(json.dumps({**content, **changed}))
+    write_record(path, {**content, "settings": {}, **changed})
     return path
 
 

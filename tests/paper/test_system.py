@@ -106,12 +106,6 @@ def test_the_unit_follows_the_dearest_system(run):
     assert "& TFLOPs &" in latex_table(TABLES["system"], table)
 
 
-def test_metrics_of_another_run_are_refused(run):
-    path = run.metrics("digits_dit_t4", "handmade", [1.0, 2.0])
-    with pytest.raises(AdagenError, match=f"'digits_dit_t4'.*{SHORT}"):
-        system_table([path], configuration())
-
-
 def test_written(metrics, entries, tmp_path):
     table = system_table(metrics, configuration(published="theirs"))
     csv, latex = tmp_path / "system.csv", tmp_path / "system.tex"

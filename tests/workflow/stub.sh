@@ -10,7 +10,10 @@ while [ $# -gt 0 ]; do
                 mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"
             fi
             ;;
-        --png | --latex | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
+        --latex) # beside the CSV lie the settings of a table
+            mkdir -p "$(dirname "$2")" && echo "$stage" | tee "$2" > "${2%.tex}.settings.json"
+            ;;
+        --png | --log) mkdir -p "$(dirname "$2")" && echo "$stage" > "$2" ;;
         --reward-state) # others read it
             if [ "$stage" = train ]; then
                 mkdir -p "$(dirname "$2")" && echo "$stage" > "$2"

@@ -163,6 +163,36 @@ def test_all_that_an_experiment_has_is_one_target(checkout) -> None:
     assert {rule: planned.get(rule) for rule in made | measured} == made | measured
 
 
+def test_a_policy_that_is_gone_is_made_again(finished) -> None:
+    """The metrics and the table are there, but not the policies behind them."""
+    name = "digits_sit_t4-steps-8"
+    made = {"train": 1, "sample": 1, "evaluate_steps_handmade_tuned_adagen": 1}
+    gone = finished.folder / f"results/{name}/policy/adagen_seed0.safetensors"
+    kept = gone.rename(gone.with_suffix(".kept"))
+    try:
+        for target in (f"experiment_{name}", "results/tables/steps.csv"):
+            assert made.items() <= finished.planned(target).items()
+    finally:
+        kept.rename(gone)
+
+
+@pytest.mark.slow
+def test_a_killed_training_is_made_good(checkout) -> None:
+    """Snakemake deletes a policy before the training that replaces it."""
+    policy = checkout.folder / "results/smoke/digits_sit_t4/policy/adagen_seed0.safetensors"
+    target = "results/smoke/tables/fid.csv"
+    options = ("--configfile", "config/smoke.yaml", "--config", "methods=[handmade, adagen]")
+    options += ("refinements=null", "curves=null", "ablation=null")
+    checkout.snakemake(target, *options)
+    policy.unlink()
+    made = {"train": 1, "sample": 1, "evaluate": 1, "table_fid": 1}
+    assert checkout.planned(target, *options) == made
+    checkout.snakemake(target, *options)
+    assert policy.exists() and set(checkout.planned(target, *options)) <= {"table_fid"}
+    checkout.snakemake(target, *options)
+    assert checkout.planned(target, *options) == {}
+
+
 def test_a_dial_has_targets_of_its_own(checkout) -> None:
     assert not {"blend", "judge"} & set(checkout.planned("results/tables/fid.csv", "pretrained"))
     planned = checkout.planned("guidance", "--config", "curves={fidelity: null}")

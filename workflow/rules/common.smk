@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from adagen.config import LEARNED, SEARCHED, identity
+from adagen.config.bindings import asks_preference
 from adagen.config.runs import (
     Run,
     ablation_runs,
@@ -22,7 +23,6 @@ from adagen.config.runs import (
     plain_runs,
     policies_of,
     refined_runs,
-    reported_runs,
     runs_of,
     steps_runs,
 )
@@ -73,6 +73,15 @@ def one_of(names):
 def expand_runs(pattern, runs):
     """The path `pattern` of every run."""
     return [pattern.format(experiment=run.experiment, run=run.name) for run in runs]
+
+
+def runs_in(experiment):
+    """The runs of an experiment; those of the ablation where it has no others."""
+    of_all, of_ablation = (
+        [run for run in runs if run.experiment == experiment]
+        for runs in (runs_of(CONFIG), ablation_runs(CONFIG))
+    )
+    return of_all or of_ablation
 
 
 def run_of(wildcards):

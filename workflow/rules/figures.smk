@@ -42,6 +42,31 @@ def runs_drawn(figure):
     return expand_runs(ARTEFACTS[figure.artefact], figure.runs(CONFIG)) if figure.runs else []
 
 
+def runs_behind(shown):
+    """The runs behind the numbers of a table, or of a figure that is not of samples."""
+    drawn = shown.runs and getattr(shown, "artefact", "metrics") != "samples"
+    return shown.runs(CONFIG) if drawn else []
+
+
+def policies_behind(shown):
+    return expand_runs(POLICY, policies_of(runs_behind(shown)))
+
+
+def lost_behind(shown):
+    """The policies that aren't there, though the metrics of their runs are.
+
+    As a parameter it makes a table again, and so the policies behind it: a training that was killed
+    leaves neither the old policy nor a new one.
+    """
+    measured = [run for run in runs_behind(shown) if is_there(METRICS, run)]
+    return [run.name for run in policies_of(measured) if not is_there(POLICY, run)]
+
+
+def is_there(pattern, run):
+    (path,) = expand_runs(pattern.replace("<results>", CONFIG.results), [run])
+    return Path(path).exists()
+
+
 def figure_file(figure, suffix):
     folder = "<results>/{experiment}/figures" if figure in OF_EACH else "<results>/figures"
     return f"{folder}/{figure}.{suffix}"

@@ -67,8 +67,8 @@ def preference_sources(wildcards):
 
 def preference_file(wildcards):
     """The network that says how well an image shows its class, for rewards that ask it."""
-    kind = EXPERIMENTS[wildcards.experiment].training.reward.kind
-    asked = kind == "classifier" or wildcards.get("method") == "faithful"
+    settings = EXPERIMENTS[wildcards.experiment]
+    asked = asks_preference(settings, wildcards.get("method"))
     return [rules.preference.output.preference] if asked else []
 
 

@@ -9,10 +9,12 @@ for table in TABLES.values():
             f"table_{table.name}"
         input:
             metrics=expand_runs(METRICS, table.runs(CONFIG)),
+            policies=policies_behind(table),
             judged=JUDGED if "judged" in table.takes else [],
         output:
             csv=shown(f"<results>/tables/{table.name}.csv", table.category, table.caption),
             latex=shown(f"<results>/tables/{table.name}.tex", table.category, table.caption),
+            settings=ensure(f"<results>/tables/{table.name}.settings.json", non_empty=True),
         log:
             f"<logs>/table/{table.name}.log",
         benchmark:
@@ -28,6 +30,7 @@ for table in TABLES.values():
             config=config_file,
             depends=depends(table.depends),
             name=table.name,
+            lost=lost_behind(table),
             judged=judged_options,
         shell:
             "adagen table {params.name:q} --config {params.config:q} --out {output.csv:q}"
@@ -44,6 +47,7 @@ for figure in FIGURES.values():
         input:
             tables=tables_drawn(figure),
             results=runs_drawn(figure),
+            policies=policies_behind(figure),
         output:
             pdf=shown(figure_file(figure.name, "pdf"), figure.category, **labels),
             png=shown(figure_file(figure.name, "png"), figure.category, **labels),
@@ -64,6 +68,7 @@ for figure in FIGURES.values():
             config=config_file,
             depends=depends(identity.named),
             kind=figure.name,
+            lost=lost_behind(figure),
         shell:
             "adagen figure {params.kind:q} --config {params.config:q} --out {output.pdf:q}"
             " --png {output.png:q} {input.tables:q} {input.results:q} 2>&1 | tee {log:q}"

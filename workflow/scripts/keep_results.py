@@ -24,7 +24,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.hashing import file_hash
 
-KEPT = ("tables/*", "figures/*", "*/metrics/*.json")
+KEPT = ("tables/*.csv", "tables/*.tex", "figures/*", "*/metrics/*.json")
 """Files that are copied, as patterns below the folder of results."""
 LIBRARIES = ("adagen", "torch", "torchvision", "numpy", "scipy", "snakemake")
 MANIFEST = "manifest.json"

@@ -183,13 +183,18 @@ def figures_of(config: Config) -> list[FigureSpec]:
     return [figure for figure in FIGURES.values() if figure.is_made(config)]
 
 
+def require_kind(kind: str) -> None:
+    """Raise an `AdagenError` unless there is such a kind of figure."""
+    if kind not in BUILDERS:
+        raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(BUILDERS)}.")
+
+
 def draw(kind: str, inputs: Sequence[Path]) -> "Figure":
     """Draw a figure from its input files.
 
     Raises:
         AdagenError: there is no such kind, or the files are not what it is drawn from.
     """
-    if kind not in BUILDERS:
-        raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(BUILDERS)}.")
+    require_kind(kind)
     figure: Figure = load(BUILDERS[kind])(inputs)
     return figure

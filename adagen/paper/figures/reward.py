@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field, ValidationError, model_validator
 
+from adagen.config.bindings import Binding
 from adagen.paper.figures.style import COLOURS, MARKERS, key_line, logarithmic, new_figure, themed
 from adagen.paper.metrics import Finite, MetricsModel
-from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.records import read_record
 
 SPACES = {"fid": "FD ↓", "fid_label_free": "label-free FD ↓"}
 KINDS = {"handmade": "hand-made", "tuned": "hand-made, one action shifted", "adagen": "policy file"}
@@ -54,6 +55,7 @@ class Report(MetricsModel):
     experiment: str
     rungs: tuple[Rung, ...]
     looks: tuple[Check, ...] = Field(min_length=1)
+    settings: Binding
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -75,7 +77,7 @@ def reward_figure(reports: Sequence[Path]) -> Figure:
     Raises:
         AdagenError: a file is missing, or is no such report.
     """
-    read = [_read(path) for path in reports]
+    read = [read_report(path) for path in reports]
     spaces = [space for space in SPACES if any(space in r.looks[-1].ranking for r in read)]
     figure = new_figure(0.5 + 2.9 * len(read))
     grid = figure.add_gridspec(len(read), len(spaces))
@@ -93,9 +95,15 @@ def reward_figure(reports: Sequence[Path]) -> Figure:
     return figure
 
 
-def _read(path: Path) -> Report:
+def read_report(path: Path) -> Report:
+    """Read a file of `adagen diagnose reward`.
+
+    Raises:
+        AdagenError: the file is missing, changed, or no such report.
+    """
+    content = read_record(path, remedy="Run `adagen diagnose reward` again.")
     try:
-        return Report.model_validate(read_json(path))
+        return Report.model_validate(content)
     except ValidationError as error:
         raise AdagenError(
             f"{path} is no report of `adagen diagnose reward` ({error.errors()[0]['msg']}): run it "
