@@ -1,7 +1,8 @@
 """Pins: the SHA-256 of a file, kept in `<file>.sha256` beside it in the format of `sha256sum`.
 
-A pin has the modification time of its file. While the two times agree, the file counts as unchanged
-and is not read again. Once they differ, its SHA-256 is computed again.
+A pin has the modification time of its file. While the two times agree, and nothing was done to the
+file after the pin was written, it counts as unchanged and is not fetched or verified again. Stages
+that read it verify it in any case.
 """
 
 import os
@@ -68,9 +69,15 @@ def is_verified(path: Path, asset: Asset) -> bool:
     pin = read(path)
     if not path.exists() or not pin or not pin.startswith(asset.sha256):
         return False
-    status = path.stat()
-    unchanged = status.st_mtime_ns == pin_path(path).stat().st_mtime_ns
-    return unchanged and asset.size in (0, status.st_size)
+    status, pinned = path.stat(), pin_path(path).stat()
+    unchanged = status.st_mtime_ns == pinned.st_mtime_ns
+    # Programs can set the time of modification, but not that of the last change.
+    touched = status.st_ctime_ns > pinned.st_ctime_ns + RENAMED
+    return unchanged and not touched and asset.size in (0, status.st_size)
+
+
+RENAMED = 2 * 10**9
+"""Nanoseconds within which a file gets its name after its pin was written."""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from adagen.data import pins
 from adagen.runtime.errors import AdagenError
 
 OTHER = b"vinegar" * 100_000
@@ -74,6 +75,17 @@ def test_a_file_with_a_new_time_is_read_once_more(server, cellar):
         "there, unchanged since it was verified.",
     ]
     assert cellar.holds() and len(server.requests) == 1
+
+
+def test_another_file_with_the_time_of_the_old_one(server, cellar, monkeypatch):
+    monkeypatch.setattr(pins, "RENAMED", 0)
+    url = server.on("/wine", server.serve())
+    cellar.fetch(url=url)
+    status = cellar.path.stat()
+    cellar.path.write_bytes(OTHER)
+    os.utime(cellar.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(AdagenError, match="was pinned"):
+        cellar.fetch(url=url)
 
 
 def test_what_is_published_counts_more_than_a_pin(server, cellar):
