@@ -90,7 +90,7 @@ def measure_images(source: ImageSets, meter: Meter, *, protocol: str) -> dict[st
         "sets": dict(zip(source.sets, measured, strict=True)),
         "mean": _over_sets(measured, np.mean),
         "reference_count": meter.count,
-        "hashes": {"source": source.hash, **meter.hashes},
+        "hashes": {"source": source.content(), **meter.hashes},
     }
 
 

@@ -4,6 +4,7 @@ A set comes from image files, from an npz archive of 8-bit images, or from a fol
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +14,12 @@ import torch
 
 from adagen.data.folder import list_unlabelled
 from adagen.data.samples import ABOUT, Samples
+from adagen.data.samples import KIND as SAMPLES
+from adagen.data.shards import KIND as SHARD
 from adagen.data.sources import FileImages, form_of_first, warn_if_black
 from adagen.evaluation.npz import NpzImages
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import CHECKSUM, load_metadata
 from adagen.runtime.hashing import file_hash
 
 BATCH = 64
@@ -29,7 +33,8 @@ class ImageSets:
     Attributes:
         path: the folder or file.
         kind: "image files", "npz" or "samples".
-        hash: SHA-256 of the npz file, or over names and sizes of the files in the folder.
+        content: returns the SHA-256 of the npz file, or that over names and content of the files in
+            the folder. After the images were read it takes no time.
         count: number of images in each set.
         sets: by name, a function that yields the images of a set as (b, C, H, W) float32 in
             [0, 1].
@@ -38,7 +43,7 @@ class ImageSets:
 
     path: Path
     kind: str
-    hash: str
+    content: Callable[[], str]
     count: int
     sets: Mapping[str, Callable[[], Iterator[torch.Tensor]]]
     labels: torch.Tensor | None = None
@@ -57,7 +62,7 @@ def open_images(path: Path) -> ImageSets:
     if path.suffix == ".npz":
         images = NpzImages.open(path)
         sets = {"images": partial(images.batches, BATCH)}
-        return ImageSets(path, "npz", file_hash(path), len(images), sets)
+        return ImageSets(path, "npz", partial(_same, path, file_hash(path)), len(images), sets)
     raise AdagenError(
         f"{path} {'is none of' if path.exists() else 'does not exist; expected one of'} what can "
         "be measured: a folder or zip of image files, an npz file of 8-bit images, a folder of "
@@ -70,9 +75,8 @@ def _samples(folder: Path) -> ImageSets:
     samples = Samples.open(folder)
     sets = {f"seed {seed}": partial(samples.batches, seed) for seed in samples.seeds}
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    return ImageSets(
-        folder, "samples", _list_hash(folder, files), samples.count, sets, samples.labels
-    )
+    content = partial(_list_hash, files)
+    return ImageSets(folder, "samples", content, samples.count, sets, samples.labels)
 
 
 def _image_files(place: Path) -> ImageSets:
@@ -80,7 +84,7 @@ def _image_files(place: Path) -> ImageSets:
     files = list_unlabelled(place)
     images = FileImages(files, form_of_first(files))
     sets = {"images": partial(_in_batches, images)}
-    return ImageSets(place, "image files", files.hash, len(files), sets)
+    return ImageSets(place, "image files", images.digest, len(files), sets)
 
 
 def _in_batches(images: FileImages) -> Iterator[torch.Tensor]:
@@ -93,12 +97,32 @@ def _in_batches(images: FileImages) -> Iterator[torch.Tensor]:
         yield images[start : start + BATCH]
 
 
-def _list_hash(folder: Path, files: list[Path]) -> str:
-    """SHA-256 over the names and sizes of files in a folder."""
+def _same(path: Path, digest: str) -> str:
+    """The hash of a file, which must be what it was when it was opened.
+
+    Raises:
+        AdagenError: it is not.
+    """
+    if file_hash(path) != digest:
+        raise AdagenError(f"{path} changed while it was read: repeat the command.")
+    return digest
+
+
+def _list_hash(files: list[Path]) -> str:
+    """SHA-256 over the names and the content of files of samples."""
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\n".encode())
+        digest.update(os.fsencode(path.name) + f"\0{_content_hash(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _content_hash(path: Path) -> str:
+    """The checksum in a file of tensors, which whoever reads it verifies; the hash of another."""
+    if path.suffix == ".safetensors":
+        about = load_metadata(path, SHARD, f"{SAMPLES} steering")
+        if checksum := about.get(CHECKSUM):
+            return str(checksum)
+    return file_hash(path)
 
 
 def rebatch(batches: Iterable[torch.Tensor], size: int) -> Iterator[torch.Tensor]:

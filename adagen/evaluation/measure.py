@@ -133,4 +133,4 @@ def _image_sets(images: str | Path | torch.Tensor | HasImages) -> ImageSets:
     pixels = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
     sets = {"images": lambda: iter([pixels])}
-    return ImageSets(Path("images in memory"), "tensor", digest, len(pixels), sets, labels)
+    return ImageSets(Path("images in memory"), "tensor", lambda: digest, len(pixels), sets, labels)

@@ -32,12 +32,23 @@ def test_grey_files_have_one_channel(tmp_path, pictures, write_folder):
     )
 
 
-def test_the_hash_tells_lists_of_files_apart(tmp_path, pictures, write_folder):
+def test_the_hash_follows_names_and_content(tmp_path, pictures, write_folder, write_samples):
     one, same = (write_folder(tmp_path / name, pictures[:5]) for name in ("one", "same"))
-    first = open_images(one).hash
-    assert open_images(same).hash == first
+    first = open_images(one).content()
+    assert open_images(same).content() == first
     (one / "00003.png").rename(one / "x.png")
-    assert open_images(one).hash != first
+    assert open_images(one).content() != first
+    path = same / "00000.png"
+    # Bytes after the image, and others of as many: the name and the size stay.
+    for content in (b"one", b"two"):
+        path.write_bytes(path.read_bytes().removesuffix(b"one") + content)
+        assert open_images(same).content() != first
+        first = open_images(same).content()
+    some = write_samples(tmp_path / "s", pictures[None], seeds=[3])
+    other = write_samples(tmp_path / "o", 1 - pictures[None], seeds=[3])
+    assert open_images(some).content() != open_images(other).content()
+    (tmp_path / "s").rename(tmp_path / "moved")
+    assert len({open_images(tmp_path / name).content() for name in ("moved", "o")}) == 2
 
 
 def test_samples_have_a_set_for_each_seed(tmp_path, pictures, write_samples):
@@ -81,7 +92,7 @@ def test_palettes_and_names_of_any_bytes_are_read_as_a_data_set_reads_them(tmp_p
     source = open_images(tmp_path)
     expected = [np.asarray(image.quantize(8).convert("RGB")), np.asarray(image)]
     found = read(source).mul(255).round().byte().permute(0, 2, 3, 1)
-    assert np.array_equal(found, expected) and len(source.hash) == 64
+    assert np.array_equal(found, expected) and len(source.content()) == 64
 
 
 def test_a_zip_is_measured_as_its_folder(tmp_path, pictures, write_folder):
@@ -90,7 +101,7 @@ def test_a_zip_is_measured_as_its_folder(tmp_path, pictures, write_folder):
         for path in folder.iterdir():
             archive.write(path, path.name)
     one, other = open_images(folder), open_images(tmp_path / "set.zip")
-    assert one.hash == other.hash and torch.equal(read(one), read(other))
+    assert one.content() == other.content() and torch.equal(read(one), read(other))
 
 
 def test_links_are_followed_and_links_to_nowhere_named(tmp_path, pictures, write_folder, capsys):
