@@ -15,11 +15,16 @@ from adagen.config import Asset
 from adagen.data.downloads import beside
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash, reading
+from adagen.runtime.limits import read_bytes
 
 
 def pin_path(path: Path) -> Path:
     """The path of the pin of a file."""
     return beside(path, ".sha256")
+
+
+PIN_BYTES = 10_000
+"""Most bytes of a pin: a digest and the name of the file."""
 
 
 def read(path: Path) -> str:
@@ -29,7 +34,7 @@ def read(path: Path) -> str:
         AdagenError: the pin is damaged.
     """
     try:
-        text = pin_path(path).read_text(errors="replace")
+        text = read_bytes(pin_path(path), most=PIN_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return ""
     if found := re.match(r"[0-9a-f]{64}(?=\s)", text):

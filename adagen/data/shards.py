@@ -11,6 +11,7 @@ import torch
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import CHECKSUM, read_whole
+from adagen.runtime.limits import require_regular
 
 KIND = "samples shard"
 
@@ -22,6 +23,7 @@ def _opened(path: Path) -> Iterator[Any]:
         f"Move {path.parent} away and run `adagen sample` again, or repeat the workflow's command."
     )
     try:
+        require_regular(path)
         with safetensors.safe_open(path, "pt") as shard:
             yield shard
     except FileNotFoundError:

@@ -26,6 +26,7 @@ from adagen.runtime.documents import parse_json, read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, write_json
 from adagen.runtime.hashing import file_hash
+from adagen.runtime.limits import require_regular
 from adagen.runtime.shutdown import stop_if_asked, stop_is_asked
 
 BINDING = "belongs_to.json"
@@ -75,7 +76,7 @@ def claim_checkpoint(
         if isinstance(origin, Path):
             content: dict[str, Any] = {origin.stem: file_hash(origin)}
         elif isinstance(origin, Mapping):
-            content = json.loads(json.dumps(origin))  # as a file gives it back
+            content = parse_json(json.dumps(origin))  # as a file gives it back
         else:
             content = {type(origin).__name__: origin.model_dump(mode="json")}
         for name, value in content.items():
@@ -199,6 +200,7 @@ class _DamagedError(Exception):
 
 def _read(path: Path) -> dict[str, Any]:
     """The whole content of a checkpoint."""
+    require_regular(path)
     checksum, _, content = path.read_bytes().partition(b"\n")
     if checksum != hashlib.sha256(content).hexdigest().encode():
         raise _DamagedError("its checksum is not that of its content")

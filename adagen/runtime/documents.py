@@ -60,7 +60,7 @@ def parse_yaml(text: str) -> Any:
 
 def dump_yaml(content: Any) -> str:
     """Plain data as YAML, which `parse_yaml` reads as the same data."""
-    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False)  # in ASCII
     return text
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
 
-YAML_BYTES = 2**20
-"""Largest YAML file. Configurations have some ten thousand bytes."""
+YAML_BYTES = 2**22
+"""Largest YAML file. A stored configuration has tens of thousands of bytes."""
 TEXT_BYTES = 2**26
 """Largest file of JSON, CSV or plain text."""
 DEPTH = 50

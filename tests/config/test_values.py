@@ -30,11 +30,11 @@ def changed(key: str, value: object) -> dict[str, object]:
 
 
 def complaint(key: str, value: object) -> str:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(AdagenError) as caught:
         parse_config(changed(key, value), "c.yaml")
     message = str(caught.value)
-    assert time.monotonic() - begin < 1
+    assert time.process_time() - begin < 1
     assert "\n" not in message and len(message) < 500
     return message
 
@@ -262,7 +262,7 @@ def test_a_corrupted_config_is_valid_or_one_paragraph(changes, data):
                 inner[path[-1] if kind == "change" else "kind"] = value
     if content.get("extends"):
         content = {**content, "extends": ""}
-    begin = time.monotonic()
+    begin = time.process_time()
     try:
         found = parse_config(content, "c.yaml")
     except AdagenError as error:
@@ -270,7 +270,7 @@ def test_a_corrupted_config_is_valid_or_one_paragraph(changes, data):
     else:
         again = parse_config(found.model_dump(mode="json"), "c.yaml")
         assert isinstance(again, Config) and again == found
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 @given(st.binary(max_size=8), st.integers(0, 5000), st.integers(0, 20))

@@ -135,7 +135,7 @@ def test_shapes_that_images_cannot_have(tmp_path, shape, size, told):
     path, begin = write_bare(tmp_path / "i.npz", described(shape), size), time.monotonic()
     with pytest.raises(AdagenError, match=told):
         NpzImages.open(path)
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adagen.runtime.documents import dump_yaml, parse_json, parse_yaml, read_json, read_yaml
@@ -93,6 +93,7 @@ data = st.recursive(
 
 
 @given(data)
+@example({"\x85": "\u2028 \U0001f600"})  # line breaks of YAML 1.1
 @settings(max_examples=60)
 def test_what_is_written_is_read_again(content):
     assert parse_yaml(dump_yaml(content)) == content
@@ -138,10 +139,10 @@ MERGES = "a: &a {x: 1}\n" + "\n".join(
     ],
 )
 def test_yaml_that_is_refused(text, told):
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ValueError, match=".*".join(told.split("*"))) as error:
         parse_yaml(text)
-    assert time.monotonic() - begin < 1 and len(str(error.value)) < 300
+    assert time.process_time() - begin < 1 and len(str(error.value)) < 300
 
 
 def test_anchors_and_merges_still_work():
@@ -186,11 +187,11 @@ def test_depth_is_counted_alike_in_both(depth, opening):
     ],
 )
 def test_json_that_is_refused(tmp_path, text, told):
-    path, begin = tmp_path / "some.json", time.monotonic()
+    path, begin = tmp_path / "some.json", time.process_time()
     path.write_text(text)
     with pytest.raises(AdagenError, match=told) as error:
         read_json(path)
-    assert time.monotonic() - begin < 1 and len(str(error.value)) < 400 + len(str(path))
+    assert time.process_time() - begin < 1 and len(str(error.value)) < 400 + len(str(path))
 
 
 def test_brackets_in_text_are_no_depth():
@@ -209,7 +210,7 @@ def test_a_missing_or_foreign_json_file(tmp_path):
 def test_a_yaml_file_has_a_size(tmp_path):
     path = tmp_path / "large.yaml"
     path.write_text("# " + "x" * YAML_BYTES)
-    with pytest.raises(AdagenError, match=r"large\.yaml has more than 1,048,576 bytes"):
+    with pytest.raises(AdagenError, match=r"large\.yaml has more than 4,194,304 bytes"):
         read_yaml(path)
 
 
