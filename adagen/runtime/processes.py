@@ -14,6 +14,7 @@ A single process never touches `torch.distributed`.
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -176,7 +177,8 @@ def start_processes(count: int, device: str) -> Iterator[Processes]:
 def _become_launcher(count: int) -> None:
     """Replace this process by a launcher that repeats its command in `count` processes."""
     # Threads that were given to one process are shared by all.
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    given = re.match(r"\d+", os.environ.get("OMP_NUM_THREADS", ""))  # "4,2" is for nested ones
+    threads = int(given.group()) if given else os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(max(1, threads // count))
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     # `--multi_gpu` is what makes it start several processes, on GPUs or without; port 0 is any
