@@ -68,7 +68,8 @@ class ImageFiles:
             return read_member(self.place, self.members[row])
         except OSError as error:
             raise AdagenError(
-                f"{self.location(row)} cannot be read ({error}): put it there again, or remove it."
+                f"{self.location(row)} cannot be read ({error}): put it there again, or take it "
+                "out of the data set."
             ) from None
 
     def subset(self, rows: torch.Tensor) -> "ImageFiles":

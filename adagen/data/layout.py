@@ -61,7 +61,7 @@ def find_classes(listing: Listing, key: str) -> tuple[str, Classes]:
         if not files:
             raise AdagenError(
                 f"{listing.place}/{inside}{name} has no images, though every folder there counts "
-                f"as a class: fill or remove it. {LAYOUT}"
+                f"as a class: fill it or take it out. {LAYOUT}"
             )
     return inside, {name: sorted(classes[name]) for name in in_order(classes)}
 
@@ -111,7 +111,7 @@ class _Tree:
                     raise AdagenError(
                         f"{self.place}/{self.direct[top]} is an image beside folders of images "
                         f"({_some(inner)}), which may be the classes: move it into the folder of "
-                        "its class, or remove it."
+                        "its class, or take it out of the folder."
                     )
                 return _parent(top) if top else None
             if len(self.below[top]) > 1:

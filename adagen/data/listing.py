@@ -54,7 +54,7 @@ class Listing:
         if known != raw:
             raise AdagenError(
                 f"{self.place} holds {name!r} twice, in two Unicode forms that look the same: "
-                "rename or remove one of them."
+                "rename one of them, or take one out of the folder."
             )
         if name != raw:
             self.written[name] = raw
@@ -75,7 +75,7 @@ def list_files(place: Path) -> Listing:
     except OSError as error:
         raise AdagenError(
             f"{error.filename or place} cannot be read ({error.strerror}): make it readable, or "
-            "remove it."
+            "take it out of the folder."
         ) from None
     return _of_zip(place)
 
@@ -165,7 +165,7 @@ class _Walk:
         if not stat.S_ISREG(status.st_mode):
             raise AdagenError(
                 f"{self.path(raw)} is named as an image, but is no regular file (a pipe, a device "
-                "or a socket): remove it."
+                "or a socket): take it out of the folder."
             )
         name = self.listing.add(raw)
         self.listing.sizes[name] = status.st_size

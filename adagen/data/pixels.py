@@ -76,8 +76,8 @@ class Form:
         if not self.crop and (mode, *image.size) != (self.mode, self.width, self.height):
             raise AdagenError(
                 f"{found}, but the first image is {self.width}x{self.height} pixels of "
-                f"{NAMES[self.mode]}, and all images must agree: convert or remove it. Those of a "
-                "data set can all be reduced and cropped to one size ('dataset.size')."
+                f"{NAMES[self.mode]}, and all images must agree: convert it or take it out. Those "
+                "of a data set can all be reduced and cropped to one size ('dataset.size')."
             )
 
 
@@ -130,11 +130,11 @@ def opened(data: bytes, where: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise AdagenError(
             f"{where} cannot be read as an image: it is damaged, or in none of the formats "
-            f"{', '.join(FORMATS)}. Remove or replace it."
+            f"{', '.join(FORMATS)}. Convert it or take it out."
         ) from None
     except DAMAGE as error:
         raise AdagenError(
-            f"{where} cannot be read as an image ({error}): remove or replace it."
+            f"{where} cannot be read as an image ({error}): take it out or replace it."
         ) from None
 
 
@@ -143,7 +143,7 @@ def _require_readable(image: Image.Image, where: str) -> None:
     if image.width * image.height > PIXELS:
         raise AdagenError(
             f"{where} has {image.width}x{image.height} pixels, but {PIXELS:,} at most are "
-            "read: reduce or remove it."
+            "read: reduce it or take it out."
         )
     if image.mode == "F" or image.mode.startswith("I") or _has_deep_channels(image):
         raise AdagenError(

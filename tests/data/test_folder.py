@@ -79,7 +79,7 @@ def test_names_that_lead_out_of_a_zip_are_not_followed(tmp_path, files):
 
 def test_an_empty_class_is_named(write, files):
     place = write(files | {"fish/": b""})
-    with pytest.raises(AdagenError, match=rf"{place}/fish has no images.*fill or remove"):
+    with pytest.raises(AdagenError, match=rf"{place}/fish has no images.*fill it or take"):
         list_images(place, "dataset.folder")
 
 

@@ -298,5 +298,7 @@ def test_damaged_bytes_give_an_error_or_an_image(kind, data):
 
 
 def test_a_text_file_is_no_image():
-    with pytest.raises(AdagenError, match=r"a\.png cannot be read as an image.*Remove or replace"):
+    with pytest.raises(
+        AdagenError, match=r"a\.png cannot be read as an image.*Convert it or take it out"
+    ):
         read_head(b"not a picture", "a.png")
