@@ -1,12 +1,13 @@
 """Kill a run at random moments, recover as documented, and compare with one left in peace.
 
-    python tests/kills.py --kills 100 --seed 0
+    python tests/kills.py --kills 50 --processes 2
 
 runs a small DAG with real stages, sends SIGKILL to a random process of it (Snakemake, a stage, its
-shell, tee; with `--processes 2` a rank or what launched it, too), again and again, each time
-followed by the commands of docs/recovery.md. Whatever a run ends with has to be,
-byte by byte, what an undisturbed run ends with, but for measured times. Prints statistics as JSON;
-exit status 1 if anything was lost. Needs Linux.
+shell, tee; with `--processes 2` a rank or what launched it, too) or to all of them at once, as a
+power cut does, again and again, each time followed by the commands of docs/recovery.md. Whatever a
+run ends with, policies too, has to be, byte by byte, what an undisturbed run ends with, but for
+measured times. Prints statistics as JSON; exit status 1 if a file is lost or differs, a process
+lives on, or a temporary file is left. Needs Linux.
 """
 
 import argparse
@@ -51,7 +52,13 @@ CONFIG = {
     "sweep": {"evaluations": 12, "samples": 100},
     "evaluation": {"samples": 100, "seeds": [0, 1], "shard": 20, "networks": NETWORKS},
 }
-SNAKEMAKE = ("snakemake", "--cores", "1", "--configfile", "config/kills.yaml")
+SNAKEMAKE = ("snakemake", "--cores", "2", "--configfile", "config/kills.yaml")
+EVERYTHING = 0.2
+"""Share of the kills that hit all processes at once."""
+PARTS = 6
+"""Parts of an undisturbed run; one of them is the mean time to the next kill."""
+START = 7.0
+"""Seconds that Snakemake and a stage take until work begins; the mean time is no shorter."""
 TARGETS = ("results/tables/fid.csv", "results/tables/comparisons.csv")
 
 
@@ -78,7 +85,7 @@ class Run:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**os.environ, "PATH": path},
+                env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
                 stdout=output,
                 stderr=output,
             )
@@ -142,14 +149,15 @@ class Harness:
         self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
         self.processes = processes
         self.victims: Counter[str] = Counter()
+        self.during: Counter[str] = Counter()
         self.runs, self.late, self.orphans, self.slowest = 0, 0, 0, 0.0
         self.losses: list[str] = []
         self.leftovers: set[str] = set()
-        began = time.monotonic()
+        self.began = time.monotonic()
         undisturbed = Run(self.folder / "undisturbed", processes)
         if undisturbed.start(*TARGETS).wait() != 0:
             raise RuntimeError(undisturbed.output.read_text()[-5000:])
-        self.duration = time.monotonic() - began
+        self.duration = time.monotonic() - self.began
         self.expected = undisturbed.made()
 
     @property
@@ -166,13 +174,16 @@ class Harness:
         return {
             "kills": self.kills,
             "victims": dict(self.victims.most_common()),
+            "stages_that_ran": dict(self.during.most_common()),
             "runs": self.runs,
             "losses": self.losses,
             "late": self.late,
             "orphans": self.orphans,
             "slowest_end_seconds": round(self.slowest, 2),
             "leftovers": sorted(self.leftovers),
+            "compared_files": len(self.expected),
             "undisturbed_seconds": round(self.duration),
+            "seconds": round(time.monotonic() - self.began),
         }
 
     def _one(self, kills: int) -> None:
@@ -181,7 +192,8 @@ class Harness:
         while True:
             process = run.start(*TARGETS, "--rerun-incomplete")
             # Long enough to get somewhere on average, and at times so short that nothing does.
-            delay = self.random.expovariate(6 / self.duration) if self.kills < kills else None
+            mean = max(self.duration / PARTS, START)
+            delay = self.random.expovariate(1 / mean) if self.kills < kills else None
             try:
                 status = process.wait(delay)
             except subprocess.TimeoutExpired:
@@ -196,14 +208,19 @@ class Harness:
         shutil.rmtree(run.folder)
 
     def _kill(self, run: Run, snakemake: subprocess.Popen[bytes]) -> None:
-        """Kill one process, wait for the others to end, and unlock if it was Snakemake."""
+        """Kill one process or all, wait for the others to end, and unlock if Snakemake died."""
         there = run.processes()
         if not there:  # it has just ended
             return
-        victim = self.random.choice(sorted(there))
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-        self.victims[there[victim]] += 1
+        chosen = self.random.choice(sorted(there))
+        everything = self.random.random() < EVERYTHING
+        for victim in sorted(there) if everything else [chosen]:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        victim = "everything" if everything else there[chosen]
+        self.victims[victim] += 1
+        stages = {name.split()[-1] for name in there.values() if " " in name}
+        self.during.update(stages or {"none"})
         began = time.monotonic()
         # Where it is alive, it notices that the job failed, says so and ends; or goes on to the end
         # of the run, if the victim had just done its part.
@@ -217,8 +234,12 @@ class Harness:
             with suppress(ProcessLookupError):
                 os.kill(orphan, signal.SIGKILL)
         if self.say:
-            print(f"{self.kills}: {there[victim]}, {took:.1f} s, {len(left)} left", file=sys.stderr)
-        if there[victim] == "snakemake":
+            during = ", ".join(sorted(stages)) or "no stage"
+            print(
+                f"{self.kills}: {victim} during {during}; {took:.1f} s, {len(left)} left",
+                file=sys.stderr,
+            )
+        if victim in ("snakemake", "everything"):
             self.slowest = max(self.slowest, took)
             if run.start("--unlock").wait() != 0:
                 self.losses.append(f"{run.folder.name}: --unlock failed")
@@ -244,7 +265,7 @@ def main() -> None:
             harness.run(chosen.kills)
         finally:  # after Ctrl-C too
             print(json.dumps(harness.statistics(), indent=2))
-    sys.exit(bool(harness.losses or harness.orphans))
+    sys.exit(bool(harness.losses or harness.orphans or harness.leftovers))
 
 
 if __name__ == "__main__":
