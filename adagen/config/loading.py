@@ -11,6 +11,7 @@ from adagen.config.base import Model
 from adagen.config.overlay import overlay
 from adagen.config.run import Config
 from adagen.config.stored import require_as_stored
+from adagen.config.values import normal_path
 from adagen.runtime.documents import decode_yaml
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import YAML_BYTES, read_bytes
@@ -32,6 +33,8 @@ CHOSEN = {
 }
 """Sections that are one of several models, and the models' names."""
 
+DEEPEST = 20
+"""Most files that extend one another."""
 EXTENDS = "extends"
 """Key of a config file that names the file it is laid over, relative to its own folder."""
 
@@ -94,8 +97,22 @@ def _read_extended(path: Path, above: tuple[Path, ...]) -> list[tuple[Path, Mapp
     content = dict(_read_yaml(path))
     if EXTENDS not in content:
         return [(path, content)]
-    below = path.parent / str(content.pop(EXTENDS))
+    if len(above) > DEEPEST:
+        raise AdagenError(f"{path} extends a file that extends another, {DEEPEST} times: join some")
+    below = path.parent / _extended_path(path, content.pop(EXTENDS))
     return [*_read_extended(below, (*above, path.resolve())), (path, content)]
+
+
+def _extended_path(path: Path, written: Any) -> str:
+    """The path of the file that one extends, without `~` and variables."""
+    try:
+        if not isinstance(written, str) or not written:
+            raise ValueError(f"it is {_short(written)}")
+        return normal_path(written)
+    except ValueError as error:
+        raise AdagenError(
+            f"{path}: key {EXTENDS!r}: {error}. Expected: the path of one config file."
+        ) from None
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:

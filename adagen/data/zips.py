@@ -60,10 +60,15 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
             "that it is the right one."
         )
     files: dict[str, Member] = {}
-    folders = []
+    folders, whole = [], path.stat().st_size
     for entry in entries:
         name = _name(entry)
         _require_readable(entry, f"{path}/{name}")
+        if not 0 <= entry.header_offset <= whole - entry.compress_size:
+            raise AdagenError(
+                f"{path}/{name} lies beyond the end of the zip, which is cut short or damaged: "
+                "fetch or make it again."
+            )
         if entry.is_dir():
             folders.append(name.rstrip("/"))
             continue

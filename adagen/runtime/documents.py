@@ -285,7 +285,11 @@ def parse_json(text: str) -> Any:
         if depth > DEPTH:
             raise ValueError(f"more than {DEPTH} lists and objects inside each other")
     return json.loads(
-        text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_refuse_constant
+        text,
+        object_pairs_hook=_once,
+        parse_float=_finite,
+        parse_int=_whole,
+        parse_constant=_refuse_constant,
     )
 
 
@@ -300,6 +304,12 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"key {name[:40]!r} stands twice")
         found[name] = value
     return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"{text[:20]}... has more than {LONGEST_NUMBER} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -293,3 +293,25 @@ def read_back(content: object) -> object:
     from adagen.runtime.documents import parse_yaml
 
     return parse_yaml(dump_yaml(content))
+
+
+@pytest.mark.parametrize("written", ["[a.yaml]", "3", "null", '""', "$NO_SUCH_VARIABLE/a.yaml"])
+def test_what_a_file_extends_is_a_path(tmp_path, written):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"extends: {written}")
+    with pytest.raises(AdagenError, match=r"c\.yaml: key 'extends': it is .*one config file"):
+        load_config([path])
+
+
+def test_a_path_that_is_extended_may_have_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("HERE", str(CONFIGS))
+    path = tmp_path / "c.yaml"
+    path.write_text("extends: $HERE/./smoke.yaml\nname: mine")
+    assert load_config([path]).name == "mine"
+
+
+def test_a_long_chain_of_files(tmp_path):
+    for i in range(40):
+        (tmp_path / f"{i}.yaml").write_text(f"extends: {i + 1}.yaml")
+    with pytest.raises(AdagenError, match="extends a file that extends another, 20 times"):
+        load_config([tmp_path / "0.yaml"])

@@ -100,3 +100,15 @@ def test_a_name_that_stands_twice(tmp_path):
         out.writestr("a/0.png", b"1")
     with pytest.raises(AdagenError, match=r"files\.zip/a/0\.png stands twice"):
         list_zip(tmp_path / "files.zip")
+
+
+def test_a_file_beyond_the_end(tmp_path):
+    """The directory says where files lie, and can say anything."""
+    path = tmp_path / "files.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("a/0.png", b"0" * 100)
+    whole = path.read_bytes()
+    place = whole.rindex(b"PK\1\2") + 42  # the offset in the central directory
+    path.write_bytes(whole[:place] + (2**31).to_bytes(4, "little") + whole[place + 4 :])
+    with pytest.raises(AdagenError, match=r"beyond the end|cannot be read as a zip"):
+        list_zip(path)
