@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from adagen.cli.options import Configs, LatexFile, MetricsFiles, Out
-from adagen.cli.paths import load_config
-from adagen.paper.catalogue import TABLES
+from adagen.cli.paths import holding_files, load_config
+from adagen.paper.catalogue import TABLES, settings_beside
 from adagen.paper.figures import BUILDERS
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind
@@ -36,7 +36,10 @@ def table(
         raise AdagenError(f"table {name!r} is unknown: choose one of {', '.join(TABLES)}.")
     from adagen.paper.bound import make_table
 
-    make_table(TABLES[name], metrics, config=settings, judged=judged or [], csv=out, latex=latex)
+    with holding_files("--out", [settings_beside(out)]):
+        make_table(
+            TABLES[name], metrics, config=settings, judged=judged or [], csv=out, latex=latex
+        )
 
 
 @app.command()

@@ -19,7 +19,7 @@ from adagen.data.bound import (
     require_experiment,
     require_settings,
 )
-from adagen.paper.catalogue import TableSpec
+from adagen.paper.catalogue import TableSpec, settings_beside
 from adagen.paper.dial import read_judgement
 from adagen.paper.figures import FIGURES, draw, require_kind
 from adagen.paper.inputs import experiment_of
@@ -145,11 +145,6 @@ def require_judged(paths: Iterable[Path], config: Config) -> None:
         for one in read.runs:
             expected = partial(of_judgement, experiment=read.experiment)
             require_configured(path, one.settings, run=one.run, config=config, expected=expected)
-
-
-def settings_beside(csv: Path) -> Path:
-    """The file with the settings of a table."""
-    return csv.with_suffix(".settings.json")
 
 
 def bind_table(csv: Path, runs: Sequence[Run], *, config: Config) -> None:

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from adagen.config import LEARNED, SEARCHED, Config, identity
@@ -250,6 +251,11 @@ TABLES = {
     )
 }
 """Every table by its name, in the order in which a paper shows them."""
+
+
+def settings_beside(csv: Path) -> Path:
+    """The file beside a table that holds the settings which its rows depend on."""
+    return csv.with_suffix(".settings.json")
 
 
 def tables_of(config: Config) -> list[TableSpec]:

@@ -21,9 +21,8 @@ from adagen.paper.bound import (
     make_table,
     require_metrics,
     require_table,
-    settings_beside,
 )
-from adagen.paper.catalogue import TABLES
+from adagen.paper.catalogue import TABLES, settings_beside
 from adagen.paper.metrics import read_comparable, read_metrics
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.records import read_record, write_record
