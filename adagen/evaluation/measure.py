@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import torch
 
 from adagen import config
+from adagen.data.samples import KIND as SAMPLES
+from adagen.data.samples import Samples
 from adagen.evaluation.evaluate import measure_images
 from adagen.evaluation.image_sets import ImageSets, open_images
-from adagen.evaluation.meters import Meter
 from adagen.evaluation.protocols import load_meter
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
@@ -73,7 +74,15 @@ def measure(
     about = load_metadata(reference, REFERENCE)
     networks = Path(networks) if networks else _networks_beside(reference, about["networks_hash"])
     settings = _protocol_settings(networks, neighbours)
-    meter = _load_meter(settings, networks=networks, reference=reference, device=chosen)
+    dataset = _dataset(settings, networks=networks, reference=reference)
+    if source.kind == SAMPLES:
+        found = Samples.open(source.path).about["dataset"]
+        if found != dataset.name:
+            raise AdagenError(
+                f"{source.path} holds samples of data set {found!r}, but {reference} is the "
+                f"reference of {dataset.name!r}: give the reference of the samples' data set."
+            )
+    meter = load_meter(settings, dataset, networks=networks, reference=reference, device=chosen)
     content = measure_images(source, meter, protocol=settings.protocol)
     return {**content["mean"], **content}
 
@@ -107,16 +116,13 @@ def _protocol_settings(networks: Path, neighbours: int) -> config.Evaluation:
     )
 
 
-def _load_meter(
-    settings: config.Evaluation, *, networks: Path, reference: Path, device: torch.device
-) -> Meter:
-    """The meter of two files, for the data set that they name themselves."""
+def _dataset(settings: config.Evaluation, *, networks: Path, reference: Path) -> config.Dataset:
+    """The data set that the files of a protocol name themselves."""
     named = networks if settings.protocol == "embedded" else reference
     kind = NETWORKS if settings.protocol == "embedded" else REFERENCE
     found = load_metadata(named, kind).get("dataset", {})
     # A released reference names its data set without a folder, which validation would refuse.
-    dataset = config.Dataset().model_copy(update=found)
-    return load_meter(settings, dataset, networks=networks, reference=reference, device=device)
+    return config.Dataset().model_copy(update=found)
 
 
 def _image_sets(images: str | Path | torch.Tensor | HasImages) -> ImageSets:

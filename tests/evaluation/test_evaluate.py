@@ -10,6 +10,7 @@ from adagen.evaluation.evaluate import evaluate, measure_images
 from adagen.evaluation.image_sets import open_images
 from adagen.evaluation.inception.making import computed_reference
 from adagen.evaluation.inception.meter import InceptionMeter
+from adagen.evaluation.measure import measure
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.hashing import file_hash
@@ -137,6 +138,15 @@ def test_samples_of_another_config_are_refused(
     folder = write_samples(tmp_path / "a", images)
     with pytest.raises(AdagenError, match=f"{folder} was made with {text}.*forcerun sample"):
         evaluate(folder, measuring.meter, config=configured(measuring, **changes))
+
+
+def test_python_refuses_samples_of_another_data_set(tmp_path, measuring, images, write_samples):
+    files = {"networks": measuring.networks_file, "device": "cpu"}
+    folder = write_samples(tmp_path / "mine", images[:1])
+    assert measure(folder, measuring.reference_file, **files)["fid"] > 0
+    folder = write_samples(tmp_path / "other", images[:1], dataset="cifar10")
+    with pytest.raises(AdagenError, match=r"samples of data set 'cifar10', but .* of 'digits'"):
+        measure(folder, measuring.reference_file, **files)
 
 
 def test_samples_of_an_unknown_experiment_are_refused(tmp_path, measuring, images, write_samples):
