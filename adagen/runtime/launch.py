@@ -43,7 +43,7 @@ class Launch:
         Raises:
             AdagenError: a launcher's variables are incomplete or contradict one another.
         """
-        if LAUNCHED not in environment:
+        if LAUNCHED not in environment or not any(map(environment.get, ("RANK", "WORLD_SIZE"))):
             return None
         # A single process exchanges nothing, so that it needs no address.
         alone = environment.get("WORLD_SIZE", "1") == "1" and environment.get("RANK", "0") == "0"

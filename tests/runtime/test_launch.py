@@ -1,5 +1,7 @@
 """Variables of a job system start nothing; those of a launcher have to be complete."""
 
+import os
+
 import pytest
 
 from adagen.runtime import processes
@@ -14,8 +16,9 @@ LAUNCHED = {**PODS, "LOCAL_RANK": "0"}
 @pytest.fixture
 def environment(monkeypatch):
     def use(variables: dict[str, str]) -> None:
-        for name in LAUNCHED:
-            monkeypatch.delenv(name, raising=False)
+        for name in (*LAUNCHED, "PET_NNODES", "OMP_NUM_THREADS"):
+            monkeypatch.setenv(name, "")  # is undone at the end, whatever the test does to it
+            monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
 
@@ -39,6 +42,27 @@ def test_without_a_launcher_a_stage_is_one_process_at_once(environment, variable
     assert is_first_process()
     with start_processes(1, "cpu") as alone:
         assert alone == SINGLE_PROCESS
+
+
+@pytest.mark.parametrize("variables", [{}, PODS, {"LOCAL_RANK": "0"}])
+def test_a_job_system_does_not_keep_a_stage_from_starting_processes(
+    environment, monkeypatch, variables
+):
+    """Of which the launcher inherits nothing that could count there."""
+    environment({**variables, "PET_NNODES": "2"})
+    called = []
+
+    def start(*command: object) -> None:
+        called.append(dict(os.environ))
+        raise InterruptedError
+
+    monkeypatch.setattr(os, "execv", start)
+    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    with pytest.raises(InterruptedError), start_processes(2, "cpu"):
+        pass
+    assert not {*LAUNCHED, "PET_NNODES"} & set(called[0])
+    assert called[0]["OMP_NUM_THREADS"] == "2"
 
 
 @pytest.mark.parametrize(
