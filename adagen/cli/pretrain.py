@@ -194,7 +194,13 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         checkpoint=resume,
         device=device_of(config),
     )
-    save_preference(out, classifier, settings=settings, dataset=config.dataset)
+    save_preference(
+        out,
+        classifier,
+        settings=settings,
+        dataset=config.dataset,
+        class_names=split.class_names,
+    )
 
 
 def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Building a reward from its settings and files."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from adagen.config import (
 from adagen.config.rewards import AnyReward
 from adagen.data.split import Split
 from adagen.rewards.base import Reward
-from adagen.rewards.classifier import LogConfidence, load_preference
+from adagen.rewards.classifier import KIND, LogConfidence, load_preference
 from adagen.rewards.clip import load_clip
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import load_dino
@@ -27,6 +28,7 @@ from adagen.rewards.pretrained import CallableReward, PretrainedReward, RewardMi
 from adagen.rewards.projected import ProjectedReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_metadata
 
 
 def load_reward(
@@ -116,9 +118,10 @@ def load_pretrained(
     """The pre-trained reward that `adagen pretrain preference` wrote, for the classes of a split.
 
     Raises:
-        AdagenError: the file is missing or was made with other settings.
+        AdagenError: the file is missing, or was made with other settings or for other classes.
     """
     settings, classes = config.preference, split.num_classes
+    _require_classes(preference, split)
     if isinstance(settings, ClipPreference):
         return load_clip(preference, settings, dataset=config.dataset, classes=classes).to(device)
     classifier = load_preference(
@@ -129,3 +132,16 @@ def load_pretrained(
         classes=classes,
     )
     return LogConfidence(classifier, device)
+
+
+def _require_classes(preference: Path, split: Split) -> None:
+    """Refuse a file that judges by other classes than the split has, or in another order."""
+    known = load_metadata(preference, KIND).get("class_names")  # older files have none
+    if known and split.class_names and known != list(split.class_names):
+        expected, found = next(
+            pair for pair in zip_longest(split.class_names, known) if pair[0] != pair[1]
+        )
+        raise AdagenError(
+            f"{preference} knows a class {found!r} where the data set has {expected!r}: run "
+            "`adagen pretrain preference` again."
+        )

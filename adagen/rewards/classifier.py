@@ -7,6 +7,7 @@ policy's images. It has the architecture of the classifier that measures, but ot
 seed and another size: a policy that exploits it gains nothing in the distance.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -58,10 +59,16 @@ def fit_preference(
 
 
 def save_preference(
-    path: Path, classifier: Classifier, *, settings: Preference, dataset: Dataset
+    path: Path,
+    classifier: Classifier,
+    *,
+    settings: Preference,
+    dataset: Dataset,
+    class_names: Sequence[str] = (),
 ) -> None:
-    """Write the classifier with the settings and the data set that it was fitted with."""
-    save_tensors(path, classifier.state_dict(), about={"kind": KIND, **origin(settings, dataset)})
+    """Write the classifier with the settings, the data set and the classes of its fit."""
+    about = {"kind": KIND, **origin(settings, dataset), "class_names": list(class_names)}
+    save_tensors(path, classifier.state_dict(), about=about)
 
 
 def load_preference(

@@ -80,6 +80,7 @@ def adopt_clip(
         parts = [clip.encode_text(tokens(prompts[i : i + 64])) for i in range(0, len(prompts), 64)]
     tower = {f"{TOWER}{key}": value for key, value in clip.visual.state_dict().items()}
     about = {"kind": KIND, **origin(settings, dataset), "prompts": prompts}
+    about["class_names"] = list(names)
     save_tensors(out, {**tower, "prompts": torch.cat(parts)}, about=about)
 
 

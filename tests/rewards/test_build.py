@@ -87,6 +87,16 @@ def test_the_kind_says_which_reward_it_is(tmp_path, autoencoder, kind, expected)
     assert reward.payoff(reward.score_pool(pools[1], torch.arange(30), "x")).shape == (30,)
 
 
+def test_a_classifier_of_other_classes_is_refused(tmp_path):
+    path, split = tmp_path / "preference", split_of(1, 8, 8)
+    settings = Preference(width=8, fit=FIT)
+    classifier = fit_preference(settings, split.train, classes=3, checkpoint=None)
+    for names, fault in ((("a", "c", "b"), "'c' where .* 'b'"), (("a", "b"), "None where .* 'c'")):
+        save_preference(path, classifier, settings=settings, dataset=Dataset(), class_names=names)
+        with pytest.raises(AdagenError, match=f"preference knows a class {fault}"):
+            load("classifier", OWN, tmp_path / "reward", split, path)
+
+
 def test_the_classifier_has_to_be_given(tmp_path):
     with pytest.raises(AdagenError, match=r"is 'classifier', .* give --preference"):
         load("classifier", OWN, tmp_path / "reward", split_of(1, 8, 8))
