@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import settings as limit
 from hypothesis import strategies as st
 
+from adagen.paper.catalogue import TABLES
+from adagen.paper.columns import names
 from adagen.paper.csv_files import read_csv
 from adagen.paper.inputs import read_search_log, read_training_log
+from adagen.paper.tables import read_table
 from adagen.runtime.errors import AdagenError
 
 
@@ -65,3 +68,18 @@ def test_a_training_log_with_a_bad_line(tmp_path, line):
     path.write_text(f'{{"update": 0}}\n{line}\n')
     with pytest.raises(AdagenError, match=r"adagen_seed0\.jsonl, line 2: expected a JSON object"):
         read_training_log(path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "column"),
+    [(name, c.name) for name, s in TABLES.items() for c in s.columns if c.is_number],
+)
+def test_a_number_of_a_table_is_one(tmp_path, spec, column):
+    path, columns = tmp_path / "t.csv", names(TABLES[spec].columns)
+    if column not in columns:
+        columns = [*columns, column]
+    path.write_text(
+        f"{','.join(columns)}\n{','.join('x' if c == column else '1' for c in columns)}\n"
+    )
+    with pytest.raises(AdagenError, match=f"t.csv, column '{column}': 'x' in row 1"):
+        read_table(path, TABLES[spec])
