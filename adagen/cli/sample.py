@@ -134,6 +134,7 @@ def write_samples(
     from adagen.data.sample_parts import parse_part, publish_part
     from adagen.data.samples import SamplesWriter, working_folder
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+    from adagen.runtime.hashing import file_hash
     from adagen.sampling.labels import report_labels
 
     numbered = parse_part(part) if part else (1, 1)
@@ -151,25 +152,23 @@ def write_samples(
             shard=evaluation.shard,
             part=numbered,
         )
-        # Of the files as they are before hours of sampling.
-        about = _description(config, run, inputs=inputs) if processes.first else {}
+        # Of the file as it is before hours of sampling.
+        policy_hash = file_hash(inputs.policy) if inputs.policy else None
         _write_shards(writer, run, labels=labels, processes=processes)
         if not processes.first:
             return
         publish = partial(publish_part, writer) if part else writer.publish
         publish(
             out,
-            about=about,
+            about=_description(config, run, policy_hash=policy_hash),
             labels=labels,
             handmade=generator.actions.handmade,
         )
     remove_checkpoint(checkpoint)
 
 
-def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> dict[str, Any]:
+def _description(config: Config, run: SampleRun, *, policy_hash: str | None) -> dict[str, Any]:
     """The content of about.json, less the entries that come from the shards."""
-    from adagen.runtime.hashing import file_hash
-
     generator = run.sampler.generator
     return {
         "experiment": run.experiment,
@@ -186,7 +185,7 @@ def _description(config: Config, run: SampleRun, *, inputs: SamplingInputs) -> d
         "cost": {"nfe": run.sampler.nfe, "gflops_per_image": _gflops(run.sampler)},
         "hashes": {
             "generator": generator.hash,
-            "policy": inputs.policy and file_hash(inputs.policy),
+            "policy": policy_hash,
             "faithful": run.dial and run.dial.faithful,
         },
         "settings": of_samples(config, run.run),
