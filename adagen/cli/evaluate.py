@@ -1,6 +1,7 @@
 """`adagen reference`, `evaluate`, `measure`: statistics of real images, metrics of generated."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,13 @@ def evaluate(
     out_dir: Annotated[
         Path, typer.Option(help="Folder for a metrics file for each of them."), Kind.FILLED
     ],
+    made_from: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The generator, and each policy, that the samples must have been made from; "
+            "repeat. Without it, samples of these settings from any files will do."
+        ),
+    ] = None,
 ) -> None:
     """Measure generated images."""
     settings = load_config(config)
@@ -50,6 +58,7 @@ def evaluate(
             networks=networks,
             reference=reference,
             out_dir=out_dir,
+            made_from=made_from or [],
             processes=processes,
         )
 
@@ -132,6 +141,7 @@ def evaluate_samples(
     networks: Path,
     reference: Path,
     out_dir: Path,
+    made_from: Sequence[Path] = (),
     processes: "Processes",
 ) -> None:
     """Write one metrics file for each folder of samples, named after the folder.
@@ -139,9 +149,10 @@ def evaluate_samples(
     Several processes share the images of each set.
 
     Raises:
-        AdagenError: two folders have the same name, or one doesn't belong to this configuration.
+        AdagenError: two folders have the same name, or one doesn't belong to this configuration,
+            or was made from other files than these.
     """
-    from adagen.data.bound import open_configured
+    from adagen.data.bound import open_configured, require_made_from
     from adagen.evaluation.evaluate import evaluate as measure_samples
     from adagen.runtime.records import write_record
 
@@ -152,7 +163,7 @@ def evaluate_samples(
             f"measured into one {out_dir / repeated[0]}.json: evaluate them in separate calls."
         )
     for folder in folders:  # before the first is measured
-        open_configured(folder, config)
+        require_made_from(open_configured(folder, config), made_from)
     meter = open_meter(config, networks, reference=reference, processes=processes)
     for folder in folders:
         content = measure_samples(folder, meter, config=config)

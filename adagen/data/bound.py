@@ -5,7 +5,7 @@ read one compare these with their own configuration here.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from adagen.config.bindings import Binding, of_samples
 from adagen.config.runs import Run
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import first_difference
+from adagen.runtime.hashing import file_hash
 
 if TYPE_CHECKING:
     from adagen.data.samples import Samples
@@ -37,6 +38,22 @@ def open_configured(folder: Path, config: Config) -> "Samples":
         folder, samples.about[SETTINGS], run=samples.run, config=config, expected=of_samples
     )
     return samples
+
+
+def require_made_from(samples: "Samples", files: Sequence[Path]) -> None:
+    """Refuse samples of another generator or policy than these files; without files accept all.
+
+    Raises:
+        AdagenError: none of the files is one that the samples were made from.
+    """
+    known = {file_hash(path) for path in files}
+    for name, found in samples.about["hashes"].items():
+        if known and found and found not in known:
+            given = ", ".join(map(str, files))
+            raise AdagenError(
+                f"{samples.folder} was made from a {name} with SHA-256 {found[:12]}..., which is "
+                f"none of {given}. Make the samples again: {_again(samples.run)}."
+            )
 
 
 def require_configured(

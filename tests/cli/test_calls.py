@@ -183,7 +183,7 @@ def test_a_bad_config(console, text, parts, command):
         ),
         ("figure pie m.json --out o.pdf --png o.png", ["'pie'", "samples"]),
         ("table fid gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
-        ("table ablation gone.json --out t.csv --latex t.tex", ["no section 'ablation'"]),
+        ("table ablation gone.json --out t.csv --latex t.tex", ["gone.json does not exist"]),
         (
             "evaluate a/x b/x --networks metrics.safetensors "
             "--reference real.safetensors --out-dir out",

@@ -142,6 +142,15 @@ def test_samples_and_numbers_are_those_of_the_configuration(ready):
 
 def test_a_policy_is_that_of_the_configuration(ready):
     ready(f"sweep --experiment flow_t2 {FILES} --out tuned.safetensors --log tuned.csv")
+    ready(f"{SAMPLE} --method tuned --policy tuned.safetensors --out samples/tuned")
+    measure = "--networks metrics.safetensors --reference real.safetensors --out-dir o"
+    from_both = "--made-from flow.safetensors --made-from tuned.safetensors"
+    ready(f"evaluate {measure.replace('-dir o', '-dir metrics')} {from_both} samples/tuned")
+    Path("other.safetensors").write_bytes(b"another search")
+    message = ready.mistake(
+        f"evaluate {measure} {from_both.replace('tuned', 'other')} samples/tuned"
+    )
+    assert "samples/tuned was made from a policy with SHA-256" in message
     configure(sweep={"evaluations": 4})
     message = ready.mistake(f"{SAMPLE} --method tuned --policy tuned.safetensors --out o")
     told = "tuned.safetensors was made with sweep.evaluations: 3, but the configuration says 4"

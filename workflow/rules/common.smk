@@ -151,6 +151,10 @@ def judged_options(wildcards, input):
     return [word for path in input.judged for word in ("--judged", path)]
 
 
+def made_from_options(wildcards, input):
+    return [word for path in [*input.generator, *input.policies] for word in ("--made-from", path)]
+
+
 def metrics_folder(wildcards, output):
     return Path(output.metrics[0]).parent
 

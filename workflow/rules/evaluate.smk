@@ -46,7 +46,9 @@ for suffix, (experiments, runs) in evaluations(CONFIG).items():
             config=config_file,
             depends=depends(identity.evaluate),
             folder=metrics_folder,
+            made_from=made_from_options,
         shell:
             "adagen evaluate --config {params.config:q} --networks {input.networks:q}"
-            " --reference {input.reference:q} --out-dir {params.folder:q} {input.samples:q}"
+            " --reference {input.reference:q} {params.made_from:q} --out-dir {params.folder:q}"
+            " {input.samples:q}"
             " 2>&1 | tee {log:q}"
