@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from adagen.config.base import LEARNED, Method, Model
 from adagen.config.experiments import Experiment
 from adagen.config.overlay import overlay
-from adagen.config.values import Different, Seeds
+from adagen.config.values import Different, Seeds, require_label
 
 
 class Variant(Experiment):
@@ -52,6 +52,7 @@ class Ablation(Model):
                     f"studies has the name {name!r}, which becomes part of a path: use a letter or "
                     "digit at least"
                 )
+            require_label("studies", name)
         return self
 
 

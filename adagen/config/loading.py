@@ -33,6 +33,8 @@ CHOSEN = {
 }
 """Sections that are one of several models, and the models' names."""
 
+LONGEST_MESSAGE = 700
+"""Most characters of an error: a name of the configuration may be long."""
 DEEPEST = 20
 """Most files that extend one another."""
 EXTENDS = "extends"
@@ -148,7 +150,9 @@ def check_section(model: type[M], content: Any, *, source: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise AdagenError(f"{source}: {_explain(error)}") from None
+        raise AdagenError(f"{source}: {_cut(_explain(error), LONGEST_MESSAGE)}") from None
+    except RecursionError:
+        raise AdagenError(f"{source}: too many sections stand inside one another.") from None
 
 
 def _explain(error: ValidationError) -> str:
@@ -189,8 +193,11 @@ def _without_tags(place: tuple[int | str, ...]) -> list[int | str]:
 
 def _short(value: object) -> str:
     """`value` as it was typed, cut to a length that fits an error message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _cut(repr(value), 60)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _advice(key: str) -> str:

@@ -31,7 +31,7 @@ from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
 from adagen.config.size_checks import check_sizes
-from adagen.config.values import Different, Name, OutputFolder, Processes, Seeds
+from adagen.config.values import LONGEST_DERIVED, Different, Name, OutputFolder, Processes, Seeds
 
 
 class Config(Model):
@@ -218,6 +218,11 @@ class Config(Model):
         """Experiments that the ablation and the curves derive have names that are free."""
         named = self.every_experiment
         for key, name, experiment in self._derived:
+            if len(name) > LONGEST_DERIVED:
+                raise ValueError(
+                    f"{key} becomes the experiment {name[:60]!r}..., a name of {len(name)} "
+                    f"characters, but {LONGEST_DERIVED} are the most: use shorter names"
+                )
             if named[name] != experiment:
                 raise ValueError(
                     f"{key} becomes the experiment {name!r}, but another one has this name: call "

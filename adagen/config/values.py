@@ -70,6 +70,8 @@ def require_text(key: str, value: str) -> None:
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 LONGEST_NAME = 100
 """File names have 255 bytes at most, and hold several names and endings."""
+LONGEST_DERIVED = 200
+"""Most characters of a name that is put together from others; it is that of a folder."""
 
 
 def require_name(
@@ -96,6 +98,19 @@ def require_name(
         raise ValueError(
             f"{key} has the name {_short(name)} of {len(name)} characters, which becomes "
             f"{becomes}: use {LONGEST_NAME} at most"
+        )
+
+
+def require_label(key: str, name: str) -> None:
+    """Refuse a name that tables and figures cannot print in a line; it may have any letters.
+
+    Raises:
+        ValueError: it has a line break or another control character, or is too long.
+    """
+    if CONTROL.search(name) or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{key} has the name {_short(name)}, which tables print: use one line of "
+            f"{LONGEST_NAME} characters at most"
         )
 
 

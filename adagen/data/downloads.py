@@ -7,6 +7,7 @@ anyway, and it does the same for files on the Hub.
 import contextlib
 import dataclasses
 import json
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from adagen.data.replies import (
 )
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.limits import DOWNLOAD_BYTES, read_text
+from adagen.runtime.limits import DOWNLOAD_BYTES, read_text, require_regular
 from adagen.runtime.progress import progress
 
 ATTEMPTS = 5
@@ -179,6 +180,8 @@ class Download:
             Failure: this address does not have the file.
             Cancelled: `stop` was set.
         """
+        if os.path.lexists(self.part):
+            require_regular(self.part)  # a pipe would wait for a reader for ever
         tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Interruption),
             stop=lambda _: self.fruitless >= ATTEMPTS,

@@ -1,11 +1,13 @@
 """Servers that send too much, too slowly, or without end: told at once, and bounded on the disk."""
 
+import os
 import time
 
 import pytest
 
 from adagen.data.downloads import copy
 from adagen.data.replies import Failure
+from adagen.runtime.errors import AdagenError
 
 
 def chunked(*pieces: bytes, times: int = 1, seconds: float = 0.0):
@@ -181,3 +183,12 @@ def test_a_file_that_grows_while_it_is_copied(tmp_path, monkeypatch):
 
     with pytest.raises(Failure, match="grows"):
         copy(source, part, size=0, bar=Bar(), stop=Stop())
+
+
+@pytest.mark.parametrize("place", ["part", "path"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_lies_in_the_place_of_a_file(server, cellar, place, make):
+    cellar.folder.mkdir()
+    make(getattr(cellar, place))
+    with pytest.raises(AdagenError, match=r"is a (pipe|folder), but a file is expected"):
+        cellar.fetch(url=server.on("/wine", server.serve()), sha256=server.sha256)
