@@ -6,25 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from damage import cut, flip
 from every_key import EVERY_SECTION, RELEASED, Key, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import Config, parse_config
-from adagen.config.bindings import of_metrics
+from adagen.config.bindings import of_judgement, of_metrics, of_policy
 from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
 from adagen.config.runs import Run
 from adagen.paper.bound import (
     make_figure,
     make_table,
+    require_judged,
     require_metrics,
     require_table,
 )
 from adagen.paper.catalogue import TABLES, settings_beside
 from adagen.paper.metrics import read_comparable, read_metrics
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import save_tensors
 from adagen.runtime.records import read_record, write_record
 
 RUNS = [
@@ -234,7 +237,7 @@ def shown(tmp_path) -> Path:
 
 def test_a_table_is_of_its_configuration_as_long_as_nobody_changes_it(shown):
     require_table(shown, TOY)
-    other = TOY.model_copy(update={"sweep": TOY.sweep.model_copy(update={"seed": 1})})
+    other = with_sweep_seed(TOY, 1)
     with pytest.raises(AdagenError, match=r"fid.csv was made with sweep.seed: 0, but .* says 1"):
         require_table(shown, other)
     with pytest.raises(AdagenError, match=r"fid.csv was made with"):
@@ -261,3 +264,48 @@ def test_a_stale_number_writes_no_table_and_draws_no_figure(tmp_path):
         with pytest.raises(AdagenError, match=told):
             make_figure(kind, [path], config=other)
     assert not out.exists()
+
+
+def with_sweep_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"sweep": config.sweep.model_copy(update={"seed": seed})})
+
+
+def test_a_judgement_is_of_its_configuration(tmp_path):
+    run, path = Run("b", "tuned"), tmp_path / "judged.json"
+    said = {
+        **{key: value for key, value in vars(run).items() if key in ("experiment", "method")},
+        "training_seed": None,
+        "fidelity": None,
+        "samples": 5000,
+        "seed": 0,
+        "preference": -1.0,
+        "reward": None,
+        "settings": of_judgement(TOY, run, experiment="b"),
+    }
+    write_record(path, {"experiment": "b", "runs": [said]})
+    require_judged([path], TOY)
+    with pytest.raises(AdagenError, match=r"judged.json was made with sweep.seed: 0, but .* 1"):
+        require_judged([path], with_sweep_seed(TOY, 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "method"),
+    [("sweep", "tuned.csv", "tuned"), ("training", "adagen_seed0.jsonl", "adagen")],
+)
+def test_a_log_is_that_of_the_policy_beside_it(tmp_path, kind, name, method):
+    log = tmp_path / "b" / "policy" / name
+    log.parent.mkdir(parents=True)
+    log.write_text("evaluation,fid\n1,2.0\n" if kind == "sweep" else '{"update": 1}\n')
+    with pytest.raises(AdagenError, match=f"{name} has no .*safetensors beside it"):
+        make_figure(kind, [log], config=TOY)
+    made_with = of_policy(TOY, "b", method=method)
+    about = {"kind": "policy", "method": method, "made_with": made_with}
+    save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=about)
+    if kind == "sweep":
+        assert make_figure(kind, [log], config=TOY).axes
+    else:
+        with pytest.raises(AdagenError, match="is not the log of a training run"):
+            make_figure(kind, [log], config=TOY)
+    other = overlay(PLAIN, {"training": {"updates": 7}, "sweep": {"evaluations": 7}})
+    with pytest.raises(AdagenError, match=f"{name} was made with .*, but .* says 7"):
+        make_figure(kind, [log], config=parse_config(other, "other.yaml"))
