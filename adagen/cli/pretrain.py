@@ -214,8 +214,10 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
         channels, height, width = 3, settings.weights.image, settings.weights.image
         names: tuple[str, ...] = ()
     else:
-        claim_checkpoint(checkpoint, name, config.dataset, settings)
         split = load_images(config)
+        # A package's generator may keep checkpoints of its own.
+        images = {"images": split.file_list_hash if checkpoint else ""}
+        claim_checkpoint(checkpoint, name, config.dataset, settings, images)
         backbone = build.pretrain(
             name, settings, split=split, checkpoints=checkpoint, device=device_of(config)
         )

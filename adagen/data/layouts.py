@@ -56,18 +56,20 @@ def find_weights(content: Any, wanted: Collection[str] = ()) -> Mapping[Any, Any
     Raises:
         LayoutError: there are several sets of weights, or averaged weights without names.
     """
-    named, nameless = _tensors_in(content)
+    everything, nameless = _tensors_in(content)
+    named = {p: part for p, part in everything.items() if not _has_word(p, OPTIMISERS)}
     if averaged := {place: part for place, part in named.items() if _is_averaged(place)}:
         return _choose(averaged, "averaged weights", wanted=wanted)
-    if lists := [place for place in nameless if _is_averaged(place)]:
-        raise LayoutError(f"holds averaged weights as a list without names ({_shown(lists[0])})")
+    # Some optimisers average the weights, as a list in the order of the parameters.
+    if hidden := [place for place in (*nameless, *everything) if _is_averaged(place)]:
+        raise LayoutError(f"holds averaged weights, but not by key ({_shown(hidden[0])})")
     return _choose(named, "weights", wanted=wanted) if named else {}
 
 
 def _tensors_in(content: Any) -> tuple[dict[Place, Mapping[Any, Any]], list[Place]]:
     """All mappings that hold tensors by key, and the places of all lists of tensors.
 
-    Each is found once. What belongs to an optimiser is left out.
+    Each is found once.
     """
     named: dict[Place, Mapping[Any, Any]] = {}
     nameless: list[Place] = []
@@ -81,12 +83,13 @@ def _tensors_in(content: Any) -> tuple[dict[Place, Mapping[Any, Any]], list[Plac
             if any(isinstance(value, torch.Tensor) for value in part.values()):
                 named[place] = part
             for key, value in part.items():
-                if not OPTIMISERS & _words(str(key)):
-                    look(value, (*place, str(key)))
+                look(value, (*place, str(key)))
         elif isinstance(part, list | tuple):
             seen.add(id(part))
             if any(isinstance(value, torch.Tensor) for value in part):
                 nameless.append(place)
+            for number, value in enumerate(part):
+                look(value, (*place, str(number)))
 
     look(content, ())
     return named, nameless
@@ -94,23 +97,39 @@ def _tensors_in(content: Any) -> tuple[dict[Place, Mapping[Any, Any]], list[Plac
 
 def _choose(parts: Mapping[Place, Any], kind: str, *, wanted: Collection[str]) -> Mapping[Any, Any]:
     """One of several parts of a file: the only one with the wanted keys, or of a known name."""
-    places, depth = list(parts), 0
-    if wanted and len(places) > 1:
-        fitting = [p for p in places if set(wanted) <= _as_named(parts[p], wanted).keys()]
+    places, depth, keys = list(parts), 0, {}
+    if len(places) > 1:
+        keys = {place: _keys(part, wanted) for place, part in parts.items()}
+        fitting = [place for place in places if wanted and keys[place] >= set(wanted)]
         places = fitting if len(fitting) == 1 else places
     while len(places) > 1:
         names = list(dict.fromkeys(place[depth] for place in places if len(place) > depth))
         known = [name for name in WRAPPERS if name in names]
         if len(names) > 1 and (len(known) != 1 or _is_averaged(names)):
-            raise LayoutError(
-                f"holds several sets of {kind} ({', '.join(map(_shown, places[:4]))}), and it "
-                "can't be told which are wanted"
-            )
+            raise _several(kind, places)
         name = known[0] if known else names[0]
         # Tensors beside a set of weights are counters or settings.
         places = [place for place in places if place[depth : depth + 1] == (name,)]
         depth += 1
+    # Weights of the same network under a name that is not known may be the averaged ones.
+    if alike := [p for p in keys if p != places[0] and keys[p] == keys[places[0]]]:
+        raise _several(kind, [places[0], *alike])
     return _as_named(parts[places[0]], wanted)
+
+
+def _several(kind: str, places: Sequence[Place]) -> LayoutError:
+    shown = ", ".join(map(_shown, places[:4]))
+    return LayoutError(
+        f"holds several sets of {kind} ({shown}), and it can't be told which are wanted"
+    )
+
+
+def _keys(part: Mapping[Any, Any], wanted: Collection[str]) -> set[Any]:
+    """The keys of weights as their network gave them; none if that can't be told."""
+    try:
+        return set(_as_named(part, wanted))
+    except LayoutError:
+        return set()
 
 
 def _as_named(tensors: Mapping[Any, Any], wanted: Collection[str]) -> Mapping[Any, Any]:
@@ -191,7 +210,11 @@ def _without_transparent(key: str) -> str:
 
 
 def _is_averaged(place: Iterable[str]) -> bool:
-    return any(AVERAGED & _words(name) for name in place)
+    return _has_word(place, AVERAGED)
+
+
+def _has_word(place: Iterable[str], words: set[str]) -> bool:
+    return any(words & _words(name) for name in place)
 
 
 def _words(name: str) -> set[str]:

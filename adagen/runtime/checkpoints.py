@@ -47,7 +47,7 @@ class SaveTimer:
         self._last = -math.inf
 
     def due(self) -> bool:
-        """Whether to save now; if so, the next time is counted from now."""
+        """True if it is time to save; if so, the next time is counted from now."""
         now = time.monotonic()
         if now - self._last <= CHECKPOINT_SECONDS and not stop_is_asked():
             return False

@@ -69,7 +69,7 @@ def stoppable(checkpoint: Path | None) -> Iterator[None]:
 
 
 def stop_is_asked() -> bool:
-    """Whether a stop was asked for since the `stoppable` block began."""
+    """True if a stop was asked for since the `stoppable` block began."""
     request = signal.getsignal(signal.SIGTERM)
     return isinstance(request, Request) and bool(request.name)
 

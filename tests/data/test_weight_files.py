@@ -104,7 +104,7 @@ def test_the_only_weights_of_training_files(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"model": PLAIN, "ema": {"shadow_params": list(MEAN.values())}}, "without names"),
+        ({"model": PLAIN, "ema": {"shadow_params": list(MEAN.values())}}, "not by key"),
         ({"ema": MEAN, "model_ema": PLAIN}, "several sets of averaged weights"),
         ({"model": PLAIN, "ema": {"pos": torch.ones(1)}}, "does not hold the expected DiT"),
     ],
