@@ -137,6 +137,7 @@ MERGES = "a: &a {x: 1}\n" + "\n".join(
         ("a: \x07", "control characters"),
         ("<<: 1", "`<<` takes"),
     ],
+    ids=lambda text: text[:12],
 )
 def test_yaml_that_is_refused(text, told):
     begin = time.process_time()
@@ -185,6 +186,7 @@ def test_depth_is_counted_alike_in_both(depth, opening):
         ("", "Expecting value"),
         ("[1] 2", "Extra data"),
     ],
+    ids=lambda text: text[:12],
 )
 def test_json_that_is_refused(tmp_path, text, told):
     path, begin = tmp_path / "some.json", time.process_time()
