@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ from tiny import NETWORKS, REWARD, TINY
 ROOT = Path(__file__).parents[1]
 TIMED = {"seconds", "images_per_second", "sha256", "checksums", "csv"}
 """Fields that hold measured times, and checksums of what holds them."""
+AT_A_WRITE = 0.5
+"""Share of the kills that wait for the next file to be written or renamed, and come upon that."""
+PATIENCE = 10.0
+"""Seconds that such a kill waits for it."""
 GRACE = 10.0
 """Seconds after which a process is an orphan if what started it was killed."""
 CONFIG = {
@@ -55,7 +60,7 @@ CONFIG = {
 SNAKEMAKE = ("snakemake", "--cores", "2", "--configfile", "config/kills.yaml")
 EVERYTHING = 0.2
 """Share of the kills that hit all processes at once."""
-PARTS = 6
+PARTS = 10
 """Parts of an undisturbed run; one of them is the mean time to the next kill."""
 START = 7.0
 """Seconds that Snakemake and a stage take until work begins; the mean time is no shorter."""
@@ -100,13 +105,25 @@ class Run:
                     found[int(entry.name)] = _called(words)
         return found
 
+    def files(self) -> Iterator[Path]:
+        """All results and resources that there are, with temporary files."""
+        for part in ("results", "resources"):
+            for folder, _, names in os.walk(self.folder / part):
+                yield from (Path(folder, name) for name in names)
+
+    def written(self) -> set[tuple[str, int]]:
+        """Paths and times of all files."""
+        found = set()
+        for path in self.files():
+            with suppress(OSError):  # renamed since it was listed
+                found.add((str(path), path.stat().st_mtime_ns))
+        return found
+
     def made(self) -> dict[str, Any]:
         """What there is at the end, by path, without measured times."""
-        parts = (self.folder / "results", self.folder / "resources")
-        paths = (path for part in parts for path in part.rglob("*") if path.is_file())
         return {
             str(path.relative_to(self.folder)): _timeless(path)
-            for path in paths
+            for path in self.files()
             if path.name != ".snakemake_timestamp"  # Snakemake's own, in folders that are outputs
         }
 
@@ -197,6 +214,8 @@ class Harness:
             try:
                 status = process.wait(delay)
             except subprocess.TimeoutExpired:
+                if self.random.random() < AT_A_WRITE:
+                    _await_write(run, process)
                 self._kill(run, process)
             else:
                 break
@@ -251,6 +270,13 @@ class Harness:
         for path in sorted((made.keys() | self.expected.keys()) - hidden):
             if made.get(path) != self.expected.get(path):
                 self.losses.append(f"{run.folder.name}: {path} differs")
+
+
+def _await_write(run: Run, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a result or resource appears, changes or goes; for PATIENCE seconds at most."""
+    before, until = run.written(), time.monotonic() + PATIENCE
+    while run.written() == before and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 def main() -> None:
