@@ -281,7 +281,7 @@ def load_score(
     keys = ["experiment", "settings", "policy", "generator", "method"]
     expected = {key: file_hash(path) for key, path in frozen.items() if path}
     if fitted:
-        expected["policy_file"] = file_hash(policy.path)
+        expected["policy_file"] = policy.hash
     else:
         keys.append("training_seed")
     expected |= {key: policy.metadata[key] for key in keys}

@@ -102,6 +102,8 @@ def load(
         )
         method = metadata["method"]
     backbone = _backbone(described, generator_file, settings=section).to(chosen_device)
+    if "generator" in expected:
+        expected["generator"] = backbone.hash  # of the bytes that were read
     built = build_generator(backbone, experiment, method=method)
     chosen, file = open_policy(built, method=method, path=policy_file, expected=expected)
     return Sampler(

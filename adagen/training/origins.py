@@ -33,7 +33,7 @@ class Origins(BaseModel):
         generator: what is steered, and a digest of a few images under the hand-made schedule.
         reward: what is known of a function or `Reward`; empty for a named one, which the settings
             and the data say all of.
-        data: hash of the real images.
+        data: hash of the real images, and whether they are mirrored.
     """
 
     generator: dict[str, Any]
@@ -47,7 +47,7 @@ def origins_of(generator: Generator[Any], reward: Any, *, data: str) -> Origins:
     Args:
         generator: the generator.
         reward: as it was given to `adagen.train`.
-        data: hash of the real images.
+        data: hash of the real images, and whether they are mirrored.
     """
     labels = torch.arange(8, device=generator.device) % generator.num_classes
     noise = SampleNoise("origins", 0, range(len(labels)), generator.device)

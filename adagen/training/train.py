@@ -132,7 +132,9 @@ class _Run:
         settings = self.training.model_copy(update={"trackers": ()})
         name = f"{self.method} seed {self.seed}"
         if folder is not None:
-            origins = origins_of(self.generator, self.reward, data=self.split.file_list_hash)
+            mirrored = " mirrored" if self.split.train.flip == "random" else ""
+            data = f"{self.split.file_list_hash}{mirrored}"
+            origins = origins_of(self.generator, self.reward, data=data)
             claim_checkpoint(folder, name, settings, self.network, origins)
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(

@@ -156,5 +156,7 @@ def test_a_training_is_continued_with_the_same_reward_alone(tmp_path):
         AdagenError, match=r"something else: Origins\.reward\.target is '0\.3' there"
     ):
         run(reward=Own(0.4))
+    with pytest.raises(AdagenError, match=r"Origins\.data is .* mirrored' here"):
+        run(reward=Own(0.3), data=Images(*images, "random"))
     with pytest.raises(AdagenError, match=r"something else: Origins\.data is"):
         run(reward=Own(0.3), data=(images[0].flip(0), images[1]))
