@@ -126,8 +126,9 @@ Name = Annotated[str, AfterValidator(_own_name)]
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that no path and no single line of text has."""
-UNSAFE = re.compile(r"""[]{}<>*?'"`\\|&;![]""")
-"""Characters of wildcards, patterns and quotes, in Snakemake or in a shell."""
+WILDCARDS = re.compile(r"[{}<>]")
+"""Characters by which Snakemake marks wildcards and the folders of a workflow."""
+VARIABLE = re.compile(r"\$[A-Za-z0-9_{]")
 LONGEST_PATH = 1000
 
 
@@ -141,8 +142,8 @@ def normal_path(path: str) -> str:
     if CONTROL.search(path):
         raise ValueError(f"it is {_short(path)}, with a character that no path should have")
     whole = os.path.expanduser(os.path.expandvars(path))
-    if "$" in whole or whole.startswith("~"):
-        lacking = "variable" if "$" in whole else "user"
+    if VARIABLE.search(whole) or whole.startswith("~"):
+        lacking = "user" if whole.startswith("~") else "variable"
         raise ValueError(
             f"it is {_short(path)}, which names a {lacking} that does not exist: write it out"
         )
@@ -171,10 +172,10 @@ def _output_folder(path: str) -> str:
         raise ValueError(
             f"it is {_short(path)}, but a folder of its own is expected, such as 'results'"
         )
-    if UNSAFE.search(normal) or normal.startswith("-"):
+    if WILDCARDS.search(normal) or normal.startswith("-"):
         raise ValueError(
-            f"it is {_short(path)}, but files are made there by programs that take quotes, "
-            "brackets, wildcards and the like for something else: use another name"
+            f"it is {_short(path)}, but Snakemake takes braces and angle brackets for wildcards, "
+            "and a command a leading '-' for an option: use another name"
         )
     return normal
 

@@ -72,7 +72,7 @@ def test_a_clock_that_went_back(checkout):
 
 def test_names_are_never_read_by_the_shell(checkout):
     """Spaces, quotes and what looks like a command, in every name that the user chooses."""
-    results, resources = "my 'run' $(touch evil); touch evil", 'a "b"/$HOME `touch evil`'
+    results, resources = "my 'run' $(touch evil); touch evil", 'a "b"/$(id) `touch evil`'
     overlay = checkout.folder / "config" / "odd 'names' $(touch evil).yaml"
     settings = {"extends": "config.yaml", "results": results, "resources": resources}
     overlay.write_text(yaml.safe_dump(settings))
