@@ -101,7 +101,10 @@ def claim_checkpoint(
 
 def _state_in(folder: Path) -> list[Path]:
     """The files of resumable state in a folder, and the folder of samples in the making."""
-    return sorted(folder.glob("*.ckpt")) + [path for path in [folder / "samples"] if path.exists()]
+    samples = folder / "samples"
+    # Samples that are whole have a description, and are no state.
+    making = any(samples.glob("seed*.safetensors")) and not (samples / "about.json").exists()
+    return sorted(folder.glob("*.ckpt")) + ([samples] if making else [])
 
 
 def remove_checkpoint(folder: Path | None) -> None:

@@ -101,6 +101,15 @@ def test_state_of_which_it_is_not_known_whose_it_is(tmp_path_factory, where, dam
     assert (folder / "run.ckpt").read_bytes() == before
 
 
+def test_samples_in_the_making_are_state_and_whole_ones_are_not(tmp_path):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "seed0-000000.safetensors").touch()
+    with pytest.raises(AdagenError, match=r"belongs_to\.json, samples"):
+        claim_checkpoint(tmp_path, "run", SETTINGS)
+    (tmp_path / "samples" / "about.json").touch()
+    claim_checkpoint(tmp_path, "run", SETTINGS)
+
+
 def test_other_inputs(path):
     """Files of before the inputs were kept, too."""
     bound = partial(load_checkpoint, path, "run", settings=SETTINGS)
