@@ -54,7 +54,7 @@ def precision_recall(
 
 
 def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> torch.Tensor:
-    """Distances (N,) of each feature to its k-th nearest neighbour, and a little for rounding."""
+    """Distances (N,) of each feature to its k-th nearest neighbour, and of copies to any copy."""
     radii = []
     for rows in torch.split(features, ROWS):
         nearest = torch.empty(len(rows), 0, dtype=torch.float64, device=device)
@@ -64,7 +64,7 @@ def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> tor
             kept = min(neighbours + 1, both.shape[1])
             nearest = both.topk(kept, largest=False).values
         lengths = torch.linalg.vector_norm(rows.to(device, torch.float64), dim=1)
-        radii.append(nearest[:, -1] + ROUNDING * lengths)
+        radii.append(nearest[:, -1].maximum(ROUNDING * lengths))
     return torch.cat(radii)
 
 
