@@ -139,11 +139,19 @@ def _image_files(
     labels: list[int],
     class_names: tuple[str, ...],
 ) -> ImageFiles:
-    """The files of a listing in an order; links out of the folder are told."""
+    """The files of a listing in an order.
+
+    Of links out of the folder, and of images that are left out, there is a warning.
+    """
     if count := len(listing.outside):
         warn(
             f"{listing.place}: {count} link{'s lead' if count > 1 else ' leads'} out of the "
             f"folder, as {listing.outside[0]!r} does; the images there are read, too."
+        )
+    if count := len(listing.others):
+        warn(
+            f"{listing.place}: {count} image file{'s are' if count > 1 else ' is'} left out, such "
+            f"as {listing.others[0]!r}, since only {', '.join(EXTENSIONS)} are read."
         )
     members = listing.members
     return ImageFiles(
@@ -167,7 +175,7 @@ def require_apart(train: ImageFiles, heldout: ImageFiles) -> None:
     """
     places = [os.path.realpath(files.place) for files in (train, heldout)]
     if places[0] == places[1]:
-        fault = f"is {train.place}"
+        fault = f"is {train.place} too"
     elif shared := _shared(train.origins, heldout.origins):
         fault = f"shares {shared} with {train.place}"
     elif train.hash == heldout.hash:

@@ -15,11 +15,15 @@ LAYOUT = (
     "of that. docs/assets.md says how to get ImageNet."
 )
 
-PARTS = re.compile(
-    r"(train|training|trn|val|valid|validation|test|testing|tst|dev|eval|evaluation|holdout|heldout)"
-    r"(set|split|images?|imgs?|data|part)?"
-)
-"""Names of the parts of a data set, of whose letters alone a name is compared with these."""
+PARTS = {
+    "train": r"train|training|trn",
+    "validation": r"val|valid|validation|dev",
+    "test": r"test|testing|tst|eval|evaluation|holdout|heldout",
+}
+"""Words for the parts of a data set."""
+
+WORDS = re.compile(r"(set|split|images?|imgs?|data|part)s?")
+"""Words that follow those for a part and say nothing."""
 
 Classes = dict[str, list[str]]
 """The images of each class, "<class>/<file>"."""
@@ -120,23 +124,36 @@ class _Tree:
 
     def require_no_parts(self, top: str, key: str) -> None:
         """Refuse classes that are the parts of a data set by their names or their content."""
-        parts = sorted(name for name in self.below[top] if _is_part(name))
+        parts = {name: part for name in sorted(self.below[top]) if (part := _part(_last(name)))}
+        inner = {name: {_last(folder) for folder in self.below[name]} for name in self.below[top]}
         classes = {_last(name) for name in self.below[top]}
-        for part in parts:
-            inner = {_last(name) for name in self.below[part]}
-            others = [
-                {_last(name) for name in self.below[other]}
-                for other in self.below[top]
-                if other != part
-            ]
-            shared = any(len(inner & other) > 1 for other in others) or inner & classes
-            if shared or len(parts) > 1:
+        for name, (kind, rest) in parts.items():
+            others = [folders for other, folders in inner.items() if other != name]
+            shared = any(len(inner[name] & folders) > 1 for folders in others)
+            beside = any(kind != other and rest == same for other, same in parts.values())
+            if shared or beside or inner[name] & classes:
                 raise AdagenError(
-                    f"{self.place}/{part} lies beside {_some(self.below[top] - {part})}: it seems "
+                    f"{self.place}/{name} lies beside {_some(self.below[top] - {name})}: it seems "
                     "to be a part of the data set rather than a class. Give the folder of the "
                     f"train part as {key!r}, and that of another as 'dataset.heldout_folder'; or "
                     "rename it."
                 )
+
+
+def _part(name: str) -> tuple[str, str] | None:
+    """The part of a data set that a name means, and the rest of its words; None if it means none.
+
+    "ImageNet_val_2012" means ("validation", "imagenet").
+    """
+    words = re.findall(r"[a-z]+", name.lower())
+    for kind, known in PARTS.items():
+        for number, word in enumerate(words):
+            if re.fullmatch(rf"({known})({WORDS.pattern})?", word):
+                rest = words[:number] + words[number + 1 :]
+                return kind, " ".join(word for word in rest if not WORDS.fullmatch(word))
+        if re.fullmatch(rf"({known})({WORDS.pattern})?", "".join(words)):  # held-out
+            return kind, ""
+    return None
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -152,11 +169,6 @@ def in_order(names: Iterable[str]) -> list[str]:
 def is_number(name: str) -> bool:
     """True if a name consists of the digits 0 to 9."""
     return name.isascii() and name.isdigit()
-
-
-def _is_part(folder: str) -> bool:
-    """True if a folder is named as a part of a data set is."""
-    return bool(PARTS.fullmatch(re.sub(r"[^a-z]", "", _last(folder).lower())))
 
 
 def _some(folders: Iterable[str]) -> str:

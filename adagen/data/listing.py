@@ -19,6 +19,12 @@ from adagen.runtime.errors import AdagenError
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """Extensions of image files: torchvision's list."""
 
+OTHERS = (
+    *(".gif", ".jpe", ".jfif", ".apng", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".tga"),
+    *(".psd", ".eps", ".svg", ".exr", ".hdr", ".dib", ".ico", ".pbm", ".pnm", ".pfm", ".dcm"),
+)
+"""Extensions of image files that are left out, of which there is a warning."""
+
 
 @dataclass
 class Listing:
@@ -33,6 +39,7 @@ class Listing:
         origins: real paths of all folders, and of the files that links lead to, with the paths
             inside the place by which they were reached.
         outside: names of links that lead out of the folder.
+        others: visible files that are images by their extension, but of other kinds.
     """
 
     place: Path
@@ -42,6 +49,7 @@ class Listing:
     members: Mapping[str, Member] | None = None
     origins: dict[str, str] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def add(self, raw: str) -> str:
         """Return the name of a path inside the place, and remember how it is written.
@@ -91,6 +99,8 @@ def _of_zip(place: Path) -> Listing:
         if _is_image(raw):
             name = listing.add(raw)
             listing.sizes[name], named[name] = member.size, member
+        elif _is_other(raw):
+            listing.others.append(raw)
     listing.members = named
     return listing
 
@@ -143,9 +153,9 @@ class _Walk:
                 "missing? Restore it, or remove the link."
             ) from None
         if not stat.S_ISDIR(status.st_mode):
+            self.file(raw, status)
             if not _is_image(raw):
                 return
-            self.file(raw, status)
             self.claim(self.targets, target, raw=raw)
         elif _is_within(parent, target) or _is_within(self.root, target):
             raise AdagenError(
@@ -160,6 +170,8 @@ class _Walk:
 
     def file(self, raw: str, status: os.stat_result) -> None:
         """List a file if it is an image."""
+        if _is_other(raw):
+            self.listing.others.append(raw)
         if not _is_image(raw):
             return
         if not stat.S_ISREG(status.st_mode):
@@ -204,6 +216,11 @@ def _is_within(path: str, folder: str) -> bool:
 def _is_image(name: str) -> bool:
     """True if a path is that of a visible image file."""
     return name.lower().endswith(EXTENSIONS) and _is_visible(name)
+
+
+def _is_other(name: str) -> bool:
+    """True if a path is that of a visible image file of a kind that is not read."""
+    return name.lower().endswith(OTHERS) and _is_visible(name)
 
 
 def _is_visible(name: str) -> bool:

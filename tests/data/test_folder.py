@@ -69,6 +69,13 @@ def test_hidden_and_foreign_files_are_left_out(write, files):
     assert list_images(write(files | dict.fromkeys(hidden, b"")), "k").names == list(files)
 
 
+def test_images_of_kinds_that_are_not_read_are_told(write, files, capsys):
+    place = write(files | {"cat/90.GIF": b"", "dog/91.heic": b"", "dog/.92.gif": b""})
+    assert list_images(place, "k").names == list(files)
+    told = capsys.readouterr().err
+    assert f"{place}: 2 image files are left out, such as" in told and ".webp are read" in told
+
+
 def test_names_that_lead_out_of_a_zip_are_not_followed(tmp_path, files):
     (tmp_path / "secret.png").write_bytes(b"secret")
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:

@@ -95,6 +95,7 @@ def test_released_weights_sample_as_the_networks_they_came_from(family, tmp_path
     assert not taken.hash
     file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
     assert build_generator(read, experiment).hash == read.hash == file_hash
+    assert build_generator(read, experiment).released
 
 
 def test_a_released_file_of_another_size_is_told(family, tmp_path):
