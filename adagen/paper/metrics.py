@@ -123,7 +123,11 @@ def read_metrics(path: Path) -> Metrics:
     Raises:
         AdagenError: it is missing, cut short or changed, or a key is missing or of the wrong type.
     """
-    content = read_record(path, remedy="Run `adagen evaluate` again.")
+    remedy = (
+        "Make it again by `adagen evaluate`, or by the workflow with `snakemake --cores all "
+        "--forcerun sample`."
+    )
+    content = read_record(path, remedy=remedy)
     try:
         return Metrics.model_validate(content)
     except ValidationError as error:

@@ -218,7 +218,7 @@ def test_metrics_of_an_older_version_are_refused_with_advice(tmp_path):
     content = json.loads(path.read_text())
     del content["sha256"]
     path.write_text(json.dumps(content))
-    with pytest.raises(AdagenError, match=r"older version of adagen.*Run `adagen evaluate` again"):
+    with pytest.raises(AdagenError, match=r"older version of adagen.*forcerun sample"):
         read_metrics(path)
 
 
