@@ -55,7 +55,7 @@ def require_same_classes(generator: Generator[Any], names: Sequence[str], *, sou
 def _require_released_order(names: Sequence[str], source: str) -> None:
     """Refuse names that do not say that labels are those of the released weights."""
     if all(map(is_number, names)):
-        if [int(name) for name in names] == list(range(len(names))):
+        if [name.lstrip("0") or "0" for name in names] == [str(i) for i in range(len(names))]:
             return
         raise AdagenError(
             f"{source} has classes {names[0]!r} to {names[-1]!r}, but the labels of the released "
