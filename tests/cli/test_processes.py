@@ -14,9 +14,9 @@ from ranks import ranks
 from spread import stages
 
 from adagen.data.samples import KIND, Samples
-from adagen.runtime.documents import read_json
 from adagen.runtime.files import load_tensors
 from adagen.runtime.processes import SINGLE_PROCESS
+from adagen.runtime.records import read_record
 
 # Each starts Python several times over; tests/runtime/test_processes.py has what is fast.
 pytestmark = pytest.mark.slow
@@ -78,7 +78,9 @@ def test_three_processes_make_what_one_makes(ready, tmp_path):
         assert all(a.equal(b) for a, b in batches)
     # Nothing is summed in evaluation, reference and search: the same to the bit, but how long
     # samples took.
-    ours, theirs = (read_json(folder / "metrics" / "samples.json") for folder in (one, three))
+    ours, theirs = (
+        read_record(folder / "metrics" / "samples.json", remedy="") for folder in (one, three)
+    )
     del ours["cost"]["images_per_second"], theirs["cost"]["images_per_second"]
     assert ours == theirs
     for name in ("reference", "searched", "trials"):
