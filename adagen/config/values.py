@@ -7,7 +7,7 @@ would otherwise be a full memory, or NaN after hours.
 import os
 import re
 from collections import Counter
-from itertools import takewhile
+from itertools import dropwhile
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
@@ -135,9 +135,11 @@ LONGEST_PATH = 1000
 def normal_path(path: str) -> str:
     """A path as it is used: without `~`, variables, `./`, doubled and trailing slashes.
 
+    A `..` stays, as links may lead elsewhere than the text.
+
     Raises:
         ValueError: it names a variable or a user that does not exist, or holds a line break or the
-            like, or a `..` after its beginning.
+            like.
     """
     if CONTROL.search(path):
         raise ValueError(f"it is {_short(path)}, with a character that no path should have")
@@ -150,11 +152,6 @@ def normal_path(path: str) -> str:
     if len(whole) > LONGEST_PATH:
         raise ValueError(f"it is {_short(path)}, which has more than {LONGEST_PATH} characters")
     parts = [part for part in whole.split("/") if part not in ("", ".")]
-    up = [*takewhile(lambda part: part == "..", parts)]
-    if ".." in parts[len(up) :] or (up and whole.startswith("/")):
-        raise ValueError(
-            f"it is {_short(path)}, where `..` follows another folder: write it without"
-        )
     normal = ("/" if whole.startswith("/") else "") + "/".join(parts) or "."
     if normal.startswith("~"):  # it would be another path when it is read again
         raise ValueError(f"it is {_short(path)}: give the folder a name that begins otherwise")
@@ -171,6 +168,10 @@ def _output_folder(path: str) -> str:
     if above:
         raise ValueError(
             f"it is {_short(path)}, but a folder of its own is expected, such as 'results'"
+        )
+    if ".." in dropwhile(lambda part: part == "..", normal.split("/")):
+        raise ValueError(
+            f"it is {_short(path)}, where `..` follows another folder: write it without"
         )
     if WILDCARDS.search(normal) or normal.startswith("-"):
         raise ValueError(
