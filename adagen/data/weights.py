@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from adagen.data import pins
-from adagen.data.layouts import LayoutError, Tensors, find_weights
+from adagen.data.wrappers import LayoutError, Tensors, find_weights
 from adagen.data.zips import list_zip
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
@@ -78,7 +78,7 @@ def read_released(path: Path, wanted: Collection[str] = ()) -> Tensors:
 
     The file is one of safetensors, an index of several (`model.safetensors.index.json`), or one of
     `torch.save`. Large files are mapped into memory. Of a training file the averaged weights are
-    taken (`adagen.data.layouts`), without what wrappers put before their keys; the keys
+    taken (`adagen.data.wrappers`), without what wrappers put before their keys; the keys
     `position_ids` of old files are dropped. No code of a file is executed. A file with a pin must
     have the pinned SHA-256.
 

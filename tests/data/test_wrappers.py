@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adagen.data.layouts import WRAPPERS, LayoutError, find_weights
+from adagen.data.wrappers import WRAPPERS, LayoutError, find_weights
 
 KEYS = ("embed.weight", "blocks.0.qkv.weight", "blocks.0.qkv.bias", "pos", "out.bias")
 State = dict[str, torch.Tensor]
