@@ -153,10 +153,11 @@ def test_a_network_may_be_fitted_in_half_precision(family):
 
 
 def test_sizes_that_do_not_fit_are_told():
-    var, _ = settings_of("var", scales=[1, 3])
+    """Of an object in Python; a configuration is refused when it is read."""
+    var = settings_of("var")[0].model_copy(update={"scales": (1, 3)})
     with pytest.raises(AdagenError, match=r"last of a generator's scales is 3, but .*side 2"):
         build_backbone(var, (3, 32, 32), num_classes=5)
-    dit, _ = settings_of("dit", patch=3)
+    dit = settings_of("dit")[0].model_copy(update={"patch": 3})
     with pytest.raises(AdagenError, match="patch of a generator is 3"):
         build_backbone(dit, (3, 32, 32), num_classes=5)
     maskgit, _ = settings_of("maskgit")
