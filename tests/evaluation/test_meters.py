@@ -48,6 +48,7 @@ def files(tmp_path_factory, inception_weights, settings_of, measuring):
     return networks, reference
 
 
+@pytest.mark.slow
 def test_the_meter_of_a_released_network(files, settings_of, measuring):
     meter = load(settings_of("authors"), *files)
     assert isinstance(meter, InceptionMeter) and meter.count == 140

@@ -117,7 +117,7 @@ def flat(tree):
     [
         ("static", "own"),
         ("adagen", "own"),
-        ("static", "dino"),
+        pytest.param("static", "dino", marks=pytest.mark.slow),
         ("adagen", "gaussian"),
         ("static", "convolution"),
         ("static", "frechet"),
