@@ -167,7 +167,9 @@ def diagnose_reward(
 
     batch = config.generators[settings.generator].batch
     drawn = Ladder(generator, policies, batch=batch, seed=seed)
+    # Of the files as they are before the images are drawn.
     hashes = {path.stem: file_hash(path) for path in policy_files}
+    origin = _origin(config, settings, meter=meter, inputs=inputs)
     fresh, rungs = drawn.images_to_judge(meter, samples, count=kept, hashes=hashes)
     require_image_shape(fresh.images.shape[1:], split.train.images.shape[1:])
     fake = drawn.images_to_learn(kept)
@@ -190,7 +192,7 @@ def diagnose_reward(
         {
             "experiment": experiment,
             "settings": of_diagnosis(config, experiment),
-            **_origin(config, settings, meter=meter, inputs=inputs),
+            **origin,
             "samples": samples,
             "kept": kept,
             "shift": ladder_settings.shift,

@@ -120,9 +120,10 @@ def judge(
         sampler=identity.sampler(settings.generators[chosen.generator]),
     )
     files = JudgeFiles(features, reward_state, preference)
+    hashes = files.hashes  # of the files as they are before the judging
     runs = judge_samples(settings, training, files=files, folders=samples, generator=generator)
     about = {"experiment": experiment, "method": METHOD, "training_seed": seed}
-    write_record(out, {**about, "runs": runs, "hashes": files.hashes})
+    write_record(out, {**about, "runs": runs, "hashes": hashes})
 
 
 def write_judges(

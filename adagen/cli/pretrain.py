@@ -49,9 +49,6 @@ def pretrain(
             stages[target](settings, out, checkpoint=checkpoint)
         else:
             _generator(settings, target, out=out, checkpoint=checkpoint)
-        from adagen.runtime.checkpoints import remove_checkpoint
-
-        remove_checkpoint(checkpoint)
 
 
 @app.command()
@@ -134,7 +131,7 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             adopt(asset, evaluation.inception, protocol=evaluation.protocol, out=out)
         return
     from adagen.evaluation.embedded.networks import fit_metric_networks
-    from adagen.runtime.checkpoints import claim_checkpoint
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
     claim_checkpoint(checkpoint, "metrics", config.dataset, evaluation.networks)
     split = load_images(config)
@@ -142,6 +139,7 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         evaluation.networks, split, checkpoints=checkpoint, device=device_of(config)
     )
     networks.save(out)
+    remove_checkpoint(checkpoint)
     typer.echo(
         f"held-out images: classifier accuracy {networks.heldout_accuracy:.2%}, "
         f"denoising error {networks.heldout_denoising_error:.4f}"
@@ -159,13 +157,14 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             adopt(asset, settings, out=out)
         return
     from adagen.rewards.features import fit_reward_features, save_reward_features
-    from adagen.runtime.checkpoints import claim_checkpoint
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
     claim_checkpoint(checkpoint, "reward", config.dataset, settings)
     resume = checkpoint and checkpoint / "reward.ckpt"
     train = load_images(config).train
     features = fit_reward_features(settings, train, checkpoint=resume, device=device_of(config))
     save_reward_features(out, features, image_shape=list(train.images.shape[1:]))
+    remove_checkpoint(checkpoint)
 
 
 def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
@@ -182,7 +181,7 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
         return
     from adagen.rewards.classifier import fit_preference, save_preference
-    from adagen.runtime.checkpoints import claim_checkpoint
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
     claim_checkpoint(checkpoint, "preference", config.dataset, settings)
     resume = checkpoint and checkpoint / "preference.ckpt"
@@ -201,12 +200,13 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         dataset=config.dataset,
         class_names=split.class_names,
     )
+    remove_checkpoint(checkpoint)
 
 
 def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None) -> None:
     """Write a generator: one that is fitted here, or one with released weights."""
     from adagen.generators import build
-    from adagen.runtime.checkpoints import claim_checkpoint
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
     settings = config.generators[name]
     if settings.weights is not None:
@@ -232,3 +232,5 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
         image_shape=(channels, height, width),
         class_names=names,
     )
+    if settings.weights is None:  # released ones are read at once, and claimed nothing
+        remove_checkpoint(checkpoint)

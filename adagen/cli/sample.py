@@ -26,7 +26,7 @@ from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
 from adagen.config import Config
 from adagen.config.bindings import of_samples
 from adagen.config.paradigms import is_built_in
-from adagen.runtime.errors import explain_out_of_memory
+from adagen.runtime.errors import AdagenError, explain_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,6 @@ def write_samples(
     from adagen.data.sample_parts import parse_part, publish_part
     from adagen.data.samples import SamplesWriter, working_folder
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.runtime.hashing import file_hash
     from adagen.sampling.labels import report_labels
 
     numbered = parse_part(part) if part else (1, 1)
@@ -144,6 +143,8 @@ def write_samples(
         name = f"{run.name} {part}" if part else run.name
         settings = {**of_samples(config, run.run), "shard": evaluation.shard}
         dial = [run.dial] if run.dial else []
+        if checkpoint:
+            _require_own_place(checkpoint)
         claim_checkpoint(checkpoint, name, *dial, settings, *inputs.files)
         writer = SamplesWriter(
             processes.broadcast(folder),
@@ -152,24 +153,38 @@ def write_samples(
             shard=evaluation.shard,
             part=numbered,
         )
-        # Of the file as it is before hours of sampling.
-        policy_hash = file_hash(inputs.policy) if inputs.policy else None
         _write_shards(writer, run, labels=labels, processes=processes)
         if not processes.first:
             return
         publish = partial(publish_part, writer) if part else writer.publish
         publish(
             out,
-            about=_description(config, run, policy_hash=policy_hash),
+            about=_description(config, run),
             labels=labels,
             handmade=generator.actions.handmade,
         )
     remove_checkpoint(checkpoint)
 
 
-def _description(config: Config, run: SampleRun, *, policy_hash: str | None) -> dict[str, Any]:
+def _require_own_place(checkpoint: Path) -> None:
+    """Refuse a folder of state that has other samples where those in the making would be.
+
+    They would be taken for the run's own, and moved with them.
+    """
+    from adagen.data.samples import KIND
+    from adagen.runtime.checkpoints import BINDING
+
+    place = checkpoint / KIND
+    if place.exists() and not (checkpoint / BINDING).exists():
+        raise AdagenError(
+            f"{place} is there already, and nothing in --checkpoint {checkpoint} says that it is "
+            "of this run, whose samples are made there: give a folder of its own."
+        )
+
+
+def _description(config: Config, run: SampleRun) -> dict[str, Any]:
     """The content of about.json, less the entries that come from the shards."""
-    generator = run.sampler.generator
+    generator, policy = run.sampler.generator, run.sampler.policy_file
     return {
         "experiment": run.experiment,
         "paradigm": config.generators[run.settings.generator].paradigm,
@@ -185,7 +200,7 @@ def _description(config: Config, run: SampleRun, *, policy_hash: str | None) -> 
         "cost": {"nfe": run.sampler.nfe, "gflops_per_image": _gflops(run.sampler)},
         "hashes": {
             "generator": generator.hash,
-            "policy": policy_hash,
+            "policy": policy and policy.hash,
             "faithful": run.dial and run.dial.faithful,
         },
         "settings": of_samples(config, run.run),

@@ -160,6 +160,7 @@ def open_run(
             generator, method="faithful", path=inputs.faithful, expected=expected
         )
         _require_made_with(other, config, experiment=experiment)
+        dial = dial.model_copy(update={"faithful": other.hash if other else ""})
         blended = sampler.blend(replace(sampler, policy=faithful), dial.fidelity)
         # The run is still described by the first policy's training.
         sampler = replace(blended, policy_file=file)

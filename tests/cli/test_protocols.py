@@ -135,3 +135,11 @@ def test_adm_with_a_folder_of_images(console, protocol):
     np.savez("few.npz", pixels(0, 128))
     message = console.mistake(f"measure few.npz {FILES} --out o.json")
     assert "few.npz, images: 128 images are too few" in message
+
+
+def test_a_network_that_is_taken_over_leaves_the_checkpoints_of_others(console, protocol):
+    protocol("authors", reference="real")
+    for name in ("vqgan.ckpt", "belongs_to.json"):
+        Path("assets", name).write_text("put there by hand")
+    console("pretrain metrics --out metrics.safetensors --checkpoint assets")
+    assert {"vqgan.ckpt", "belongs_to.json"} <= {path.name for path in Path("assets").iterdir()}

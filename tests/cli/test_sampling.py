@@ -143,3 +143,9 @@ def test_class_after_class_for_the_protocol_of_the_authors(ready):
     reconfigure(samples=144)
     message = ready.mistake(f"{SAMPLE} --out other")
     assert "'evaluation.samples' is 144" in message and "multiple of 10, 140 for example" in message
+
+
+def test_samples_where_those_in_the_making_would_be_are_nobodys_state(ready):
+    ready(f"{SAMPLE} --out taken/samples")
+    message = ready.mistake(f"{SAMPLE} --out out/handmade --checkpoint taken")
+    assert "taken/samples is there already" in message and "a folder of its own" in message
