@@ -5,7 +5,7 @@ makes it an output. This holds for all commands: `adagen/cli/main.py` makes each
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,9 +90,13 @@ def _holds_paths(kind: Any) -> bool:
 def _holding(outputs: list[Output], inputs: list[Given]) -> Iterator[None]:
     """Check outputs, and hold them in the block; a folder of state has a lock of its own."""
     check_outputs(outputs, inputs)
-    locked = (Kind.FILE, Kind.REPLACED)
-    with exclusive_outputs(output.path for output in outputs if output.kind in locked):
+    with _held(outputs):
         yield
+
+
+def _held(outputs: Iterable[Output]) -> AbstractContextManager[None]:
+    locked = (Kind.FILE, Kind.REPLACED)
+    return exclusive_outputs(output.path for output in outputs if output.kind in locked)
 
 
 @contextmanager
@@ -107,7 +111,9 @@ def holding_files(option: str, paths: Iterable[Path]) -> Iterator[None]:
         AdagenError: as `Stage.invoke`.
     """
     running = _running.get() or CommandPaths()
-    with _holding([Output(option, path) for path in dict.fromkeys(paths)], running.inputs):
+    outputs = [Output(option, path) for path in dict.fromkeys(paths)]
+    check_outputs([*running.outputs, *outputs], running.inputs)
+    with _held(outputs):
         yield
 
 

@@ -162,8 +162,8 @@ def _are_one(first: Path, second: Path) -> bool:
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The path, or the nearest above it that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())
+    """The path, or the nearest above it that exists, be it a link that leads nowhere."""
+    return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
 
 
 def _require_apart(output: Output, other: Output, *, places: Mapping[Given, _Place]) -> None:
@@ -211,6 +211,11 @@ def _require_writable(output: Output) -> None:
             cannot be written, or has no room for a name as long.
     """
     path, is_file = output.path, output.kind is Kind.FILE
+    if path.parts[:1] == ("~",):
+        raise AdagenError(
+            f"{output} begins with ~, which the shell left as it was: write the folder out, or "
+            "put a space before the path."
+        )
     try:
         if os.path.lexists(path) and not (is_file and path.is_symlink() and not path.exists()):
             mode = path.stat().st_mode

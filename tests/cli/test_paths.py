@@ -155,6 +155,11 @@ def test_two_outputs_that_are_one(here, command):
                 assert "are one: give each a place of its own" in message
 
 
+def test_an_output_that_is_the_file_beside_a_table(here):
+    message = here.mistake(call("table", out="t.csv", latex="x/../t.settings.json"))
+    assert "are one: give each a place of its own" in message
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_an_output_that_cannot_be_written(here, command):
     kinds = paths.path_parameters(commands()[command].callback)

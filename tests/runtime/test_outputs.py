@@ -119,6 +119,8 @@ def test_names_that_the_file_system_takes_for_one(tmp_path, monkeypatch):
         ([f"f:{'x' * 300}/a.csv"], [], "File name too long"),
         (["f:/proc/adagen/out"], [], "cannot be written"),
         (["s:dangling"], [], "cannot be written"),
+        (["f:dangling/out"], [], "dangling is no folder"),
+        (["f:~/out"], [], "begins with ~"),
     ],
 )
 def test_outputs_that_are_refused(tmp_path, monkeypatch, outputs, inputs, refusal):
