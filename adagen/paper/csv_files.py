@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.limits import read_text
+from adagen.runtime.limits import COLUMNS, read_text
 
 
 def read_csv(path: Path, *, numbers: Collection[str], text: Collection[str] = ()) -> pd.DataFrame:
@@ -25,7 +25,10 @@ def read_csv(path: Path, *, numbers: Collection[str], text: Collection[str] = ()
         AdagenError: it is no regular file, or too large; or a number is none.
     """
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype=dict.fromkeys(text, str))
+        content = read_text(path)
+        if content.partition("\n")[0].count(",") >= COLUMNS:
+            return pd.DataFrame()
+        table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(text, str))
     except ValueError:  # pandas' parser errors are ValueErrors
         return pd.DataFrame()
     if not isinstance(table.index, pd.RangeIndex):  # rows with more cells than there are columns

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.limits import DEPTH, NODES, YAML_BYTES, read_bytes, read_text
+from adagen.runtime.limits import DEPTH, NODES, VALUES, YAML_BYTES, read_bytes, read_text
 
 # YAML
 
@@ -277,10 +277,12 @@ def parse_json(text: str) -> Any:
     """Plain data from JSON, without NaN and infinity; no key stands twice.
 
     Raises:
-        ValueError: it is no JSON, or too deep.
+        ValueError: it is no JSON, too deep or too large.
     """
-    depth = 0
-    for bracket in BRACKETS.findall(STRINGS.sub("", text)):
+    depth, bare = 0, STRINGS.sub("", text)
+    if sum(map(bare.count, "[{,:")) > VALUES:
+        raise ValueError(f"more than {VALUES:,} values")
+    for bracket in BRACKETS.findall(bare):
         depth += 1 if bracket in "[{" else -1
         if depth > DEPTH:
             raise ValueError(f"more than {DEPTH} lists and objects inside each other")
@@ -293,7 +295,8 @@ def parse_json(text: str) -> Any:
     )
 
 
-STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# One without an end reaches to the end of the text: each quote in it would be tried in turn.
+STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BRACKETS = re.compile(r"[\[\]{}]")
 
 

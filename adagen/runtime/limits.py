@@ -18,6 +18,10 @@ DEPTH = 50
 """Most levels of lists and mappings inside each other, in YAML and JSON."""
 NODES = 50_000
 """Most values in a YAML file; what an alias repeats counts again."""
+VALUES = 1_000_000
+"""Most values in a JSON file."""
+COLUMNS = 1000
+"""Most columns of a CSV file."""
 IMAGE_BYTES = 2**28
 """Largest image: the bytes of its file, and those of its pixels in an array."""
 PIXELS = 2**26

@@ -33,6 +33,7 @@ def log(tmp_path):
         ("evaluation,fid\n1,2,3\n1,2\n", "is not a search log"),
         ("evaluation,fid\n", "is not a search log"),
         ("\0\0\0", "is not a search log"),
+        ("evaluation,fid" + "," * 300_000, "is not a search log"),
         ("", "is not a search log"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adagen.runtime.documents import dump_yaml, parse_json, parse_yaml, read_json, read_yaml
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.limits import DEPTH, NODES, YAML_BYTES
+from adagen.runtime.limits import DEPTH, NODES, VALUES, YAML_BYTES
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,8 @@ def test_depth_is_counted_alike_in_both(depth, opening):
         ('{"a": 1, "a": 2}', "key 'a' stands twice"),
         ('{"a": "', "Unterminated"),
         ('"' + "\\" * 100_001, "Unterminated"),
+        ("[" + '\\"' * 1_000_000, "Expecting value"),
+        ("[" + "1," * VALUES + "1]", "more than 1,000,000 values"),
         ("", "Expecting value"),
         ("[1] 2", "Extra data"),
     ],
