@@ -73,6 +73,11 @@ def paper(
 ) -> None:
     """Write one page of tables and figures, each with its caption and the command for it."""
     settings = load_config(config)
+    from adagen.paper.bound import require_table
     from adagen.paper.page import write_page
+
+    for table in files:
+        if table.suffix == ".csv":
+            require_table(table, settings)
 
     write_page(settings.name, files, captions=captions, options=options, out=out)

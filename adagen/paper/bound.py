@@ -58,10 +58,10 @@ def make_table(
             settings than the configuration's.
     """
     runs = require_metrics(metrics, config)
-    require_judged(judged, config)
+    opinions = require_judged(judged, config)
     table = build_table(spec, metrics, config=config, judged=judged)
     write_table(spec, table, csv=csv, latex=latex)
-    bind_table(csv, runs, config=config)
+    bind_table(csv, runs, config=config, judged=opinions)
 
 
 def make_figure(kind: str, inputs: Sequence[Path], *, config: Config) -> "Figure":
@@ -134,23 +134,36 @@ def require_metrics(paths: Iterable[Path], config: Config) -> list[Run]:
     return runs
 
 
-def require_judged(paths: Iterable[Path], config: Config) -> None:
+def require_judged(paths: Iterable[Path], config: Config) -> list[tuple[Run, str]]:
     """Refuse judgements of samples, or by rewards, of other settings.
+
+    Returns:
+        The runs that were judged, each with the experiment whose reward judged it.
 
     Raises:
         AdagenError: a file is missing, changed or something else, or a setting differs.
     """
+    judged = []
     for path in paths:
         read = read_judgement(path)
         for one in read.runs:
             expected = partial(of_judgement, experiment=read.experiment)
             require_configured(path, one.settings, run=one.run, config=config, expected=expected)
+            judged.append((one.run, read.experiment))
+    return judged
 
 
-def bind_table(csv: Path, runs: Sequence[Run], *, config: Config) -> None:
-    """Write the settings of the runs that a table is made of beside it."""
+def bind_table(
+    csv: Path, runs: Sequence[Run], *, config: Config, judged: Iterable[tuple[Run, str]] = ()
+) -> None:
+    """Write the settings of the runs that a table is made of, and of judgements, beside it."""
     rows = [{**vars(run), "settings": of_metrics(config, run)} for run in runs]
-    write_record(settings_beside(csv), {"csv": file_hash(csv), "runs": rows})
+    opinions = [
+        {**vars(run), "by": by, "settings": of_judgement(config, run, experiment=by)}
+        for run, by in judged
+    ]
+    content = {"csv": file_hash(csv), "runs": rows, "judged": opinions}
+    write_record(settings_beside(csv), content)
 
 
 def require_table(csv: Path, config: Config) -> None:
@@ -174,3 +187,8 @@ def require_table(csv: Path, config: Config) -> None:
     for row in content["runs"]:
         made_with = row.pop("settings")
         require_configured(csv, made_with, run=Run(**row), config=config, expected=of_metrics)
+    for row in content.get("judged", []):  # older tables don't say it
+        made_with, by = row.pop("settings"), row.pop("by")
+        require_experiment(csv, by, config=config)
+        expected = partial(of_judgement, experiment=by)
+        require_configured(csv, made_with, run=Run(**row), config=config, expected=expected)

@@ -18,6 +18,7 @@ from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
 from adagen.config.runs import Run
 from adagen.paper.bound import (
+    bind_table,
     make_figure,
     make_table,
     require_judged,
@@ -284,8 +285,16 @@ def test_a_judgement_is_of_its_configuration(tmp_path):
     }
     write_record(path, {"experiment": "b", "runs": [said]})
     require_judged([path], TOY)
+    other = with_sweep_seed(TOY, 1)
     with pytest.raises(AdagenError, match=r"judged.json was made with sweep.seed: 0, but .* 1"):
-        require_judged([path], with_sweep_seed(TOY, 1))
+        require_judged([path], other)
+    # And so is a table of it, though its metrics are of a run that was not searched for.
+    csv = tmp_path / "guidance.csv"
+    csv.write_text("experiment\n")
+    bind_table(csv, [Run("b", "handmade")], config=TOY, judged=require_judged([path], TOY))
+    require_table(csv, TOY)
+    with pytest.raises(AdagenError, match=r"guidance.csv was made with sweep.seed: 0, but .* 1"):
+        require_table(csv, other)
 
 
 @pytest.mark.parametrize(
