@@ -44,8 +44,9 @@ def find_classes(listing: Listing, key: str) -> tuple[str, Classes]:
             folders of images; the folders are the parts of a data set; or a class is empty.
     """
     if not listing.sizes:
+        others = f" (only such as {listing.others[0]!r}, not read)" if listing.others else ""
         raise AdagenError(
-            f"key {key!r} is {str(listing.place)!r}, where no images were found. {LAYOUT}"
+            f"key {key!r} is {str(listing.place)!r}, where no images were found{others}. {LAYOUT}"
         )
     tree = _Tree(listing)
     top = tree.top()
@@ -131,7 +132,8 @@ class _Tree:
             others = [folders for other, folders in inner.items() if other != name]
             shared = any(len(inner[name] & folders) > 1 for folders in others)
             beside = any(kind != other and rest == same for other, same in parts.values())
-            if shared or beside or inner[name] & classes:
+            whole = not rest and len(inner[name]) > 1  # with classes in it
+            if shared or beside or whole or inner[name] & classes:
                 raise AdagenError(
                     f"{self.place}/{name} lies beside {_some(self.below[top] - {name})}: it seems "
                     "to be a part of the data set rather than a class. Give the folder of the "

@@ -95,6 +95,7 @@ def test_an_empty_class_is_named(write, files):
     [
         ({"cat/": b""}, "no images were found"),
         ({"cat/notes.txt": b""}, "no images were found"),
+        ({"cat/0.gif": b""}, r"no images were found \(only such as 'cat/0\.gif', not read\)"),
         ({"0.png": b"", "1.png": b""}, "in no folder of a class"),
     ],
 )

@@ -51,6 +51,12 @@ def test_a_part_beside_the_classes_is_refused_and_a_class_called_train_is_not(wr
     place = write(files | {"test/cat/0.png": b""}, "beside")
     with pytest.raises(AdagenError, match="test lies beside cat, dog"):
         list_images(place, "k")
+    for other in ("unlabeled", "extra"):  # STL-10 and SVHN have such
+        place = write(
+            {f"{other}/0.png": b"", "train/cat/0.png": b"", "train/dog/1.png": b""}, other
+        )
+        with pytest.raises(AdagenError, match=f"train lies beside {other}"):
+            list_images(place, "k")
     # CIFAR-100 has such a class, and Tiny ImageNet a folder of this name in every class.
     for i, names in enumerate((("cat", "train", "tulip"), ("bullet train", "test tube", "test 2"))):
         place = write({f"{name}/images/0.png": b"" for name in names}, f"set{i}")

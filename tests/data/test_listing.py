@@ -216,8 +216,11 @@ def test_a_part_shares_no_file_with_the_other(place):
 
 def test_a_copy_is_no_other_part(place, tmp_path):
     shutil.copytree(place, tmp_path / "copy")
-    with pytest.raises(AdagenError, match="the same names and sizes"):
+    with pytest.raises(AdagenError, match="the same names and content"):
         require_apart(list_images(place, "k"), list_images(tmp_path / "copy", "k"))
+    # Bitmaps are all as large, and may be numbered alike in both parts.
+    (tmp_path / "copy" / "dog" / "0.png").write_bytes(b"1.png")
+    require_apart(list_images(place, "k"), list_images(tmp_path / "copy", "k"))
 
 
 # Any tree

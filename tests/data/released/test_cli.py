@@ -163,6 +163,8 @@ def test_a_manual_asset(shell):
     assert row.split() == ["dec", "dec.pth", "?", "missing", "by", "hand", "sit_t8", "MIT"]
     (shell.folder / "assets" / "dec.pth").write_bytes(b"dec")
     assert shell("fetch")[0] == 0
+    shell.catalogue["net"]["url"] = "http://[::1"
+    assert "  no address  " in shell("fetch --list net")[1]
 
 
 def test_the_list(shell, server):
