@@ -76,7 +76,7 @@ def list_assets(config: Config, names: list[str]) -> str:
                 asset.file,
                 _size(asset.size),
                 _state(path, asset),
-                urlsplit(asset.url).hostname or "by hand",
+                _host(asset.url),
                 ", ".join(users.get(name, ["-"])),
                 asset.licence,
             )
@@ -86,6 +86,14 @@ def list_assets(config: Config, names: list[str]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _host(url: str) -> str:
+    """The server that an asset is fetched from."""
+    try:
+        return urlsplit(url).hostname or "by hand"
+    except ValueError:
+        return "no address"
 
 
 def _size(count: int) -> str:

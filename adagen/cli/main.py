@@ -51,5 +51,15 @@ def main() -> None:
         memory = explain_memory(error)
         if not memory and not isinstance(error, AdagenError | OSError):
             raise
-        typer.echo(f"adagen: {memory or error}", err=True)
+        typer.echo(f"adagen: {memory or paragraph(str(error))}", err=True)
         sys.exit(2)
+
+
+LONGEST = 2000
+"""Most characters of a message."""
+
+
+def paragraph(text: str) -> str:
+    """A message as one paragraph; names in it, from files of others, may have any characters."""
+    line = "".join(letter if letter >= " " and letter != "\x7f" else " " for letter in text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 3 :]}"

@@ -17,6 +17,7 @@ from adagen.data.zips import list_zip
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import read_text, require_regular
+from adagen.runtime.memory import explain_memory
 
 COUNTERS = ("ema_vocab_hit_SV", "num_batches_tracked")
 """Endings of keys whose values affect no result."""
@@ -168,7 +169,9 @@ def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
                 f"{path} was not read: it holds Python objects ({refused[1]}) beside tensors, and "
                 f"restoring them would run code of the file. {CHECK}"
             ) from None
-        raise AdagenError(f"{path} {DAMAGED.format(reason=type(error).__name__)}") from None
+        # A damaged one may ask for any memory.
+        reason = "too little memory" if explain_memory(error) else type(error).__name__
+        raise AdagenError(f"{path} {DAMAGED.format(reason=reason)}") from None
 
 
 def _read_shards(path: Path) -> Tensors:

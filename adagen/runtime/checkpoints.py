@@ -27,6 +27,7 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, write_json
 from adagen.runtime.hashing import file_hash
 from adagen.runtime.limits import require_regular
+from adagen.runtime.memory import explain_memory
 from adagen.runtime.shutdown import stop_if_asked, stop_is_asked
 
 BINDING = "belongs_to.json"
@@ -216,6 +217,8 @@ def _read(path: Path) -> dict[str, Any]:
         if whole.keys() != {"name", "settings", "inputs", "state"}:
             raise TypeError("other keys")
     except Exception as error:  # torch's reader meets foreign files with many kinds of exceptions
+        if explain_memory(error):  # the file is whole, and must not be deleted
+            raise
         raise _DamagedError(f"no checkpoint, {type(error).__name__}") from None
     return whole
 

@@ -157,7 +157,7 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
         yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         if _is_ours(path):
-            advice = "Delete it and run {command} again, or repeat the workflow's command."
+            advice = "Move it away and run {command} again, or repeat the workflow's command."
         else:  # it may be a good file in the wrong place
             advice = "Check the path that was given, or run {command} again."
         raise AdagenError(

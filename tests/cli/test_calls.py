@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from adagen.cli.main import app
+from adagen.cli.main import app, paragraph
 
 STAGES = [
     "pretrain",
@@ -99,6 +99,12 @@ def test_the_installed_command(tmp_path):
 
 
 # Mistakes
+
+
+def test_a_message_is_a_paragraph_whatever_names_are_in_it():
+    assert paragraph("a name\n\x1b[2J with 'ümläute'") == "a name  [2J with 'ümläute'"
+    long = paragraph(f"{'a' * 60_000} is no file: give another.")
+    assert len(long) < 2000 and long.startswith("aaa") and long.endswith("give another.")
 
 
 @pytest.mark.parametrize(

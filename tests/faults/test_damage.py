@@ -36,7 +36,7 @@ def test_the_error_says_what_makes_it_again(tmp_path):
     path = tmp_path / "adagen_seed0.safetensors"
     save_tensors(path, {"a": torch.ones(30)}, about={"kind": "policy"})
     flip(path, 0.9)
-    told = "adagen_seed0.*checksum.*Delete it and run `adagen train`.*rules train.*workflow"
+    told = "adagen_seed0.*checksum.*Move it away and run `adagen train`.*rules train.*workflow"
     with pytest.raises(AdagenError, match=told):
         load_tensors(path, "policy")
 

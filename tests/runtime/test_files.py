@@ -82,7 +82,7 @@ def test_truncated_at_any_length(tmp_path):
     whole = path.read_bytes()
     for length in (0, 1, 7, 8, 9, 40, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        advice = "Delete it" if length >= 40 else "Check the path"
+        advice = "Move it away" if length >= 40 else "Check the path"
         with pytest.raises(AdagenError, match=rf"out\.safetensors cannot be read .* {advice}"):
             load_tensors(path, "toy")
 

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from adagen.config import Fit
+from adagen.data.weights import read_released
+from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.memory import explain_memory, warning_of_memory
 
 
@@ -38,3 +42,25 @@ def test_a_limit_that_torch_does_not_fit_in_is_said_before(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (3 * 10**9, 3 * 10**9))
     assert "`ulimit -v` limits this process to 3.0 GB" in warning_of_memory()
     assert "(`ulimit -v` limits this process to 3.0 GB)" in explain_memory(MemoryError("x"))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("unable to mmap: Cannot allocate memory (12)")]
+)
+def test_a_good_file_that_memory_is_too_short_for_is_not_damaged(tmp_path, monkeypatch, error):
+    settings, path = Fit(), tmp_path / "run.ckpt"
+    for update in (1, 2):
+        save_checkpoint(path, "run", settings=settings, state={"update": update})
+    torch.save({"a": torch.ones(2)}, tmp_path / "weights.pt")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def short(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", short)
+    with pytest.raises(type(error)) as raised:
+        load_checkpoint(path, "run", settings=settings)
+    assert explain_memory(raised.value)
+    with pytest.raises(AdagenError, match="too little memory"):
+        read_released(tmp_path / "weights.pt")
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
