@@ -7,6 +7,7 @@ import pytest
 from adagen.runtime import processes
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.launch import Launch, is_first_process
+from adagen.runtime.notices import warn
 from adagen.runtime.processes import SINGLE_PROCESS, start_processes
 
 PODS = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
@@ -104,3 +105,11 @@ def test_processes_that_do_not_come_are_waited_for_aloud_and_not_for_ever(
     ):
         pass
     assert "process 0 waits for the 2 processes" in capsys.readouterr().err
+
+
+def test_a_job_system_silences_no_warning(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    warn("all images are black")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    warn("all images are black")
+    assert capsys.readouterr().err.count("all images are black") == 1
