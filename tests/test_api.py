@@ -128,6 +128,8 @@ def test_a_saved_policy_is_the_loaded_one(sampler, tmp_path):
     sampler.save(tmp_path / "copy.safetensors")
     original = Path("adagen_seed0.safetensors").read_bytes()
     assert (tmp_path / "copy.safetensors").read_bytes() == original
+    with pytest.raises(adagen.AdagenError, match=r"path flow\.safetensors is the generator flow"):
+        sampler.save("flow.safetensors")
 
 
 def test_images_are_measured_as_the_command_measures_them(sampler):

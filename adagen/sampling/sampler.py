@@ -26,6 +26,7 @@ from adagen.rewards.base import Reward
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
+from adagen.runtime.outputs import Given, Output, check_outputs
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import hidden_progress
 from adagen.runtime.progress import progress as progress_bar
@@ -305,9 +306,11 @@ class Sampler:
 
         Raises:
             AdagenError: the policy can't be saved: a blend, or one that was not trained, searched
-                or loaded.
+                or loaded; or the file is the generator's, or can't be written.
         """
         path = require_path("path", path, content="the file of the policy to write")
+        read = [self.generator_file] if self.generator_file else []
+        check_outputs([Output("path", path)], [Given("the generator", file) for file in read])
         if self.policy_file is None or not isinstance(self.policy, nn.Module):
             raise AdagenError(
                 f"{path} is not written: only a policy that was trained, searched for or loaded "
