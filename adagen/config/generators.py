@@ -57,6 +57,9 @@ class Dataset(Model):
                 f"name is {self.name!r} and folder is {self.folder!r}: 'digits' takes no folder, "
                 "and any other data set needs its folder"
             )
+        if not self.folder and (self.size or self.heldout_folder):
+            key = "size" if self.size else "heldout_folder"
+            raise ValueError(f"{key} is of a data set in a folder; the digits take none")
         return self
 
 
@@ -181,7 +184,7 @@ class ScaleTokeniser(Model):
 class GeneratorSettings(Model):
     """Keys of generators of every paradigm."""
 
-    title: str = ""
+    title: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
     """Name of the generator in tables and figures; empty for the name of its family."""
     precision: Precision = "float32"
     """Precision of the network's matrix products (autocast). Decoders, policies and metrics always

@@ -352,3 +352,20 @@ def test_sections_inside_one_another_without_end():
         deep = {"a": deep}
     with pytest.raises(AdagenError):
         parse_config({**WHOLE, "experiments": {"x": deep}}, "c.yaml")
+
+
+@pytest.mark.parametrize("key", [{"size": 16}, {"heldout_folder": "elsewhere"}])
+def test_the_digits_take_no_key_of_a_folder(key):
+    """It would be ignored, and nothing would be said."""
+    with pytest.raises(AdagenError, match=f"{next(iter(key))} is of a data set in a folder"):
+        parse_config({"name": "t", "results": "r", "resources": "q", "dataset": key}, "test")
+
+
+@pytest.mark.parametrize("title", ["two\nlines", "x" * 101])
+def test_a_title_is_one_short_line(title):
+    generators = {"sit": {"paradigm": "sit", "title": title}}
+    experiments = {"e": {"generator": "sit", "steps": 4}}
+    content = {"name": "t", "results": "r", "resources": "q", "generators": generators}
+    content["experiments"] = experiments
+    with pytest.raises(AdagenError, match=r"generators\.sit\S*title"):
+        parse_config(content, "test")
