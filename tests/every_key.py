@@ -70,7 +70,7 @@ EVERY_SECTION = {
         "studies": {"reward": {kind: {"training": {"reward": {"kind": kind}}} for kind in KINDS}},
     },
 }
-WEIGHTS = {"network": "vqgan", "decoder": "vqgan"}
+WEIGHTS = {"network": "x", "decoder": "vqgan"}
 RELEASED = {
     "dataset": {"name": "images", "folder": "images"},
     "generators": {

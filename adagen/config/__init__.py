@@ -20,6 +20,7 @@ from adagen.config.base import (
     Precision,
 )
 from adagen.config.curves import Budget
+from adagen.config.dataset import Dataset
 from adagen.config.experiments import (
     NORM_GROUP,
     AnyRewardFeatures,
@@ -36,7 +37,6 @@ from adagen.config.experiments import (
 )
 from adagen.config.generators import (
     BuiltInGenerator,
-    Dataset,
     DitGenerator,
     Generator,
     InstalledGenerator,

@@ -10,8 +10,9 @@ from typing import Any
 
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import Model
+from adagen.config.dataset import Dataset
 from adagen.config.experiments import Evaluation, Experiment, Training
-from adagen.config.generators import Dataset, FrozenGenerator, Generator, GeneratorSettings
+from adagen.config.generators import FrozenGenerator, Generator, GeneratorSettings
 from adagen.config.published import published_numbers
 from adagen.config.run import Config
 
@@ -22,13 +23,14 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     # Tables and figures depend on `name` (see `named`).
     Config: frozenset({"name", "results", "resources", "device", "processes"}),
     Assets: frozenset({"folder"}),
-    Asset: frozenset(Asset.model_fields),
+    Asset: frozenset(Asset.model_fields) - {"sha256"},
     GeneratorSettings: frozenset({"batch"}),
     FrozenGenerator: frozenset({"decode_batch"}),
     Training: frozenset({"batch", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
-"""Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes."""
+"""Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes, and
+counts where the asset is read."""
 
 # A title is printed by a table, which depends on it (see `system`). Weights are the same at every
 # precision, which matters when images are generated (see `_scheduled`).
@@ -51,6 +53,13 @@ def experiment_of(config: Config, name: str) -> Experiment:
     """The settings of an experiment; all that are derived are made only if it is one of them."""
     known = config.experiments
     return known[name] if name in known else config.every_experiment[name]
+
+
+def _published(config: Config, *names: str) -> Identity:
+    """The hashes that the configuration gives of released files; adagen's own never change."""
+    known = config.assets.catalogue
+    found = {name: known[name].sha256 for name in names if name in known and known[name].sha256}
+    return {"sha256": found} if found else {}
 
 
 # Files
@@ -134,7 +143,9 @@ def pretrain(config: Config, generator: str) -> Identity:
     """The settings that a generator's weights depend on, whether fitted or taken over."""
     settings = config.generators[generator]
     if settings.weights:
-        return {"generator": _part(settings, *NOT_OF_WEIGHTS, "pretrain")}
+        network, decoder = settings.weights.network, settings.weights.decoder
+        own = _part(settings, *NOT_OF_WEIGHTS, "pretrain")
+        return {"generator": own, **_published(config, network, decoder)}
     weights = generator_weights(settings)
     return {"dataset": _part(config.dataset), "generator": weights.pop("settings"), **weights}
 
@@ -144,25 +155,34 @@ def metric_networks(config: Config) -> Identity:
     evaluation = config.evaluation
     if evaluation.protocol == "embedded":
         return {"dataset": _part(config.dataset), "networks": _part(evaluation.networks)}
-    return {"protocol": evaluation.protocol, "inception": _part(evaluation.inception)}
+    inception = evaluation.inception
+    return {
+        "protocol": evaluation.protocol,
+        "inception": _part(inception),
+        **_published(config, inception.weights),
+    }
 
 
 def reward_features(config: Config) -> Identity:
     """The settings that the frozen features of the reward depend on."""
-    features = {"features": _part(config.reward_features)}
-    released = config.reward_features.kind == "dino"
-    return features if released else {"dataset": _part(config.dataset), **features}
+    settings = config.reward_features
+    features = {"features": _part(settings)}
+    if settings.kind == "dino":
+        return {**features, **_published(config, settings.weights)}
+    return {"dataset": _part(config.dataset), **features}
 
 
 def preference(config: Config) -> Identity:
     """The settings that the preference depends on, a network that judges images by their class."""
-    return {"dataset": _part(config.dataset), "preference": _part(config.preference)}
+    settings = config.preference
+    released = _published(config, settings.weights) if settings.kind == "clip" else {}
+    return {"dataset": _part(config.dataset), "preference": _part(settings), **released}
 
 
 def reference(config: Config) -> Identity:
     """The settings that the statistics of real images depend on."""
-    if config.evaluation.reference:
-        return {"reference": config.evaluation.reference, "dataset": config.dataset.name}
+    if asset := config.evaluation.reference:
+        return {"reference": asset, "dataset": config.dataset.name, **_published(config, asset)}
     return {"dataset": _part(config.dataset)}
 
 
@@ -195,7 +215,9 @@ def train(config: Config, experiment: str, *, method: str) -> Identity:
 
 def released(config: Config, experiment: str) -> Identity:
     """The settings that a policy which is taken over from the authors depends on."""
-    return _part(experiment_of(config, experiment), "training", "published", "policy")
+    settings = experiment_of(config, experiment)
+    own = _part(settings, "training", "published", "policy")
+    return {**own, **_published(config, settings.released_policy)}
 
 
 def sweep(config: Config, experiment: str) -> Identity:

@@ -11,6 +11,7 @@ from adagen.config.assets import Assets
 from adagen.config.base import FAMILIES, LEARNED, Device, Method, Model
 from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
+from adagen.config.dataset import Dataset
 from adagen.config.dials import with_guidance
 from adagen.config.experiments import (
     AnyRewardFeatures,
@@ -22,7 +23,7 @@ from adagen.config.experiments import (
     Training,
 )
 from adagen.config.feature_checks import check_features
-from adagen.config.generators import Dataset, Generator, VarGenerator
+from adagen.config.generators import Generator, VarGenerator
 from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
 from adagen.config.names import check_names

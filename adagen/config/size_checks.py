@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adagen.config.dataset import Dataset
 from adagen.config.experiments import AnyRewardFeatures, DinoFeatures, Evaluation, Experiment
 from adagen.config.generators import (
-    Dataset,
     FrozenGenerator,
     MaskgitGenerator,
     SolverSettings,
