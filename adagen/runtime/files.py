@@ -137,7 +137,8 @@ def load_metadata(path: Path, *kinds: str) -> dict[str, Any]:
 
     The tensors are not read, so the checksum is not verified. Errors are those of `load_tensors`.
     """
-    with _reading(path, kinds[0]), safetensors.safe_open(path, "pt") as stream:
+    # As NumPy's, for torch takes a second to import.
+    with _reading(path, kinds[0]), safetensors.safe_open(path, "np") as stream:
         about = _about(stream)
     _require_kind(path, about, *kinds)
     return about
