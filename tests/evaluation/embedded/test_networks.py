@@ -90,7 +90,7 @@ def test_older_files_say_the_size_of_the_images_only_where_the_data_set_does(
     assert measuring.networks.side == 8 and measuring.networks.dataset.size == 0
     tensors, about = load_tensors(measuring.networks_file, "metrics")
     del about["side"]
-    about["dataset"]["size"] = size
+    about["dataset"] |= {"name": "mine", "folder": "images", "size": size}
     save_tensors(tmp_path / "older.safetensors", tensors, about=about)
     older = networks.MetricNetworks.load(tmp_path / "older.safetensors")
     assert older.side == (size or None)
