@@ -16,13 +16,9 @@ from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
 
 
-@pytest.fixture
-def made(install, tmp_path):
-    """A generator's file, and the configuration that it belongs to."""
-    install()
-    config = parse_config(content(), "t")
-    split, path = load_dataset(config.dataset), tmp_path / "g.safetensors"
-    settings = config.generators["g"]
+def saved(config, path):
+    """The generator of a configuration, fitted and written to its file."""
+    split, settings = load_dataset(config.dataset), config.generators["g"]
     backbone = pretrain("g", settings, split=split, checkpoints=None)
     save_backbone(
         path,
@@ -32,7 +28,16 @@ def made(install, tmp_path):
         dataset=config.dataset,
         image_shape=(1, 8, 8),
     )
-    return path, config, backbone
+    return backbone
+
+
+@pytest.fixture
+def made(install, tmp_path):
+    """A generator's file, and the configuration that it belongs to."""
+    install()
+    config = parse_config(content(), "t")
+    path = tmp_path / "g.safetensors"
+    return path, config, saved(config, path)
 
 
 def test_its_file_is_read_as_it_was_written(made):
@@ -65,17 +70,8 @@ def with_unsaved_buffer(values: str) -> str:
 def test_a_buffer_that_is_not_saved_is_computed_again(install, tmp_path):
     install(module=with_unsaved_buffer("ones"))
     config, path = parse_config(content(), "t"), tmp_path / "g.safetensors"
-    split, settings = load_dataset(config.dataset), config.generators["g"]
-    backbone = pretrain("g", settings, split=split, checkpoints=None)
-    save_backbone(
-        path,
-        "g",
-        backbone=backbone,
-        settings=settings,
-        dataset=config.dataset,
-        image_shape=(1, 8, 8),
-    )
-    read = load_backbone(path, "g", settings=settings, dataset=config.dataset)
+    saved(config, path)
+    read = load_backbone(path, "g", settings=config.generators["g"], dataset=config.dataset)
     assert torch.equal(read.to("cpu").unsaved, torch.ones(3))
 
 
