@@ -132,6 +132,17 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     return content
 
 
+def require_known_keys(content: Iterable[str], source: str) -> None:
+    """Refuse a merged config with a key that stands nowhere; `source` names it in the error.
+
+    Raises:
+        AdagenError: there is one at the top.
+    """
+    for key in content:
+        if key not in Config.model_fields:
+            raise AdagenError(f"{source}: unknown key {_short(key)}. {_advice(key)}")
+
+
 def parse_config(content: Any, source: str) -> Config:
     """Check a merged config; `source` names it in the error.
 

@@ -1,12 +1,14 @@
 """The checked configuration, and the memory and time of jobs, for the Snakefile."""
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from adagen.config import Config, parse_config
-from adagen.config.loading import read_config
+from adagen.config.loading import read_config, require_known_keys
 from adagen.config.overlay import overlay
 from adagen.data.released import asset_path, catalogue, needed
 from adagen.runtime.errors import AdagenError
@@ -71,6 +73,30 @@ def _check_folders(config: Config) -> None:
                     f"key {written!r} is {folder}, which is or lies in the data set that is read "
                     f"(dataset.{read}: {source}): give it another folder."
                 )
+
+
+def check_command_line(arguments: Sequence[str]) -> None:
+    """Refuse config files that Snakemake would stumble over, before it reads them itself.
+
+    It reads the profile first, which calls this (`profiles/default/config.yaml`).
+
+    Args:
+        arguments: those that Snakemake was called with.
+
+    Raises:
+        SystemExit: a file is missing, damaged, too large or no configuration at all; or an option
+            stands twice. The message is ours.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
+    options = list(takewhile(lambda argument: argument != "--", arguments))
+    try:
+        require_options_once(options)
+        paths = parser.parse_known_args(options)[0].configfile
+        # Snakemake would run the code in a file with the key `__use_yte__`.
+        require_known_keys(read_config(paths), " + ".join(map(str, paths)))
+    except AdagenError as error:
+        raise SystemExit(str(error)) from None
 
 
 def require_options_once(arguments: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The configuration, on its way from the files to the stages."""
 
 import json
+import os
 import re
 import runpy
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from snakemake.cli import parse_args
 
 from adagen.config import Config, load_config
 from adagen.config.runs import dial_runs, guidance_runs
+from adagen.planning.workflow import check_command_line
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "config" / "config.yaml"
@@ -96,6 +99,75 @@ def test_mistake_is_told_before_anything_is_written(checkout, option: str, told:
     assert told in message and "config/config.yaml + --config" in message
     assert "Traceback" not in done.stderr
     assert checkout.files() - before <= set(checkout.folder.glob(".snakemake/log/*"))
+
+
+MERGED = "".join(
+    f"k{n}: &k{n} {{<<: [{', '.join([f'*k{n - 1}'] * 9)}]}}\n" if n else "k0: &k0 {a: 1}\n"
+    for n in range(12)
+)
+SECTIONS = "k0: &k0 {a: 1}\n" + "".join(
+    f"k{n}: &k{n} {{{', '.join(f'{c}: *k{n - 1}' for c in 'abcdefghi')}}}\n" for n in range(1, 12)
+)
+UNREADABLE = {
+    "cut": (b"evaluation: {samples: 5", "line 1"),
+    "tab": (b"evaluation:\n\tsamples: 5\n", "cannot be read as YAML"),
+    "twice": (b"name: a\nname: b\n", "key 'name' stands twice"),
+    "latin-1": ("name: caf\u00e9\n".encode("latin-1"), "can't decode byte 0xe9"),
+    "utf-16": ("name: a\n".encode("utf-16"), "can't decode byte"),
+    "list": (b"- a\n- b\n", "holds ['a', 'b']"),
+    "number": (b"7", "holds 7"),
+    "json list": (b"[1, 2]", "holds [1, 2]"),
+    "documents": (b"name: a\n---\nname: b\n", "a second document begins"),
+    "object": (b"name: !!python/name:os.system ''\n", "no plain data"),
+    "octal": (b"evaluation: {samples: 0500}\n", "leading zero"),
+    "itself": (b"extends: own.yaml\n", "extends itself"),
+    "merged": (MERGED.encode(), "more than 50,000 values"),
+    "sections": (SECTIONS.encode(), "more than 50,000 values"),
+    "deep": (b"name: " + b"[" * 5000, "inside each other"),
+    "long": (b"name: " + b"a" * 2**22, "more than 4,194,304 bytes"),
+    "nul": (b"name: a\0b\n", "cannot be read as YAML"),
+    "template": (b"__use_yte__: true\nname: ?open('ran', 'w').name\n", "unknown key '__use_yte__'"),
+}
+"""Config files that Snakemake itself stumbles over or runs, and what is said of them."""
+
+
+@pytest.mark.parametrize(("content", "told"), UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("profile", [[], ["--workflow-profile", "profiles/slurm"]])
+def test_an_unreadable_file_is_refused_before_snakemake_reads_it(
+    tmp_path, monkeypatch, content, told, profile
+) -> None:
+    for name in ("Snakefile", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_bytes(content)
+    options = ["--dry-run", *profile, "--configfile", str(DEFAULT), "own.yaml", "--cores", "1"]
+    monkeypatch.setattr("sys.argv", ["snakemake", *options])
+    with pytest.raises(SystemExit) as raised:
+        parse_args(options)
+    message = str(raised.value.code)
+    assert told in message and "own.yaml" in message
+    assert "\n" not in message and len(message) < 400
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "config", "pipe"])
+def test_what_is_no_file_is_refused_too(tmp_path, monkeypatch, name) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    os.mkfifo("pipe")
+    with pytest.raises(SystemExit, match=rf"{name} (does not exist|is a folder|is a pipe)"):
+        check_command_line(["all", "--configfiles", name, "--cores", "1"])
+    check_command_line(["--cores", "1", "--", "--configfile", name])  # a target
+
+
+def test_the_message_is_the_last_line(checkout) -> None:
+    (checkout.folder / "own.yaml").write_text("name: [\n")
+    before = checkout.files()
+    done = checkout.snakemake("--dry-run", "--configfile", "own.yaml", check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("own.yaml cannot be read as YAML (") and last.endswith("): correct it.")
+    assert checkout.files() == before
 
 
 def test_unknown_asset_is_told_before_anything_is_written(checkout) -> None:
