@@ -4,7 +4,7 @@ import hashlib
 import os
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,11 +61,11 @@ class StoredImages(ImageRows):
 
     Args:
         stored: the images.
-        digest: SHA-256 of the files that they were read from; empty where they were not.
+        files: the files that they were read from; None where they were not.
     """
 
-    def __init__(self, stored: torch.Tensor, digest: str = "") -> None:
-        self.stored, self.shape, self._digest = stored, stored.shape, digest
+    def __init__(self, stored: torch.Tensor, files: "FileImages | None" = None) -> None:
+        self.stored, self.shape, self.files = stored, stored.shape, files
 
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
         """Copy the rows from memory."""
@@ -73,7 +73,9 @@ class StoredImages(ImageRows):
 
     def digest(self) -> str:
         """SHA-256 of the files that they were read from, or of the images themselves."""
-        return self._digest or hashlib.sha256(self.stored.numpy().tobytes()).hexdigest()
+        if self.files:
+            return self.files.digest()
+        return hashlib.sha256(self.stored.numpy().tobytes()).hexdigest()
 
 
 class FileImages(ImageRows):
@@ -110,17 +112,17 @@ class FileImages(ImageRows):
         _in_threads(decode, range(len(indices)))
         return torch.from_numpy(out)
 
-    def digest(self) -> str:
+    def digest(self, *, anew: bool = False) -> str:
         """SHA-256 over names, sizes and CRC-32 of the files, in a folder as in a zip of it.
 
         Files of which it isn't known yet are read, unless nothing was done to any of them since the
-        hash was computed.
+        hash was computed; with `anew` they are read in any case.
         """
         unread = np.flatnonzero(self.checksums < 0)
         if not len(unread):
             return self._digest()
         signature = self._signature()
-        if self.seen and signature and (known := known_hash(self.seen, signature)):
+        if self.seen and signature and not anew and (known := known_hash(self.seen, signature)):
             return known
         parts = np.array_split(unread, -(-len(unread) // CHUNK))
         for part in progress(parts, f"hash of {self.files.place.name}", total=len(parts)):
@@ -129,6 +131,11 @@ class FileImages(ImageRows):
         if self.seen and signature and after and after.text == signature.text:
             remember(self.seen, signature, digest=self._digest())
         return self._digest()
+
+    def contents(self) -> Iterator[tuple[int, int]]:
+        """Size and CRC-32 of each file that was read, and of all in a zip."""
+        both = zip(self.files.sizes, self.checksums.tolist(), strict=True)
+        return ((size, checksum) for size, checksum in both if checksum >= 0)
 
     def _signature(self) -> Signature | None:
         """Numbers of the files that change with them; None where no hash is kept."""
@@ -192,7 +199,7 @@ def open_rows(files: ImageFiles, form: Form, *, seen: Path | None = None) -> Ima
     for rows in progress(chunks, f"reading {files.place.name}", total=len(chunks)):
         stored[rows] = source.pixels(rows)
     warn_if_black(int(stored.max()), str(files.place))
-    return StoredImages(stored, source.digest())
+    return StoredImages(stored, source)
 
 
 def warn_if_black(brightest: float, source: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from adagen.config import Dataset
+from adagen.data.copies import check_copies
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images, require_apart
 from adagen.data.pixels import Form
@@ -143,9 +144,12 @@ def load_dataset(dataset: Dataset, *, seen: Path | None = None) -> Split:
 
     Raises:
         AdagenError: there are no images; or they are damaged, or differ in size or mode; or the
-            held-out folder has other classes; or the held-out size leaves a part too small.
+            held-out folder has other classes, or images of the train part; or the held-out size
+            leaves a part too small.
     """
-    return _load(dataset, partial(open_rows, seen=seen))
+    split = _load(dataset, partial(open_rows, seen=seen))
+    _check_copies(split)
+    return split
 
 
 def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
@@ -166,7 +170,17 @@ def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
         AdagenError: as `load_dataset`, for the images that are decoded.
     """
     split = _load(dataset, partial(FileImages, seen=seen))
+    for part in (split.train, split.heldout):
+        if isinstance(part.images, FileImages):
+            part.images.digest(anew=True)  # what the parts share is told whenever they are listed
+    _check_copies(split)
     return {**_overview(split), "file_list_hash": split.file_list_hash, "hashed": HASHED}
+
+
+def _check_copies(split: Split) -> None:
+    train, heldout = split.train.images, split.heldout.images
+    if isinstance(train, ImageRows) and isinstance(heldout, ImageRows):  # not the digits
+        check_copies(train, heldout, dataset=split.dataset)
 
 
 def overview(dataset: Dataset) -> dict[str, Any]:

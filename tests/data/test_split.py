@@ -68,11 +68,13 @@ def test_large_data_sets_stay_in_their_files(write, files, monkeypatch):
     assert torch.equal(lazy.heldout.images[:], stored.heldout.images[:])
 
 
-def test_heldout_images_may_have_a_folder_of_their_own(write, files):
-    train, heldout = write(files), write(dict(list(files.items())[::5]), "other")
+def test_heldout_images_may_have_a_folder_of_their_own(write, files, pixels):
+    held = list(files.items())[::5]
+    train, heldout = write(dict(files.items() - held)), write(dict(held), "other")
     split = load_dataset(mine(train, heldout_folder=str(heldout), flip="random"))
-    assert (len(split.train), split.heldout.labels.tolist()) == (20, [0, 0, 1, 1])
-    assert torch.equal(split.heldout.images[:], split.train.images[::5])
+    assert (len(split.train), split.heldout.labels.tolist()) == (16, [0, 0, 1, 1])
+    expected = torch.from_numpy(pixels[::5]).permute(0, 3, 1, 2) / 255
+    assert torch.equal(split.heldout.images[:], expected)
     assert (split.train.flip, split.heldout.flip) == ("random", "never")
     assert len({split.file_list_hash, load_dataset(mine(train)).file_list_hash}) == 2
 
