@@ -3,7 +3,8 @@
 import argparse
 import re
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -78,10 +79,9 @@ def read_released(path: Path, wanted: Collection[str] = ()) -> Tensors:
     """Read the weights of a file by key, on the CPU.
 
     The file is one of safetensors, an index of several (`model.safetensors.index.json`), or one of
-    `torch.save`. Large files are mapped into memory. Of a training file the averaged weights are
-    taken (`adagen.data.wrappers`), without what wrappers put before their keys; the keys
-    `position_ids` of old files are dropped. No code of a file is executed. A file with a pin must
-    have the pinned SHA-256.
+    `torch.save`. Of a training file the averaged weights are taken (`adagen.data.wrappers`), and
+    read alone, without what wrappers put before their keys; the keys `position_ids` of old files
+    are dropped. No code of a file is executed. A file with a pin must have the pinned SHA-256.
 
     Args:
         path: the file.
@@ -91,22 +91,27 @@ def read_released(path: Path, wanted: Collection[str] = ()) -> Tensors:
         AdagenError: the file is missing, incomplete, of another kind, or contains anything else
             than tensors; or it can't be told which of its weights are wanted.
     """
-    content = _read(path)
-    try:
-        found = find_weights(content, wanted)
-    except LayoutError as error:
-        raise AdagenError(
-            f"{path} {error}: save the weights that you want, by key, as a file of their own."
-        ) from None
-    if not found:
-        raise AdagenError(f"{path} holds no weights: expected tensors by key. {CHECK}")
-    is_weight = {k: isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()}
-    if other := [key for key, fits in is_weight.items() if not fits]:
-        raise AdagenError(
-            f"{path} holds more than weights: {other[0]!r} is no tensor "
-            f"({len(other)} of {len(found)} entries). {CHECK}"
-        )
-    return {key: value.detach() for key, value in found.items() if "position_ids" not in key}
+    with _opened(path) as content:
+        try:
+            found = find_weights(content, wanted)
+        except LayoutError as error:
+            raise AdagenError(
+                f"{path} {error}: save the weights that you want, by key, as a file of their own."
+            ) from None
+        if not found:
+            raise AdagenError(f"{path} holds no weights: expected tensors by key. {CHECK}")
+        is_weight = {k: isinstance(k, str) and torch.is_tensor(v) for k, v in found.items()}
+        if other := [key for key, fits in is_weight.items() if not fits]:
+            raise AdagenError(
+                f"{path} holds more than weights: {other[0]!r} is no tensor "
+                f"({len(other)} of {len(found)} entries). {CHECK}"
+            )
+        return _in_memory({k: v for k, v in found.items() if "position_ids" not in k})
+
+
+def _in_memory(tensors: Tensors) -> Tensors:
+    """Copies of tensors that are mapped into memory: a file may be written to after its check."""
+    return {key: value.detach().clone() for key, value in tensors.items()}
 
 
 CHECK = "Check that it is the right file; one that was damaged has to be fetched again."
@@ -117,11 +122,15 @@ DAMAGED = (
 )
 
 
-def _read(path: Path, *, of_index: bool = False) -> Any:
-    """Read a file by the kind that its first bytes show; one that an index names is no index.
+@contextmanager
+def _opened(path: Path, *, of_index: bool = False) -> Iterator[Any]:
+    """Open a file by the kind that its first bytes show; one that an index names is no index.
+
+    Tensors are mapped into memory, so that only those are read which the block copies.
 
     Raises:
-        AdagenError: it is missing, no file of weights, or not the one that was pinned.
+        AdagenError: it is missing, no file of weights, not the one that was pinned, or changes in
+            the block.
     """
     try:
         require_regular(path)
@@ -137,15 +146,18 @@ def _read(path: Path, *, of_index: bool = False) -> Any:
         # safetensors: 8 bytes with the length of the header, then the header
         length = int.from_bytes(start[:8], "little")
         if start[8:9] == b"{" and length < path.stat().st_size:
-            return _read_tensors(path, True, mapped=False)
+            yield _read_tensors(path, True, mapped=False)
+            return
         if start.lstrip().startswith(b"<"):
             raise AdagenError(
                 f"{path} is a web page, not weights: the server answered with an error or a "
                 "login. Fetch it again, or by hand."
             )
         if start.lstrip().startswith(b"{") and not of_index:
-            return _read_shards(path)
-        return _read_tensors(path, False, mapped=start.startswith(b"PK"))
+            with ExitStack() as files:
+                yield _open_shards(path, files)
+            return
+        yield _read_tensors(path, False, mapped=start.startswith(b"PK"))
 
 
 def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
@@ -174,8 +186,8 @@ def _read_tensors(path: Path, is_safetensors: bool, *, mapped: bool) -> Any:
         raise AdagenError(f"{path} {DAMAGED.format(reason=reason)}") from None
 
 
-def _read_shards(path: Path) -> Tensors:
-    """Read the files that an index names, which must lie beside it and hold what it says.
+def _open_shards(path: Path, opened: ExitStack) -> Tensors:
+    """Open the files that an index names, which must lie beside it and hold what it says.
 
     Raises:
         AdagenError: it is no index; or a file of it is missing, elsewhere or not as it says.
@@ -202,7 +214,7 @@ def _read_shards(path: Path) -> Tensors:
         )
     tensors: Tensors = {}
     for file, keys in files.items():
-        found = _read(file, of_index=True)
+        found = opened.enter_context(_opened(file, of_index=True))
         if not isinstance(found, Mapping) or found.keys() != keys:
             raise AdagenError(
                 f"{file} does not hold the tensors that {path.name} says: give the files that were "

@@ -269,6 +269,17 @@ def test_a_file_that_changes_while_it_is_read(pinned):
         swap(pinned, PLAIN, keep_time=True)
 
 
+@pytest.mark.parametrize("save", [torch.save, safetensors.torch.save_file])
+def test_weights_stay_what_was_checked_whatever_is_written_into_the_file(tmp_path, save):
+    """A file that is mapped into memory would change them."""
+    path = tmp_path / "w.pt"
+    save(MEAN, path)
+    found = read_released(path)
+    with path.open("r+b") as stream:
+        stream.write(b"\xff" * path.stat().st_size)
+    assert found.keys() == MEAN.keys() and all(found[k].equal(MEAN[k]) for k in MEAN)
+
+
 # Files that are taken for another kind
 
 
