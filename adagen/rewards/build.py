@@ -123,7 +123,8 @@ def load_pretrained(
     settings, classes = config.preference, split.num_classes
     _require_classes(preference, split)
     if isinstance(settings, ClipPreference):
-        return load_clip(preference, settings, dataset=config.dataset, classes=classes).to(device)
+        names = split.class_names
+        return load_clip(preference, settings, dataset=config.dataset, names=names).to(device)
     classifier = load_preference(
         preference,
         settings,

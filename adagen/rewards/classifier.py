@@ -9,6 +9,7 @@ seed and another size: a policy that exploits it gains nothing in the distance.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -86,7 +87,7 @@ def load_preference(
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors = read_preference(path, settings, dataset=dataset)
+    tensors, _ = read_preference(path, settings, dataset=dataset)
     classifier = Classifier(channels, settings.width, num_classes=classes)
     classifier.load_state_dict(tensors)
     return classifier.eval().requires_grad_(False)
@@ -94,20 +95,19 @@ def load_preference(
 
 def read_preference(
     path: Path, settings: AnyPreference, *, dataset: Dataset
-) -> dict[str, torch.Tensor]:
-    """The tensors of a preference file of any kind that was made with these settings.
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and description of a preference file, of any kind, of these settings.
 
     Raises:
         AdagenError: the file is missing, damaged, or was made with other settings.
     """
-    tensors, _ = load_bound(
+    return load_bound(
         path,
         KIND,
         expected=origin(settings, dataset),
         remedy="Run `adagen pretrain preference` again, or restore the config's preference and "
         "dataset.",
     )
-    return tensors
 
 
 def origin(settings: AnyPreference, dataset: Dataset) -> dict[str, object]:

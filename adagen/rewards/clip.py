@@ -75,7 +75,7 @@ def adopt_clip(
     clip = _network(settings)
     load_released(clip, asset)
     tokens = open_clip.get_tokenizer(settings.model)
-    prompts = [settings.prompt.format(name) for name in class_names(settings, names)]
+    prompts = prompts_of(settings, names)
     with torch.no_grad():
         parts = [clip.encode_text(tokens(prompts[i : i + 64])) for i in range(0, len(prompts), 64)]
     tower = {f"{TOWER}{key}": value for key, value in clip.visual.state_dict().items()}
@@ -85,23 +85,41 @@ def adopt_clip(
 
 
 def load_clip(
-    path: Path, settings: ClipPreference, *, dataset: Dataset, classes: int
+    path: Path, settings: ClipPreference, *, dataset: Dataset, names: Sequence[str]
 ) -> ClipSimilarity:
-    """Read a file that `adopt_clip` wrote, and check its number of classes.
+    """Read a file that `adopt_clip` wrote, and check that its prompts are those of the classes.
+
+    Args:
+        path: the file.
+        settings: the network and the prompt.
+        dataset: the data set with these classes.
+        names: the class names of the data set, in the order of their labels.
 
     Raises:
-        AdagenError: the file is missing, damaged, or was made with other settings.
+        AdagenError: the file is missing, damaged, or was made with other settings or names.
     """
-    tensors = read_preference(path, settings, dataset=dataset)
+    tensors, about = read_preference(path, settings, dataset=dataset)
     prompts = tensors.pop("prompts")
-    if len(prompts) != classes:
+    if len(prompts) != len(names):
         raise AdagenError(
-            f"{path} knows {len(prompts)} classes, but the data set has {classes}. Run "
+            f"{path} knows {len(prompts)} classes, but the data set has {len(names)}. Run "
             "`adagen pretrain preference` again."
+        )
+    expected = prompts_of(settings, names)
+    if wrong := [pair for pair in zip(about["prompts"], expected, strict=True) if len({*pair}) > 1]:
+        raise AdagenError(
+            f"{path} was made with the prompt {wrong[0][0]!r}, where {wrong[0][1]!r} is the one of "
+            "its class now. Run `adagen pretrain preference` again, or restore the names of the "
+            "classes."
         )
     clip = _network(settings)
     clip.visual.load_state_dict({k.removeprefix(TOWER): v for k, v in tensors.items()})
     return ClipSimilarity(clip, prompts).eval().requires_grad_(False)
+
+
+def prompts_of(settings: ClipPreference, known: Sequence[str]) -> list[str]:
+    """The prompt of each class; errors are those of `class_names`."""
+    return [settings.prompt.format(name) for name in class_names(settings, known)]
 
 
 def class_names(settings: ClipPreference, known: Sequence[str]) -> list[str]:

@@ -63,7 +63,7 @@ LABELS = torch.tensor([0, 1, 2, 2, 1, 0])
 def test_it_is_the_cosine_that_open_clip_computes(tmp_path, asset, released):
     out = tmp_path / "preference.safetensors"
     adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
-    clip = load_clip(out, SETTINGS, dataset=Dataset(), classes=3)
+    clip = load_clip(out, SETTINGS, dataset=Dataset(), names=NAMES)
     found = clip(images(), LABELS)
     assert torch.allclose(found, expected(released, images(), LABELS), atol=1e-5)
     assert found.std() > 0.01 and found.abs().max() <= 1  # images and classes are told apart
@@ -77,7 +77,7 @@ def test_it_is_the_cosine_that_open_clip_computes(tmp_path, asset, released):
         tmp_path / "clip.pt", SETTINGS, dataset=Dataset(), names=NAMES, out=tmp_path / "again"
     )
     assert torch.equal(
-        load_clip(tmp_path / "again", SETTINGS, dataset=Dataset(), classes=3)(images(), LABELS),
+        load_clip(tmp_path / "again", SETTINGS, dataset=Dataset(), names=NAMES)(images(), LABELS),
         found,
     )
 
@@ -85,7 +85,7 @@ def test_it_is_the_cosine_that_open_clip_computes(tmp_path, asset, released):
 def test_images_of_any_size_and_grey_ones(tmp_path, asset, released):
     out = tmp_path / "preference.safetensors"
     adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
-    clip, grey = load_clip(out, SETTINGS, dataset=Dataset(), classes=3), images(channels=1)
+    clip, grey = load_clip(out, SETTINGS, dataset=Dataset(), names=NAMES), images(channels=1)
     assert torch.allclose(
         clip(grey, LABELS), expected(released, grey.repeat(1, 3, 1, 1), LABELS), atol=1e-5
     )
@@ -106,9 +106,14 @@ def test_names_and_prompts_are_the_users(tmp_path, asset, released):
     names.write_text("\n".join(NAMES) + "\n")
     settings = SETTINGS.model_copy(update={"names": str(names), "prompt": "a sketch of a {}"})
     adopt_clip(asset, settings, dataset=Dataset(), names=("n01", "n02", "n03"), out=out)
-    found = load_clip(out, settings, dataset=Dataset(), classes=3)(images(), LABELS)
+    numbers = ("n01", "n02", "n03")
+    found = load_clip(out, settings, dataset=Dataset(), names=numbers)(images(), LABELS)
     wanted = expected(released, images(), LABELS, "a sketch of a {}")
     assert torch.allclose(found, wanted, atol=1e-5)
+    names.write_text("goldfish\nhen\ngreat white shark\n")  # edited, and the file not made again
+    told = "made with the prompt 'a sketch of a great white shark', where 'a sketch of a hen' is"
+    with pytest.raises(AdagenError, match=told):
+        load_clip(out, settings, dataset=Dataset(), names=numbers)
     names.write_text("goldfish\nhen\n")
     with pytest.raises(AdagenError, match=r"names\.txt .* has 2 lines, but there are 3 classes"):
         adopt_clip(asset, settings, dataset=Dataset(), names=NAMES, out=out)
@@ -134,7 +139,7 @@ def test_files_that_do_not_belong_are_refused(tmp_path, asset, released):
     assert not out.exists()
     adopt_clip(asset, SETTINGS, dataset=Dataset(), names=NAMES, out=out)
     with pytest.raises(AdagenError, match="knows 3 classes, but the data set has 10"):
-        load_clip(out, SETTINGS, dataset=Dataset(), classes=10)
+        load_clip(out, SETTINGS, dataset=Dataset(), names=tuple("0123456789"))
     other = SETTINGS.model_copy(update={"prompt": "{}"})
     with pytest.raises(AdagenError, match=r"something else: settings\.prompt is"):
-        load_clip(out, other, dataset=Dataset(), classes=3)
+        load_clip(out, other, dataset=Dataset(), names=NAMES)
