@@ -54,9 +54,8 @@ def figure(
     """Draw a figure, one panel an experiment."""
     settings = load_config(config)
     from adagen.paper.bound import make_figure
-    from adagen.paper.figures.style import save_figure
 
-    save_figure(make_figure(kind, inputs, config=settings), out, png)
+    make_figure(kind, inputs, config=settings, files=[out, png])
 
 
 @app.command()
@@ -73,11 +72,9 @@ def paper(
 ) -> None:
     """Write one page of tables and figures, each with its caption and the command for it."""
     settings = load_config(config)
-    from adagen.paper.bound import require_table
+    from adagen.paper.bound import require_shown
     from adagen.paper.page import write_page
 
-    for table in files:
-        if table.suffix == ".csv":
-            require_table(table, settings)
-
+    for path in files:
+        require_shown(path, settings)
     write_page(settings.name, files, captions=captions, options=options, out=out)

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from adagen.cli.common import open_experiment
 from adagen.config import LEARNED, AnyRefinement, Config, Experiment, Method, identity
-from adagen.config.bindings import of_policy
 from adagen.config.runs import Run
 from adagen.runtime.errors import AdagenError
 
@@ -182,17 +181,11 @@ def open_run(
 
 
 def _require_made_with(file: "PolicyFile | None", config: Config, *, experiment: str) -> None:
-    """Refuse a policy that was trained or searched for with other settings than these.
+    """Refuse a policy that was trained or searched for with other settings than these."""
+    from adagen.data.bound import require_policy
 
-    Files that don't say how they were made, as older ones, are accepted.
-    """
-    from adagen.data.bound import MADE_WITH, require_settings
-
-    if file is None or file.path is None or MADE_WITH not in file.metadata:
-        return
-    expected = of_policy(config, experiment, method=file.metadata["method"])
-    remedy = "Give the configuration that made the policy, or make the policy again."
-    require_settings(file.path, file.metadata[MADE_WITH], expected=expected, remedy=remedy)
+    if file is not None and file.path is not None:
+        require_policy(file.path, file.metadata, config=config, experiment=experiment)
 
 
 def _blended(fidelity: float | None, faithful_file: Path | None) -> Blended | None:

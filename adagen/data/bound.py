@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adagen.config import Config
-from adagen.config.bindings import Binding, of_samples
+from adagen.config import SEARCHED, Config
+from adagen.config.bindings import Binding, of_policy, of_samples
 from adagen.config.runs import Run
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import first_difference
@@ -84,6 +84,33 @@ def require_configured(
             f"{remedy}"
         )
     require_settings(path, found, expected=expected(config, run), remedy=remedy)
+
+
+def require_policy(
+    path: Path, metadata: Mapping[str, Any], *, config: Config, experiment: str
+) -> None:
+    """Refuse a policy that was trained or searched for with other settings than these.
+
+    Args:
+        path: its file, for the message.
+        metadata: the description in the file.
+        config: the configuration.
+        experiment: the experiment that it is for.
+
+    Raises:
+        AdagenError: a setting differs; or the file doesn't say how it was made, as older ones.
+    """
+    method = metadata["method"]
+    rule = "sweep" if method in SEARCHED else method if method == "released" else "train"
+    again = f"make the policy again (`snakemake --cores all --forcerun {rule}`)"
+    if not metadata.get(MADE_WITH):
+        raise AdagenError(
+            f"{path} doesn't say with what settings the policy was made, so it is of an older "
+            f"version of adagen: {again}."
+        )
+    expected = of_policy(config, experiment, method=method)
+    remedy = f"Give the configuration that made the policy, or {again}."
+    require_settings(path, metadata[MADE_WITH], expected=expected, remedy=remedy)
 
 
 def require_experiment(path: Path, experiment: str, *, config: Config) -> None:

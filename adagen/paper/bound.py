@@ -1,7 +1,8 @@
 """Tables and figures are made of what this configuration makes: inputs are compared with it.
 
 Beside the CSV of a table lies `<table>.settings.json`, the settings that its rows depend on. A
-figure that is drawn from the table compares them.
+figure that is drawn from the table compares them, and says itself what it was drawn from
+(`adagen.paper.drawn`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adagen.config import Config
-from adagen.config.bindings import of_diagnosis, of_judgement, of_metrics, of_policy
+from adagen.config.bindings import of_diagnosis, of_judgement, of_metrics
 from adagen.config.runs import Run
 from adagen.data.bound import (
-    MADE_WITH,
     open_configured,
     require_configured,
     require_experiment,
+    require_policy,
     require_settings,
 )
 from adagen.paper.catalogue import TableSpec, settings_beside
 from adagen.paper.dial import read_judgement
+from adagen.paper.drawn import Drawn, describe, require_drawn
 from adagen.paper.figures import FIGURES, draw, require_kind
 from adagen.paper.inputs import experiment_of
 from adagen.paper.metrics import read_metrics
@@ -61,38 +63,49 @@ def make_table(
     opinions = require_judged(judged, config)
     table = build_table(spec, metrics, config=config, judged=judged)
     write_table(spec, table, csv=csv, latex=latex)
-    bind_table(csv, runs, config=config, judged=opinions)
+    bind_table(csv, runs, config=config, judged=opinions, latex=latex)
 
 
-def make_figure(kind: str, inputs: Sequence[Path], *, config: Config) -> "Figure":
-    """Draw a figure of files that the configuration makes.
+def make_figure(
+    kind: str, inputs: Sequence[Path], *, config: Config, files: Sequence[Path] = ()
+) -> "Figure":
+    """Draw a figure of files that the configuration makes, and write it with what it shows.
+
+    Args:
+        kind: which figure.
+        inputs: what it is drawn from.
+        config: the configuration whose figure it is.
+        files: files to write, .pdf or .png.
 
     Raises:
         AdagenError: as `draw`; or a file was made with other settings than the configuration's.
     """
     require_kind(kind)
-    for path in inputs:
-        _require_input(kind, path, config=config)
-    return draw(kind, inputs)
+    shown = [drawn for path in inputs for drawn in _require_input(kind, path, config=config)]
+    figure = draw(kind, inputs)
+    if files:
+        from adagen.paper.figures.style import save_figure
+
+        save_figure(figure, *files, drawn=describe(shown, config))
+    return figure
 
 
-def _require_input(kind: str, path: Path, *, config: Config) -> None:
+def _require_input(kind: str, path: Path, *, config: Config) -> list[Drawn]:
     """Refuse a file that a figure is drawn from, if it was made with other settings."""
     spec = FIGURES.get(kind)
     if kind == "reward":
-        _require_report(path, config)
-    elif spec and spec.tables and (path.suffix == ".csv" or not spec.runs):
-        require_table(path, config)
-    elif spec is None or spec.artefact == "samples":
-        open_configured(path, config)
-    elif spec.artefact == "metrics":
-        require_metrics([path], config)
-    else:
-        _require_log(path, config)
+        return [Drawn("diagnosis", _require_report(path, config))]
+    if spec and spec.tables and (path.suffix == ".csv" or not spec.runs):
+        return require_table(path, config)
+    if spec is None or spec.artefact == "samples":
+        return [Drawn("samples", open_configured(path, config).run)]
+    if spec.artefact == "metrics":
+        return [Drawn("metrics", run) for run in require_metrics([path], config)]
+    return [Drawn("policy", _require_log(path, config))]
 
 
-def _require_report(path: Path, config: Config) -> None:
-    """Refuse a report of `adagen diagnose reward` on other settings."""
+def _require_report(path: Path, config: Config) -> Run:
+    """Refuse a report of `adagen diagnose reward` on other settings; else, the run it is of."""
     from adagen.paper.figures.reward import read_report  # and matplotlib
 
     report = read_report(path)
@@ -100,23 +113,25 @@ def _require_report(path: Path, config: Config) -> None:
     expected = of_diagnosis(config, report.experiment)
     remedy = "Run `adagen diagnose reward` again, or give the configuration that it was run with."
     require_settings(path, report.settings, expected=expected, remedy=remedy)
+    return Run(report.experiment, "adagen")
 
 
-def _require_log(path: Path, config: Config) -> None:
-    """Refuse the log of a training or search unless the policy beside it is of these settings."""
+def _require_log(path: Path, config: Config) -> Run:
+    """Refuse the log of a training or search unless the policy beside it is of these settings.
+
+    Returns:
+        The run of the policy.
+    """
     policy, experiment = path.with_suffix(".safetensors"), experiment_of(path)
     require_experiment(path, experiment, config=config)
-    remedy = "Give the configuration that it was made with, or train or search again."
     if not policy.exists():
         raise AdagenError(
             f"{path} has no {policy.name} beside it, the policy, which says with what settings it "
             "was made: keep the log where `adagen train` or `adagen sweep` wrote the two."
         )
     metadata = load_metadata(policy, "policy")
-    expected = of_policy(config, experiment, method=metadata["method"])
-    # Older policies don't say it.
-    found = metadata.get(MADE_WITH, expected)
-    require_settings(path, found, expected=expected, remedy=remedy)
+    require_policy(path, metadata, config=config, experiment=experiment)
+    return Run(experiment, metadata["method"], metadata.get("training_seed"))
 
 
 def require_metrics(paths: Iterable[Path], config: Config) -> list[Run]:
@@ -154,7 +169,12 @@ def require_judged(paths: Iterable[Path], config: Config) -> list[tuple[Run, str
 
 
 def bind_table(
-    csv: Path, runs: Sequence[Run], *, config: Config, judged: Iterable[tuple[Run, str]] = ()
+    csv: Path,
+    runs: Sequence[Run],
+    *,
+    config: Config,
+    judged: Iterable[tuple[Run, str]] = (),
+    latex: Path | None = None,
 ) -> None:
     """Write the settings of the runs that a table is made of, and of judgements, beside it."""
     rows = [{**vars(run), "settings": of_metrics(config, run)} for run in runs]
@@ -163,11 +183,35 @@ def bind_table(
         for run, by in judged
     ]
     content = {"csv": file_hash(csv), "runs": rows, "judged": opinions}
+    if latex is not None:
+        content["latex"] = file_hash(latex)
     write_record(settings_beside(csv), content)
 
 
-def require_table(csv: Path, config: Config) -> None:
+def require_shown(path: Path, config: Config) -> None:
+    """Refuse a table or picture that this configuration would make with other settings.
+
+    Raises:
+        AdagenError: it says nothing of its settings, a table was changed since, or one differs.
+    """
+    if path.suffix == ".csv":
+        require_table(path, config)
+    elif path.suffix == ".tex":
+        require_table(path.with_suffix(".csv"), config, latex=path)
+    elif path.suffix in (".pdf", ".png"):
+        require_drawn(path, config)
+
+
+def require_table(csv: Path, config: Config, *, latex: Path | None = None) -> list[Drawn]:
     """Refuse a table that this configuration would make with other settings.
+
+    Args:
+        csv: the table.
+        config: the configuration.
+        latex: the same table for LaTeX, which must be the one that was written with it.
+
+    Returns:
+        What the table is made of.
 
     Raises:
         AdagenError: it has no settings beside it, was changed since, or a setting differs.
@@ -182,13 +226,20 @@ def require_table(csv: Path, config: Config) -> None:
             f"made: it is of an older version of adagen, or was moved alone. {again}"
         )
     content = read_record(beside, remedy=again)
-    if content["csv"] != file_hash(csv):
-        raise AdagenError(f"{csv} is not the table that {beside.name} describes. {again}")
+    for key, path in (("csv", csv), ("latex", latex)):
+        if path and content.get(key) != file_hash(path):
+            raise AdagenError(f"{path} is not the table that {beside.name} describes. {again}")
+    shown = []
     for row in content["runs"]:
         made_with = row.pop("settings")
-        require_configured(csv, made_with, run=Run(**row), config=config, expected=of_metrics)
+        run = Run(**row)
+        require_configured(csv, made_with, run=run, config=config, expected=of_metrics)
+        shown.append(Drawn("metrics", run))
     for row in content.get("judged", []):  # older tables don't say it
         made_with, by = row.pop("settings"), row.pop("by")
+        run = Run(**row)
         require_experiment(csv, by, config=config)
         expected = partial(of_judgement, experiment=by)
-        require_configured(csv, made_with, run=Run(**row), config=config, expected=expected)
+        require_configured(csv, made_with, run=run, config=config, expected=expected)
+        shown.append(Drawn("judgement", run, by))
+    return shown

@@ -9,6 +9,7 @@ import yaml
 
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
+from adagen.runtime.files import load_tensors, save_tensors
 from adagen.training import loop as training
 from adagen.training import search as sweep
 
@@ -151,6 +152,11 @@ def test_a_policy_is_that_of_the_configuration(ready):
         f"evaluate {measure} {from_both.replace('tuned', 'other')} samples/tuned"
     )
     assert "samples/tuned was made from a policy with SHA-256" in message
+    tensors, about = load_tensors(Path("tuned.safetensors"), "policy")
+    save_tensors(Path("old.safetensors"), tensors, about={**about, "made_with": None})
+    message = ready.mistake(f"{SAMPLE} --method tuned --policy old.safetensors --out o")
+    told = "old.safetensors doesn't say with what settings the policy was made"
+    assert told in message and "--forcerun sweep" in message
     configure(sweep={"evaluations": 4})
     message = ready.mistake(f"{SAMPLE} --method tuned --policy tuned.safetensors --out o")
     told = "tuned.safetensors was made with sweep.evaluations: 3, but the configuration says 4"

@@ -23,9 +23,11 @@ from adagen.paper.bound import (
     make_table,
     require_judged,
     require_metrics,
+    require_shown,
     require_table,
 )
 from adagen.paper.catalogue import TABLES, settings_beside
+from adagen.paper.figures.style import new_figure, save_figure
 from adagen.paper.metrics import read_comparable, read_metrics
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import save_tensors
@@ -267,6 +269,33 @@ def test_a_stale_number_writes_no_table_and_draws_no_figure(tmp_path):
     assert not out.exists()
 
 
+def test_the_page_shows_pictures_and_latex_of_its_configuration_alone(shown):
+    other, latex = with_sweep_seed(TOY, 1), shown.with_suffix(".tex")
+    figures = [shown.parent / name for name in ("fid.pdf", "fid.png")]
+    metrics = [shown.parent / f"{run.name}.json" for run in (Run("b", "handmade"), SEARCHED)]
+    make_figure("fid", metrics, config=TOY, files=figures)
+    for path in (shown, latex, *figures):
+        require_shown(path, TOY)
+        with pytest.raises(AdagenError, match=r"fid.... was (made|drawn) .*(tuned|sweep.seed)"):
+            require_shown(path, other)
+    # What handmade is made by is the same in both.
+    make_figure("fid", metrics[:1], config=TOY, files=figures)
+    for path in figures:
+        require_shown(path, other)
+        save_figure(new_figure(1), path)
+        with pytest.raises(AdagenError, match=r"doesn't say what it was drawn from.*Draw it"):
+            require_shown(path, TOY)
+        path.write_bytes(b"%PDF /Keywords (adagen)")
+        with pytest.raises(AdagenError, match=r"doesn't say what it was drawn from"):
+            require_shown(path, TOY)
+    latex.write_text(latex.read_text().replace("1", "2"))
+    with pytest.raises(AdagenError, match=r"fid.tex is not the table that fid.settings.json"):
+        require_shown(latex, TOY)
+
+
+SEARCHED = Run("b", "tuned")
+
+
 def with_sweep_seed(config: Config, seed: int) -> Config:
     return config.model_copy(update={"sweep": config.sweep.model_copy(update={"seed": seed})})
 
@@ -308,7 +337,11 @@ def test_a_log_is_that_of_the_policy_beside_it(tmp_path, kind, name, method):
     with pytest.raises(AdagenError, match=f"{name} has no .*safetensors beside it"):
         make_figure(kind, [log], config=TOY)
     made_with = of_policy(TOY, "b", method=method)
-    about = {"kind": "policy", "method": method, "made_with": made_with}
+    about = {"kind": "policy", "method": method, "training_seed": None}
+    save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=about)
+    with pytest.raises(AdagenError, match="older version of adagen: make the policy again"):
+        make_figure(kind, [log], config=TOY)
+    about["made_with"] = made_with
     save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=about)
     if kind == "sweep":
         assert make_figure(kind, [log], config=TOY).axes

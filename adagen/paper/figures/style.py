@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from adagen.config import METHODS
+from adagen.paper.drawn import metadata
 from adagen.paper.names import METHOD_NAMES
 from adagen.runtime.atomic import atomic_path
 from adagen.runtime.errors import AdagenError
@@ -142,8 +143,13 @@ def require_drawable(path: Path) -> None:
 
 
 @themed
-def save_figure(figure: Figure, *paths: Path) -> None:
+def save_figure(figure: Figure, *paths: Path, drawn: str = "") -> None:
     """Write each file whole or not at all; the same figure gives the same bytes.
+
+    Args:
+        figure: the figure.
+        paths: the files.
+        drawn: what it was drawn from (`adagen.paper.drawn`); empty where that isn't kept.
 
     Raises:
         AdagenError: the suffix of a path is another one than .pdf or .png.
@@ -152,4 +158,5 @@ def save_figure(figure: Figure, *paths: Path) -> None:
         require_drawable(path)
     for path in paths:
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, metadata=UNDATED[path.suffix])
+            known = {**UNDATED[path.suffix], **metadata(path, drawn)}
+            figure.savefig(temporary, metadata=known)
