@@ -1,12 +1,14 @@
 """Precision and recall over k-nearest-neighbour manifolds (Kynkaanniemi et al., 2019)."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 
 from adagen.runtime.errors import AdagenError
 
-ROWS = 1000
-COLUMNS = 10_000
-"""Rows and columns of the part of the distance matrix that is in memory at a time."""
+BLOCK = 2000
+"""Rows and columns of the part of the distance matrix that is in memory at a time: 32 MB."""
 
 ROUNDING = 1e-5
 """Distance, relative to the length of a feature, within which two features are equal. Networks
@@ -44,45 +46,85 @@ def precision_recall(
                 f"{len(features)} {name} images are too few for the {neighbours} nearest "
                 f"neighbours of precision and recall: at least {neighbours + 1} are needed."
             )
-    precision = _share_inside(
-        generated, real, radii=_radii(real, neighbours, device), device=device
-    )
-    recall = _share_inside(
-        real, generated, radii=_radii(generated, neighbours, device), device=device
-    )
-    return precision, recall
+    # Distances don't depend on the origin; their rounding is least with one amid the features.
+    sets = [_Set(features, real.mean(0), device) for features in (real, generated)]
+    radii = [_squared_radii(features, neighbours) for features in sets]
+    near_real, near_generated = _near(*sets, radii=radii)
+    return near_generated.double().mean().item(), near_real.double().mean().item()
 
 
-def _radii(features: torch.Tensor, neighbours: int, device: torch.device) -> torch.Tensor:
-    """Distances (N,) of each feature to its k-th nearest neighbour, and of copies to any copy."""
-    radii = []
-    for rows in torch.split(features, ROWS):
-        nearest = torch.empty(len(rows), 0, dtype=torch.float64, device=device)
-        for columns in torch.split(features, COLUMNS):
-            both = torch.cat([nearest, _distances(rows, columns, device)], 1)
-            # k + 1, because each feature is its own nearest neighbour, at distance 0.
-            kept = min(neighbours + 1, both.shape[1])
-            nearest = both.topk(kept, largest=False).values
-        lengths = torch.linalg.vector_norm(rows.to(device, torch.float64), dim=1)
-        radii.append(nearest[:, -1].maximum(ROUNDING * lengths))
-    return torch.cat(radii)
+@dataclass(frozen=True)
+class _Block:
+    """Some features of a set on the device, in float64.
+
+    Attributes:
+        rows: which of the set they are.
+        centred: (B, D) features, seen from the origin.
+        squares: (B,) their squared lengths.
+        rounding: (B,) squared distances within which a feature is equal to these.
+    """
+
+    rows: slice
+    centred: torch.Tensor
+    squares: torch.Tensor
+    rounding: torch.Tensor
+
+    def squared_distances(self, other: "_Block") -> torch.Tensor:
+        """|x|^2 + |y|^2 - 2 x.y, (B, C). In float32 those of equal features are far from 0."""
+        lengths = self.squares.unsqueeze(1) + other.squares
+        return lengths.addmm_(self.centred, other.centred.T, alpha=-2)
 
 
-def _share_inside(
-    queries: torch.Tensor, centres: torch.Tensor, *, radii: torch.Tensor, device: torch.device
-) -> float:
-    """Share of queries that lie in at least one ball."""
-    found = []
-    for rows in torch.split(queries, ROWS):
-        inside = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        for columns, reach in zip(
-            torch.split(centres, COLUMNS), torch.split(radii, COLUMNS), strict=True
-        ):
-            inside |= (_distances(rows, columns, device) <= reach).any(1)
-        found.append(inside)
-    return torch.cat(found).double().mean().item()
+@dataclass(frozen=True)
+class _Set:
+    """Features (N, D) of a set, the origin (D,) that they are seen from, and the device."""
+
+    features: torch.Tensor
+    origin: torch.Tensor
+    device: torch.device
+
+    def blocks(self, first: int = 0) -> Iterator[_Block]:
+        """All features from a block's first row on, a block at a time."""
+        origin = self.origin.to(self.device, torch.float64)
+        for start in range(first, len(self.features), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(self.features)))
+            features = self.features[rows].to(self.device, torch.float64)
+            rounding = ROUNDING**2 * features.square().sum(1)
+            centred = features - origin
+            yield _Block(rows, centred, centred.square().sum(1), rounding)
 
 
-def _distances(rows: torch.Tensor, columns: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Distances (R, C) in float64: in float32 those of equal features are far from 0."""
-    return torch.cdist(rows.to(device, torch.float64), columns.to(device, torch.float64))
+def _squared_radii(features: _Set, neighbours: int) -> torch.Tensor:
+    """Squared distances (N,) of each feature to its k-th nearest, and of copies to any copy."""
+    # k + 1, because each feature is its own nearest neighbour, at distance 0.
+    shape = len(features.features), neighbours + 1
+    nearest = torch.full(shape, torch.nan, dtype=torch.float64, device=features.device)
+    rounding = torch.empty_like(nearest[:, 0])
+    for x in features.blocks():
+        rounding[x.rows] = x.rounding
+        for y in features.blocks(x.rows.start):
+            squares = x.squared_distances(y)
+            _keep_least(nearest[x.rows], squares)
+            if y.rows != x.rows:
+                _keep_least(nearest[y.rows], squares.T)
+    return nearest[:, -1].maximum(rounding)
+
+
+def _keep_least(nearest: torch.Tensor, squares: torch.Tensor) -> None:
+    """Keep the least of the numbers (B, k + 1) and of others (B, C); NaN counts as most."""
+    found = squares.topk(min(nearest.shape[1], squares.shape[1]), largest=False).values
+    nearest[:] = torch.cat([nearest, found], 1).topk(nearest.shape[1], largest=False).values
+
+
+def _near(
+    real: _Set, generated: _Set, *, radii: list[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which features (N,), (M,) of either set lie in at least one ball of the other set."""
+    near_real, near_generated = (torch.zeros_like(squares, dtype=torch.bool) for squares in radii)
+    reach_real, reach_generated = radii
+    for x in real.blocks():
+        for y in generated.blocks():
+            squares = x.squared_distances(y)
+            near_real[x.rows] |= (squares <= reach_generated[y.rows]).any(1)
+            near_generated[y.rows] |= (squares <= reach_real[x.rows].unsqueeze(1)).any(0)
+    return near_real, near_generated

@@ -22,16 +22,12 @@ def features(seed: int, count: int, dimension: int) -> torch.Tensor:
 
 
 def test_known_gaussians():
-    mean, stretched = (
-        torch.tensor([3.0, 4.0]).double(),
-        torch.diag(torch.tensor([4.0, 9.0])).double(),
-    )
-    unit, zero = torch.eye(2).double(), torch.zeros(2).double()
+    mean, variances = torch.tensor([3.0, 4.0]).double(), torch.tensor([4.0, 9.0]).double()
+    unit = Gaussian(torch.zeros(2).double(), torch.eye(2).double())
     # |m|^2 = 25, and each axis adds the square of the difference of standard deviations.
     expected = 25 + (2 - 1) ** 2 + (3 - 1) ** 2
-    assert gaussian_distance(zero, unit, mean_b=mean, covariance_b=stretched) == pytest.approx(
-        expected, abs=1e-12
-    )
+    distance = gaussian_distance(unit, Gaussian(mean, torch.diag(variances)))
+    assert distance == pytest.approx(expected, abs=1e-12)
 
 
 def test_covariances_that_do_not_commute():
@@ -43,9 +39,8 @@ def test_covariances_that_do_not_commute():
     root = ((a @ b).trace() + 2 * (a @ b).det().sqrt()).sqrt()
     expected = a.trace() + b.trace() - 2 * root
     zero = torch.zeros(2).double()
-    assert gaussian_distance(zero, a, mean_b=zero, covariance_b=b) == pytest.approx(
-        expected.item(), rel=1e-12
-    )
+    distance = gaussian_distance(Gaussian(zero, a), Gaussian(zero, b))
+    assert distance == pytest.approx(expected.item(), rel=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
@@ -66,17 +61,15 @@ def test_goldens(golden, case):
     """
     arrays, meta = golden("fid_is")
     assert math.isnan(arrays["fid_deficient"])
-    x, mean, covariance = (arrays[f"{case}_{key}"] for key in ("x", "mu", "sigma"))
+    x, *moments = (arrays[f"{case}_{key}"] for key in ("x", "mu", "sigma"))
+    reference = Gaussian(*moments)
     expected = meta[f"fid_{case}_complex_sqrt"]
     # The goldens took the moments of x in float32, whose rounding fills the missing ranks and
     # differs between processors.
-    rounded = gaussian_distance(
-        x.mean(0).double(), torch.cov(x.T).double(), mean_b=mean, covariance_b=covariance
-    )
+    rounded = gaussian_distance(Gaussian(x.mean(0).double(), torch.cov(x.T).double()), reference)
     assert rounded == pytest.approx(expected, rel=1e-8)
     # In float64 the ranks stay missing, and the number stays finite and near.
-    exact = Moments.of(x)
-    distance = gaussian_distance(exact.mean, exact.covariance, mean_b=mean, covariance_b=covariance)
+    distance = gaussian_distance(Moments.of(x), reference)
     assert distance == pytest.approx(expected, rel=1e-4)
 
 
@@ -84,15 +77,51 @@ def test_goldens(golden, case):
 @settings(max_examples=40)
 def test_a_distance_of_any_rank(seed, count, dimension, scale):
     a, b = (Moments.of(scale * features(seed + i, count, dimension)) for i in range(2))
-    there = gaussian_distance(a.mean, a.covariance, mean_b=b.mean, covariance_b=b.covariance)
-    back = gaussian_distance(b.mean, b.covariance, mean_b=a.mean, covariance_b=a.covariance)
+    there, back = gaussian_distance(a, b), gaussian_distance(b, a)
     size = float(a.covariance.trace() + b.covariance.trace())
     assert there >= 0
     assert there == pytest.approx(back, rel=1e-6, abs=1e-6 * size)
-    self_distance = gaussian_distance(
-        a.mean, a.covariance, mean_b=a.mean, covariance_b=a.covariance
-    )
-    assert self_distance == pytest.approx(0, abs=1e-6 * size)
+    assert gaussian_distance(a, a) == pytest.approx(0, abs=1e-6 * size)
+
+
+def by_eigenvalues(a: Gaussian, b: Gaussian) -> float:
+    """The distance with the symmetric root of b."""
+    values, vectors = torch.linalg.eigh(b.covariance)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    product = root @ a.covariance @ root
+    roots = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt()
+    traces = a.covariance.trace() + b.covariance.trace() - 2 * roots.sum()
+    return float((a.mean - b.mean).square().sum() + traces)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 60),
+    st.tuples(*[st.sampled_from(["full", "nearly singular", "flat"])] * 2),
+)
+@settings(max_examples=60)
+def test_cholesky_factors_and_eigenvalues_agree(seed, dimension, kinds):
+    """At full rank, where directions hardly vary, and where some don't vary at all."""
+    sides = []
+    for i, kind in enumerate(kinds):
+        rows = features(seed + i, 2 * dimension + 1, dimension)
+        squeezed = torch.linspace(1, 0, dimension).double().pow(2) + 1e-7
+        rows = rows * squeezed if kind == "nearly singular" else rows
+        rows[:, : dimension // 2] *= kind != "flat"
+        sides.append(Moments.of(rows))
+    size = float(sum(side.covariance.trace() for side in sides))
+    expected = by_eigenvalues(*sides)
+    assert gaussian_distance(*sides) == pytest.approx(expected, rel=1e-10, abs=1e-10 * size)
+
+
+def test_the_factor_is_taken_at_full_rank_alone():
+    full, flat = Moments.of(features(0, 50, 8)), Moments.of(features(1, 8, 8))
+    assert torch.allclose(full.cholesky @ full.cholesky.T, full.covariance)
+    assert flat.cholesky is None
+    assert torch.allclose(flat.square_root @ flat.square_root, flat.covariance)
+    assert Gaussian(full.mean, -full.covariance).cholesky is None
+    wide = Gaussian(full.mean, torch.diag(torch.logspace(0, -20, 8).double()))
+    assert wide.cholesky is None
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 30), min_size=2, max_size=5))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from adagen.evaluation.frechet import Moments, gaussian_distance
+from adagen.evaluation.frechet import Gaussian, Moments, gaussian_distance
 from adagen.evaluation.inception_score import inception_score
 
 from . import networks
@@ -21,10 +21,8 @@ def distances(folder: Folder, golden: Golden) -> Iterator[Line]:
             expected = torch.tensor(golden.meta[key], dtype=torch.float64)
         features = Moments.of(golden[f"{case}_x"])
         tolerance = DISTANCE if features.count > len(features.mean) else DEFICIENT
-        mean, covariance = golden[f"{case}_mu"], golden[f"{case}_sigma"]
-        distance = gaussian_distance(
-            features.mean, features.covariance, mean_b=mean, covariance_b=covariance
-        )
+        reference = Gaussian(golden[f"{case}_mu"], golden[f"{case}_sigma"])
+        distance = gaussian_distance(features, reference)
         yield compare(golden.name, key, torch.tensor(distance).double(), expected, tolerance)
     if "isc" in golden:
         logits = folder.draw(golden, golden.meta["isc_logits"])

@@ -202,10 +202,7 @@ def _spatial_distance(spatial: Moments, reference: InceptionReference) -> float 
     if reference.spatial is None:
         return None
     # The rank is not checked: these features are fewer than the pooled ones, which were.
-    other = reference.spatial
-    return gaussian_distance(
-        spatial.mean, spatial.covariance, mean_b=other.mean, covariance_b=other.covariance
-    )
+    return gaussian_distance(spatial, reference.spatial)
 
 
 def _require_matching(network: InceptionNetwork, reference: InceptionReference) -> None:
