@@ -8,7 +8,7 @@ SCHEMA := workflow/schemas/config.schema.json
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: fid test check schema lock
+.PHONY: fid test bench check schema lock
 
 # The table of the default run, then where the time went.
 fid: $(INSTALLED)
@@ -19,6 +19,11 @@ fid: $(INSTALLED)
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
 	pytest --numprocesses 2 --dist loadgroup
+
+# Speed and memory, as ratios measured on one core: a quarter of an hour (benchmarks/README.md).
+bench: export OMP_NUM_THREADS = 1
+bench: $(INSTALLED)
+	python -m benchmarks --keep
 
 # What a commit has to pass besides the tests.
 check: $(INSTALLED)

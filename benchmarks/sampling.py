@@ -1,74 +1,164 @@
-"""How fast a generator samples at each precision, and what memory it takes, with random weights.
+"""Sampling over the bare forwards of the frozen network, and over plain steps.
 
-    python benchmarks/sampling.py config/imagenet256.yaml imagenet256_dit_t16 --batch 128
-
-Weights don't matter for speed, so nothing has to be fetched. All precisions are timed in one
-process, taking turns, and compared as ratios: machines differ, and a shared one differs from
-minute to minute.
+Nothing can sample faster than its network's evaluations take. They are recorded in a rollout, and
+made again with the same inputs.
 """
 
-import argparse
-import statistics
-import time
-from pathlib import Path
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
-from adagen.config import load_config
-from adagen.generators.build import build_backbone, build_generator
-from adagen.policy.networks import HandMade
-from adagen.runtime.noise import SampleNoise
+from adagen.generators.var import filter_logits
+from adagen.runtime.noise import SampleNoise, draw_categorical
 from adagen.sampling.rollout import rollout
+from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
+from benchmarks.figures import FAMILIES, Figure
+from benchmarks.straightforward import draw, plain_rollout, sorted_filter
+from benchmarks.tape import Tape
+from benchmarks.timing import Spread, alternate, ratio
 
-PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-def main() -> None:
-    """Time the experiment named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("config", type=Path)
-    parser.add_argument("experiment")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    options = parser.parse_args()
-
-    config = load_config([options.config])
-    experiment = config.experiments[options.experiment]
-    settings = config.generators[experiment.generator]
-    if settings.weights is None:
-        raise SystemExit("this generator is fitted to a data set: time one with released weights")
-    side, classes = settings.weights.image, settings.weights.classes
-    with torch.device(options.device):
-        backbone = build_backbone(settings, (3, side, side), num_classes=classes).eval()
-    generator = build_generator(backbone, experiment)
-    policy = HandMade(len(generator.actions.names))
-    labels = torch.arange(options.batch, device=generator.device) % classes
-    cuda = generator.device.type == "cuda"
-
-    seconds: dict[str, list[float]] = {precision: [] for precision in options.precision}
-    memory: dict[str, int] = {}
-    for repeat in range(options.repeats + 1):  # the first round warms up
-        for precision in options.precision:
-            backbone.precision = precision
-            noise = SampleNoise("benchmark", repeat, range(options.batch), generator.device)
-            if cuda:
-                torch.cuda.reset_peak_memory_stats()
-            began = time.perf_counter()
-            rollout(generator, policy, labels=labels, noise=noise).cpu()
-            if repeat:
-                seconds[precision].append(time.perf_counter() - began)
-            if cuda:
-                memory[precision] = torch.cuda.max_memory_allocated()
-    median = {precision: statistics.median(values) for precision, values in seconds.items()}
-    parameters = sum(p.numel() for p in backbone.parameters())
-    print(f"{options.experiment}: {parameters / 1e6:.0f} M parameters, batch {options.batch}")
-    for precision, value in median.items():
-        ratio = median[options.precision[0]] / value
-        peak = f", peak {memory[precision] / 2**30:.1f} GiB" if cuda else ""
-        print(f"{precision:9} {options.batch / value:8.2f} images/s  x{ratio:.2f}{peak}")
+AIMS = {
+    (WIDE, "maskgit"): "<= 1.02",
+    (WIDE, "var"): "<= 1.15",
+    (WIDE, "dit"): "<= 1.02",
+    (WIDE, "sit"): "<= 1.02",
+    (DIGITS, "maskgit"): "<= 1.10",
+    (DIGITS, "var"): "<= 1.50",
+    (DIGITS, "dit"): "<= 1.08",
+    (DIGITS, "sit"): "<= 1.08",
+}
+"""Aims of a rollout's time over that of its own evaluations."""
+STEP_AIM = ">= 2.3"
+"""Aim of sorting everything over VAR's filter and draw, at the paper's vocabulary."""
 
 
-if __name__ == "__main__":
-    main()
+@dataclass(frozen=True)
+class Draws:
+    """Logits of VAR's finest scale, with a filter and a uniform number for each draw."""
+
+    logits: torch.Tensor
+    top_k: torch.Tensor
+    top_p: torch.Tensor
+    temperature: torch.Tensor
+    uniform: torch.Tensor
+
+    def ours(self) -> torch.Tensor:
+        """Ids by adagen's filter and draw."""
+        kept = filter_logits(self.logits, self.top_k, top_p=self.top_p)
+        return draw_categorical(kept / self.temperature.view(-1, 1, 1), self.uniform)
+
+    def plain(self) -> torch.Tensor:
+        """Ids by sorting the vocabulary."""
+        kept = sorted_filter(self.logits, self.top_k, top_p=self.top_p)
+        return draw(kept / self.temperature.view(-1, 1, 1), self.uniform)
+
+
+def draws(case: Case) -> Draws:
+    """What VAR draws from at its finest scale, under the published filter."""
+    batch, generator = case.batch, case.generator
+    vocabulary, positions = generator.backbone.network.head.out_features, math.prod(generator.grid)
+    noise = SampleNoise("draws", 0, range(batch))
+    return Draws(
+        3 * noise.normal("logits", positions, vocabulary),
+        torch.full((batch,), 0.2197 * vocabulary),
+        torch.full((batch,), 0.96),
+        torch.ones(batch),
+        noise.uniform("ids", positions),
+    )
+
+
+def images(case: Case, *, plainly: bool = False) -> torch.Tensor:
+    """Images of a case, by adagen or by plain steps."""
+    sample = plain_rollout if plainly else rollout
+    return sample(case.generator, case.policy, labels=case.labels, noise=case.noise)
+
+
+def without_network(case: Case, *, plainly: bool) -> "Replay":
+    """A rollout whose network takes no time."""
+    return Replay(
+        case, Tape.of(case.generator.backbone, lambda: images(case, plainly=plainly)), plainly
+    )
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A rollout that is given the results of its network."""
+
+    case: Case
+    tape: Tape
+    plainly: bool
+
+    def __call__(self) -> torch.Tensor:
+        """The images of the case."""
+        with self.tape.played():
+            return images(self.case, plainly=self.plainly)
+
+
+def figures(*, tiny: bool, repeats: int) -> Iterator[Figure]:
+    """Measure all families at both sizes."""
+    least = 0.0 if tiny else 0.3
+    for make in (digits, wide):
+        for family in FAMILIES:
+            case = make(family, tiny=tiny)
+            yield from over_forwards(case, repeats=repeats, least=least)
+            if family in ("maskgit", "var"):
+                yield from over_plain(case, repeats=repeats, least=least)
+        drawn = draws(make("var", tiny=tiny))
+        seconds = alternate(
+            {"ours": drawn.ours, "plain": drawn.plain}, repeats=repeats, least=least
+        )
+        yield Figure.of(
+            "steps",
+            "sorting everything over filter and draw",
+            spread=ratio(seconds, "plain", "ours"),
+            case=case.size,
+            family="var",
+            aim=STEP_AIM if make is wide else "",
+        )
+
+
+def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:
+    """A rollout's time over that of its evaluations, and how many of them it makes."""
+    tape = Tape.of(case.generator.backbone, lambda: images(case))
+    seconds = alternate(
+        {"rollout": lambda: images(case), "forwards": tape.repeat}, repeats=repeats, least=least
+    )
+    about = {"case": case.size, "family": case.family}
+    yield Figure.of(
+        "sampling",
+        "rollout over its forwards",
+        spread=ratio(seconds, "rollout", "forwards"),
+        aim=AIMS[case.size, case.family],
+        **about,
+    )
+    share = tape.rows / (case.generator.nfe * case.batch)
+    yield Figure.of("sampling", "evaluations made, of all", spread=Spread.of([share]), **about)
+
+
+def over_plain(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:
+    """Plain steps over adagen's: whole rollouts, and what they do beside evaluations."""
+    about = {"case": case.size, "family": case.family}
+    seconds = alternate(
+        {"ours": lambda: images(case), "plain": lambda: images(case, plainly=True)},
+        repeats=repeats,
+        least=least,
+    )
+    yield Figure.of(
+        "steps", "plain rollout over rollout", spread=ratio(seconds, "plain", "ours"), **about
+    )
+    seconds = alternate(
+        {
+            "ours": without_network(case, plainly=False),
+            "plain": without_network(case, plainly=True),
+        },
+        repeats=repeats,
+        least=least,
+    )
+    yield Figure.of(
+        "steps",
+        "plain over adagen, without the network",
+        spread=ratio(seconds, "plain", "ours"),
+        **about,
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks: what adagen takes, as ratios that are measured in one run (benchmarks/README.md)."""

@@ -1,0 +1,54 @@
+"""All benchmarks, or some: `python -m benchmarks sampling training`."""
+
+import argparse
+import importlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from adagen.runtime.files import write_json
+from benchmarks.cases import ROOT
+from benchmarks.figures import Figure, write_figures
+from workflow.scripts.keep_results import processor, surroundings
+
+BENCHMARKS = ("sampling", "training", "evaluation")
+KEPT = ROOT / "docs" / "results" / "performance"
+"""Where figures of real runs are kept; docs/performance.md shows the newest."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and write `figures.csv` and `manifest.json` to a folder."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--tiny", action="store_true", help="everything as small as it can be")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of each comparison")
+    parser.add_argument("--out", type=Path, help="folder to write; by default nothing is written")
+    parser.add_argument("--keep", action="store_true", help=f"write to {KEPT.relative_to(ROOT)}")
+    options = parser.parse_args(arguments)
+    out = folder() if options.keep else options.out
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    torch.set_num_threads(1)
+    figures: list[Figure] = []
+    for name in options.names or BENCHMARKS:
+        began = time.process_time()
+        module = importlib.import_module(f"benchmarks.{name}")
+        for figure in module.figures(tiny=options.tiny, repeats=options.repeats):
+            figures.append(figure)
+            print(figure, flush=True)
+        print(f"{name} took {time.process_time() - began:.0f} processor seconds", flush=True)
+    if out is not None:
+        write_figures(out / "figures.csv", figures)
+        write_json(out / "manifest.json", {**surroundings(), "threads": 1})
+
+
+def folder() -> Path:
+    """A folder in `KEPT` for a run of today on this processor."""
+    words = "".join(c.lower() if c.isalnum() else " " for c in processor()).split()
+    return KEPT / "-".join([datetime.now(UTC).date().isoformat(), *words])
+
+
+if __name__ == "__main__":
+    main()

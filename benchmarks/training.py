@@ -1,0 +1,331 @@
+"""Training over a loop in AdaNAT's manner: trajectories per second, shares, and peak memory.
+
+An update and a validation of either are timed in turn. What a whole training takes follows from
+their numbers in the configuration, the same for both.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from unittest import mock
+
+import torch
+
+from adagen.config import (
+    Dataset,
+    MetricNetworks,
+    RewardFeatures,
+    TokenSettings,
+    Training,
+    Transformer,
+)
+from adagen.config.rewards import AnyReward
+from adagen.data.split import Images, Split, load_dataset
+from adagen.evaluation.embedded.meter import EmbeddedMeter
+from adagen.evaluation.embedded.networks import Autoencoder, Classifier
+from adagen.evaluation.embedded.networks import MetricNetworks as Networks
+from adagen.evaluation.embedded.reference import Reference
+from adagen.rewards.base import Reward
+from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.gaussian import GaussianReward
+from adagen.rewards.tokens import AutoencoderReward
+from adagen.runtime.noise import seeded
+from adagen.training import loop
+from adagen.training.loop import PolicyTraining, TrainingParts
+from adagen.training.run import build_networks, validate_policy
+from benchmarks.adanat import PlainTraining, frozen
+from benchmarks.cases import ROOT, Case, digits
+from benchmarks.figures import FAMILIES, Figure
+from benchmarks.timing import Spread, alternate
+
+SMALL: dict[str, object] = {
+    "updates": 4,
+    "trajectories": 16,
+    "batch": 8,
+    "validate_samples": 40,
+    "epochs": 2,
+}
+"""Changes to the settings of a tiny training."""
+RATE_AIM, MEMORY_AIM, VALIDATION_AIM = ">= 2", "<= 0.7", "<= 0.2"
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Trainings of one case on the digits, by adagen and in AdaNAT's manner.
+
+    Attributes:
+        case: the generator.
+        tiny: whether everything is as small as it can be.
+    """
+
+    case: Case
+    tiny: bool
+
+    @cached_property
+    def settings(self) -> Training:
+        """The settings of the configuration."""
+        settings = self.case.experiment.training
+        if not self.tiny:
+            return settings
+        reward = settings.reward.model_copy(
+            update={"components": 4, "batch": 8, "steps": 2, "warmup": 2}
+        )
+        return settings.model_copy(update={**SMALL, "reward": reward})
+
+    @cached_property
+    def plain_settings(self) -> Training:
+        """The same, with what AdaNAT has: a value network, heads on tokens, no table."""
+        small = {"batch": 8, "steps": 2, "warmup": 2} if self.tiny else {}
+        changes = {
+            "baseline": "value",
+            "group": 1,
+            "value_coefficient": 0.5,
+            "table_learning_rate": 0.0,
+            "average": 0.0,
+            "reward": TokenSettings(kind="tokens", **small),  # type: ignore[arg-type]
+        }
+        return self.settings.model_copy(update=changes)
+
+    @cached_property
+    def split(self) -> Split:
+        """The digits, or some of them."""
+        split = load_dataset(Dataset())
+        if not self.tiny:
+            return split
+        parts = (split.train, split.heldout)
+        train, heldout = (Images(part.images[:100], part.labels[:100]) for part in parts)
+        return replace(split, train=train, heldout=heldout)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Networks that measure, with random weights."""
+        settings = MetricNetworks(width=8) if self.tiny else MetricNetworks()
+        with seeded("benchmark", "metrics"):
+            classifier = Classifier(1, settings.width, num_classes=10)
+            autoencoder = Autoencoder(1, settings.width)
+        frozen(classifier), frozen(autoencoder)
+        return Networks(
+            classifier=classifier,
+            autoencoder=autoencoder,
+            settings=settings,
+            dataset=self.split.dataset,
+            channels=1,
+            side=8,
+            num_classes=10,
+            heldout_accuracy=1.0,
+            heldout_denoising_error=0.0,
+            hash="random weights",
+        )
+
+    @cached_property
+    def meter(self) -> EmbeddedMeter:
+        """What validations measure by."""
+        reference = Reference.compute(self.networks, self.split)
+        return EmbeddedMeter(self.networks, reference, neighbours=3)
+
+    def parts(self, settings: Training) -> TrainingParts:
+        """Fresh networks and reward for a training with these settings."""
+        with seeded("benchmark", "training"):
+            actor, critic = build_networks(
+                "adagen",
+                self.case.generator,
+                policy=self.case.experiment.policy,
+                training=settings,
+            )
+            reward = self._reward(settings.reward)
+        return TrainingParts(
+            generator=self.case.generator,
+            actor=actor,
+            critic=critic,
+            reward=reward,
+            train=self.split.train,
+            heldout=self.split.heldout,
+        )
+
+    def ours(self, settings: Training) -> "Ours":
+        """A training by adagen at its beginning."""
+        training = PolicyTraining(self.parts(settings), settings, seed=0)
+        return Ours(training, partial(self._validate, settings))
+
+    def plain(self) -> "Plain":
+        """A training in AdaNAT's manner at its beginning."""
+        training = PlainTraining(self.parts(self.plain_settings), self.plain_settings, seed=0)
+        real = self.meter.reference.train_features
+        return Plain(training, partial(training.validate, self.networks, real))
+
+    def _validate(self, settings: Training, policy: torch.nn.Module) -> float:
+        found = validate_policy(self.case.generator, policy, meter=self.meter, settings=settings)
+        return found.fid
+
+    def _reward(self, settings: AnyReward) -> Reward:
+        device = torch.device("cpu")
+        size = RewardFeatures()
+        if self.tiny:
+            size = RewardFeatures(network=Transformer(width=16, depth=1, heads=2))
+        features = frozen(MaskedAutoencoder(size, (1, 8, 8)))
+        assert isinstance(features, MaskedAutoencoder)
+        if isinstance(settings, TokenSettings):
+            return AutoencoderReward(features, 10, settings=settings, device=device)
+        return GaussianReward(features, settings, real=self.split.train, device=device)  # type: ignore[arg-type]
+
+
+@dataclass
+class Ours:
+    """A training by adagen, an update at a time, with the seconds of its parts."""
+
+    training: PolicyTraining
+    validation: Callable[[torch.nn.Module], float]
+    updates: int = 0
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {"rollout": [], "PPO": []})
+    clock: Callable[[], float] = time.process_time
+
+    def update(self) -> None:
+        """The next update."""
+        collect, step = loop.collect, self.training.policy_update.step
+        n, self.updates = self.updates, self.updates + 1
+        with (
+            mock.patch.object(loop, "collect", self._timed("rollout", collect)),
+            mock.patch.object(self.training.policy_update, "step", self._timed("PPO", step)),
+        ):
+            self.training.update(n % self.training.settings.updates)
+
+    def validate(self) -> float:
+        """The distance of the policy that would be kept."""
+        return self.validation(self.training.average.module)
+
+    def _timed(self, name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def timed(*arguments: object, **named: object) -> object:
+            began = self.clock()
+            result = call(*arguments, **named)
+            self.seconds[name].append(self.clock() - began)
+            return result
+
+        return timed
+
+
+@dataclass
+class Plain:
+    """A training in AdaNAT's manner, an update at a time."""
+
+    training: PlainTraining
+    validate: Callable[[], float]
+    updates: int = 0
+
+    def update(self) -> None:
+        """The next update."""
+        self.training.update(self.updates % self.training.settings.updates)
+        self.updates += 1
+
+
+def validations(settings: Training) -> int:
+    """The number of validations of a training: every so many updates, and at the end."""
+    return -(-settings.updates // settings.validate_every)
+
+
+def figures(*, tiny: bool, repeats: int) -> Iterator[Figure]:
+    """Measure all families at the size of the digits."""
+    for family in FAMILIES:
+        trainings = Trainings(digits(family, tiny=tiny), tiny)
+        yield from rates(trainings, repeats=min(repeats, 3))
+        yield peak(family, tiny=tiny)
+
+
+def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
+    """Trajectories per second over AdaNAT's manner, and adagen's shares."""
+    settings = trainings.settings
+    ours, plain = trainings.ours(settings), trainings.plain()
+    same = trainings.ours(trainings.plain_settings)
+    for training in (ours, same, plain):
+        training.training.warm_up()
+    contestants: dict[str, Callable[[], object]] = {
+        "ours": ours.update,
+        "same": same.update,
+        "plain": plain.update,
+        "ours, validation": ours.validate,
+        "plain, validation": plain.validate,
+    }
+    seconds = alternate(contestants, repeats=repeats)
+    count, every = settings.updates, validations(settings)
+    rounds = [
+        dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)
+    ]
+    whole = [
+        {
+            "ours": count * r["ours"] + every * r["ours, validation"],
+            "same": count * r["same"] + every * r["ours, validation"],
+            "plain": count * r["plain"] + every * r["plain, validation"],
+            "validation": every * r["ours, validation"],
+        }
+        for r in rounds
+    ]
+    family = trainings.case.family
+    about = {"benchmark": "training", "family": family, "case": trainings.case.size}
+
+    def figure(name: str, values: list[float], aim: str = "") -> Figure:
+        return Figure.of(spread=Spread.of(values), name=name, aim=aim, **about)
+
+    yield figure(
+        "trajectories per second over AdaNAT's manner",
+        [w["plain"] / w["ours"] for w in whole],
+        RATE_AIM,
+    )
+    yield figure("the same with AdaNAT's settings", [w["plain"] / w["same"] for w in whole])
+    yield figure(
+        "trajectories per second",
+        [count * settings.trajectories / w["ours"] for w in whole],
+    )
+    yield figure(
+        "share of validation", [w["validation"] / w["ours"] for w in whole], VALIDATION_AIM
+    )
+    parts = {name: values[-repeats:] for name, values in ours.seconds.items()}
+    for name, values in parts.items():
+        shares = [count * value / w["ours"] for value, w in zip(values, whole, strict=True)]
+        yield figure(f"share of {name}", shares)
+    rest = [
+        count * (r["ours"] - rollout - ppo) / w["ours"]
+        for r, rollout, ppo, w in zip(rounds, *parts.values(), whole, strict=True)
+    ]
+    yield figure("share of the reward", rest)
+
+
+def peak(family: str, *, tiny: bool) -> Figure:
+    """Memory that adagen's training takes over that of AdaNAT's manner, each in its own process."""
+    grown = {}
+    for manner in ("ours", "plain"):
+        command = [sys.executable, "-m", "benchmarks.training", family, manner, str(int(tiny))]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        grown[manner] = float(done.stdout)
+    return Figure.of(
+        "training",
+        "peak memory over AdaNAT's manner",
+        spread=Spread.of([grown["ours"] / grown["plain"]]),
+        family=family,
+        case="digits",
+        aim=MEMORY_AIM,
+    )
+
+
+def growth(family: str, manner: str, *, tiny: bool) -> int:
+    """Kilobytes by which this process's largest memory grows in two updates and a validation."""
+    torch.set_num_threads(1)
+    trainings = Trainings(digits(family, tiny=tiny), tiny)
+    _ = trainings.meter, trainings.case.generator
+    training = trainings.ours(trainings.settings) if manner == "ours" else trainings.plain()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    training.training.warm_up()
+    training.update()
+    training.update()
+    training.validate()
+    return max(1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+if __name__ == "__main__":
+    print(growth(sys.argv[1], sys.argv[2], tiny=sys.argv[3] == "1"))

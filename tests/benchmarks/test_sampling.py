@@ -1,0 +1,55 @@
+"""What the benchmarks of sampling compare makes the same ids and images."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks import sampling
+from benchmarks.cases import digits, wide
+from benchmarks.figures import FAMILIES
+from benchmarks.tape import Tape
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+def test_forwards_that_are_made_again_give_what_they_gave(make, family):
+    case = make(family, tiny=True)
+    tape = Tape.of(case.generator.backbone, lambda: sampling.images(case))
+    again, recorded = tape.repeat(), tape.calls[-1].result
+    for a, b in zip(tensors(again), tensors(recorded), strict=True):
+        assert torch.equal(a, b)
+    assert 0 < tape.rows <= case.generator.nfe * case.batch
+
+
+def tensors(result):
+    return (
+        [x for x in result if isinstance(x, torch.Tensor)]
+        if isinstance(result, tuple)
+        else [result]
+    )
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+@pytest.mark.parametrize("family", ["maskgit", "var"])
+def test_plain_steps_make_the_same_images(make, family):
+    case = make(family, tiny=True)
+    ours = sampling.images(case)
+    assert ours.std() > 0.01
+    assert torch.equal(ours, sampling.images(case, plainly=True))
+    for plainly in (False, True):
+        assert torch.equal(ours, sampling.without_network(case, plainly=plainly)())
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+def test_sorting_everything_draws_the_same_ids(make):
+    drawn = sampling.draws(make("var", tiny=True))
+    assert torch.equal(drawn.ours(), drawn.plain())
+
+
+def test_every_figure_is_there():
+    figures = list(sampling.figures(tiny=True, repeats=2))
+    assert all(math.isfinite(f.value) and f.low > 0 for f in figures)
+    assert all(f.low <= f.value <= f.high for f in figures)
+    aimed = {(f.case, f.family) for f in figures if f.name == "rollout over its forwards"}
+    assert aimed == set(sampling.AIMS)
+    assert {f.family for f in figures} == set(FAMILIES)

@@ -1,0 +1,36 @@
+"""AdaNAT's manner learns what adagen learns from the same settings."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks import training
+from benchmarks.cases import digits
+
+
+@pytest.fixture
+def trainings(family):
+    return training.Trainings(digits(family, tiny=True), tiny=True)
+
+
+def test_both_manners_end_with_the_same_policy(trainings):
+    ours, plain = trainings.ours(trainings.plain_settings), trainings.plain()
+    for both in (ours, plain):
+        both.training.warm_up()
+        both.update()
+        both.update()
+    before = trainings.parts(trainings.plain_settings).actor.state_dict()
+    learnt, moved = ours.training.actor.state_dict(), 0.0
+    for name, value in plain.training.actor.state_dict().items():
+        moved += float((value - before[name]).abs().sum())
+        torch.testing.assert_close(value, learnt[name], rtol=0, atol=2e-5)
+    assert moved > 0
+    assert ours.validate() == pytest.approx(plain.validate(), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_every_figure_is_there():
+    figures = list(training.figures(tiny=True, repeats=2))
+    assert all(math.isfinite(f.value) and f.value > 0 for f in figures)
+    assert len(figures) == 4 * 8
