@@ -15,7 +15,15 @@ from typing import Any
 import yaml
 
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.limits import DEPTH, NODES, VALUES, YAML_BYTES, read_bytes, read_text
+from adagen.runtime.limits import (
+    DEPTH,
+    NODES,
+    TEXT_BYTES,
+    VALUES,
+    YAML_BYTES,
+    read_bytes,
+    read_text,
+)
 
 # YAML
 
@@ -256,14 +264,19 @@ def _scalar(event: Any) -> Any:
 # JSON
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, bytes_most: int = TEXT_BYTES, values_most: int = VALUES) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        bytes_most: bytes of the largest file that is read.
+        values_most: as of `parse_json`.
 
     Raises:
         AdagenError: the file is missing, too large or incomplete.
     """
     try:
-        return parse_json(read_text(path))
+        return parse_json(read_text(path, most=bytes_most), most=values_most)
     except FileNotFoundError:
         raise AdagenError(f"{path} does not exist. Run the stage that makes it first.") from None
     except ValueError as error:
@@ -273,15 +286,15 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def parse_json(text: str) -> Any:
-    """Plain data from JSON, without NaN and infinity; no key stands twice.
+def parse_json(text: str, *, most: int = VALUES) -> Any:
+    """Plain data from JSON of `most` values, without NaN and infinity; no key stands twice.
 
     Raises:
         ValueError: it is no JSON, too deep or too large.
     """
     depth, bare = 0, STRINGS.sub("", text)
-    if sum(map(bare.count, "[{,:")) > VALUES:
-        raise ValueError(f"more than {VALUES:,} values")
+    if sum(map(bare.count, "[{,:")) > most:
+        raise ValueError(f"more than {most:,} values")
     for bracket in BRACKETS.findall(bare):
         depth += 1 if bracket in "[{" else -1
         if depth > DEPTH:

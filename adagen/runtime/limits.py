@@ -20,6 +20,12 @@ NODES = 50_000
 """Most values in a YAML file; what an alias repeats counts again."""
 VALUES = 1_000_000
 """Most values in a JSON file."""
+CAPTION_BYTES = 2**28
+"""Largest JSON file of captions. That of COCO's train images of 2017 has 92 million bytes."""
+CAPTION_VALUES = 10_000_000
+"""Most values in a JSON file of captions. That file has 6 million."""
+LINE_BYTES = 2**16
+"""Longest line of a list or table of captions, and largest text beside an image."""
 COLUMNS = 1000
 """Most columns of a CSV file."""
 IMAGE_BYTES = 2**28

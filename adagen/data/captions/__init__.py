@@ -1,0 +1,1 @@
+"""Captions and the images that they describe: files of captions, and embeddings of a list."""

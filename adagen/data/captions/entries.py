@@ -1,0 +1,122 @@
+"""The formats of captions: COCO's JSON, CC3M's table, and plain lists.
+
+Each reader yields the entries of a file in their order. An entry that can't be read is None: it is
+counted, and the others are read.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adagen.runtime.documents import read_json
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.limits import (
+    CAPTION_BYTES,
+    CAPTION_VALUES,
+    ENTRIES,
+    LINE_BYTES,
+    require_regular,
+)
+
+SUFFIXES = (".json", ".tsv", ".txt")
+"""The files of captions; a folder, a zip or a tar holds them beside its images."""
+ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Entry(NamedTuple):
+    """A caption, and its image.
+
+    Attributes:
+        caption: the text as it stands there.
+        image: path or name of the image's file; its number, where the file names an address; None
+            where captions stand alone.
+    """
+
+    caption: str
+    image: str | int | None
+
+
+def read_entries(path: Path) -> Iterator[Entry | None]:
+    """The entries of a file of captions, by its suffix.
+
+    Raises:
+        FileNotFoundError: there is none.
+        AdagenError: the suffix is another one, or the whole file can't be read.
+    """
+    match path.suffix.lower():
+        case ".json":
+            return iter(_coco(path))
+        case ".tsv" | ".txt":
+            require_regular(path)
+            return _lines(path, table=path.suffix.lower() == ".tsv")
+    raise AdagenError(
+        f"{path} is no file of captions: expected {', '.join(SUFFIXES)}, or a folder, a zip or a "
+        "tar of images with a text beside each."
+    )
+
+
+def _coco(path: Path) -> list[Entry | None]:
+    """The annotations of COCO's JSON, in their order: several for each image."""
+    content = read_json(path, bytes_most=CAPTION_BYTES, values_most=CAPTION_VALUES)
+    images, annotations = _list_of(content, "images"), _list_of(content, "annotations")
+    if images is None or annotations is None:
+        raise AdagenError(
+            f"{path} has no lists 'images' and 'annotations' as COCO's captions have: give "
+            "captions_val2014.json, for example, not the file of instances or key points."
+        )
+    names = {
+        image["id"]: image["file_name"]
+        for image in images
+        if isinstance(image.get("id"), int | str) and isinstance(image.get("file_name"), str)
+    }
+    found: list[Entry | None] = []
+    for annotation in annotations:
+        caption, image = annotation.get("caption"), annotation.get("image_id")
+        known = isinstance(image, int | str) and image in names
+        found.append(Entry(caption, names[image]) if isinstance(caption, str) and known else None)
+    return found
+
+
+def _list_of(content: Any, name: str) -> list[Mapping[str, Any]] | None:
+    """A list of objects in a JSON object; what is none there counts as an empty one."""
+    found = content.get(name) if isinstance(content, Mapping) else None
+    if not isinstance(found, list):
+        return None
+    return [part if isinstance(part, Mapping) else {} for part in found]
+
+
+def _lines(path: Path, *, table: bool) -> Iterator[Entry | None]:
+    """A caption on each line; in a table, then a tab and its image.
+
+    The image of line n with an address is the file of number n, from 0, as img2dataset names it.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(_limited(stream, path)):
+            try:
+                text = line.decode("utf-8-sig" if number == 0 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError:
+                yield None
+                continue
+            if not table:
+                yield Entry(text, None)
+                continue
+            caption, *others = text.split("\t")
+            if not others or not others[0].strip():
+                yield None
+            else:
+                image = others[0].strip()
+                yield Entry(caption, number if ADDRESS.match(image) else image)
+
+
+def _limited(stream: Any, path: Path) -> Iterable[bytes]:
+    """The lines of a file, of limited length and number."""
+    count = 0
+    while line := stream.readline(LINE_BYTES + 1):
+        count += 1
+        if len(line) > LINE_BYTES or count > ENTRIES:
+            raise AdagenError(
+                f"{path}, line {count}: more than {LINE_BYTES:,} bytes in a line or {ENTRIES:,} "
+                "lines, the most that are read: check that it is a file of captions."
+            )
+        yield line

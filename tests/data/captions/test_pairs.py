@@ -1,0 +1,176 @@
+"""Captions and their images: every format, and what is wrong in collections from the web."""
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adagen.data.captions.pairs import list_hash, read_captions
+from adagen.data.pixels import Form
+from adagen.data.sources import FileImages
+from adagen.runtime.errors import AdagenError
+
+TEXTS = {"0": "a red apple", "1": " two\n dogs ", "2": "", "3": "x" * 2000, "4": "a cafe\u0301"}
+
+
+def picture(shade: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), shade, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five images with texts beside them, one broken, one without text; and a text without any."""
+    place = tmp_path / "images" / "00000"
+    place.mkdir(parents=True)
+    for name, text in TEXTS.items():
+        (place / f"{name}.png").write_bytes(picture(40 * int(name)))
+        (place / f"{name}.txt").write_text(text)
+    (place / "5.png").write_bytes(picture(200)[:40])
+    (place / "5.txt").write_text("a broken image")
+    (place / "6.png").write_bytes(picture(240))
+    (place / "7.txt").write_text("its image is gone")
+    return tmp_path / "images"
+
+
+def as_zip(folder: Path) -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def as_tar(folder: Path) -> Path:
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder / "00000", "00000")
+    return path
+
+
+def as_tars(folder: Path) -> Path:
+    place = folder.with_name("tars")
+    place.mkdir()
+    for i, names in enumerate(("01234", "567")):
+        with tarfile.open(place / f"{i:05d}.tar", "w") as archive:
+            for file in sorted((folder / "00000").iterdir()):
+                if file.stem in names:
+                    archive.add(file, file.name)
+    return place
+
+
+@pytest.mark.parametrize("form", [lambda folder: folder, as_zip, as_tar, as_tars])
+def test_texts_beside_images(folder, form, capsys):
+    place = form(folder)
+    captions = read_captions(place)
+    assert captions.texts == ("a red apple", "two dogs", "a caf\u00e9")
+    counts = captions.counts
+    left_out = {"unreadable": 0, "empty": 1, "overlong": 1, "missing": 1, "broken": 1}
+    assert (counts.read, counts.kept, counts.left_out) == (7, 3, left_out)
+    assert counts.uncaptioned == 4
+    assert "3 of 7 captions are kept; 1 empty" in capsys.readouterr().err
+    assert captions.files is not None
+    images = FileImages(captions.files.subset(captions.rows), Form("RGB", 16, 16, crop=True))
+    assert [round(255 * float(image.mean())) for image in images[:]] == [0, 40, 160]
+
+
+def test_cocos_json(folder, tmp_path):
+    path = tmp_path / "captions_val2014.json"
+    images = [{"id": i, "file_name": f"{i}.png", "height": 20} for i in (0, 5, 9)]
+    annotations = [
+        {"id": 1, "image_id": 0, "caption": "A red apple.\n"},
+        {"id": 2, "image_id": 0, "caption": "An apple."},
+        {"id": 3, "image_id": 5, "caption": "broken"},
+        {"id": 4, "image_id": 9, "caption": "a dead link"},
+        {"id": 5, "image_id": 8, "caption": "of no image"},
+        {"id": 6, "image_id": 0, "caption": None},
+        "no annotation",
+    ]
+    path.write_text(json.dumps({"info": {}, "images": images, "annotations": annotations}))
+    captions = read_captions(path, folder)
+    assert captions.texts == ("A red apple.", "An apple.")
+    assert captions.rows.tolist() == [0, 0]
+    counts = {"unreadable": 3, "empty": 0, "overlong": 0, "missing": 1, "broken": 1}
+    assert captions.counts.left_out == counts
+    assert len(read_captions(path).texts) == 4  # the captions alone
+
+
+def test_cc3ms_table_by_line_number_and_by_path(folder, tmp_path):
+    path = tmp_path / "validation.tsv"
+    lines = [
+        b"zero\thttp://example.org/a.jpg",
+        b"one\t00000/1.png",
+        b"no image",
+        b"\xff\xfe\thttp://x",
+        b"four\thttps://x/4",
+        b"\thttp://x",
+        b"six\thttp://x",
+        b"seven\thttp://gone",
+    ]
+    path.write_bytes(b"\n".join(lines))
+    captions = read_captions(path, folder)
+    assert captions.texts == ("zero", "one", "four", "six")
+    assert captions.rows.tolist() == [0, 1, 4, 6]
+    counts = {"unreadable": 2, "empty": 1, "overlong": 0, "missing": 1, "broken": 0}
+    assert captions.counts.left_out == counts
+
+
+def test_a_plain_list(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_text('\ufeffa "red" apple\n\n\u202ba fox\u202c\r\n\u6a39\n', encoding="utf-8")
+    captions = read_captions(path)
+    assert captions.texts == ('a "red" apple', "\u202ba fox\u202c", "\u6a39")
+    assert captions.files is None and not len(captions.rows)
+    assert captions.hash == read_captions(path).hash
+    path.write_text("a fox\n")
+    assert captions.hash != read_captions(path).hash
+
+
+def test_the_hash_of_a_list_depends_on_its_order():
+    assert list_hash(["a b", "c"]) != list_hash(["c", "a b"]) != list_hash(["a", "b c"])
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.json", b"{}", "no lists 'images' and 'annotations'"),
+        ("a.json", b'{"images": [', "not a whole JSON file"),
+        ("a.txt", b"\n\n", "nothing is left"),
+        ("a.txt", b"x" * 70_000, "more than 65,536 bytes in a line"),
+        ("a.tar", b"no tar at all", "cannot be read as a tar"),
+        ("a.zip", b"no zip at all", "cannot be read as a zip"),
+        ("a.parquet", b"", "is no file of captions"),
+    ],
+)
+def test_what_is_no_file_of_captions(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AdagenError, match=words):
+        read_captions(tmp_path / name)
+
+
+def test_a_tar_that_is_cut_short(folder):
+    path = as_tar(folder)
+    content = path.read_bytes()
+    for end in (700, 1500, 5000):
+        path.write_bytes(content[:end])
+        with pytest.raises(AdagenError, match="cut short"):
+            read_captions(path)
+
+
+def test_files_that_two_images_share_a_name_with_are_missing(folder, tmp_path):
+    shutil.copytree(folder / "00000", folder / "00001")
+    path = tmp_path / "list.tsv"
+    path.write_text("by name\t0.png\nby path\t00001/0.png\n")
+    captions = read_captions(path, folder, decode=False)
+    assert captions.texts == ("by path",)
+    with pytest.raises(AdagenError, match="takes no other images"):
+        read_captions(folder, folder)
+    with pytest.raises(AdagenError, match="does not exist"):
+        read_captions(tmp_path / "nothing.json")
