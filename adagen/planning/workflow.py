@@ -1,6 +1,7 @@
 """The checked configuration, and the memory and time of jobs, for the Snakefile."""
 
 import os
+import re
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
@@ -11,6 +12,7 @@ from adagen.config import Config, parse_config
 from adagen.config.loading import read_config, require_known_keys
 from adagen.config.overlay import overlay
 from adagen.data.released import asset_path, catalogue, needed
+from adagen.runtime.documents import parse_yaml, read_yaml
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind, Output, check_outputs, is_same, lies_in
 
@@ -84,19 +86,48 @@ def check_command_line(arguments: Sequence[str]) -> None:
         arguments: those that Snakemake was called with.
 
     Raises:
-        SystemExit: a file is missing, damaged, too large or no configuration at all; or an option
-            stands twice. The message is ours.
+        SystemExit: a file is missing, damaged, too large or no configuration at all; or a key of
+            `--config` can't be read, or an option stands twice. The message is ours.
     """
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
+    parser.add_argument("--config", "-C", nargs="*", default=[])
     options = list(takewhile(lambda argument: argument != "--", arguments))
     try:
         require_options_once(options)
-        paths = parser.parse_known_args(options)[0].configfile
+        given, _ = parser.parse_known_args(options)
         # Snakemake would run the code in a file with the key `__use_yte__`.
-        require_known_keys(read_config(paths), " + ".join(map(str, paths)))
+        require_known_keys(read_config(given.configfile), " + ".join(map(str, given.configfile)))
+        if empty := [path for path in given.configfile if read_yaml(path) is None]:
+            raise AdagenError(f"{empty[0]} is empty: `key: value` lines are expected.")
+        for entry in given.config:
+            _require_readable(entry)
     except AdagenError as error:
         raise SystemExit(str(error)) from None
+
+
+def _require_readable(entry: str) -> None:
+    """Refuse what stands behind `--config` unless it can be read as a part of a config file can.
+
+    Raises:
+        AdagenError: it is no `key=value`, or its value is damaged.
+    """
+    key, equals, value = entry.partition("=")
+    if not equals or not ENTRY.fullmatch(key):
+        raise AdagenError(
+            f"--config is followed by {entry[:60]!r}, but `key=value` is expected, such as "
+            "'evaluation={samples: 500}'; a target goes before it."
+        )
+    value = value.strip("'\"")  # as Snakemake does
+    if value.startswith(("{", "[")):
+        try:
+            parse_yaml(value)
+        except ValueError as error:
+            raise AdagenError(f"--config {key}={value[:60]} cannot be read ({error}).") from None
+
+
+ENTRY = re.compile(r"[a-zA-Z_][\w-]*\w")
+"""Keys that Snakemake takes."""
 
 
 def require_options_once(arguments: Sequence[str]) -> None:

@@ -116,6 +116,7 @@ UNREADABLE = {
     "utf-16": ("name: a\n".encode("utf-16"), "can't decode byte"),
     "list": (b"- a\n- b\n", "holds ['a', 'b']"),
     "number": (b"7", "holds 7"),
+    "empty": (b"# nothing\n", "own.yaml is empty"),
     "json list": (b"[1, 2]", "holds [1, 2]"),
     "documents": (b"name: a\n---\nname: b\n", "a second document begins"),
     "object": (b"name: !!python/name:os.system ''\n", "no plain data"),
@@ -158,6 +159,26 @@ def test_what_is_no_file_is_refused_too(tmp_path, monkeypatch, name) -> None:
     with pytest.raises(SystemExit, match=rf"{name} (does not exist|is a folder|is a pipe)"):
         check_command_line(["all", "--configfiles", name, "--cores", "1"])
     check_command_line(["--cores", "1", "--", "--configfile", name])  # a target
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("results/tables/fid.csv", "a target goes before it"),
+        ("2fast=1", "`key=value` is expected"),
+        ("evaluation={samples: 5, samples: 6}", "key 'samples' stands twice"),
+        ("evaluation={samples: 0500}", "leading zero"),
+        ("evaluation={samples: 5", "cannot be read"),
+        ("methods=[handmade, *other]", "refers to nothing"),
+        ("methods=" + "[" * 3000, "inside each other"),
+    ],
+)
+def test_what_follows_config_is_read_as_a_file_is(entry, told) -> None:
+    check_command_line(["all", "--config", "name=*own*", "evaluation={samples: 5}", "-n"])
+    for option in ("--config", "-C"):
+        with pytest.raises(SystemExit) as raised:
+            check_command_line(["--cores", "1", option, "name=own", entry, "--dry-run"])
+        assert told in (message := str(raised.value.code)) and len(message) < 400
 
 
 def test_the_message_is_the_last_line(checkout) -> None:
