@@ -2,7 +2,6 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from adagen.sampling.sampler import Sampler
 
 app = typer.Typer()
-COSTED = 8
-"""Images whose floating-point operations are counted."""
 
 
 @app.command()
@@ -214,13 +211,15 @@ def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
 
 
 def _gflops(sampler: "Sampler") -> float:
-    """Operations of an image: policy, generator, decoder, and what a refinement chooses by."""
+    """Operations of an image: policy, generator, decoder, and what a refinement chooses by.
+
+    The image is made alone, because images that are made together may share evaluations.
+    """
     from adagen.evaluation.cost import gflops_per_image
     from adagen.sampling.sampler import REPORT
 
-    at_once = replace(sampler, batch=COSTED)
-    images = at_once.image_batches(COSTED, purpose=REPORT, seed=0)
-    return gflops_per_image(lambda: list(images), COSTED)
+    image = sampler.image_batches(1, purpose=REPORT, seed=0)
+    return gflops_per_image(lambda: list(image), 1)
 
 
 def _write_shards(

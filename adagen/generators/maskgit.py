@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from adagen.config import Handmade
 from adagen.generators.actions import maskgit_actions
 from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
+from adagen.generators.drawing import ascending, distinct, in_parts, require_drawn
 from adagen.generators.halton import halton_ranks
 from adagen.networks.fitting import Batch
 from adagen.networks.uvit import UViT
@@ -44,9 +45,35 @@ def remask(
     unknown = ids == mask
     new = torch.where(unknown, drawn, ids)
     confidence = confidence.masked_fill(~unknown, math.inf)
-    masked = (positions * ratio).floor().long().clamp(max=positions - 1)
-    cut = confidence.sort(dim=1).values.gather(1, masked.unsqueeze(1))
+    masked = (positions * ratio).floor().long().clamp(0, positions - 1)
+    cut = ascending(confidence).gather(1, masked.unsqueeze(1))
     return new.masked_fill(confidence < cut, mask), new
+
+
+def draw_guided(
+    conditional: torch.Tensor,
+    *,
+    null: torch.Tensor,
+    w: torch.Tensor,
+    temperature: torch.Tensor,
+    uniform: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw ids from guided logits.
+
+    Args:
+        conditional: (B, N, V) logits of the pass with the class.
+        null: (B, N, V) logits of the pass without.
+        w: (B,) guidance scale.
+        temperature: (B,) sampling temperature.
+        uniform: (B, N) in [0, 1).
+
+    Returns:
+        Ids (B, N) as `draw_categorical` returns them, and their log-probabilities at temperature 1.
+    """
+    guided = guide(conditional, null, w=w)
+    ids = draw_categorical(guided / temperature.view(-1, 1, 1), uniform)
+    known = ids.clamp(max=guided.shape[-1] - 1).unsqueeze(2)
+    return ids, guided.log_softmax(-1).gather(2, known).squeeze(2)
 
 
 class Tokeniser(Protocol):
@@ -99,11 +126,15 @@ class MaskgitBackbone(FittedBackbone):
 
 @dataclass(frozen=True)
 class MaskgitState(State):
-    """Ids with masks, the same ids without, and the conditional logits of the masked ones."""
+    """Ids with masks, the same ids without, and the logits of the masked ones.
+
+    `null` is those of the pass without the class, or None where it has not been made.
+    """
 
     ids: torch.Tensor
     new: torch.Tensor
     logits: torch.Tensor
+    null: torch.Tensor | None = None
 
 
 Order = Literal["confidence", "halton"]
@@ -143,10 +174,19 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.ranks = halton_ranks(side).to(self.device) if order == "halton" else None
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
-        """Return the state in which every token is masked."""
-        ids = torch.full((len(labels), self.positions), self.mask, device=labels.device)
-        logits, features = self._network(ids, labels)
-        return MaskgitState(0, labels, noise, features, ids, ids, logits)
+        """Return the state in which every token is masked.
+
+        What the network makes of it depends on the class alone: each is passed once, and so is the
+        null class.
+        """
+        null = torch.full_like(labels, self.num_classes)
+        classes, rows = distinct(torch.cat([labels, null]))
+        masked = torch.full((1, self.positions), self.mask, device=labels.device)
+        logits, features = self._network(masked.expand(len(classes), -1), classes)
+        ids, (of_label, of_null) = masked.expand(len(labels), -1), rows.chunk(2)
+        return MaskgitState(
+            0, labels, noise, features[of_label], ids, ids, logits[of_label], logits[of_null]
+        )
 
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
         """Draw ids, mask the least confident (or the last in the fixed order), run the network.
@@ -160,16 +200,23 @@ class MaskgitGenerator(Generator[MaskgitState]):
     ) -> Callable[[SampleNoise], MaskgitState]:
         """Compute the guided logits once; every candidate takes a conditional pass."""
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
-        null = torch.full_like(state.labels, self.num_classes)
-        guided = guide(state.logits, self._network(state.ids, null)[0], w=w)
-        tempered = guided / sampling_temperature.view(-1, 1, 1)
+        null = state.null
+        if null is None:
+            labels = torch.full_like(state.labels, self.num_classes)
+            null = self._network(state.ids, labels)[0]
         t, n = state.call, self.positions
-        log_probs = guided.log_softmax(-1)
 
         def draw(noise: SampleNoise) -> MaskgitState:
-            drawn = draw_categorical(tempered, noise.uniform(f"ids/{t}", n))
+            drawn, log_prob = in_parts(
+                draw_guided,
+                state.logits,
+                null=null,
+                w=w,
+                temperature=sampling_temperature,
+                uniform=noise.uniform(f"ids/{t}", n),
+            )
+            drawn = require_drawn(drawn, self.mask, noise=noise, call=t)
             if self.ranks is None:
-                log_prob = log_probs.gather(2, drawn.unsqueeze(2)).squeeze(2)
                 gumbel = noise.gumbel(f"confidence/{t}", n)
                 confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
             else:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from adagen.config import Handmade
 from adagen.generators.actions import var_actions
 from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
+from adagen.generators.drawing import ascending, in_parts, require_drawn
 from adagen.networks.fitting import Batch
 from adagen.networks.var import VAR, VARState
 from adagen.networks.vqvae import MultiScaleVQVAE
@@ -22,7 +23,8 @@ def filter_logits(
     """Exclude unlikely ids, first below the k-th largest logit, then outside the mass p.
 
     Only the max(k) largest logits are put in order; the rest is compared with a threshold. Sorting
-    the whole vocabulary would take longer than a small network.
+    the whole vocabulary would take longer than a small network. A GPU sorts everything: it would
+    have to wait for max(k).
 
     Args:
         logits: (B, N, V).
@@ -36,14 +38,36 @@ def filter_logits(
     size = logits.shape[-1]
     k = top_k.long().clamp(max=size)
     k = torch.where(k > 0, k, size).view(-1, 1, 1)
-    largest = logits.topk(int(k.max())).values  # descending
-    below = largest < largest.gather(-1, (k - 1).expand(-1, logits.shape[1], 1))
+    count = int(k.max()) if k.device.type == "cpu" else size
+    largest = ascending(logits, count)
+    below = largest < largest.gather(-1, (count - k).expand(-1, logits.shape[1], 1))
     # The mass of each entry and of all smaller ones.
-    mass = largest.masked_fill(below, -math.inf).softmax(-1).flip(-1).cumsum(-1).flip(-1)
+    mass = largest.masked_fill(below, -math.inf).flip(-1).softmax(-1).flip(-1).cumsum(-1)
     outside = below | (mass <= 1 - top_p.view(-1, 1, 1))
-    outside[..., 0] = False
+    outside[..., -1] = False
     threshold = largest.masked_fill(outside, math.inf).amin(-1, keepdim=True)
-    return logits.masked_fill(logits < threshold, -math.inf)
+    # log 1 = 0 and log 0 = -inf. On a CPU a sum is several times as fast as `masked_fill`.
+    return logits + (logits >= threshold).to(logits.dtype).log_()
+
+
+def draw_filtered(
+    conditional: torch.Tensor,
+    *,
+    null: torch.Tensor,
+    w: torch.Tensor,
+    top_k: torch.Tensor,
+    top_p: torch.Tensor,
+    temperature: torch.Tensor,
+    uniform: torch.Tensor,
+) -> tuple[torch.Tensor]:
+    """Draw ids (B, N) from logits (B, N, V) with and without the class.
+
+    The numbers (B,) are a sample's guidance scale, top-k, top-p and temperature; `uniform` (B, N)
+    is in [0, 1). Ids are as `draw_categorical` returns them.
+    """
+    guided = guide(conditional, null, w=w)
+    kept = filter_logits(guided, top_k, top_p=top_p) / temperature.view(-1, 1, 1)
+    return (draw_categorical(kept, uniform),)
 
 
 class VarBackbone(FittedBackbone):
@@ -146,13 +170,21 @@ class VarGenerator(Generator[VarState]):
         i, last = state.call, len(self.scales) - 1
         with self.backbone.mixed():
             logits = self.backbone.network.logits(state.tokens, state.cache).float()
-        conditional, unconditional = logits.chunk(2)
-        guided = guide(conditional, unconditional, w=w * i / last)
-        kept = filter_logits(guided, top_k, top_p=top_p) / temperature.view(-1, 1, 1)
+        conditional, null = logits.chunk(2)
         tokeniser = self.backbone.tokeniser
 
         def draw(noise: SampleNoise) -> VarState:
-            ids = draw_categorical(kept, noise.uniform(f"ids/{i}", self.scales[i] ** 2))
+            (ids,) = in_parts(
+                draw_filtered,
+                conditional,
+                null=null,
+                w=w * i / last,
+                top_k=top_k,
+                top_p=top_p,
+                temperature=temperature,
+                uniform=noise.uniform(f"ids/{i}", self.scales[i] ** 2),
+            )
+            ids = require_drawn(ids, logits.shape[-1], noise=noise, call=i)
             f_hat = tokeniser.accumulate(state.f_hat, tokeniser.embed(ids), index=i)
             if i == last:
                 return replace(state, call=i + 1, f_hat=f_hat)

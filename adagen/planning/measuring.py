@@ -50,15 +50,14 @@ def _generating(
         backbone = build.build_backbone(settings, shape, num_classes=classes).to(device)
     backbone.eval().requires_grad_(False)
     generator = build.build_generator(backbone, experiment)
-    labels = torch.zeros(settings.batch, dtype=torch.long, device=device)
-    noise = SampleNoise("plan", 0, range(settings.batch), device)
     policy = HandMade(len(generator.actions.names))
-    return _rate(
-        lambda: sample_once(generator, policy, labels=labels, noise=noise),
-        settings.batch,
-        device,
-        backbone,
-    )
+
+    def generate(n: int) -> object:
+        labels = torch.arange(n, device=device) % classes
+        noise = SampleNoise("plan", 0, range(n), device)
+        return sample_once(generator, policy, labels=labels, noise=noise)
+
+    return _rate(generate, settings.batch, device, backbone)
 
 
 def _measuring(config: Config, images: Images, device: torch.device) -> float:
@@ -73,18 +72,21 @@ def _measuring(config: Config, images: Images, device: torch.device) -> float:
         )
     network.to(device).eval().requires_grad_(False)
     pictures = torch.rand(MEASURED, *shape, device=device)
-    return _rate(lambda: network(pictures), MEASURED, device, network)
+    return _rate(lambda n: network(pictures[:n]), MEASURED, device, network)
 
 
 def _rate(
-    compute: Callable[[], object], images: int, device: torch.device, *networks: nn.Module
+    compute: Callable[[int], object], images: int, device: torch.device, *networks: nn.Module
 ) -> float:
-    """FLOP/s of a computation: counted in a first call, which also warms up, then timed."""
-    flops = images * count(compute, images, *networks).flops
-    compute()
+    """FLOP/s of a computation of `images` images, timed after a first call, which warms up.
+
+    FLOPs are those of images that are made alone, as everywhere in a plan.
+    """
+    flops = images * count(lambda: compute(1), 1, *networks).flops
+    compute(images)
     _wait(device)
     began = time.perf_counter()
-    compute()
+    compute(images)
     _wait(device)
     return flops / (time.perf_counter() - began)
 

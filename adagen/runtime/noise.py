@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from adagen.runtime.errors import AdagenError
-
 
 def _key(*parts: object) -> int:
     """A hash of 64 bits of all parts in their order."""
@@ -107,21 +105,16 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
         uniform: (...) a number in [0, 1) for each draw.
 
     Returns:
-        (...) int64 ids; none has probability zero.
-
-    Raises:
-        AdagenError: the logits of a draw hold NaN, +inf, or nothing but -inf.
+        (...) int64 ids; none has probability zero. V where the logits of a draw hold NaN or +inf,
+        or nothing but -inf.
     """
-    cumulative = logits.double().softmax(-1).cumsum(-1)
-    # Rounding leaves the last entry close to 1. Scaling by it ensures u < total.
-    total = cumulative[..., -1:]
-    if not torch.isfinite(total).all():
-        row = int((~torch.isfinite(total)).nonzero()[0, 0])
-        raise AdagenError(
-            f"the logits of sample {row} of the batch are not finite: the generator or the policy "
-            "returned NaN or infinity. Check both files; train again if need be."
-        )
-    target = uniform.double().unsqueeze(-1) * total
+    # In double precision, because sums of many float32 numbers differ from machine to machine by
+    # more than the distance of two uniform numbers.
+    cumulative = logits.double()
+    cumulative -= cumulative.amax(-1, keepdim=True)
+    cumulative = cumulative.exp_().cumsum_(-1)
+    # Not divided by the sum: u < 1 makes u * sum < sum.
+    target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 

@@ -25,6 +25,7 @@ import torch
 
 from adagen.generators.base import Generator, S
 from adagen.policy.networks import Policy
+from adagen.runtime.deferred import require
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import Generated, sample_once
@@ -191,10 +192,11 @@ def _mixed(chosen: torch.Tensor, *, new: Any, old: Any) -> Any:
 
 
 def _require_finite(merit: torch.Tensor, name: str, *, noise: SampleNoise) -> None:
-    if not torch.isfinite(merit).all():
-        row = int((~torch.isfinite(merit)).nonzero()[0, 0])
-        raise AdagenError(
-            f"{name} of a candidate of sample {noise.indices[row]} ({noise.purpose}, seed "
+    def error(index: list[int]) -> AdagenError:
+        return AdagenError(
+            f"{name} of a candidate of sample {noise.indices[index[0]]} ({noise.purpose}, seed "
             f"{noise.seed}) is not finite. Check the files of policy and reward; train again if "
             "need be."
         )
+
+    require(torch.isfinite(merit), error)

@@ -4,12 +4,14 @@ Every family of generators, every kind of policy, training, sampling and search 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
 from adagen.generators.base import Generator, State
 from adagen.policy.networks import Policy
+from adagen.runtime.deferred import deferred_checks, require
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.labels import require_classes
@@ -65,25 +67,33 @@ def rollout(
         (B, C, H, W) float32 images in [0, 1].
 
     Raises:
-        AdagenError: a label is not one of the generator's classes, or an action is not finite.
+        AdagenError: a label is not one of the generator's classes; or an action is not finite,
+            which is looked at when all steps are done.
     """
     require_classes(labels, generator.num_classes)
-    state = generator.start(labels, noise)
-    z = None
-    for t in range(generator.actions.calls):
-        call = torch.full_like(labels, t)
-        seen = generator.seen(state)
-        z = generator.actions.smooth(z, policy(seen, call), call=t)
-        action = generator.actions.squash(z)
-        if not torch.isfinite(action).all():
-            row, column = (~torch.isfinite(action)).nonzero()[0].tolist()
-            raise AdagenError(
-                f"{generator.actions.names[column]} is not finite at call {t} of sample "
-                f"{noise.indices[row]} ({noise.purpose}, seed {noise.seed}): the policy, or the "
-                "features it was given, hold NaN or infinity. Check both files; train again if "
-                "need be."
+    with deferred_checks():
+        state = generator.start(labels, noise)
+        z = None
+        for t in range(generator.actions.calls):
+            call = torch.full_like(labels, t)
+            seen = generator.seen(state)
+            z = generator.actions.smooth(z, policy(seen, call), call=t)
+            action = generator.actions.squash(z)
+            require(
+                torch.isfinite(action), partial(_not_finite, t, generator=generator, noise=noise)
             )
-        if watch is not None:
-            watch(t, seen, action)
-        state = generator.step(state, action)
+            if watch is not None:
+                watch(t, seen, action)
+            state = generator.step(state, action)
     return generator.decode(state)
+
+
+def _not_finite(
+    call: int, index: list[int], *, generator: Generator[Any], noise: SampleNoise
+) -> AdagenError:
+    row, column = index
+    return AdagenError(
+        f"{generator.actions.names[column]} is not finite at call {call} of sample "
+        f"{noise.indices[row]} ({noise.purpose}, seed {noise.seed}): the policy, or the features "
+        "it was given, hold NaN or infinity. Check both files; train again if need be."
+    )

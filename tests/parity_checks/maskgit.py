@@ -1,13 +1,13 @@
 """MaskGIT: network, one step, and whole generations."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from adagen.config import Handmade
 from adagen.generators.base import guide
+from adagen.generators.maskgit import MaskgitState
 
 from . import networks
 from .driving import (
@@ -43,8 +43,8 @@ def step(folder: Folder, golden: Golden) -> Iterator[Line]:
     """One step of the generator, network, draws and noise given."""
     conditional, null = golden["logits_cond"], golden["logits_uncond"]
     ids, mask = golden["masked_ids_in"], golden.meta["mask_id"]
-    constants = networks.Constants(conditional, null, mask)
-    generator = networks.maskgit_generator(constants, 1, 1, Handmade(), 0.0)
+    unasked = networks.Unasked(conditional.shape[1], mask)
+    generator = networks.maskgit_generator(unasked, 1, 1, Handmade(), 0.0)
     tempered = guide(conditional, null, w=golden["cfg"]) / golden["samp_temp"].view(-1, 1, 1)
     yield from golden.compare("categorical_logits_first_row", tempered[:, 0], SAMPLER)
     # Given ids may be too unlikely to be drawn: they are, at a temperature that levels all chances.
@@ -53,8 +53,9 @@ def step(folder: Folder, golden: Golden) -> Iterator[Line]:
     action = torch.stack([golden["ratio"], golden["temp"], heat, golden["cfg"]], dim=1)
     drawn = (golden["drawn_ids"] + 0.5).double() / conditional.shape[-1]
     given = noise(len(ids), uniforms=drawn, gumbels=golden["gumbel"])
-    start = generator.start(torch.zeros(len(ids), dtype=torch.int64), given)
-    state = generator.step(replace(start, ids=ids), action)
+    labels, nothing = ids.new_zeros(len(ids)), torch.empty(0)
+    start = MaskgitState(0, labels, given, nothing, ids, ids, conditional, null)
+    state = generator.step(start, action)
     yield from golden.compare("masked_ids_out", state.ids, IDENTICAL)
     yield from golden.compare("sampled_ids_out", state.new, IDENTICAL)
     yield from golden.compare("n_masked_out", (state.ids == mask).sum(1), IDENTICAL)

@@ -133,22 +133,15 @@ def vqvae(folder: Folder, meta: Meta, kind: type[MultiScaleVQVAE] = MultiScaleVQ
     return filled(made, meta["vae"]["recipe"] if "vae" in meta else meta["recipe"])
 
 
-class Constants(nn.Module):
-    """In place of a U-ViT: the same logits whatever the ids, one set with the class, one without.
-
-    Features are zeros.
-    """
+class Unasked(nn.Module):
+    """In place of a U-ViT whose logits are given: it has its sizes alone."""
 
     width = 1
 
-    def __init__(self, conditional: torch.Tensor, null: torch.Tensor, mask: int) -> None:
+    def __init__(self, positions: int, mask: int) -> None:
         super().__init__()
-        self.conditional, self.null = nn.Parameter(conditional), nn.Parameter(null)
-        self.positions, self.vocabulary = conditional.shape[1], mask
-
-    def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = self.conditional if (labels == 0).all() else self.null
-        return logits, ids.new_zeros(*ids.shape, self.width).float()
+        self.positions, self.vocabulary = positions, mask
+        self.nothing = nn.Parameter(torch.zeros(()))  # says on which device it is
 
 
 class Undecoded(nn.Module):

@@ -137,7 +137,7 @@ def test_every_action_matters(family, tiny_generator):
 
 
 def test_the_cost_is_what_the_generator_says(family, tiny_generator):
-    """Evaluations are counted per sample: a doubled batch is two."""
+    """Evaluations are those of a sample that is made alone: a doubled batch is two."""
     generator = tiny_generator(family)
     network = generator.backbone.network
     rows = []
@@ -151,8 +151,14 @@ def test_the_cost_is_what_the_generator_says(family, tiny_generator):
         network.advance = counted
     else:
         network.register_forward_hook(lambda module, inputs, output: rows.append(len(inputs[0])))
-    rollout(generator, HandMade(len(generator.actions.names)), labels=LABELS, noise=noise())
-    assert sum(rows) == generator.nfe * len(LABELS)
+    policy, alone = HandMade(len(generator.actions.names)), SampleNoise("test", 0, [0])
+    rollout(generator, policy, labels=LABELS[:1], noise=alone)
+    assert sum(rows) == generator.nfe
+    # Made together, samples of MaskGIT share the passes that see no token: one a class.
+    rows.clear()
+    rollout(generator, policy, labels=LABELS, noise=noise())
+    shared = 2 * len(LABELS) - len(LABELS.unique()) - 1 if family == "maskgit" else 0
+    assert sum(rows) == generator.nfe * len(LABELS) - shared
 
 
 def test_nothing_is_differentiated(family, tiny_generator):
@@ -171,6 +177,18 @@ def test_an_action_that_is_not_finite_is_named(family, tiny_generator, value):
         rollout(generator, table, labels=LABELS, noise=noise(seed=4))
     for part in (actions.names[-1], "call 2", "sample 0", "seed 4"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_finite_are_named(tiny_generator, value):
+    """Nothing of what such logits lead to ends the rollout before."""
+    for family in ("maskgit", "var"):
+        generator = tiny_generator(family)
+        head = generator.backbone.network.mlm_layer if family == "maskgit" else None
+        bias = head.bias if head else generator.backbone.network.head.bias
+        bias.data.fill_(value)
+        with pytest.raises(AdagenError, match=r"logits of sample 0 \(test, seed 0\) .* at call 0"):
+            rollout(generator, HandMade(len(generator.actions.names)), labels=LABELS, noise=noise())
 
 
 class Oracle(DiT):
