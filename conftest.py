@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from stage_server import started_stages
 
 ROOT = Path(__file__).parent
 
@@ -31,9 +32,9 @@ def _run_smoke(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = ["snakemake", "--cores", "2", "all", "paper", "--configfile", "config/smoke.yaml"]
-    with (folder / "output.txt").open("w") as output:
+    with started_stages() as stages, (folder / "output.txt").open("w") as output:
+        path = os.pathsep.join([str(stages), str(Path(sys.executable).parent), os.environ["PATH"]])
         done = subprocess.run(
             command,
             cwd=folder,
@@ -45,6 +46,7 @@ def _run_smoke(folder: Path) -> None:
     assert done.returncode == 0, (folder / "output.txt").read_text()[-8000:]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the smoke run are slow, and share a worker. What takes longest starts first."""
     for item in items:

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 import yaml
+from stage_server import started_stages
 
 from adagen.config import parse_config
 from tests.workflow.conftest import Checkout
@@ -110,7 +111,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     write_mirror(config, mirror)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADAGEN_MIRROR", str(mirror))
-        checkout.snakemake("--configfile", "tiny.yaml")
+        with started_stages() as stages:
+            checkout.commands.insert(0, str(stages))
+            checkout.snakemake("--configfile", "tiny.yaml")
     return checkout
 
 
