@@ -66,6 +66,10 @@ class Training(Model):
     """Storage of the policy's inputs during an update: as they are; rounded, in half the
     memory, and then the policy sees rounded ones too; or as they are, in main memory
     (docs/training.md, Memory)."""
+    backward_memory: float = Field(4.0, gt=0, le=1000)
+    """Gigabytes that the backward pass of policy and value network takes at most, in each process,
+    beside the inputs that an update keeps. It goes through the trajectories in parts, of one at
+    least; how many changes results by rounding only."""
     baseline: Literal["group", "value"] = "group"
     """Baseline, subtracted from a reward: the mean over trajectories that share label and noise, or
     the answer of the value network (as in the paper)."""

@@ -26,7 +26,7 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     Asset: frozenset(Asset.model_fields) - {"sha256"},
     GeneratorSettings: frozenset({"batch"}),
     FrozenGenerator: frozenset({"decode_batch"}),
-    Training: frozenset({"batch", "trackers"}),
+    Training: frozenset({"batch", "backward_memory", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
 """Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes, and

@@ -23,7 +23,6 @@ from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
-from adagen.training.update import CHUNK_NUMBERS
 
 MEASURED = 1000
 """Images measured at once, at most."""
@@ -206,8 +205,9 @@ class Plan:
         cells = generator.grid[0] * generator.grid[1] * generator.seen_width
         trajectories = -(-training.trajectories // self.config.processes)
         kept = KEPT[training.keep_features] * cells * calls * trajectories
-        rows = min(max(1, CHUNK_NUMBERS // cells), calls * trajectories)
-        learning = rows * (actor.training.peak + critic.training.peak)
+        # Trajectories are learned from in parts, of one at least.
+        one = calls * (actor.training.peak + critic.training.peak)
+        learning = min(max(one, 1e9 * training.backward_memory), trajectories * one)
         # Rollouts, and learning from them, one after the other.
         working = kept + max(cost.memory(training.batch) - cost.weights, learning)
         weights = 4 * (actor.weights + critic.weights) + reward.weights + networks.metric.weights

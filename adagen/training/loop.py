@@ -50,9 +50,9 @@ from adagen.training.update import PpoUpdate
 Validate = Callable[[Policy], Validation]
 
 REMEDY = (
-    "Lower training.batch, which changes no result; set training.keep_features to 'host' or, if "
-    "main memory is short too, to 'bfloat16'; or take more GPUs by `processes`, as each keeps its "
-    "part of the features. Numbers are in docs/training.md, Memory."
+    "Lower training.batch or training.backward_memory, which changes no result; set "
+    "training.keep_features to 'host' or, if main memory is short too, to 'bfloat16'; or take more "
+    "GPUs by `processes`, as each keeps its part of the features. Numbers are in docs/planning.md."
 )
 
 

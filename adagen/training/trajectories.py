@@ -44,10 +44,9 @@ class Trajectories:
         t, b = self.log_prob.shape
         return torch.arange(t, device=self.raw.device).unsqueeze(1).expand(t, b)
 
-    def chunks(self, numbers: int) -> list[slice]:
-        """Slices of this process's trajectories whose features have at most `numbers` entries."""
-        count = self.features.shape[1]
-        size, end = max(1, numbers * count // self.features.numel()), self.start + count
+    def chunks(self, size: int) -> list[slice]:
+        """Slices of this process's trajectories, of `size` each; the last may be shorter."""
+        end = self.start + self.features.shape[1]
         return [slice(first, min(first + size, end)) for first in range(self.start, end, size)]
 
     def seen(self, chunk: slice) -> torch.Tensor:

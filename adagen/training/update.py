@@ -2,8 +2,8 @@
 
 Memory: the features that the policy saw are kept through an update. That takes T x B x N x F x 4
 bytes, 10 GB for DiT-XL at 16 steps and 512 trajectories (17 x 512 x 256 x 1152), shared by all
-processes. An epoch accumulates its gradients over chunks of `CHUNK_NUMBERS` numbers, as the
-backward pass keeps several times the policy's input.
+processes. The backward pass takes several times its share of that again, so an epoch goes through
+the trajectories in chunks that `training.backward_memory` has room for, and sums their gradients.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ from torch import nn
 from adagen.config import Training
 from adagen.policy.networks import ConstantTable, learning_rates
 from adagen.rewards.base import normalise
+from adagen.runtime.footprint import Footprint
 from adagen.runtime.processes import Processes
 from adagen.training import ppo
 from adagen.training.checks import require_finite
 from adagen.training.log import Record
 from adagen.training.trajectories import Trajectories
 
-CHUNK_NUMBERS = 2**28
-"""Largest number of feature entries in one backward pass of policy and value network: 1 GiB."""
+MEASURED = 8
+"""Trajectories that the memory of a backward pass is measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class PpoUpdate:
     ) -> None:
         """An optimiser that has taken no step yet; arguments are those of `PolicyTraining`."""
         self.actor, self.critic, self.settings = actor, critic, settings
-        self.processes = processes
+        self.processes, self._chunk = processes, 0
         static = isinstance(actor, ConstantTable)
         rate = settings.static_learning_rate if static else settings.learning_rate
         rates = learning_rates(actor, rate, table_rate=settings.table_learning_rate)
@@ -75,7 +76,7 @@ class PpoUpdate:
         Raises:
             AdagenError: the loss is not finite.
         """
-        settings, chunks = self.settings, trajectories.chunks(CHUNK_NUMBERS)
+        settings, chunks = self.settings, trajectories.chunks(self._chunk_of(trajectories))
         returns = normalise(rewards.expand(trajectories.log_prob.shape))
         with torch.no_grad():
             values = torch.cat([self._values(trajectories, chunk) for chunk in chunks], dim=1)
@@ -111,6 +112,19 @@ class PpoUpdate:
             "loss_policy": policy,
             "loss_value": value if valued else None,
         }
+
+    def _chunk_of(self, trajectories: Trajectories) -> int:
+        """The number of trajectories that `backward_memory` has room for, measured once."""
+        if not self._chunk:
+            chunk = trajectories.chunks(MEASURED)[0]
+            with Footprint([self.actor, self.critic]) as footprint:
+                features, calls = trajectories.seen(chunk), trajectories.calls[:, chunk]
+                raw = self.actor(features.flatten(0, 1), calls.flatten())
+                (raw.sum() + self._values(trajectories, chunk).sum()).backward()
+            self.optimiser.zero_grad()
+            most = 1e9 * self.settings.backward_memory * (chunk.stop - chunk.start)
+            self._chunk = max(1, int(most / footprint.peak))
+        return self._chunk
 
     def _gradients(self) -> list[torch.Tensor]:
         """The gradients of all parameters that have one."""

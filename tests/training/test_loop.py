@@ -15,6 +15,7 @@ from adagen.rewards.pretrained import RewardMixture
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
 from adagen.training.log import Validation
+from adagen.training.update import PpoUpdate
 
 FIELDS = {
     "update", "reward", "reward_std", "within_share", "accuracy_real", "accuracy_heldout",
@@ -268,8 +269,8 @@ def test_batches_of_generation_change_nothing(batch):
 def test_gradients_gathered_in_parts_are_those_of_the_whole(monkeypatch, method, baseline):
     whole = toy_training(method, updates=3, baseline=baseline)
     expected = whole.run("toy", no_validation, checkpoint=None)
-    # Features of 2 calls x 128 trajectories x 4 x 4: parts of 50, 50 and 28 trajectories.
-    monkeypatch.setattr("adagen.training.update.CHUNK_NUMBERS", 50 * 2 * 4 * 4)
+    # Of 128 trajectories, parts of 50, 50 and 28.
+    monkeypatch.setattr(PpoUpdate, "_chunk_of", lambda update, trajectories: 50)
     parts = toy_training(method, updates=3, baseline=baseline)
     records = parts.run("toy", no_validation, checkpoint=None)
     for key, value in whole.actor.state_dict().items():

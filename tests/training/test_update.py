@@ -1,0 +1,70 @@
+"""What an update of the policy takes: the memory of its backward pass has a bound."""
+
+import torch
+from torch import nn
+from torch.profiler import profile
+
+from adagen.config import PolicyNetworkSize, Training
+from adagen.policy.networks import PolicyNetwork
+from adagen.runtime.processes import SINGLE_PROCESS
+from adagen.training.trajectories import Trajectories
+from adagen.training.update import PpoUpdate
+
+COUNT, CALLS, WIDTH = 48, 3, 24
+
+
+def networks() -> list[nn.Module]:
+    torch.manual_seed(0)
+    return [
+        PolicyNetwork(WIDTH, (8, 8), actions=actions, size=PolicyNetworkSize(hidden=32))
+        for actions in (2, 1)
+    ]
+
+
+def drawn() -> Trajectories:
+    torch.manual_seed(0)
+    return Trajectories(
+        features=torch.randn(CALLS, COUNT, 64, WIDTH),
+        raw=torch.randn(CALLS, COUNT, 2),
+        log_prob=torch.randn(CALLS, COUNT),
+        actions=torch.rand(CALLS, COUNT, 2),
+        labels=torch.zeros(COUNT, dtype=torch.long),
+        images=torch.zeros(COUNT, 1, 8, 8),
+    )
+
+
+def most_memory(megabytes: float) -> tuple[float, int]:
+    """The most megabytes in use during an update, beside what was there; and its chunks."""
+    settings = Training(
+        trajectories=COUNT, baseline="value", epochs=1, backward_memory=megabytes / 1000
+    )
+    actor, critic = networks()
+    update = PpoUpdate(actor, critic, settings=settings, processes=SINGLE_PROCESS)
+    trajectories, rewards = drawn(), torch.rand(COUNT)
+    update.step(trajectories, rewards, n=0, sigma=0.5)  # the optimiser's moments are there, too
+    with profile(profile_memory=True) as profiler:
+        update.step(trajectories, rewards, n=1, sigma=0.5)
+    events = profiler.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    most = int(torch.tensor([size for _, size in changes]).cumsum(0).max())
+    return most / 1e6, len(trajectories.chunks(update._chunk))
+
+
+def test_the_backward_pass_takes_no_more_memory_than_it_may():
+    whole, one = most_memory(1000)
+    assert one == 1
+    taken, parts = most_memory(whole / 4)
+    assert whole / 8 < taken < 1.1 * whole / 4 and parts > 1
+
+
+def test_without_a_value_network_more_trajectories_fit_and_one_is_always_taken():
+    found = []
+    for coefficient in (0.5, 0.0):
+        for gigabytes in (1e-6, 0.01, 0.02):
+            settings = Training(
+                trajectories=COUNT, value_coefficient=coefficient, backward_memory=gigabytes
+            )
+            update = PpoUpdate(*networks(), settings=settings, processes=SINGLE_PROCESS)
+            found.append(update._chunk_of(drawn()))
+    assert found[0] == found[3] == 1 and found[1] < found[4]
+    assert all(abs(found[at + 1] - 2 * found[at]) <= 1 for at in (1, 4))
