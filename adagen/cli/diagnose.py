@@ -146,7 +146,7 @@ def diagnose_reward(
         require_drawable(figure)
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     training, seed = settings.training, ladder_settings.seed
-    samples = ladder_settings.samples or training.validate_samples
+    samples = ladder_settings.samples or max(training.validate_samples, training.final_samples)
     meter = open_meter(config, inputs.networks, reference=inputs.reference)
     split = load_images(config, generator)
     with seeded("diagnose", experiment, seed):

@@ -188,7 +188,6 @@ def train_policy(
             generator, or a number is not finite.
     """
     import json
-    from functools import partial
 
     from adagen.policy.files import save_policy
     from adagen.rewards.build import load_reward, load_reward_mixture
@@ -198,8 +197,9 @@ def train_policy(
     from adagen.runtime.noise import seeded
     from adagen.sampling.judges import TrainingIdentity
     from adagen.training.loop import TrainingParts
-    from adagen.training.run import build_networks, run_training, validate_policy
+    from adagen.training.run import build_networks, run_training
     from adagen.training.trackers import Trackers, require_installed, untracked
+    from adagen.training.validation import Validator
 
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     tracker_names = settings.training.trackers
@@ -257,8 +257,8 @@ def train_policy(
         training,
         seed=seed,
         name=name,
-        validate=partial(
-            validate_policy, generator, meter=meter, settings=training, processes=processes
+        validate=Validator(
+            generator=generator, meter=meter, settings=training, processes=processes
         ),
         checkpoint=outputs.checkpoint and outputs.checkpoint / "training.ckpt",
         track=trackers.follow if processes.first else untracked,

@@ -102,6 +102,10 @@ class Training(Model):
     """Updates between validations. The policy with the lowest distance is kept."""
     validate_samples: Positive = 1000
     """Samples that a validation draws."""
+    final_samples: int = Field(0, ge=0, le=10_000_000)
+    """Samples that the three policies of the lowest distances are measured on at the end, those of
+    their validations among them; the best of the three is kept. No more than `validate_samples`
+    leaves it at their validations."""
     reward: AnyReward = GaussianSettings()
     """The reward of a finished image."""
     trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Different] = ()

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import torch
 
+from adagen.evaluation.frechet import Moments
+
 Measured = dict[str, float | None]
 """Metrics by name. A metric is None where the protocol or its reference does not have it."""
 
@@ -23,7 +25,6 @@ class Meter(ABC):
     count: int | None
     hashes: dict[str, str]
 
-    @abstractmethod
     def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:
         """Frechet distances of one set of images, for search and validation.
 
@@ -36,8 +37,8 @@ class Meter(ABC):
         Raises:
             AdagenError: images hold NaN, leave [0, 1], differ in shape, or are too few.
         """
+        return self.distance_of(*self.moments(batches))
 
-    @abstractmethod
     def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
         """Every metric of one set of images.
 
@@ -47,3 +48,29 @@ class Meter(ABC):
         Raises:
             AdagenError: as `distance`.
         """
+        measured, _ = self.measure_with_moments(batches)
+        return measured
+
+    @abstractmethod
+    def moments(self, batches: Iterable[torch.Tensor]) -> tuple[Moments, ...]:
+        """Moments of one set of images, in the space of each distance; the primary one is first.
+
+        Those of two sets can be merged.
+
+        Raises:
+            AdagenError: as `distance`; any number of images will do.
+        """
+
+    @abstractmethod
+    def distance_of(self, *moments: Moments) -> tuple[float, float | None]:
+        """Frechet distances of a set of images, of which `moments` returned these.
+
+        Raises:
+            AdagenError: there are too few images.
+        """
+
+    @abstractmethod
+    def measure_with_moments(
+        self, batches: Iterable[torch.Tensor]
+    ) -> tuple[Measured, tuple[Moments, ...]]:
+        """Every metric of one set of images, and its moments; errors are those of `distance`."""

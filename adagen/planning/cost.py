@@ -23,6 +23,7 @@ from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
+from adagen.training.kept import FINALISTS
 
 MEASURED = 1000
 """Images measured at once, at most."""
@@ -185,7 +186,10 @@ class Plan:
         calls, updates = generator.actions.calls, training.updates
         explored = training.trajectories * (updates + (reward.warmup > 0))
         scored = training.trajectories * updates
-        validated = training.validate_samples * math.ceil(updates / training.validate_every)
+        validations = math.ceil(updates / training.validate_every)
+        final = max(0, training.final_samples - training.validate_samples)
+        finalists = min(FINALISTS, validations) if policy.method != "faithful" else 0
+        validated = training.validate_samples * validations + final * finalists
         images = explored + validated
         learned_from = 2 * reward.batch * (reward.warmup + reward.steps * updates)
         probed = 2 * reward.batch * updates

@@ -5,7 +5,7 @@ small images: the features' patches grow with the images, so that there are abou
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from adagen.config.rewards import AnyReward
 from adagen.data.folder import list_images
 from adagen.data.split import Images, Split, load_dataset, stratified_indices
 from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
+from adagen.evaluation.embedded.networks import MetricNetworks as FittedNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.evaluation.meters import Measured, Meter
 from adagen.generators.base import Generator
-from adagen.policy.networks import Policy
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import LogConfidence, fit_preference
 from adagen.rewards.convolution import ConvolutionReward
@@ -40,9 +41,7 @@ from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.rewards.vector import FITTED
 from adagen.runtime.errors import AdagenError
-from adagen.training.log import Validation
-from adagen.training.loop import Validate
-from adagen.training.run import sample_validation
+from adagen.training.validation import Validator
 
 Data = Images | tuple[torch.Tensor, Sequence[int] | torch.Tensor] | str | Path
 HELDOUT_SHARE = 5
@@ -145,7 +144,7 @@ def build_reward(
 
 def heldout_validation(
     generator: Generator[Any], split: Split, *, settings: Training, folder: Path | None
-) -> Validate | None:
+) -> Validator | None:
     """Distances of a policy's samples to the held-out images.
 
     They are measured in the spaces of a classifier and of a denoising autoencoder, which are fitted
@@ -161,8 +160,8 @@ def heldout_validation(
         The validation; None, with a message, if there are too few held-out images or their sides
         are no multiples of 4, which the autoencoder needs.
     """
-    networks = MetricNetworks()
-    dimension = 2 * networks.width
+    sizes = MetricNetworks()
+    dimension = 2 * sizes.width
     if len(split.heldout) <= dimension or any(side % 4 for side in split.heldout.images.shape[2:]):
         print(
             f"adagen.train: no validation, and the last policy is kept: a distance takes more than "
@@ -176,19 +175,36 @@ def heldout_validation(
             f"validate_samples is {settings.validate_samples}, but a distance over {dimension} "
             f"features takes at least {dimension + 1} samples: raise it."
         )
-    meter = fit_metric_networks(networks, split, checkpoints=folder, device=generator.device)
-    features = meter.features(split.heldout.batches())
-    real = {space: Moments.of(features[space]) for space in SPACES}
+    networks = fit_metric_networks(sizes, split, checkpoints=folder, device=generator.device)
+    return Validator(generator=generator, meter=_HeldoutMeter(networks, split), settings=settings)
 
-    def validate(policy: Policy) -> Validation:
-        batches, spread = sample_validation(generator, policy, settings=settings)
-        found = meter.features(batches)
-        primary, label_free = (
-            frechet_distance(Moments.of(found[space]), real[space]) for space in SPACES
-        )
-        return Validation(fid=primary, fid_label_free=label_free, recall=None, spread=spread())
 
-    return validate
+class _HeldoutMeter(Meter):
+    """Measures distances to the held-out images, and nothing else."""
+
+    protocol = "held-out images"
+
+    def __init__(self, networks: FittedNetworks, split: Split) -> None:
+        self.networks, self.count, self.hashes = networks, len(split.heldout), {}
+        self.real = self.moments(split.heldout.batches())
+
+    def moments(self, batches: Iterable[torch.Tensor]) -> tuple[Moments, ...]:
+        """Moments in the primary and in the label-free space."""
+        found = self.networks.features(batches)
+        return tuple(Moments.of(found[space]) for space in SPACES)
+
+    def distance_of(self, *moments: Moments) -> tuple[float, float | None]:
+        """Frechet distances in both spaces."""
+        primary, label_free = map(frechet_distance, moments, self.real)
+        return primary, label_free
+
+    def measure_with_moments(
+        self, batches: Iterable[torch.Tensor]
+    ) -> tuple[Measured, tuple[Moments, ...]]:
+        """The distances, and the moments that they are of."""
+        moments = self.moments(batches)
+        primary, label_free = self.distance_of(*moments)
+        return {"fid": primary, "fid_label_free": label_free, "recall": None}, moments
 
 
 def _dataset(data: str | Path, *, side: int) -> Dataset:

@@ -1,6 +1,6 @@
 """The fields of the training log: accuracies, actions and validations (docs/training.md)."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,20 +27,26 @@ class Validation:
         fid_label_free: label-free distance; None where the protocol has none.
         recall: share of real images near a sample; None where the protocol has none.
         spread: standard deviation of each action over samples, averaged over calls.
+        moments: mean, covariance and number of the features in each space of the meter.
     """
 
     fid: float
     fid_label_free: float | None
     recall: float | None
     spread: dict[str, float]
+    moments: tuple[tuple[Any, ...], ...] = ()
 
     def record(self) -> Record:
         """The fields of the log, with the prefix `validation_`."""
-        return {f"validation_{name}": value for name, value in asdict(self).items()}
+        return {f"validation_{name}": getattr(self, name) for name in LOGGED}
 
 
-NOT_VALIDATED: Record = {f"validation_{field.name}": None for field in fields(Validation)}
+LOGGED = ("fid", "fid_label_free", "recall", "spread")
+"""The measurements of a validation that a training log has."""
+NOT_VALIDATED: Record = {f"validation_{name}": None for name in LOGGED}
 """The same fields after an update without a validation."""
+NOT_FINAL: Record = {"final_fid": None, "final_fid_label_free": None}
+"""Distances of a policy at the end of the training, of an update whose policy is not measured."""
 NO_ACCURACY: Record = {
     f"{measure}_{name}": None
     for measure in ("accuracy", "loss")

@@ -7,8 +7,6 @@ Several processes generate the trajectories of an update together, and sum their
 them trains and asks the same reward: beside generating that costs little.
 """
 
-import copy
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -35,8 +33,10 @@ from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
 from adagen.training import health, ppo
 from adagen.training.checks import require_finite, require_finite_loss, require_image_shape
+from adagen.training.kept import KeptPolicies
 from adagen.training.log import (
     NO_ACCURACY,
+    NOT_FINAL,
     NOT_VALIDATED,
     Record,
     Validation,
@@ -46,8 +46,9 @@ from adagen.training.log import (
 from adagen.training.trackers import OnRecord, Track, untracked
 from adagen.training.trajectories import Trajectories, collect
 from adagen.training.update import PpoUpdate
+from adagen.training.validation import Validator
 
-Validate = Callable[[Policy], Validation]
+Validate = Validator | Callable[[Policy], Validation]
 
 REMEDY = (
     "Lower training.batch or training.backward_memory, which changes no result; set "
@@ -85,7 +86,7 @@ class PolicyTraining:
     Attributes:
         average: moving average of the actor's weights: the policy that is validated and kept.
         records: the training log so far.
-        kept: distance, networks and reward state of the policy to keep.
+        kept: the policies that may be the result; at the end one.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class PolicyTraining:
             self.actor, self.critic, settings=settings, processes=processes
         )
         self.records: list[Record] = []
-        self.kept: dict[str, Any] = {"distance": math.inf}
+        self.kept = KeptPolicies(self.average.module, self.critic, reward=self.reward)
 
     def run(
         self,
@@ -134,13 +135,15 @@ class PolicyTraining:
         """Train to the end, from `checkpoint` if it exists; returns the training log.
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
-        distance, and `kept` the reward's state then: a reward that is hacked late in a run must not
-        cost what was learnt before. Under a mixture, or without validation, they hold the last
-        weights: a pre-trained reward leads away from that distance.
+        distance, and `kept` the reward's state then. Where `final_samples` asks for it, the nearest
+        few are measured once more, and the least of those distances decides. Under a mixture, or
+        without validation, they hold the last weights: a pre-trained reward leads away from that
+        distance.
 
         Args:
             name: names the run in progress bar, messages and checkpoint.
-            validate: measures the averaged policy; None for no validation.
+            validate: measures the averaged policy, and is a `Validator` where policies are measured
+                once more; None for no validation.
             checkpoint: file of the resumable state; None to keep none.
             track: follows the training log while it grows.
 
@@ -157,8 +160,10 @@ class PolicyTraining:
             if not state:
                 self.warm_up()
             self._updates(name, validate, checkpoint=checkpoint, on_record=on_record)
-        self.average.module.load_state_dict(self.kept["actor"])
-        self.critic.load_state_dict(self.kept["critic"])
+            if isinstance(validate, Validator) and len(self.kept.states) > 1:
+                self.kept.choose(validate, self.records, name=name)
+                self._save(name, checkpoint)
+        self.kept.load(self.kept.states[0])
         return self.records
 
     def _updates(
@@ -176,17 +181,23 @@ class PolicyTraining:
             record = self.update(update)
             last = update + 1 == total
             if (update + 1) % self.settings.validate_every == 0 or last:
-                if validate is not None:
-                    record |= validate(self.average.module).record()
-                self._keep(record["validation_fid"])
+                validation = validate(self.average.module) if validate else None
+                record |= validation.record() if validation else {}
+                judged = None if self.mixture else validation
+                self.kept.offer(update, judged, settings=self.settings)
             self.records.append(record)
             for sentence in self._warn():
                 if self.processes.first:
                     bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
             on_record(record)
-            if checkpoint is not None and self.processes.first and (last or timer.due()):
-                save_checkpoint(checkpoint, name, settings=self.settings, state=self.state_dict())
+            if last or timer.due():
+                self._save(name, checkpoint)
+
+    def _save(self, name: str, checkpoint: Path | None) -> None:
+        """Write the resumable state, if there is a file for it."""
+        if checkpoint is not None and self.processes.first:
+            save_checkpoint(checkpoint, name, settings=self.settings, state=self.state_dict())
 
     def _warn(self) -> list[str]:
         """Add warnings to the last record; returns the sentences of those that are new in it."""
@@ -234,6 +245,7 @@ class PolicyTraining:
             "loss_discriminator": loss if self.reward.learns_first else learn(),
             **action_statistics(self.generator.actions, trajectories, sigma=self.sigma(n)),
             **NOT_VALIDATED,
+            **NOT_FINAL,
             "warnings": {},
             "seconds": time.perf_counter() - began,
         }
@@ -252,7 +264,7 @@ class PolicyTraining:
             "average": self.average.state_dict(),
             "optimiser": self.policy_update.optimiser.state_dict(),
             "reward": self.reward.state_dict(),
-            "kept": self.kept,
+            "kept": self.kept.states,
             "records": self.records,
         }
 
@@ -263,20 +275,7 @@ class PolicyTraining:
         self.average.load_state_dict(state["average"])
         self.policy_update.optimiser.load_state_dict(state["optimiser"])
         self.reward.load_state_dict(state["reward"])
-        self.kept, self.records = state["kept"], state["records"]
-
-    def _keep(self, distance: float | None) -> None:
-        """Keep policy, value network and reward state if their distance is the least so far.
-
-        Under a mixture, or without a distance, the last ones are kept.
-        """
-        if self.mixture or distance is None or distance <= self.kept["distance"]:
-            state = {
-                "actor": self.average.module.state_dict(),
-                "critic": self.critic.state_dict(),
-                "reward": self.reward.judging_state(),
-            }
-            self.kept = copy.deepcopy({"distance": distance, **state})
+        self.kept.states, self.records = state["kept"], state["records"]
 
     def _explore(self, n: int, sigma: float) -> Trajectories:
         """The trajectories of update n."""

@@ -1,22 +1,16 @@
 """One training from its parts to the kept policy: the core of `adagen train` and `adagen.train`."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import nn
 
 from adagen.config import PolicySettings, Training
-from adagen.evaluation.meters import Meter
 from adagen.generators.base import Generator
 from adagen.policy.files import build_actor, build_critic
-from adagen.policy.networks import Policy
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.sampling.labels import class_labels
-from adagen.sampling.sampler import Sampler
-from adagen.training.log import Record, Validation, spread
+from adagen.training.log import Record
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate
 from adagen.training.trackers import Track, untracked
 
@@ -56,8 +50,9 @@ def run_training(
         settings: of the training.
         seed: of the training's noise; the initial weights are part of `parts`.
         name: names the run in progress bar, messages and checkpoint.
-        validate: measures the averaged policy; the one of least distance is kept. None, or a
-            mixture among the parts: the last policy is kept.
+        validate: measures the averaged policy; the one of least distance is kept. With a
+            `Validator`, the best few are measured once more at the end. None, or a mixture among
+            the parts: the last policy is kept.
         checkpoint: file of the resumable state; None to keep none.
         track: follows the training log while it grows.
         processes: train together.
@@ -71,7 +66,7 @@ def run_training(
     return TrainedPolicy(
         actor=training.average.module,
         critic=parts.critic if settings.value_coefficient else None,
-        reward_state=training.kept["reward"],
+        reward_state=training.kept.states[0]["reward"],
         records=records,
     )
 
@@ -87,48 +82,3 @@ def build_networks(
     actor = build_actor(method, generator, settings=policy, tabled=tabled)
     critic = build_critic(generator, policy)
     return actor.to(generator.device), critic.to(generator.device)
-
-
-def validate_policy(
-    generator: Generator[Any],
-    policy: Policy,
-    *,
-    meter: Meter,
-    settings: Training,
-    processes: Processes = SINGLE_PROCESS,
-) -> Validation:
-    """Distances and recall of a policy's samples, and the spread of its actions."""
-    batches, spread_of_actions = sample_validation(
-        generator, policy, settings=settings, processes=processes
-    )
-    # On 1,000 digits all metrics cost 4 % more than the distances alone, generating included.
-    measured = meter.measure(batches)
-    return Validation(
-        fid=cast(float, measured["fid"]),
-        fid_label_free=measured["fid_label_free"],
-        recall=measured["recall"],
-        spread=spread_of_actions(),
-    )
-
-
-def sample_validation(
-    generator: Generator[Any],
-    policy: Policy,
-    *,
-    settings: Training,
-    processes: Processes = SINGLE_PROCESS,
-) -> tuple[Iterator[torch.Tensor], Callable[[], dict[str, float]]]:
-    """Batches of the images of a validation, and, once they are drawn, the spread of the actions.
-
-    All validations of all trainings draw the same noise, so their differences are the policies'.
-    """
-    labels = class_labels(settings.validate_samples, generator.num_classes)
-    sampler = Sampler(generator, policy, batch=settings.batch)
-    actions: list[torch.Tensor] = []
-
-    def images() -> Iterator[torch.Tensor]:
-        for batch, taken in sampler.batches(labels, purpose="validate", processes=processes):
-            actions.append(taken)
-            yield batch
-
-    return images(), lambda: spread(generator.actions, torch.cat(actions, dim=1))

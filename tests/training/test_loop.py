@@ -23,6 +23,7 @@ FIELDS = {
     "sigma", "loss_policy", "loss_value", "action_mean", "action_spread", "seconds",
     "loss_real", "loss_heldout", "loss_fake", "dead_share", "saturated_share", "warnings",
     "validation_fid", "validation_fid_label_free", "validation_recall", "validation_spread",
+    "final_fid", "final_fid_label_free",
 }  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_what_judged_the_kept_policy_is_kept_with_it():
     distances = iter([3.0, 1.0, 2.0])
     run = toy_training("static", Counting(), updates=6, validate_every=2)
     run.run("toy", lambda policy: validation(next(distances)), checkpoint=None)
-    assert run.kept["reward"] == {"times": torch.tensor([4.0])} and run.reward.times == 6
+    assert run.kept.states[0]["reward"] == {"times": torch.tensor([4.0])} and run.reward.times == 6
 
 
 def test_records_have_the_fields_of_a_training_log():

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from adagen.evaluation.embedded.networks import BATCH, LABEL_FREE, PRIMARY, SPACES, MetricNetworks
+from adagen.evaluation.embedded.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.embedded.reference import Reference, protocol
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.image_sets import rebatch
@@ -37,37 +37,42 @@ class EmbeddedMeter(Meter):
         self.count = reference.train[PRIMARY].count
         self.hashes = {"networks": str(networks.hash), "reference": str(reference.hash)}
 
-    def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, float | None]:
-        """Frechet distances in the primary and in the label-free space."""
+    def moments(self, batches: Iterable[torch.Tensor]) -> tuple[Moments, ...]:
+        """Moments in the primary and in the label-free space."""
         features = self._features(batches)
+        return tuple(Moments.of(features[space]) for space in SPACES)
+
+    def distance_of(self, *moments: Moments) -> tuple[float, float | None]:
+        """Frechet distances in the primary and in the label-free space."""
         primary, label_free = (
-            frechet_distance(Moments.of(features[space]), self.reference.train[space])
-            for space in SPACES
+            frechet_distance(found, self.reference.train[space])
+            for found, space in zip(moments, SPACES, strict=True)
         )
         return primary, label_free
 
-    def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
-        """Every metric; sFID is None."""
+    def measure_with_moments(
+        self, batches: Iterable[torch.Tensor]
+    ) -> tuple[Measured, tuple[Moments, ...]]:
+        """Every metric, and the moments in both spaces; sFID is None."""
         features = self._features(batches)
-        moments = {space: Moments.of(features[space]) for space in SPACES}
-        fid = {
-            space: frechet_distance(moments[space], self.reference.train[space]) for space in SPACES
-        }
+        moments = tuple(Moments.of(features[space]) for space in SPACES)
+        primary, label_free = self.distance_of(*moments)
         precision, recall = precision_recall(
             self.reference.train_features,
             features[PRIMARY],
             neighbours=self.neighbours,
             device=self.networks.device,
         )
-        return {
-            "fid": fid[PRIMARY],
-            "fid_label_free": fid[LABEL_FREE],
+        measured: Measured = {
+            "fid": primary,
+            "fid_label_free": label_free,
             "sfid": None,
             "inception_score": inception_score(features["logits"]),
             "precision": precision,
             "recall": recall,
-            "memorisation_gap": self.reference.memorisation_gap(moments[PRIMARY]),
+            "memorisation_gap": self.reference.memorisation_gap(moments[0]),
         }
+        return measured, moments
 
     def _features(self, batches: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Compute features (N, D) of all images, by name. They fit in memory: D is some dozens."""

@@ -141,15 +141,22 @@ class InceptionMeter(Meter):
         self.protocol, self.count = reference.protocol, reference.count
         self.hashes = {"networks": network.hash, "reference": str(reference.hash)}
 
-    def distance(self, batches: Iterable[torch.Tensor]) -> tuple[float, None]:
-        """Frechet distance of the pooled features. These protocols have no label-free one."""
+    def moments(self, batches: Iterable[torch.Tensor]) -> tuple[Moments, ...]:
+        """Moments of the pooled features. These protocols have no label-free space."""
         pool, _ = self.network.empty()
         for output in self._outputs(batches):
             pool = pool.merge(Moments.of(output.pool))
+        return (pool,)
+
+    def distance_of(self, *moments: Moments) -> tuple[float, None]:
+        """Frechet distance of the pooled features."""
+        (pool,) = moments
         return frechet_distance(pool, self.reference.pool), None
 
-    def measure(self, batches: Iterable[torch.Tensor]) -> Measured:
-        """Every metric that the protocol and the reference have."""
+    def measure_with_moments(
+        self, batches: Iterable[torch.Tensor]
+    ) -> tuple[Measured, tuple[Moments, ...]]:
+        """Every metric that the protocol and the reference have, and the pooled moments."""
         reference = self.reference
         pool, spatial = self.network.empty()
         features, logits = [], []
@@ -160,7 +167,7 @@ class InceptionMeter(Meter):
                 spatial = spatial.merge(Moments.of(output.spatial.flatten(1)))
             if reference.features is not None:
                 features.append(output.pool.cpu())
-        fid = frechet_distance(pool, reference.pool)
+        fid, _ = self.distance_of(pool)
         precision, recall = None, None
         if reference.features is not None:
             precision, recall = precision_recall(
@@ -170,7 +177,7 @@ class InceptionMeter(Meter):
                 device=self.network.device,
             )
         size = SCORE_SPLIT.get(self.network.protocol)
-        return {
+        measured: Measured = {
             "fid": fid,
             "fid_label_free": None,
             "sfid": _spatial_distance(spatial, reference),
@@ -179,6 +186,7 @@ class InceptionMeter(Meter):
             "recall": recall,
             "memorisation_gap": None,
         }
+        return measured, (pool,)
 
     def _outputs(self, batches: Iterable[torch.Tensor]) -> Iterator[InceptionOutput]:
         """The outputs for images of the reference's size."""

@@ -1,0 +1,71 @@
+"""The policies of a training that may be its result, and the choice among them."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from adagen.config import Training
+from adagen.rewards.base import Reward
+from adagen.runtime.progress import progress
+from adagen.training.log import Record, Validation
+from adagen.training.validation import Validator
+
+FINALISTS = 3
+"""Policies that are measured once more at the end, on more samples."""
+
+
+class KeptPolicies:
+    """The nearest policies so far, with their value networks and what rewarded them.
+
+    A reward that is hacked late in a run must not cost what was learnt before.
+
+    Attributes:
+        states: one for each policy, the nearest first: number of its update from 0, validation,
+            weights, and state of the reward.
+    """
+
+    def __init__(self, actor: nn.Module, critic: nn.Module, *, reward: Reward) -> None:
+        """No policy yet; the arguments are those of the training, as they change."""
+        self.actor, self.critic, self.reward = actor, critic, reward
+        self.states: list[dict[str, Any]] = []
+
+    def offer(self, update: int, validation: Validation | None, *, settings: Training) -> None:
+        """Keep the present policy if it is among the nearest; without a validation it is."""
+        candidate: dict[str, Any] = {
+            "update": update,
+            "validation": validation and vars(validation),
+            "actor": self.actor.state_dict(),
+            "critic": self.critic.state_dict(),
+            "reward": self.reward.judging_state(),
+        }
+        nearest = [candidate]
+        if validation:
+            most = FINALISTS if settings.final_samples > settings.validate_samples else 1
+            nearest = sorted([candidate, *self.states], key=lambda kept: kept["validation"]["fid"])
+            nearest = nearest[:most]
+        self.states = [copy.deepcopy(state) if state is candidate else state for state in nearest]
+
+    def choose(self, validator: Validator, records: Sequence[Record], *, name: str) -> None:
+        """Measure all on more samples, and keep the nearest alone.
+
+        Args:
+            validator: measures them.
+            records: the training log, whose fields `final_fid` and `final_fid_label_free` are
+                filled in.
+            name: names the training in the progress bar.
+        """
+        distances = []
+        for state in progress(self.states, f"{name}, final", total=len(self.states)):
+            self.load(state)
+            primary, label_free = validator.final(self.actor, Validation(**state["validation"]))
+            final = {"final_fid": primary, "final_fid_label_free": label_free}
+            records[state["update"]].update(final)
+            distances.append(primary)
+        self.states = [self.states[distances.index(min(distances))]]
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Put the weights of a policy and of its value network into those of the training."""
+        self.actor.load_state_dict(state["actor"])
+        self.critic.load_state_dict(state["critic"])

@@ -1,0 +1,125 @@
+"""Which policy a training ends with: the nearest of a few, on more samples than validations draw."""
+
+import json
+
+import pytest
+import torch
+from toy import Toy, ToyReward, no_validation, toy_training
+
+from adagen.config import Training
+from adagen.evaluation.frechet import Moments, frechet_distance
+from adagen.evaluation.meters import Meter
+from adagen.policy.networks import ConstantTable
+from adagen.rewards.pretrained import RewardMixture
+from adagen.training.kept import FINALISTS
+from adagen.training.validation import Validator
+
+SETTINGS = Training(validate_samples=20, final_samples=50, batch=16)
+CHANGES = {
+    "updates": 6,
+    "trajectories": 32,
+    "validate_every": 1,
+    "validate_samples": 20,
+    "final_samples": 50,
+    "batch": 16,
+}
+
+
+class Killed(Exception):
+    pass
+
+
+class Levels(Meter):
+    """Distances of the two levels of the toy from levels near 0.6, and the images that it saw."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        target = 0.6 + 0.1 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+        self.real, self.seen, self.dies_at = Moments.of(target), [], dies_at
+
+    def moments(self, batches):
+        drawn = torch.cat(list(batches))
+        if len(self.seen) == self.dies_at:
+            raise Killed
+        self.seen.append(len(drawn))
+        return (Moments.of(drawn[:, 0].flatten(1)[:, 1:3]),)
+
+    def distance_of(self, *moments):
+        return frechet_distance(moments[0], self.real), None
+
+    def measure_with_moments(self, batches):
+        moments = self.moments(batches)
+        distance, _ = self.distance_of(*moments)
+        return {"fid": distance, "fid_label_free": None, "recall": None}, moments
+
+
+def validator(**changes: object) -> Validator:
+    meter = Levels(**changes)
+    return Validator(generator=Toy(), meter=meter, settings=SETTINGS)
+
+
+def test_what_a_validation_drew_is_not_drawn_again():
+    validate, policy = validator(), ConstantTable(2, 1)
+    found = validate.final(policy, validate(policy))
+    assert validate.meter.seen == [20, 30]
+    images = list(validate._images(policy, range(50), actions=[]))
+    assert found[0] == pytest.approx(validate.meter.distance(images)[0], rel=1e-9)
+
+
+def test_the_first_samples_of_more_are_those_of_fewer():
+    validate, policy = validator(), ConstantTable(2, 1)
+    whole = torch.cat(list(validate._images(policy, range(50), actions=[])))
+    parts = [
+        torch.cat(list(validate._images(policy, samples, actions=[])))
+        for samples in (range(20), range(20, 50))
+    ]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+def test_the_nearest_of_the_finalists_is_kept():
+    run, validate = toy_training("static", ToyReward(adaptive=False), **CHANGES), validator()
+    records = run.run("toy", validate, checkpoint=None)
+    final = {r["update"]: r["final_fid"] for r in records if r["final_fid"] is not None}
+    validated = {r["update"]: r["validation_fid"] for r in records}
+    assert set(final) == set(sorted(validated, key=validated.get)[:FINALISTS])
+    assert validate.meter.seen == [20] * 6 + [30] * FINALISTS
+    (kept,) = run.kept.states
+    assert kept["update"] + 1 == min(final, key=final.get)
+    assert torch.equal(run.average.module.table, kept["actor"]["table"])
+    json.dumps(records, allow_nan=False)
+
+
+def plain(records: list[dict]) -> list[dict]:
+    return [{key: value for key, value in r.items() if key != "seconds"} for r in records]
+
+
+@pytest.mark.parametrize("dies_at", [3, 6, 8])
+def test_a_training_that_is_killed_at_its_end_ends_alike(tmp_path, dies_at):
+    def train(place, **changes):
+        run = toy_training("static", ToyReward(adaptive=False), **CHANGES)
+        validate = validator(**changes)
+        records = run.run("toy", validate, checkpoint=tmp_path / place)
+        return plain(records), run.average.module.table.detach(), validate.meter.seen
+
+    records, table, _ = train("whole.ckpt")
+    with pytest.raises(Killed):
+        train("killed.ckpt", dies_at=dies_at)
+    resumed, again, _ = train("killed.ckpt")
+    assert torch.equal(table, again) and resumed == records
+    finished = train("killed.ckpt")
+    assert finished[2] == [] and torch.equal(finished[1], again) and finished[0] == resumed
+
+
+def test_nobody_is_measured_again_where_the_last_policy_is_kept_or_nothing_is_added():
+    mixture = RewardMixture(lambda images, labels: -images[:, 0].flatten(1)[:, 1], 1.0)
+    for changes, reward_mixture in (({}, mixture), ({"final_samples": 20}, None)):
+        run = toy_training("static", ToyReward(), reward_mixture, **{**CHANGES, **changes})
+        validate = validator()
+        records = run.run("toy", validate, checkpoint=None)
+        assert validate.meter.seen == [20] * 6 and len(run.kept.states) == 1
+        assert {r["final_fid"] for r in records} == {None}
+
+
+def test_a_plain_function_validates_and_the_nearest_is_kept():
+    run = toy_training("static", **CHANGES)
+    run.run("toy", no_validation, checkpoint=None)
+    assert run.kept.states[0]["update"] == 5  # of equals the last
