@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from adagen.data.decoded import decoded_file, keep_decoded, load_decoded
 from adagen.data.folder import ImageFiles
 from adagen.data.pixels import Form, read_head, read_pixels
 from adagen.data.seen import Signature, known_hash, remember
@@ -84,14 +85,14 @@ class FileImages(ImageRows):
     Args:
         files: the files.
         form: size and mode of the images.
-        seen: file of hashes that were computed before (`adagen.data.seen`), for more images than
-            fit into memory; None to compute them again.
+        seen: file of hashes that were computed before (`adagen.data.seen`); None to compute them
+            again.
     """
 
     def __init__(self, files: ImageFiles, form: Form, *, seen: Path | None = None) -> None:
         self.files, self.form = files, form
         self.shape = torch.Size((len(files), form.channels, form.height, form.width))
-        self.seen = seen if self.shape.numel() > IN_MEMORY else None
+        self.seen, self._known = seen, ""
         # CRC-32 of each file, which a zip has of its files; of others -1 until they were read.
         known = [member.checksum for member in files.members or ()]
         self.checksums = np.array(known or [-1] * len(files), np.int64)
@@ -121,15 +122,17 @@ class FileImages(ImageRows):
         unread = np.flatnonzero(self.checksums < 0)
         if not len(unread):
             return self._digest()
+        if self._known and not anew:  # images that were decoded from these files stay theirs
+            return self._known
         signature = self._signature()
-        if self.seen and signature and not anew and (known := known_hash(self.seen, signature)):
-            return known
+        if self.seen and signature and not anew:
+            self._known = known_hash(self.seen, signature)
+            if self._known:
+                return self._known
         parts = np.array_split(unread, -(-len(unread) // CHUNK))
         for part in progress(parts, f"hash of {self.files.place.name}", total=len(parts)):
             _in_threads(self._read, part.tolist())
-        after = self._signature()
-        if self.seen and signature and after and after.text == signature.text:
-            remember(self.seen, signature, digest=self._digest())
+        self._remember(signature)
         return self._digest()
 
     def contents(self) -> Iterator[tuple[int, int]]:
@@ -137,11 +140,27 @@ class FileImages(ImageRows):
         both = zip(self.files.sizes, self.checksums.tolist(), strict=True)
         return ((size, checksum) for size, checksum in both if checksum >= 0)
 
+    def decode(self) -> torch.Tensor:
+        """Decode all images, (N, C, H, W) uint8; errors are those of `pixels`."""
+        signature = self._signature()
+        images = torch.empty(self.shape, dtype=torch.uint8)
+        chunks = torch.arange(len(self)).split(CHUNK)
+        for rows in progress(chunks, f"reading {self.files.place.name}", total=len(chunks)):
+            images[rows] = self.pixels(rows)
+        self._remember(signature)
+        return images
+
     def _signature(self) -> Signature | None:
         """Numbers of the files that change with them; None where no hash is kept."""
-        if self.seen is None:
+        if self.seen is None or self.files.members is not None:  # a zip has the hashes of its files
             return None
         return Signature(self.files.location(row) for row in range(len(self)))
+
+    def _remember(self, before: Signature | None) -> None:
+        """Keep the hash, if nothing was done to the files while they were read."""
+        after = self._signature()
+        if self.seen and before and after and after.text == before.text:
+            remember(self.seen, before, digest=self._digest())
 
     def _read(self, row: int) -> bytes:
         """Read a file, which must be the same whenever it is read; a zip sees to that itself."""
@@ -179,13 +198,16 @@ def _in_threads(work: Callable[[int], object], items: Sequence[int]) -> None:
         list(pool.map(share, range(threads)))
 
 
-def open_rows(files: ImageFiles, form: Form, *, seen: Path | None = None) -> ImageRows:
-    """Open the images of files, and read them into memory if they take at most `IN_MEMORY` bytes.
+def open_rows(
+    files: ImageFiles, form: Form, *, part: str = "", seen: Path | None = None
+) -> ImageRows:
+    """Open the images of files; those that take at most `IN_MEMORY` bytes are decoded once.
 
     Args:
         files: the files.
         form: size and mode of the images.
-        seen: as `FileImages` takes it.
+        part: names the part of the data set, "train" or "heldout".
+        seen: as `FileImages` takes it; decoded images are kept beside it.
 
     Raises:
         AdagenError: an image that is read into memory is damaged, or has another size or mode than
@@ -194,10 +216,13 @@ def open_rows(files: ImageFiles, form: Form, *, seen: Path | None = None) -> Ima
     source = FileImages(files, form, seen=seen)
     if source.shape.numel() > IN_MEMORY:
         return source
-    stored = torch.empty(source.shape, dtype=torch.uint8)
-    chunks = torch.arange(len(source)).split(CHUNK)
-    for rows in progress(chunks, f"reading {files.place.name}", total=len(chunks)):
-        stored[rows] = source.pixels(rows)
+    kept, stored = seen and decoded_file(seen, part), None
+    if kept and kept.exists():
+        stored = load_decoded(kept, source.shape, form=form, digest=source.digest())
+    if stored is None:
+        stored = source.decode()
+        if kept:
+            keep_decoded(kept, stored, form=form, digest=source.digest())
     warn_if_black(int(stored.max()), str(files.place))
     return StoredImages(stored, source)
 

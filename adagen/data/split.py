@@ -19,6 +19,7 @@ from adagen.data.pixels import Form
 from adagen.data.sources import (
     FileImages,
     ImageRows,
+    StoredImages,
     first_of_each,
     form_of,
     open_rows,
@@ -140,7 +141,8 @@ def load_dataset(dataset: Dataset, *, seen: Path | None = None) -> Split:
 
     Args:
         dataset: settings.
-        seen: file of hashes of images that were read before (`adagen.data.seen`).
+        seen: file of hashes of images that were read before (`adagen.data.seen`); images that were
+            decoded before are kept beside it.
 
     Raises:
         AdagenError: there are no images; or they are damaged, or differ in size or mode; or the
@@ -155,8 +157,9 @@ def load_dataset(dataset: Dataset, *, seen: Path | None = None) -> Split:
 def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
     """List the content of a data set as JSON values.
 
-    One image of each class is decoded in both parts, so that a wrong folder is noticed before
-    anything is computed from it. The files of a folder are read for their hash; a zip has it.
+    Where images can be kept for later stages, all are decoded. Otherwise one of each class is, in
+    both parts, so that a wrong folder is noticed before anything is computed from it. The files of
+    a folder are read for their hash; a zip has it.
 
     Args:
         dataset: settings.
@@ -169,10 +172,12 @@ def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
     Raises:
         AdagenError: as `load_dataset`, for the images that are decoded.
     """
-    split = _load(dataset, partial(FileImages, seen=seen))
+    split = _load(dataset, partial(open_rows, seen=seen) if seen else _in_files)
     for part in (split.train, split.heldout):
-        if isinstance(part.images, FileImages):
-            part.images.digest(anew=True)  # what the parts share is told whenever they are listed
+        stored = part.images
+        files = stored.files if isinstance(stored, StoredImages) else stored
+        if isinstance(files, FileImages):
+            files.digest(anew=True)  # what the parts share is told whenever they are listed
     _check_copies(split)
     return {**_overview(split), "file_list_hash": split.file_list_hash, "hashed": HASHED}
 
@@ -193,17 +198,24 @@ def overview(dataset: Dataset) -> dict[str, Any]:
     Raises:
         AdagenError: as `load_dataset`, for one image of each class.
     """
-    return _overview(_load(dataset, FileImages))
+    return _overview(_load(dataset, _in_files))
+
+
+def _in_files(files: ImageFiles, form: Form, *, part: str) -> FileImages:
+    """Images that stay in their files."""
+    return FileImages(files, form)
 
 
 def _overview(split: Split) -> dict[str, Any]:
-    """The content of a split; an image of each class is decoded in both parts."""
-    counts, brightest = [], 0.0
+    """The content of a split; an image of each class is decoded where none was yet."""
+    counts, brightest = [], []
     for part in (split.train, split.heldout):
-        for rows in first_of_each(part.labels).split(64):
-            brightest = max(brightest, 255 * float(part.images[rows].max()))
+        if isinstance(part.images, FileImages):
+            for rows in first_of_each(part.labels).split(64):
+                brightest.append(255 * float(part.images[rows].max()))
         counts.append(part.labels.bincount(minlength=split.num_classes).tolist())
-    warn_if_black(brightest, split.dataset.folder or split.dataset.name)
+    if brightest:
+        warn_if_black(max(brightest), split.dataset.folder)
     return {
         "name": split.dataset.name,
         "classes": list(split.class_names),
@@ -235,8 +247,8 @@ def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.T
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def _load(dataset: Dataset, opener: Callable[[ImageFiles, Form], ImageRows]) -> Split:
-    """Split a data set, whose files `opener` opens."""
+def _load(dataset: Dataset, opener: Callable[..., ImageRows]) -> Split:
+    """Split a data set, whose files `opener` opens, given the name of their part."""
     if not dataset.folder:
         return _load_digits(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
@@ -249,8 +261,8 @@ def _load(dataset: Dataset, opener: Callable[[ImageFiles, Form], ImageRows]) -> 
     else:
         train, heldout = (files.subset(rows) for rows in _split(files.labels, dataset))
     return Split(
-        Images(opener(train, form), train.labels, dataset.flip),
-        Images(opener(heldout, form), heldout.labels),
+        Images(opener(train, form, part="train"), train.labels, dataset.flip),
+        Images(opener(heldout, form, part="heldout"), heldout.labels),
         num_classes=len(files.class_names),
         dataset=dataset,
         class_names=files.class_names,

@@ -1,4 +1,4 @@
-"""Which policy a training ends with: the nearest of a few, on more samples than validations draw."""
+"""A training ends with the nearest of a few policies, on more samples than validations draw."""
 
 import json
 
