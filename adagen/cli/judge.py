@@ -269,6 +269,7 @@ def _judged(
         done(len(part))
     means = {name: float(torch.cat(parts).mean()) for name, parts in scores.items()}
     about = {key: run.about[key] for key in ("experiment", "method", "training_seed", "samples")}
+    about["hashes"] = run.about["hashes"]
     return {**about, "fidelity": run.about.get("fidelity"), "seed": seed, "reward": None, **means}
 
 

@@ -1,6 +1,7 @@
 """`adagen <command>`: puts the commands together, and turns errors into one paragraph."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -38,6 +39,9 @@ for group in app.registered_groups:
 
 def main() -> None:
     """Run the command line; an error that is meant for the user is one paragraph, and status 2."""
+    for stream in (sys.stdout, sys.stderr):  # names may have letters that a terminal does not
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     exit_when_workflow_exits()
     restore_stop_signals()
     if warning := warning_of_memory():

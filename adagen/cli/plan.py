@@ -73,7 +73,7 @@ def make_plan(config: Config, device: str, *, measure: bool, out: Path | None) -
     planned = Plan(config)
     if out:
         with atomic_path(out) as temporary:
-            temporary.write_text(as_csv(planned.jobs, speed))
+            temporary.write_text(as_csv(planned.jobs, speed), encoding="utf-8")
     notes = [speed.source]
     if planned.guessed:
         notes.append(

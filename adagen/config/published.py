@@ -61,7 +61,7 @@ class Published(Model):
 @functools.cache
 def published_numbers() -> Mapping[str, Published]:
     """All entries of `FILE`, by the name that configurations use."""
-    text = importlib.resources.files("adagen.config").joinpath(FILE).read_text()
+    text = importlib.resources.files("adagen.config").joinpath(FILE).read_text(encoding="utf-8")
     return read_published(parse_yaml(text) or {})
 
 

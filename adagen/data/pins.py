@@ -54,7 +54,7 @@ def write(path: Path, content: Path, *, digest: str) -> None:
         digest: SHA-256 of these bytes.
     """
     temporary = beside(path, ".sha256.part")
-    temporary.write_text(f"{digest}  {path.name}\n")
+    temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
     modified = content.stat().st_mtime_ns
     os.utime(temporary, ns=(modified, modified))
     temporary.replace(pin_path(path))

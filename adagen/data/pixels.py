@@ -211,11 +211,16 @@ def centre_crop(image: Image.Image, side: int) -> Image.Image:
 
     It is halved with a box filter while its short side is at least 2 * side, then resized
     bicubically to that short side, then cropped at the centre.
+
+    Raises:
+        ValueError: before the crop it would have more pixels than `PIXELS`, being a narrow strip.
     """
     while min(image.size) >= 2 * side:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = side / min(image.size)
     size = round(image.width * scale), round(image.height * scale)
+    if size[0] * size[1] > PIXELS:
+        raise ValueError(f"a strip that is resized to {size[0]}x{size[1]} before it is cropped")
     image = image.resize(size, Image.Resampling.BICUBIC)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))

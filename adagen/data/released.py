@@ -60,7 +60,9 @@ def catalogue(assets: Assets) -> dict[str, Asset]:
 @functools.cache
 def _published() -> dict[str, Asset]:
     """The entries of the package."""
-    text = importlib.resources.files("adagen.data").joinpath("assets.yaml").read_text()
+    text = (
+        importlib.resources.files("adagen.data").joinpath("assets.yaml").read_text(encoding="utf-8")
+    )
     return {name: Asset.model_validate(entry) for name, entry in parse_yaml(text).items()}
 
 

@@ -131,7 +131,13 @@ def _require_log(path: Path, config: Config) -> Run:
         )
     metadata = load_metadata(policy, "policy")
     require_policy(path, metadata, config=config, experiment=experiment)
-    return Run(experiment, metadata["method"], metadata.get("training_seed"))
+    run = Run(experiment, metadata["method"], metadata["training_seed"])
+    if run.name != path.stem:
+        raise AdagenError(
+            f"{path} is named otherwise than {run.name}, the run of the policy beside it: keep the "
+            "two as `adagen train` or `adagen sweep` wrote them."
+        )
+    return run
 
 
 def require_metrics(paths: Iterable[Path], config: Config) -> list[Run]:

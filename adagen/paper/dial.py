@@ -17,6 +17,7 @@ from adagen.paper.metrics import (
     Count,
     Finite,
     Integer,
+    MadeFrom,
     Metrics,
     MetricsModel,
     Share,
@@ -25,6 +26,7 @@ from adagen.paper.metrics import (
 from adagen.paper.statistics import averages
 from adagen.paper.tables import frame, read_table
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import difference
 from adagen.runtime.records import read_record
 
 ENDS: Mapping[str, float] = {"adagen": 0.0, "faithful": 1.0}
@@ -46,6 +48,7 @@ class Judged(MetricsModel):
     seed: Integer
     preference: Finite
     reward: Finite | None
+    hashes: MadeFrom
     settings: Binding
 
     @property
@@ -163,6 +166,13 @@ def _opinions(runs: Sequence[Metrics], judgements: Judgements) -> dict[str, floa
                     f"the samples of {run.experiment}, {run.method} that were judged are of "
                     "another seed, or count, than those that were measured: judge them again."
                 )
+            measured = MadeFrom(**run.hashes.model_dump(exclude={"reference"}))
+            if differs := difference(judgement.hashes.model_dump(), measured.model_dump()):
+                raise AdagenError(
+                    f"the samples of {run.experiment}, {run.method} that were judged were made "
+                    f"from other files than those that were measured: the hash of {differs}. "
+                    "Judge or evaluate again."
+                )
         for name, of_runs in means.items():
             values = [getattr(judgement, name) for judgement in judged]
             known = values and None not in values
@@ -180,9 +190,11 @@ def read_judgement(path: Path) -> Judgement:
     try:
         return Judgement.model_validate(content)
     except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
         raise AdagenError(
-            f"{path} is no file of `adagen judge` ({error.errors()[0]['msg']}): run it again, or "
-            "check the path."
+            f"{path} is no file of `adagen judge` of this version (key {key!r}: {first['msg']}): "
+            "run it again, or check the path."
         ) from None
 
 

@@ -68,6 +68,27 @@ def read_samples(folder: Path) -> SampleRun:
     )
 
 
+def require_same_samples(runs: Sequence[SampleRun]) -> None:
+    """Refuse runs whose images can't be shown beside each other.
+
+    Raises:
+        AdagenError: two differ in the size of images, in labels or in the file of the generator.
+    """
+    one = runs[0].samples
+    for other in (run.samples for run in runs[1:]):
+        generators = [samples.about["hashes"]["generator"] for samples in (one, other)]
+        if generators[0] != generators[1]:
+            raise AdagenError(
+                f"{one.folder} and {other.folder} are of two generators, with SHA-256 "
+                f"{generators[0][:12]}... and {generators[1][:12]}...: sample again from one."
+            )
+        if one.image_shape != other.image_shape or not one.labels.equal(other.labels):
+            raise AdagenError(
+                f"{one.folder} and {other.folder} don't hold the same samples (images of the "
+                "same size, with the same labels). Sample both with the same config."
+            )
+
+
 def read_plain_samples(folders: Iterable[Path]) -> list[SampleRun]:
     """Open folders of samples, and leave out those of refined runs.
 

@@ -50,13 +50,18 @@ class Cost(MetricsModel):
     images_per_second: Annotated[Finite, Field(gt=0)]
 
 
-class Hashes(MetricsModel):
-    """The files that the numbers depend on."""
+class MadeFrom(MetricsModel):
+    """The hashes of the files that samples were made from."""
 
-    reference: str
     generator: str
     policy: str | None = None
     faithful: str | None = None
+
+
+class Hashes(MadeFrom):
+    """The hashes of the files that the numbers depend on."""
+
+    reference: str
 
 
 class Refinement(MetricsModel):

@@ -52,7 +52,7 @@ def write_page(
             lines += ["", f"    snakemake --cores all {paths[0]} {options}".rstrip()]
             last = caption
     with atomic_path(out) as temporary:
-        temporary.write_text("\n".join([*lines, ""]))
+        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _caption(path: Path, kind: str, captions: Path) -> str:
@@ -61,7 +61,7 @@ def _caption(path: Path, kind: str, captions: Path) -> str:
     names += [path.stem, path.stem.partition("_")[0]]
     for name in names:
         if (file := captions / f"{name}.rst").exists():
-            return file.read_text().strip().replace("``", "`")
+            return file.read_text(encoding="utf-8").strip().replace("``", "`")
     raise AdagenError(f"{path} has no caption: write {captions / path.stem}.rst.")
 
 

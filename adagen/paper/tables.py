@@ -59,7 +59,7 @@ def write_table(spec: TableSpec, table: pd.DataFrame, *, csv: Path, latex: Path)
     with atomic_path(csv) as temporary:
         text.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(latex) as temporary:
-        temporary.write_text(latex_table(spec, table))
+        temporary.write_text(latex_table(spec, table), encoding="utf-8")
 
 
 def _rounded(value: float, column: Column) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from adagen.config import Config, parse_config
 from adagen.config.loading import read_config, require_known_keys
+from adagen.config.names import OF_RESOURCES, OF_RESULTS
 from adagen.config.overlay import overlay
 from adagen.data.released import asset_path, catalogue, needed
 from adagen.runtime.documents import parse_yaml, read_yaml
@@ -75,6 +76,15 @@ def _check_folders(config: Config) -> None:
                     f"key {written!r} is {folder}, which is or lies in the data set that is read "
                     f"(dataset.{read}: {source}): give it another folder."
                 )
+        own = [Path(config.results, name) for name in (*config.every_experiment, *OF_RESULTS)]
+        own += [Path(config.resources, name) for name in (*OF_RESOURCES, RELEASED)]
+        if source and (
+            taken := [f for f in own if is_same(Path(source), f) or lies_in(Path(source), f)]
+        ):
+            raise AdagenError(
+                f"key 'dataset.{read}' is {source}, in {taken[0]}, which the workflow writes into: "
+                "keep the images in another folder."
+            )
 
 
 def check_command_line(arguments: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ def write_json(path: Path, content: object) -> None:
     """Write `content` as indented JSON. NaN and infinity are refused, as JSON has neither."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def save_tensors(

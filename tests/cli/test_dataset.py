@@ -1,6 +1,8 @@
 """`adagen dataset`: the classes are told, and what is no data set is refused."""
 
 import os
+import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,16 @@ def test_classes_are_printed_with_their_counts(console, capsys):
         r"\udce9\n",
     ]
     assert sum(int(line.split()[1]) for line in lines[2:]) == 25
+
+
+def test_a_terminal_without_the_letters_of_a_name(console, monkeypatch):
+    configure(folder="set")
+    write("set", ["b", "\u732b"], 20)
+    printed = TextIOWrapper(BytesIO(), "latin-1")
+    monkeypatch.setattr(sys, "stdout", printed)
+    console("dataset --out d.json")
+    printed.seek(0)
+    assert printed.read().splitlines()[-1].endswith(r"  \u732b")
 
 
 def test_of_many_classes_the_last_is_printed_too(console, capsys):

@@ -302,3 +302,15 @@ def test_a_text_file_is_no_image():
         AdagenError, match=r"a\.png cannot be read as an image.*Convert it or take it out"
     ):
         read_head(b"not a picture", "a.png")
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 500_000)])
+def test_a_strip_that_would_be_resized_to_any_size(size):
+    """Three hundred bytes of PNG asked for twelve gigabytes."""
+    stream = BytesIO()
+    Image.new("RGB", size).save(stream, "PNG")
+    form = Form("RGB", 256, 256, crop=True)
+    with pytest.raises(AdagenError, match=r"strip.png cannot be read .* resized to .* cropped"):
+        read_pixels(stream.getvalue(), "strip.png", form=form)
+    narrow = Image.new("RGB", (2, 40), (7, 8, 9))
+    assert np.asarray(centre_crop(narrow, 16)).reshape(-1, 3).tolist() == [[7, 8, 9]] * 256

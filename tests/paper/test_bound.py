@@ -310,6 +310,7 @@ def test_a_judgement_is_of_its_configuration(tmp_path):
         "seed": 0,
         "preference": -1.0,
         "reward": None,
+        "hashes": {"generator": "g"},
         "settings": of_judgement(TOY, run, experiment="b"),
     }
     write_record(path, {"experiment": "b", "runs": [said]})
@@ -337,7 +338,8 @@ def test_a_log_is_that_of_the_policy_beside_it(tmp_path, kind, name, method):
     with pytest.raises(AdagenError, match=f"{name} has no .*safetensors beside it"):
         make_figure(kind, [log], config=TOY)
     made_with = of_policy(TOY, "b", method=method)
-    about = {"kind": "policy", "method": method, "training_seed": None}
+    seed = None if kind == "sweep" else 0
+    about = {"kind": "policy", "method": method, "training_seed": seed}
     save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=about)
     with pytest.raises(AdagenError, match="older version of adagen: make the policy again"):
         make_figure(kind, [log], config=TOY)
@@ -348,6 +350,13 @@ def test_a_log_is_that_of_the_policy_beside_it(tmp_path, kind, name, method):
     else:
         with pytest.raises(AdagenError, match="is not the log of a training run"):
             make_figure(kind, [log], config=TOY)
+    for changes in ({"training_seed": 3}, {"training_seed": None, "method": "interval"}):
+        copied = {**about, **changes}
+        copied["made_with"] = of_policy(TOY, "b", method=copied["method"])
+        save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=copied)
+        with pytest.raises(AdagenError, match=f"{name} is named otherwise than"):
+            make_figure(kind, [log], config=TOY)
+    save_tensors(log.with_suffix(".safetensors"), {"a": torch.ones(1)}, about=about)
     other = overlay(PLAIN, {"training": {"updates": 7}, "sweep": {"evaluations": 7}})
     with pytest.raises(AdagenError, match=f"{name} was made with .*, but .* says 7"):
         make_figure(kind, [log], config=parse_config(other, "other.yaml"))

@@ -77,6 +77,7 @@ def judgement(folder, seed, runs):
             "seed": 0,
             "preference": preference,
             "reward": reward,
+            "hashes": {"generator": "sit"},
             "settings": {},
         }
         for experiment, method, fidelity, preference, reward in runs
@@ -121,6 +122,12 @@ def test_other_samples_were_judged(run, metrics):
     write_record(path, content)
     with pytest.raises(AdagenError, match="another seed, or count, than those"):
         fidelity_table(metrics, [path])
+    content["runs"][0]["samples"] = 5000
+    for key in ("generator", "policy", "faithful"):  # another file of the same settings
+        content["runs"][0]["hashes"] = {"generator": "sit", key: "other"}
+        write_record(path, content)
+        with pytest.raises(AdagenError, match=f"made from other files .*: the hash of {key} is"):
+            fidelity_table(metrics, [path])
     write_record(path, {})
     with pytest.raises(AdagenError, match=r"judged0.json is no file of `adagen judge`"):
         fidelity_table(metrics, [path])

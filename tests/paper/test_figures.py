@@ -70,6 +70,9 @@ def test_samples_that_are_not_the_same_are_refused(run, images):
     with pytest.raises(AdagenError, match="same samples") as error:
         draw("samples", [first, second])
     assert str(first) in str(error.value) and str(second) in str(error.value)
+    other = run.samples(DIT, "static", *images, hashes={"generator": "other", "policy": None})
+    with pytest.raises(AdagenError, match="of two generators"):
+        draw("samples", [first, other])
 
 
 def test_schedule_shows_mean_band_and_hand_made_where_they_matter(run, images):

@@ -17,6 +17,8 @@ from adagen.runtime.errors import AdagenError
         ({"resources": "taken/deep"}, "taken is no folder"),
         ({"dataset": {"name": "mine", "folder": "results"}}, "key 'results' is results, which is"),
         ({"dataset": {"name": "mine", "folder": "images"}, "resources": "images/a"}, "lies in"),
+        ({"dataset": {"name": "mine", "folder": "results/flow_t2/figures"}}, "workflow writes"),
+        ({"dataset": {"name": "mine", "folder": "resources/generators"}}, "workflow writes into"),
         ({"assets": {"folder": "resources/released"}}, "keep the files in another folder"),
     ],
 )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from adagen.paper.ablation import read_ablation
 from adagen.paper.figures.samples import mosaic
 from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
-from adagen.paper.inputs import SampleRun, only, read_samples
+from adagen.paper.inputs import SampleRun, only, read_samples, require_same_samples
 from adagen.paper.metrics import row_order
 from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
@@ -113,18 +113,13 @@ def ablation_samples_figure(inputs: Sequence[Path]) -> Figure:
     if variants.empty:
         raise AdagenError(f"{path} has no study {STUDY!r}, whose samples would be shown.")
     shown = [_run_of(row, runs, path) for _, row in variants.iterrows()]
-    labels = shown[0].samples.labels
+    require_same_samples(shown)
     columns = min(len(shown), 3)
     size = WIDTH / columns
     figure = new_figure(-(-len(shown) // columns) * (0.35 + 0.4 * size))
     for axes, run, (_, row) in zip(
         panels(figure, len(shown), columns=columns), shown, variants.iterrows(), strict=True
     ):
-        if not run.samples.labels.equal(labels):
-            raise AdagenError(
-                f"{run.samples.folder} and {shown[0].samples.folder} don't hold the same samples. "
-                "Sample both with the same config."
-            )
         axes.imshow(mosaic(run, ROWS), interpolation="nearest")
         recall = "" if np.isnan(row["recall"]) else f", recall {row['recall']:.2f}"
         axes.set_title(f"{row['variant']}\nFD {row['fid']:.3f}{recall}")

@@ -25,7 +25,7 @@ from adagen.paper.figures.style import (
     new_figure,
     themed,
 )
-from adagen.paper.inputs import SampleRun, read_samples
+from adagen.paper.inputs import SampleRun, read_samples, require_same_samples
 from adagen.paper.names import METHOD_NAMES
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import read_text
@@ -218,14 +218,8 @@ def _run_of(row: pd.Series, runs: Sequence[SampleRun]) -> SampleRun:
 def _picks(strips: dict[str, dict[str, Turned]], experiment: str) -> tuple[list[int], list[int]]:
     """Classes, and the sample of each that is shown, after a check that all runs have the same."""
     runs = [run for blocks in strips.values() for _, run in blocks.get(experiment, [])]
-    one = runs[0].samples
-    for other in (run.samples for run in runs[1:]):
-        if one.image_shape != other.image_shape or not one.labels.equal(other.labels):
-            raise AdagenError(
-                f"{one.folder} and {other.folder} don't hold the same samples (images of the "
-                "same size, with the same labels). Sample both with the same config."
-            )
-    return of_classes(one.labels)
+    require_same_samples(runs)
+    return of_classes(runs[0].samples.labels)
 
 
 def _draw_strip(

@@ -9,10 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.paper.figures.style import WIDTH, new_figure, panels, themed
-from adagen.paper.inputs import SampleRun, read_plain_samples, read_samples
+from adagen.paper.inputs import (
+    SampleRun,
+    read_plain_samples,
+    read_samples,
+    require_same_samples,
+)
 from adagen.paper.metrics import by_experiment, row_order
 from adagen.paper.names import METHOD_NAMES
-from adagen.runtime.errors import AdagenError
 
 CLASSES = 10
 BLOCKS_IN_A_ROW = 2
@@ -85,13 +89,8 @@ def mosaic(run: SampleRun, rows: int) -> np.ndarray:
 def _one_run_a_method(runs: Sequence[SampleRun]) -> list[SampleRun]:
     """The run with the lowest training seed of each method, after a check that columns match."""
     first: dict[str, SampleRun] = {}
+    require_same_samples(runs)
     for run in sorted(runs, key=row_order):
-        one, other = runs[0].samples, run.samples
-        if one.image_shape != other.image_shape or not one.labels.equal(other.labels):
-            raise AdagenError(
-                f"{one.folder} and {other.folder} don't hold the same samples (images of the "
-                "same size, with the same labels). Sample both with the same config."
-            )
         first.setdefault(run.method, run)
     return list(first.values())
 
