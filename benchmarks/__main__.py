@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from adagen.runtime.files import write_json
+from benchmarks import page, scaling
 from benchmarks.cases import ROOT
 from benchmarks.figures import Figure, write_figures
+from benchmarks.page import KEPT
 from workflow.scripts.keep_results import processor, surroundings
 
-BENCHMARKS = ("sampling", "training", "evaluation")
-KEPT = ROOT / "docs" / "results" / "performance"
-"""Where figures of real runs are kept; docs/performance.md shows the newest."""
+BENCHMARKS = ("sampling", "training", "evaluation", "scaling", "dag")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,16 +32,24 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     figures: list[Figure] = []
+    points: list[scaling.Point] = []
     for name in options.names or BENCHMARKS:
         began = time.process_time()
         module = importlib.import_module(f"benchmarks.{name}")
-        for figure in module.figures(tiny=options.tiny, repeats=options.repeats):
-            figures.append(figure)
-            print(figure, flush=True)
+        for found in module.figures(tiny=options.tiny, repeats=options.repeats):
+            if isinstance(found, scaling.Point):
+                points.append(found)
+                continue
+            figures.append(found)
+            print(found, flush=True)
         print(f"{name} took {time.process_time() - began:.0f} processor seconds", flush=True)
     if out is not None:
         write_figures(out / "figures.csv", figures)
         write_json(out / "manifest.json", {**surroundings(), "threads": 1})
+        if points:
+            scaling.write_points(out / "scaling.csv", points)
+    if options.keep:
+        page.main()
 
 
 def folder() -> Path:

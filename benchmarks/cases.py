@@ -4,7 +4,7 @@ Weights don't matter for speed, so nothing has to be fitted or fetched. They are
 those of an untrained network: its gates are closed, and nothing in it would depend on the input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,12 @@ class Case:
             actor = build_actor("adagen", self.generator, settings=self.experiment.policy)
             torch.nn.init.normal_(actor.linear3.weight, std=0.01)  # type: ignore[operator, union-attr]
         return actor.to(self.device).eval().requires_grad_(False)
+
+    def with_batch(self, batch: int) -> "Case":
+        """The same networks with another batch."""
+        case = replace(self, batch=batch)
+        case.__dict__.update(generator=self.generator, policy=self.policy)
+        return case
 
     @property
     def labels(self) -> torch.Tensor:

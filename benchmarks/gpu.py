@@ -8,11 +8,13 @@ fit, or comes too late, is left out and said so. Nothing has to be fetched.
 
 import argparse
 import csv
+import gc
 import io
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from adagen.runtime.atomic import atomic_path
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
 from benchmarks.cases import ROOT, Case
-from benchmarks.gpu_training import training_rows
+from benchmarks.gpu_training import update_numbers
 from benchmarks.tape import watched
 from benchmarks.timing import Spread
 
@@ -55,6 +57,10 @@ class Row:
         over_forwards: time of a rollout over that of its network's evaluations.
         share_of_peak: operations a second over those of a large matrix product.
         memory_gb: of tensors at most, in 1e9 bytes.
+        seconds: of a training's update.
+        rollout: share of an update in which images are made.
+        ppo: share of it in which the policy learns.
+        reward: share of it in which the reward scores and learns.
         note: what else there is to say, such as that it didn't fit.
     """
 
@@ -69,6 +75,10 @@ class Row:
     over_forwards: float | None = None
     share_of_peak: float | None = None
     memory_gb: float | None = None
+    seconds: float | None = None
+    rollout: float | None = None
+    ppo: float | None = None
+    reward: float | None = None
     note: str = ""
 
     def __str__(self) -> str:
@@ -150,30 +160,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measurements(settings: Settings, peaks: dict[str, float]) -> Iterator[Row | str]:
     """All rows, and the profile of a step."""
-    for name in EXPERIMENTS:
-        yield from generator_rows(settings, name, peaks)
-        if name == "dit_xl":
-            yield profile(settings)
-            if not settings.late:
-                case = case_of("dit_xl", "bfloat16", settings, batch=128)
-                for note in training_rows(case, clock=settings.clock, tiny=settings.tiny):
-                    yield Row(
-                        what="training", generator=name, precision="bfloat16", batch=128, note=note
-                    )
+    for compiled in (False, True) if can_compile() else (False,):
+        for name in EXPERIMENTS:
+            yield from generator_rows(settings, name, peaks, compiled=compiled)
+            if name == "dit_xl" and not compiled:
+                yield profile(settings)
+                yield training_row(settings)
 
 
-def case_of(
-    name: str, precision: str, settings: Settings, *, batch: int, compiled: bool = False
-) -> Case:
+def case_of(name: str, precision: str, settings: Settings, *, compiled: bool = False) -> Case:
     """A generator of the configuration at another precision, or a tiny one of its family."""
     whole = config.load_config([ROOT / "config" / "imagenet256.yaml"])
     generator, experiment = whole.generators[name], whole.experiments[EXPERIMENTS[name]]
     changes: dict[str, Any] = {"precision": precision}
     if compiled:
         changes["compile"] = True
-    side, classes = 256, 1000
+    side, classes, batch = 256, 1000, 32
     if settings.tiny:
-        side, classes, batch = 16, 10, min(batch, 2)
+        side, classes, batch = 16, 10, 2
         changes |= tiny_changes(generator)
         small = config.PolicySettings(hidden=8, pointwise=4, first=8, second=8)
         training = experiment.training.model_copy(
@@ -210,30 +214,50 @@ def tiny_changes(generator: config.Generator) -> dict[str, Any]:
     return {**changes, "latent": generator.latent.model_copy(update=convolutions)}
 
 
-def generator_rows(settings: Settings, name: str, peaks: dict[str, float]) -> Iterator[Row]:
-    """A generator at every precision and batch, compiled and not."""
-    precisions = ("bfloat16", "float32") if name.startswith("var") else ("bfloat16",)
+def generator_rows(
+    settings: Settings, name: str, peaks: dict[str, float], *, compiled: bool
+) -> Iterator[Row]:
+    """A generator at every precision and batch."""
     gflops = None
-    for compiled in (False, True):
-        for precision in precisions:
-            for batch in BATCHES:
-                row = Row(generator=name, precision=precision, batch=batch, compiled=compiled)
-                if compiled and (batch == 1 or not can_compile()):
-                    continue
-                if settings.late:
-                    yield replace(row, note="left out: the time was up")
-                    continue
-                try:
-                    case = case_of(name, precision, settings, batch=batch, compiled=compiled)
-                    if gflops is None:
-                        one = replace(case, batch=1)
-                        gflops = gflops_per_image(lambda one=one: images(one, 0), 1)
-                    yield measured(settings, case, row, rate=peaks[precision] / (1e9 * gflops))
-                except torch.cuda.OutOfMemoryError:
-                    yield replace(row, note="does not fit")
-                case = None  # type: ignore[assignment]
-                if settings.device.type == "cuda":
-                    torch.cuda.empty_cache()
+    for precision in ("bfloat16", "float32") if name.startswith("var") else ("bfloat16",):
+        networks = None
+        for batch in BATCHES:
+            row = Row(generator=name, precision=precision, batch=batch, compiled=compiled)
+            if settings.late:
+                yield replace(row, note="left out: the time was up")
+                continue
+            try:
+                networks = networks or case_of(name, precision, settings, compiled=compiled)
+                if gflops is None:
+                    one = networks.with_batch(1)
+                    gflops = gflops_per_image(partial(images, one, 0), 1)
+                case = networks.with_batch(min(batch, 2) if settings.tiny else batch)
+                yield measured(settings, case, row, rate=peaks[precision] / (1e9 * gflops))
+            except torch.cuda.OutOfMemoryError:
+                yield replace(row, note="does not fit")
+            release(settings.device)
+
+
+def training_row(settings: Settings) -> Row:
+    """An update of a training at the size of DiT-XL/2."""
+    row = Row(what="training", generator="dit_xl", precision="bfloat16", batch=128)
+    if settings.late:
+        return replace(row, note="left out: the time was up")
+    try:
+        case = case_of("dit_xl", "bfloat16", settings)
+        found = update_numbers(case, clock=settings.clock, tiny=settings.tiny)
+        return replace(row, **found)
+    except torch.cuda.OutOfMemoryError:
+        return replace(row, note="does not fit")
+    finally:
+        release(settings.device)
+
+
+def release(device: torch.device) -> None:
+    """Give memory back that nothing holds any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def can_compile() -> bool:
@@ -263,15 +287,12 @@ def measured(settings: Settings, case: Case, row: Row, *, rate: float) -> Row:
     speeds, shares = [], []
     for seed in range(settings.repeats):
         began = settings.clock()
-        images(case, seed)
-        speeds.append(case.batch / (settings.clock() - began))
-    memory = torch.cuda.max_memory_allocated(settings.device) / 1e9 if cuda else None
-    for seed in range(settings.repeats):
-        began = settings.clock()
         with watched(case.generator.backbone, settings.stamp) as calls:
             images(case, seed)
         seconds = settings.clock() - began
+        speeds.append(case.batch / seconds)
         shares.append(seconds / sum(settings.between(*stamps) for stamps in calls))
+    memory = torch.cuda.max_memory_allocated(settings.device) / 1e9 if cuda else None
     speed = Spread.of(speeds)
     return replace(
         row,
@@ -299,7 +320,9 @@ def peak_rate(settings: Settings, precision: str) -> float:
 
 def profile(settings: Settings) -> str:
     """The operations of one step of DiT-XL that take the most time."""
-    case = case_of("dit_xl", "bfloat16", settings, batch=32)
+    if settings.late:
+        return "There was no time for the profile of a step."
+    case = case_of("dit_xl", "bfloat16", settings)
     generator = case.generator
     action = generator.actions.handmade.to(case.device)[1].expand(case.batch, -1)
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """A training update at the size of DiT-XL/2: seconds, shares and memory, with random weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 
@@ -16,8 +16,8 @@ from benchmarks.cases import Case
 from benchmarks.training import Ours
 
 
-def training_rows(case: Case, *, clock: Callable[[], float], tiny: bool) -> Iterator[str]:
-    """Sentences on the second update of a training with the paper's reward.
+def update_numbers(case: Case, *, clock: Callable[[], float], tiny: bool) -> dict[str, float]:
+    """Seconds, shares and memory of the second update of a training with the paper's reward.
 
     Args:
         case: the generator, with the settings of its training.
@@ -32,39 +32,31 @@ def training_rows(case: Case, *, clock: Callable[[], float], tiny: bool) -> Iter
         reward_settings = settings.reward.model_copy(update={"batch": 8, "steps": 1})
         settings = settings.model_copy(update={"reward": reward_settings})
     assert isinstance(settings.reward, TokenSettings)
-    try:
-        with seeded("benchmark", "training"):
-            actor, critic = build_networks(
-                "adagen", case.generator, policy=case.experiment.policy, training=settings
-            )
-            features = frozen(Dino(dino)).to(device)
-            assert isinstance(features, Dino)
-            reward = ProjectedReward(features, classes, settings=settings.reward, device=device)
-        real = Images(torch.rand(256, *case.shape), torch.arange(256) % classes)
-        parts = TrainingParts(
-            generator=case.generator,
-            actor=actor,
-            critic=critic,
-            reward=reward,
-            train=real,
-            heldout=real,
+    with seeded("benchmark", "training"):
+        actor, critic = build_networks(
+            "adagen", case.generator, policy=case.experiment.policy, training=settings
         )
-        training = PolicyTraining(parts, settings, seed=0)
-        ours = Ours(training, lambda policy: 0.0, clock=clock)
-        ours.update()
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        began = clock()
-        ours.update()
-        seconds = clock() - began
-        memory = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
-    except torch.cuda.OutOfMemoryError:
-        yield "an update does not fit"
-        return
-    yield (
-        f"an update of {settings.trajectories} trajectories takes {seconds:.4g} s"
-        + (f" and {memory:.3g} GB" if memory else "")
+        features = frozen(Dino(dino)).to(device)
+        assert isinstance(features, Dino)
+        reward = ProjectedReward(features, classes, settings=settings.reward, device=device)
+    real = Images(torch.rand(256, *case.shape), torch.arange(256) % classes)
+    parts = TrainingParts(
+        generator=case.generator,
+        actor=actor,
+        critic=critic,
+        reward=reward,
+        train=real,
+        heldout=real,
     )
-    parts_of = {name: values[-1] / seconds for name, values in ours.seconds.items()}
-    parts_of["reward"] = 1 - sum(parts_of.values())
-    yield "shares: " + ", ".join(f"{name} {share:.2f}" for name, share in parts_of.items())
+    training = Ours(PolicyTraining(parts, settings, seed=0), clock=clock)
+    training.update()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    began = clock()
+    training.update()
+    seconds = clock() - began
+    rollout, ppo = (values[-1] / seconds for values in training.seconds.values())
+    found = {"seconds": seconds, "rollout": rollout, "ppo": ppo, "reward": 1 - rollout - ppo}
+    if device.type == "cuda":
+        found["memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
+    return found

@@ -1,7 +1,9 @@
 """Training over a loop in AdaNAT's manner: trajectories per second, shares, and peak memory.
 
-An update and a validation of either are timed in turn. What a whole training takes follows from
-their numbers in the configuration, the same for both.
+Updates and validations of either are timed in turn. What a whole training takes follows from their
+numbers in the configuration. Both validate as often. The predecessor's manner takes as many samples
+for every validation as the policy that is kept is judged by in the end; adagen takes fewer, and
+judges the best few once more where the configuration says so.
 """
 
 import os
@@ -36,8 +38,11 @@ from adagen.rewards.gaussian import GaussianReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.noise import seeded
 from adagen.training import loop
+from adagen.training.kept import FINALISTS
+from adagen.training.log import Validation
 from adagen.training.loop import PolicyTraining, TrainingParts
-from adagen.training.run import build_networks, validate_policy
+from adagen.training.run import build_networks
+from adagen.training.validation import Validator
 from benchmarks.adanat import PlainTraining, frozen
 from benchmarks.cases import ROOT, Case, digits
 from benchmarks.figures import FAMILIES, Figure
@@ -71,7 +76,7 @@ class Trainings:
         """The settings of the configuration."""
         settings = self.case.experiment.training
         if not self.tiny:
-            return settings
+            return without_warm_up(settings)
         reward = settings.reward.model_copy(
             update={"components": 4, "batch": 8, "steps": 2, "warmup": 2}
         )
@@ -81,7 +86,9 @@ class Trainings:
     def plain_settings(self) -> Training:
         """The same, with what AdaNAT has: a value network, heads on tokens, no table."""
         small = {"batch": 8, "steps": 2, "warmup": 2} if self.tiny else {}
+        samples = max(self.settings.validate_samples, self.settings.final_samples)
         changes = {
+            "validate_samples": samples,
             "baseline": "value",
             "group": 1,
             "value_coefficient": 0.5,
@@ -89,7 +96,7 @@ class Trainings:
             "average": 0.0,
             "reward": TokenSettings(kind="tokens", **small),  # type: ignore[arg-type]
         }
-        return self.settings.model_copy(update=changes)
+        return without_warm_up(self.settings.model_copy(update=changes))
 
     @cached_property
     def split(self) -> Split:
@@ -150,17 +157,15 @@ class Trainings:
     def ours(self, settings: Training) -> "Ours":
         """A training by adagen at its beginning."""
         training = PolicyTraining(self.parts(settings), settings, seed=0)
-        return Ours(training, partial(self._validate, settings))
+        return Ours(
+            training, Validator(generator=self.case.generator, meter=self.meter, settings=settings)
+        )
 
     def plain(self) -> "Plain":
         """A training in AdaNAT's manner at its beginning."""
         training = PlainTraining(self.parts(self.plain_settings), self.plain_settings, seed=0)
         real = self.meter.reference.train_features
         return Plain(training, partial(training.validate, self.networks, real))
-
-    def _validate(self, settings: Training, policy: torch.nn.Module) -> float:
-        found = validate_policy(self.case.generator, policy, meter=self.meter, settings=settings)
-        return found.fid
 
     def _reward(self, settings: AnyReward) -> Reward:
         device = torch.device("cpu")
@@ -179,10 +184,11 @@ class Ours:
     """A training by adagen, an update at a time, with the seconds of its parts."""
 
     training: PolicyTraining
-    validation: Callable[[torch.nn.Module], float]
+    validator: Validator | None = None
     updates: int = 0
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"rollout": [], "PPO": []})
     clock: Callable[[], float] = time.process_time
+    validation: Validation | None = None
 
     def update(self) -> None:
         """The next update."""
@@ -195,8 +201,15 @@ class Ours:
             self.training.update(n % self.training.settings.updates)
 
     def validate(self) -> float:
-        """The distance of the policy that would be kept."""
-        return self.validation(self.training.average.module)
+        """The distance of the present policy."""
+        assert self.validator is not None
+        self.validation = self.validator(self.training.average.module)
+        return self.validation.fid
+
+    def validate_again(self) -> float:
+        """The distance of the same policy by more samples; only those that are new are drawn."""
+        assert self.validator is not None and self.validation is not None
+        return self.validator.final(self.training.average.module, self.validation)[0]
 
     def _timed(self, name: str, call: Callable[..., object]) -> Callable[..., object]:
         def timed(*arguments: object, **named: object) -> object:
@@ -220,6 +233,14 @@ class Plain:
         """The next update."""
         self.training.update(self.updates % self.training.settings.updates)
         self.updates += 1
+
+
+def without_warm_up(settings: Training) -> Training:
+    """Settings with a single step of warm-up, which is not measured."""
+    reward = settings.reward
+    if "warmup" not in type(reward).model_fields:
+        return settings
+    return settings.model_copy(update={"reward": reward.model_copy(update={"warmup": 1})})
 
 
 def validations(settings: Training) -> int:
@@ -249,20 +270,25 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
         "ours, validation": ours.validate,
         "plain, validation": plain.validate,
     }
+    again = 0
+    if settings.final_samples > settings.validate_samples:
+        contestants["ours, at the end"] = ours.validate_again
+        again = min(FINALISTS, validations(settings))
     seconds = alternate(contestants, repeats=repeats)
     count, every = settings.updates, validations(settings)
     rounds = [
         dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)
     ]
-    whole = [
-        {
-            "ours": count * r["ours"] + every * r["ours, validation"],
-            "same": count * r["same"] + every * r["ours, validation"],
-            "plain": count * r["plain"] + every * r["plain, validation"],
-            "validation": every * r["ours, validation"],
-        }
-        for r in rounds
-    ]
+    whole = []
+    for r in rounds:
+        validating = every * r["ours, validation"] + again * r.get("ours, at the end", 0.0)
+        whole.append(
+            {
+                "ours": count * r["ours"] + validating,
+                "plain": count * r["plain"] + every * r["plain, validation"],
+                "validation": validating,
+            }
+        )
     family = trainings.case.family
     about = {"benchmark": "training", "family": family, "case": trainings.case.size}
 
@@ -274,7 +300,8 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
         [w["plain"] / w["ours"] for w in whole],
         RATE_AIM,
     )
-    yield figure("the same with AdaNAT's settings", [w["plain"] / w["same"] for w in whole])
+    yield figure("the same without validations", [r["plain"] / r["ours"] for r in rounds])
+    yield figure("the same with AdaNAT's settings", [r["plain"] / r["same"] for r in rounds])
     yield figure(
         "trajectories per second",
         [count * settings.trajectories / w["ours"] for w in whole],

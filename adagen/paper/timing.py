@@ -1,4 +1,4 @@
-"""Wall time per stage, from the benchmark files that Snakemake writes beside a run."""
+"""Wall and processor time per stage, from the benchmark files that Snakemake writes."""
 
 import argparse
 import csv
@@ -12,41 +12,51 @@ from adagen.runtime.limits import read_text
 
 @dataclass(frozen=True)
 class Stage:
-    """The jobs of one stage and their wall times, in seconds."""
+    """The jobs of one stage and their times in seconds: wall time, and the processor's."""
 
     name: str
     jobs: int
     total: float
     longest: float
+    processor: float = 0.0
 
 
 def stage_times(folder: Path) -> list[Stage]:
     """Wall time per stage, longest total first.
 
     Args:
-        folder: benchmark files, `<stage>.tsv` or `<stage>/**/<job>.tsv`, with a column `s`. A
-            repeated job has several lines, each of which counts.
+        folder: benchmark files, `<stage>.tsv` or `<stage>/**/<job>.tsv`, with a column `s` and,
+            where Snakemake could measure it, `cpu_time`. A repeated job has several lines, each of
+            which counts.
 
     Raises:
         AdagenError: the folder holds no benchmark file, or a file has no times.
     """
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[str, list[tuple[float, float]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         stage = Path(path.relative_to(folder).parts[0]).stem
-        seconds.setdefault(stage, []).extend(_seconds(path))
+        seconds.setdefault(stage, []).extend(job_times(path))
     if not seconds:
         raise AdagenError(
             f"{folder} holds no benchmark files (*.tsv). Run Snakemake first, or give the folder "
             "its rules write their benchmarks to."
         )
-    stages = [Stage(name, len(s), sum(s), max(s)) for name, s in seconds.items()]
+    stages = []
+    for name, jobs in seconds.items():
+        walls, processor = zip(*jobs, strict=True)
+        stages.append(Stage(name, len(jobs), sum(walls), max(walls), sum(processor)))
     return sorted(stages, key=lambda stage: (-stage.total, stage.name))
 
 
-def _seconds(path: Path) -> list[float]:
+def job_times(path: Path) -> list[tuple[float, float]]:
+    """Wall and processor time of the jobs of one file; the latter is 0 where it is not known.
+
+    Raises:
+        AdagenError: the file has no times.
+    """
     try:
         rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
-        times = [float(row["s"]) for row in rows]
+        times = [(float(row["s"]), _known(row.get("cpu_time"))) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error):
         times = []
     if not times:
@@ -57,16 +67,28 @@ def _seconds(path: Path) -> list[float]:
     return times
 
 
+def _known(value: str | None) -> float:
+    """A number; 0 for a column that is missing or has a dash, as for a job of a moment."""
+    try:
+        return float(value or 0)
+    except ValueError:
+        return 0.0
+
+
 def format_times(stages: list[Stage]) -> str:
     """The stages as an aligned text table, with their sum.
 
     Jobs run side by side, so the sum is work done and exceeds the time one waits.
     """
-    total = Stage("sum", sum(s.jobs for s in stages), sum(s.total for s in stages), 0.0)
+    processor = sum(s.processor for s in stages)
+    total = Stage("sum", sum(s.jobs for s in stages), sum(s.total for s in stages), 0.0, processor)
     width = max(len(stage.name) for stage in [*stages, total])
-    lines = [f"{'stage':{width}}  {'jobs':>4}  {'total s':>8}  {'longest s':>9}"]
-    lines += [f"{s.name:{width}}  {s.jobs:4d}  {s.total:8.1f}  {s.longest:9.1f}" for s in stages]
-    lines.append(f"{total.name:{width}}  {total.jobs:4d}  {total.total:8.1f}")
+    lines = [
+        f"{'stage':{width}}  {'jobs':>4}  {'total s':>8}  {'processor s':>11}  {'longest s':>9}"
+    ]
+    for s in [*stages, total]:
+        line = f"{s.name:{width}}  {s.jobs:4d}  {s.total:8.1f}  {s.processor:11.1f}"
+        lines.append(line if s is total else f"{line}  {s.longest:9.1f}")
     return "\n".join(lines)
 
 

@@ -33,4 +33,4 @@ def test_both_manners_end_with_the_same_policy(trainings):
 def test_every_figure_is_there():
     figures = list(training.figures(tiny=True, repeats=2))
     assert all(math.isfinite(f.value) and f.value > 0 for f in figures)
-    assert len(figures) == 4 * 8
+    assert len(figures) == 4 * 9

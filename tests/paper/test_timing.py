@@ -3,22 +3,22 @@ import pytest
 from adagen.paper.timing import Stage, main, stage_times
 from adagen.runtime.errors import AdagenError
 
-HEADER = "s\th:m:s\tmax_rss\n"
+HEADER = "s\th:m:s\tmax_rss\tcpu_time\n"
 
 
 @pytest.fixture
 def benchmarks(tmp_path):
     (tmp_path / "train" / "digits_dit_t4").mkdir(parents=True)
-    (tmp_path / "reference.tsv").write_text(HEADER + "2.5\t0:00:02\t-\n")
+    (tmp_path / "reference.tsv").write_text(HEADER + "2.5\t0:00:02\t-\t-\n")
     for seed, seconds in enumerate((60.0, 90.5)):
         path = tmp_path / "train" / "digits_dit_t4" / f"adagen_seed{seed}.tsv"
-        path.write_text(HEADER + f"{seconds}\t0:01:00\t100\n")
+        path.write_text(HEADER + f"{seconds}\t0:01:00\t100\t50.5\n")
     return tmp_path
 
 
 def test_jobs_are_summed_by_stage(benchmarks):
     assert stage_times(benchmarks) == [
-        Stage("train", 2, 150.5, 90.5),
+        Stage("train", 2, 150.5, 90.5, 101.0),
         Stage("reference", 1, 2.5, 2.5),
     ]
 
@@ -27,9 +27,9 @@ def test_the_command_prints_a_table(benchmarks, capsys):
     assert main([str(benchmarks)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1:] == [
-        ["train", "2", "150.5", "90.5"],
-        ["reference", "1", "2.5", "2.5"],
-        ["sum", "3", "153.0"],
+        ["train", "2", "150.5", "101.0", "90.5"],
+        ["reference", "1", "2.5", "0.0", "2.5"],
+        ["sum", "3", "153.0", "101.0"],
     ]
 
 
