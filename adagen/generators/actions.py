@@ -11,6 +11,7 @@ The residual table r is chosen so that a = 0 reproduces the hand-made schedule y
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch.nn import functional as F
@@ -18,6 +19,9 @@ from torch.nn import functional as F
 from adagen.config import Handmade
 from adagen.config.paradigms import calls_without_effect
 from adagen.runtime.errors import AdagenError
+
+NEARLY_ZERO = 1e-6
+"""The number that stands for zero where an activation is positive."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ def _logit(y: torch.Tensor) -> torch.Tensor:
 
 def _softplus_inverse(y: torch.Tensor) -> torch.Tensor:
     # expm1 would be more precise, but the released policies were trained on float32 residuals
-    # with this rounding. Zero has no inverse, so the smallest value that has one replaces it.
-    y = y.clamp(min=1e-6)
+    # with this rounding. Zero has no inverse, so a value that nobody sees replaces it.
+    y = y.clamp(min=NEARLY_ZERO)
     return y + torch.log(1 - torch.exp(-y))
 
 
@@ -92,7 +96,7 @@ class Actions:
         """The number of policy calls T."""
         return len(self.handmade)
 
-    @property
+    @cached_property
     def residual(self) -> torch.Tensor:
         """The (T, K) table r: r_0 = v_0, r_t = (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y)."""
         v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
@@ -105,7 +109,7 @@ class Actions:
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:
         """Return z_t from z_{t-1} (None at first) and the raw output, all (B, K) logits."""
-        target = raw + self.residual[call].to(raw.device)
+        target = raw + self.residual[call].to(raw.device, non_blocking=True)
         return target if z is None else self.smoothing * z + (1 - self.smoothing) * target
 
     def squash(self, z: torch.Tensor) -> torch.Tensor:

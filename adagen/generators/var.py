@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from adagen.config import Handmade
 from adagen.generators.actions import var_actions
-from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
+from adagen.generators.base import FittedBackbone, Generator, State, doubled, drop_labels, guide
 from adagen.generators.drawing import ascending, in_parts, require_drawn
 from adagen.networks.fitting import Batch
 from adagen.networks.var import VAR, VARState
@@ -46,8 +46,9 @@ def filter_logits(
     outside = below | (mass <= 1 - top_p.view(-1, 1, 1))
     outside[..., -1] = False
     threshold = largest.masked_fill(outside, math.inf).amin(-1, keepdim=True)
-    # log 1 = 0 and log 0 = -inf. On a CPU a sum is several times as fast as `masked_fill`.
-    return logits + (logits >= threshold).to(logits.dtype).log_()
+    # 1 - 1/1 = 0 and 1 - 1/0 = -inf. On a CPU a sum is several times as fast as `masked_fill`.
+    kept = (logits >= threshold).to(logits.dtype)
+    return logits + kept.reciprocal_().neg_().add_(1)
 
 
 def draw_filtered(
@@ -146,8 +147,7 @@ class VarGenerator(Generator[VarState]):
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
         """Return the state in which the network has seen the class and nothing is drawn."""
-        null = torch.full_like(labels, self.num_classes)
-        cache = self.backbone.network.begin(torch.cat([labels, null]))
+        cache = self.backbone.network.begin(doubled(labels, null=self.num_classes))
         return self._advance(
             0,
             labels,

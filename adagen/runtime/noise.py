@@ -6,12 +6,14 @@ image, and checkpoints need no random state.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 
 def _key(*parts: object) -> int:
@@ -60,17 +62,17 @@ class SampleNoise:
 
     def uniform(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
-        rows = np.empty((len(self), *shape), np.float32)
+        rows = self._rows(shape)
         for stream, row in self._streams(draw, rows):
             stream.random(dtype=np.float32, out=row)
-        return torch.from_numpy(rows).to(self.device)
+        return rows.to(self.device, non_blocking=True)
 
     def normal(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard normal."""
-        rows = np.empty((len(self), *shape), np.float32)
+        rows = self._rows(shape)
         for stream, row in self._streams(draw, rows):
             stream.standard_normal(dtype=np.float32, out=row)
-        return torch.from_numpy(rows).to(self.device)
+        return rows.to(self.device, non_blocking=True)
 
     def gumbel(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard Gumbel, -log(-log u)."""
@@ -78,8 +80,13 @@ class SampleNoise:
         u = self.uniform(draw, *shape).clamp(min=torch.finfo(torch.float32).tiny, max=1 - 2**-24)
         return -torch.log(-torch.log(u))
 
+    def _rows(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """An empty tensor (B, *shape) that a GPU copies from without being waited for."""
+        pinned = self.device.type == "cuda"
+        return torch.empty(len(self), *shape, dtype=torch.float32, device="cpu", pin_memory=pinned)
+
     def _streams(
-        self, draw: str, rows: np.ndarray
+        self, draw: str, rows: torch.Tensor
     ) -> Iterator[tuple[np.random.Generator, np.ndarray]]:
         """Yield each sample's random stream, at its beginning, with the sample's flattened row.
 
@@ -91,10 +98,14 @@ class SampleNoise:
         run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
         philox = np.random.Philox(key=[run, 0], counter=counter)
         stream, beginning = np.random.Generator(philox), philox.state
-        for index, row in zip(self.indices, rows.reshape(len(self), -1), strict=True):
+        for index, row in zip(self.indices, rows.numpy().reshape(len(self), -1), strict=True):
             beginning["state"]["key"][1] = index
             philox.state = beginning
             yield stream, row
+
+
+LEAST = -690.0
+"""Logarithm of the smallest chance that is told from zero, relative to the likeliest token's."""
 
 
 def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
@@ -112,7 +123,9 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
     # more than the distance of two uniform numbers.
     cumulative = logits.double()
     cumulative -= cumulative.amax(-1, keepdim=True)
-    cumulative = cumulative.exp_().cumsum_(-1)
+    # Below `LEAST` exp takes ten times as long, on a CPU. exp(LEAST) itself is made zero.
+    cumulative = F.threshold_(cumulative.clamp_(min=LEAST).exp_(), 2 * math.exp(LEAST), 0.0)
+    cumulative = cumulative.cumsum_(-1)
     # Not divided by the sum: u < 1 makes u * sum < sum.
     target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
