@@ -213,13 +213,16 @@ def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
 def _gflops(sampler: "Sampler") -> float:
     """Operations of an image: policy, generator, decoder, and what a refinement chooses by.
 
-    The image is made alone, because images that are made together may share evaluations.
+    The image is made alone, because images that are made together may share evaluations, and every
+    step is guided.
     """
     from adagen.evaluation.cost import gflops_per_image
+    from adagen.generators.base import every_pass
     from adagen.sampling.sampler import REPORT
 
     image = sampler.image_batches(1, purpose=REPORT, seed=0)
-    return gflops_per_image(lambda: list(image), 1)
+    with every_pass():
+        return gflops_per_image(lambda: list(image), 1)
 
 
 def _write_shards(

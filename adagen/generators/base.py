@@ -1,7 +1,9 @@
 """The protocol that every generator follows: start, step, decode."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from adagen.config import Experiment, PolicyInput, Precision
-from adagen.generators.actions import Actions
+from adagen.generators.actions import NEARLY_ZERO, Actions
 from adagen.networks.fitting import Batch
 from adagen.runtime.noise import SampleNoise
 
@@ -34,6 +36,10 @@ class State:
 
 
 S = TypeVar("S", bound=State)
+OFF = 2 * NEARLY_ZERO
+"""Largest guidance scale that is taken for zero."""
+
+_every_pass: ContextVar[bool] = ContextVar("every_pass", default=False)
 
 
 class Generator(ABC, Generic[S]):
@@ -177,12 +183,45 @@ def drop_labels(
     return labels.masked_fill(dropped.to(labels.device), null)
 
 
+def doubled(labels: torch.Tensor, *, null: int) -> torch.Tensor:
+    """Return labels (B,), followed by as many null classes: (2 B,)."""
+    return torch.cat([labels, torch.full_like(labels, null)])
+
+
+def passes_join(device: torch.device) -> bool:
+    """Tell whether the pass with the class and the one without are made as one batch.
+
+    Small batches leave most of a GPU idle, and large ones take as long as two halves. The cache of
+    a CPU prefers the halves.
+    """
+    return device.type != "cpu"
+
+
 def guide(
     conditional: torch.Tensor, unconditional: torch.Tensor, *, w: torch.Tensor
 ) -> torch.Tensor:
     """Return c + w (c - u), with w (B,) broadcast over the trailing axes.
 
-    w = 0 is the plain conditional model; `diffusers` calls 1 + w the guidance scale.
+    w = 0 is the plain conditional model; `diffusers` calls 1 + w the guidance scale. What stands
+    for zero in a schedule is taken for zero.
     """
-    w = w.view(-1, *[1] * (conditional.ndim - 1))
+    w = (w * (w > OFF)).view(-1, *[1] * (conditional.ndim - 1))
     return conditional + w * (conditional - unconditional)
+
+
+def all_unguided(w: torch.Tensor) -> bool:
+    """Tell whether all guidance scales (B,) are zero, and `guide` needs no unconditional pass.
+
+    Only a CPU is asked. To ask a GPU is to wait for it.
+    """
+    return w.device.type == "cpu" and not _every_pass.get() and not bool((w > OFF).any())
+
+
+@contextmanager
+def every_pass() -> Iterator[None]:
+    """Make unconditional passes in the block also where guidance is zero, as `nfe` counts them."""
+    token = _every_pass.set(True)
+    try:
+        yield
+    finally:
+        _every_pass.reset(token)

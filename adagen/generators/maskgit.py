@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 from adagen.config import Handmade
 from adagen.generators.actions import maskgit_actions
-from adagen.generators.base import FittedBackbone, Generator, State, drop_labels, guide
+from adagen.generators.base import (
+    FittedBackbone,
+    Generator,
+    State,
+    all_unguided,
+    doubled,
+    drop_labels,
+    guide,
+    passes_join,
+)
 from adagen.generators.drawing import ascending, distinct, in_parts, require_drawn
 from adagen.generators.halton import halton_ranks
 from adagen.networks.fitting import Batch
@@ -171,6 +180,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.nfe = 2 * steps
         self.candidate_nfe = steps - 1
         self.device = backbone.device
+        self.joined = passes_join(self.device)
         self.ranks = halton_ranks(side).to(self.device) if order == "halton" else None
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> MaskgitState:
@@ -179,8 +189,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         What the network makes of it depends on the class alone: each is passed once, and so is the
         null class.
         """
-        null = torch.full_like(labels, self.num_classes)
-        classes, rows = distinct(torch.cat([labels, null]))
+        classes, rows = distinct(doubled(labels, null=self.num_classes))
         masked = torch.full((1, self.positions), self.mask, device=labels.device)
         logits, features = self._network(masked.expand(len(classes), -1), classes)
         ids, (of_label, of_null) = masked.expand(len(labels), -1), rows.chunk(2)
@@ -193,17 +202,24 @@ class MaskgitGenerator(Generator[MaskgitState]):
 
         Action = (mask ratio, confidence temperature, sampling temperature, guidance).
         """
-        return self.branches(state, action)(state.noise)
+        return self._next(state, action, null_too=self.joined)(state.noise)
 
     def branches(
         self, state: MaskgitState, action: torch.Tensor
     ) -> Callable[[SampleNoise], MaskgitState]:
-        """Compute the guided logits once; every candidate takes a conditional pass."""
+        """Make the pass without the class once; every candidate takes one with the class."""
+        return self._next(state, action, null_too=False)
+
+    def _next(
+        self, state: MaskgitState, action: torch.Tensor, *, null_too: bool
+    ) -> Callable[[SampleNoise], MaskgitState]:
+        """Return what draws the next state, whose `null` is made at once or left out."""
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = state.null
-        if null is None:
-            labels = torch.full_like(state.labels, self.num_classes)
-            null = self._network(state.ids, labels)[0]
+        if null is None and all_unguided(w):
+            null = state.logits
+        elif null is None:
+            null = self._network(state.ids, torch.full_like(state.labels, self.num_classes))[0]
         t, n = state.call, self.positions
 
         def draw(noise: SampleNoise) -> MaskgitState:
@@ -222,10 +238,12 @@ class MaskgitGenerator(Generator[MaskgitState]):
             else:
                 confidence = -self.ranks.float().expand(drawn.shape)
             ids, new = remask(state.ids, drawn, confidence=confidence, ratio=ratio, mask=self.mask)
-            logits, features = state.logits, state.features
+            logits, features, without = state.logits, state.features, None
             if t + 1 < self.actions.calls:  # the state after the last step is only decoded
-                logits, features = self._network(ids, state.labels)
-            return MaskgitState(t + 1, state.labels, state.noise, features, ids, new, logits)
+                logits, features, without = self._passes(ids, state.labels, null_too=null_too)
+            return MaskgitState(
+                t + 1, state.labels, state.noise, features, ids, new, logits, without
+            )
 
         return draw
 
@@ -238,6 +256,15 @@ class MaskgitGenerator(Generator[MaskgitState]):
         masked = (state.ids == self.mask).unsqueeze(2)
         vectors = self.backbone.codes.vectors[state.ids.clamp(max=self.mask - 1)]
         return torch.cat([vectors.masked_fill(masked, 0), masked.to(vectors)], dim=2)
+
+    def _passes(
+        self, ids: torch.Tensor, labels: torch.Tensor, *, null_too: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return logits and features with the class; and logits without, or None."""
+        if not null_too:
+            return *self._network(ids, labels), None
+        logits, features = self._network(ids.repeat(2, 1), doubled(labels, null=self.num_classes))
+        return logits[: len(ids)], features[: len(ids)], logits[len(ids) :]
 
     def _network(
         self, ids: torch.Tensor, labels: torch.Tensor

@@ -18,7 +18,15 @@ from torch.nn import functional as F
 
 from adagen.config import Handmade
 from adagen.generators.actions import Actions, solver_actions
-from adagen.generators.base import FittedBackbone, Generator, State, guide
+from adagen.generators.base import (
+    FittedBackbone,
+    Generator,
+    State,
+    all_unguided,
+    doubled,
+    guide,
+    passes_join,
+)
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import DiT
 from adagen.runtime.noise import SampleNoise
@@ -109,11 +117,15 @@ def second_half(
 
 @dataclass(frozen=True)
 class SolverState(State):
-    """x at time tau, its conditional output, and the update that has begun, if any."""
+    """x at time tau, its outputs with and without the class, and the update that has begun, if any.
+
+    `null`, the output without, is None where that pass has not been made.
+    """
 
     x: torch.Tensor
     tau: torch.Tensor | None = None
     conditional: torch.Tensor | None = None
+    null: torch.Tensor | None = None
     update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
     """(x, s, x0_s) where the update began; set between its two evaluations."""
 
@@ -169,6 +181,7 @@ class SolverGenerator(Generator[SolverState]):
         self.num_classes = backbone.num_classes
         self.nfe = 2 * steps
         self.device = backbone.device
+        self.joined = passes_join(self.device)
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
         """Return pure noise, with features of zeros and without a time."""
@@ -210,14 +223,24 @@ class SolverGenerator(Generator[SolverState]):
         call = state.call + 1
         if call == self.actions.calls:  # the last latent is decoded as it is
             return SolverState(call, state.labels, state.noise, state.features, x, tau)
-        output, features = self._network(x, tau, state.labels)
-        return SolverState(call, state.labels, state.noise, features, x, tau, output, update)
+        b, x_in, tau_in, labels = len(x), x, tau, state.labels
+        if self.joined:
+            x_in, tau_in = x.repeat(2, 1, 1, 1), tau.repeat(2)
+            labels = doubled(labels, null=self.num_classes)
+        output, features = self._network(x_in, tau_in, labels)
+        null = output[b:] if self.joined else None
+        return SolverState(
+            call, state.labels, state.noise, features[:b], x, tau, output[:b], null, update
+        )
 
     def _guided(self, state: SolverState, w: torch.Tensor) -> torch.Tensor:
         assert state.tau is not None and state.conditional is not None
-        c = state.conditional
-        null = torch.full_like(state.labels, self.num_classes)
-        u, _ = self._network(state.x, state.tau, null)
+        c, u = state.conditional, state.null
+        if u is None and all_unguided(w):
+            u = c
+        elif u is None:
+            null = torch.full_like(state.labels, self.num_classes)
+            u, _ = self._network(state.x, state.tau, null)
         head = guide(c[:, :GUIDED_CHANNELS], u[:, :GUIDED_CHANNELS], w=w)
         return torch.cat([head, c[:, GUIDED_CHANNELS:]], dim=1)
 

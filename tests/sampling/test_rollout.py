@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from adagen import config
+from adagen.generators.base import every_pass
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
 from adagen.generators.solver import SolverGenerator
 from adagen.networks.dit import DiT
+from adagen.policy.baselines import guidance_interval
 from adagen.policy.networks import ConstantTable, HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
@@ -273,3 +275,41 @@ def test_labels_out_of_range_are_told(label, tiny_generator):
     labels = torch.tensor([0, 3, label, 9, 5])
     with pytest.raises(AdagenError, match=rf"label {label} is out of range: .* 0 to 9"):
         rollout(generator, HandMade(len(generator.actions.names)), labels=labels, noise=noise())
+
+
+@pytest.mark.parametrize("family", ["maskgit", *SOLVERS])
+def test_two_passes_as_one_batch_make_the_same_images(family, tiny_generator):
+    """As a GPU makes them; here on the CPU."""
+    generator = tiny_generator(family)
+    policy = HandMade(len(generator.actions.names))
+    halves = rollout(generator, policy, labels=LABELS, noise=noise())
+    generator.joined = True
+    assert torch.allclose(
+        rollout(generator, policy, labels=LABELS, noise=noise()), halves, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("family", ["maskgit", *SOLVERS])
+def test_a_pass_that_guidance_does_not_need_is_left_out(family, tiny_generator):
+    """Its images are those of a batch that needs it; costs are counted with it."""
+    generator = tiny_generator(family)
+    network, rows, one = generator.backbone.network, [], SampleNoise("test", 0, [0])
+    network.register_forward_hook(lambda module, inputs, output: rows.append(len(inputs[0])))
+    actions = generator.actions
+    table = guidance_interval(actions, first=1, last=1, strength=1.0)
+
+    def mixed(features, call):
+        """The first sample under the interval, the others guided at every call."""
+        raw = table(features, call)
+        raw[1:, actions.names.index("guidance")] += 20 * (call[1:] != 1)
+        return raw
+
+    images = rollout(generator, table, labels=LABELS[:1], noise=one)
+    left_out = {"maskgit": 2, "dit": 3, "sit": 3}[family]
+    assert sum(rows) == generator.nfe - left_out
+    together = rollout(generator, mixed, labels=LABELS, noise=noise())
+    assert torch.allclose(images[0], together[0], atol=1e-5)
+    rows.clear()
+    with every_pass():
+        rollout(generator, table, labels=LABELS[:1], noise=one)
+    assert sum(rows) == generator.nfe
