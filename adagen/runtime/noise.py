@@ -124,8 +124,8 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
     cumulative = logits.double()
     cumulative -= cumulative.amax(-1, keepdim=True)
     # Below `LEAST` exp takes ten times as long, on a CPU. exp(LEAST) itself is made zero.
-    cumulative = F.threshold_(cumulative.clamp_(min=LEAST).exp_(), 2 * math.exp(LEAST), 0.0)
-    cumulative = cumulative.cumsum_(-1)
+    cumulative.clamp_(min=LEAST).exp_()
+    cumulative = F.threshold(cumulative, 2 * math.exp(LEAST), 0.0, inplace=True).cumsum_(-1)
     # Not divided by the sum: u < 1 makes u * sum < sum.
     target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
