@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, write_figures
 from benchmarks.page import KEPT
 from workflow.scripts.keep_results import processor, surroundings
 
-BENCHMARKS = ("sampling", "training", "evaluation", "scaling", "dag")
+BENCHMARKS = ("sampling", "training", "evaluation", "dag", "scaling")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--tiny", action="store_true", help="everything as small as it can be")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of each comparison")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of each comparison")
     parser.add_argument("--out", type=Path, help="folder to write; by default nothing is written")
     parser.add_argument("--keep", action="store_true", help=f"write to {KEPT.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     figures: list[Figure] = []
     points: list[scaling.Point] = []
+    if out is not None:
+        write_json(out / "manifest.json", {**surroundings(), "threads": 1})
     for name in options.names or BENCHMARKS:
         began = time.process_time()
         module = importlib.import_module(f"benchmarks.{name}")
@@ -43,11 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
             figures.append(found)
             print(found, flush=True)
         print(f"{name} took {time.process_time() - began:.0f} processor seconds", flush=True)
-    if out is not None:
-        write_figures(out / "figures.csv", figures)
-        write_json(out / "manifest.json", {**surroundings(), "threads": 1})
-        if points:
-            scaling.write_points(out / "scaling.csv", points)
+        if out is not None:
+            write_figures(out / "figures.csv", figures)
+    if out is not None and points:
+        scaling.write_points(out / "scaling.csv", points)
     if options.keep:
         page.main()
 

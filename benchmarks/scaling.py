@@ -85,7 +85,7 @@ def slopes(
 ) -> Iterator[Figure | Point]:
     """The points of one quantity, and both slopes."""
     runs = {str(size): task.run for size, task in tasks.items()}
-    seconds = alternate(runs, repeats=min(3, repeats))
+    seconds = alternate(runs, repeats=min(2, repeats))
     bytes_of = [peak(task) for task in tasks.values()]
     sizes = list(tasks)
     for size, memory in zip(sizes, bytes_of, strict=True):

@@ -43,14 +43,16 @@ def alternate(
     *,
     repeats: int,
     least: float = 0.0,
+    warm_up: bool = True,
     clock: Callable[[], float] = time.process_time,
 ) -> Seconds:
     """Time what takes turns.
 
     Args:
-        contestants: what to time, by name. Each is called once to warm up.
+        contestants: what to time, by name.
         repeats: number of rounds. Every other round has the reverse order.
         least: seconds that a turn lasts at least; what is shorter is called several times in it.
+        warm_up: whether each is called before the first round.
         clock: of this process's processor time, unless it is given. That leaves out the time in
             which other programs had the processor.
 
@@ -58,7 +60,7 @@ def alternate(
         For each contestant, the seconds of one call in every round.
     """
     calls = dict.fromkeys(contestants, 1)
-    for name, call in contestants.items():
+    for name, call in contestants.items() if warm_up else ():
         began = clock()
         call()
         if clock() - began < least:  # how long, the first call doesn't say: it may have set up

@@ -252,7 +252,7 @@ def figures(*, tiny: bool, repeats: int) -> Iterator[Figure]:
     """Measure all families at the size of the digits."""
     for family in FAMILIES:
         trainings = Trainings(digits(family, tiny=tiny), tiny)
-        yield from rates(trainings, repeats=min(repeats, 3))
+        yield from rates(trainings, repeats=min(repeats, 2))
         yield peak(family, tiny=tiny)
 
 
@@ -263,30 +263,29 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
     same = trainings.ours(trainings.plain_settings)
     for training in (ours, same, plain):
         training.training.warm_up()
-    contestants: dict[str, Callable[[], object]] = {
-        "ours": ours.update,
-        "same": same.update,
-        "plain": plain.update,
+    validating: dict[str, Callable[[], object]] = {
         "ours, validation": ours.validate,
         "plain, validation": plain.validate,
     }
     again = 0
     if settings.final_samples > settings.validate_samples:
-        contestants["ours, at the end"] = ours.validate_again
+        validating["ours, at the end"] = ours.validate_again
         again = min(FINALISTS, validations(settings))
-    seconds = alternate(contestants, repeats=repeats)
+    updating = {"ours": ours.update, "same": same.update, "plain": plain.update}
+    seconds = alternate(updating, repeats=repeats)
+    seconds |= alternate(validating, repeats=repeats, warm_up=False)
     count, every = settings.updates, validations(settings)
     rounds = [
         dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)
     ]
     whole = []
     for r in rounds:
-        validating = every * r["ours, validation"] + again * r.get("ours, at the end", 0.0)
+        of_ours = every * r["ours, validation"] + again * r.get("ours, at the end", 0.0)
         whole.append(
             {
-                "ours": count * r["ours"] + validating,
+                "ours": count * r["ours"] + of_ours,
                 "plain": count * r["plain"] + every * r["plain, validation"],
-                "validation": validating,
+                "validation": of_ours,
             }
         )
     family = trainings.case.family
