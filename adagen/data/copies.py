@@ -1,7 +1,9 @@
 """Images that are in both parts of a data set, where distances can't tell memorised ones."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from adagen.config import Dataset
 from adagen.data.sources import FileImages, ImageRows, StoredImages
@@ -19,8 +21,7 @@ def check_copies(train: ImageRows, heldout: ImageRows, *, dataset: Dataset) -> N
         AdagenError: more than half of the images in a held-out folder are train images.
     """
     known, others = _contents((train, heldout))
-    known = set(known)
-    shared = sum(content in known for content in others)
+    shared = int(np.isin(others, known).sum())
     if not shared:
         return
     of = f"{shared} of the {len(heldout)} held-out images"
@@ -36,15 +37,16 @@ def check_copies(train: ImageRows, heldout: ImageRows, *, dataset: Dataset) -> N
     warn(f"{dataset.heldout_folder}: {found}.")
 
 
-def _contents(parts: Sequence[ImageRows]) -> list[Iterable[object]]:
-    """The content of each part's images, by hashes that are comparable between the parts."""
+def _contents(parts: Sequence[ImageRows]) -> list[np.ndarray]:
+    """A number for each image of each part, which is that of its content."""
     if all(isinstance(part, StoredImages) for part in parts):
         return [_pixels(part) for part in parts]
     files = [part.files if isinstance(part, StoredImages) else part for part in parts]
-    return [part.contents() if isinstance(part, FileImages) else () for part in files]
+    return [part.contents() if isinstance(part, FileImages) else np.empty(0) for part in files]
 
 
-def _pixels(images: ImageRows) -> Iterable[bytes]:
-    """The hash of each image's pixels."""
+def _pixels(images: ImageRows) -> np.ndarray:
+    """(N,) uint64, the first bytes of a hash of each image."""
     assert isinstance(images, StoredImages)
-    return (hashlib.sha256(image.numpy().data).digest() for image in images.stored)
+    hashes = (hashlib.sha256(image.numpy().data).digest()[:8] for image in images.stored)
+    return np.frombuffer(b"".join(hashes), np.uint64)

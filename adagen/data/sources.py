@@ -4,7 +4,7 @@ import hashlib
 import os
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,10 +135,12 @@ class FileImages(ImageRows):
         self._remember(signature)
         return self._digest()
 
-    def contents(self) -> Iterator[tuple[int, int]]:
-        """Size and CRC-32 of each file that was read, and of all in a zip."""
-        both = zip(self.files.sizes, self.checksums.tolist(), strict=True)
-        return ((size, checksum) for size, checksum in both if checksum >= 0)
+    def contents(self) -> np.ndarray:
+        """(n,) uint64 of size and CRC-32, of each file that was read, and of all in a zip."""
+        read = self.checksums >= 0
+        sizes, checksums = np.array(self.files.sizes, np.uint64), self.checksums.astype(np.uint64)
+        numbers: np.ndarray = (sizes << np.uint64(32) | checksums)[read]
+        return numbers
 
     def decode(self) -> torch.Tensor:
         """Decode all images, (N, C, H, W) uint8; errors are those of `pixels`."""
