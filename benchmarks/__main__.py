@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from adagen.runtime.files import write_json
 from benchmarks import page, scaling
 from benchmarks.cases import ROOT
-from benchmarks.figures import Figure, write_figures
+from benchmarks.figures import Figure, read_figures, write_figures
 from benchmarks.page import KEPT
 from workflow.scripts.keep_results import processor, surroundings
 
@@ -31,12 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
-    figures: list[Figure] = []
-    points: list[scaling.Point] = []
-    if out is not None:
-        write_json(out / "manifest.json", {**surroundings(), "threads": 1})
     for name in options.names or BENCHMARKS:
         began = time.process_time()
+        figures: list[Figure] = []
+        points: list[scaling.Point] = []
         module = importlib.import_module(f"benchmarks.{name}")
         for found in module.figures(tiny=options.tiny, repeats=options.repeats):
             if isinstance(found, scaling.Point):
@@ -46,11 +46,22 @@ def main(arguments: list[str] | None = None) -> None:
             print(found, flush=True)
         print(f"{name} took {time.process_time() - began:.0f} processor seconds", flush=True)
         if out is not None:
-            write_figures(out / "figures.csv", figures)
-    if out is not None and points:
-        scaling.write_points(out / "scaling.csv", points)
+            keep(out, name, figures, points=points)
     if options.keep:
         page.main()
+
+
+def keep(out: Path, name: str, figures: list[Figure], *, points: Sequence[scaling.Point]) -> None:
+    """Write what a benchmark found, in place of what it found before; others stay."""
+    path, about = out / "figures.csv", out / "manifest.json"
+    measured = {figure.benchmark for figure in figures}
+    others = [f for f in read_figures(path) if f.benchmark not in measured] if path.exists() else []
+    write_figures(path, [*others, *figures])
+    if points:
+        scaling.write_points(out / "scaling.csv", points)
+    here = surroundings()
+    commits = json.loads(about.read_text())["commits"] if about.exists() else {}
+    write_json(about, {**here, "threads": 1, "commits": {**commits, name: here["commit"]}})
 
 
 def folder() -> Path:

@@ -51,6 +51,7 @@ class Row:
         precision: of its matrix products.
         batch: images that are made at once.
         compiled: whether its network is compiled.
+        joined: whether the passes with and without the class are one batch.
         images_per_second: median of all rounds, decoding included.
         low: lower quartile.
         high: upper quartile.
@@ -69,6 +70,7 @@ class Row:
     precision: str
     batch: int
     compiled: bool = False
+    joined: bool = True
     images_per_second: float | None = None
     low: float | None = None
     high: float | None = None
@@ -232,7 +234,11 @@ def generator_rows(
                     one = networks.with_batch(1)
                     gflops = gflops_per_image(partial(images, one, 0), 1)
                 case = networks.with_batch(min(batch, 2) if settings.tiny else batch)
-                yield measured(settings, case, row, rate=peaks[precision] / (1e9 * gflops))
+                rate = peaks[precision] / (1e9 * gflops)
+                for joined in (True,) if compiled or name.startswith("var") else (True, False):
+                    case.generator.joined = joined  # VAR's always are
+                    row = replace(row, joined=joined)
+                    yield measured(settings, case, row, rate=rate)
             except torch.cuda.OutOfMemoryError:
                 yield replace(row, note="does not fit")
             release(settings.device)

@@ -45,9 +45,10 @@ def tables(folder: Path) -> str:
     """All tables of a folder, with a sentence on where they were measured."""
     about = json.loads((folder / "manifest.json").read_text())
     figures = read_figures(folder / "figures.csv")
+    commits = ", ".join(sorted({commit[:7] for commit in about["commits"].values()}))
     parts = [
         f"{about['date']}, {about['processor']}, one thread, torch {about['versions']['torch']}, "
-        f"commit {about['commit'][:7]}. Each number is the median of its rounds; in brackets stand "
+        f"commit {commits}. Each number is the median of its rounds; in brackets stand "
         "the quartiles, where there was more than one round."
     ]
     for benchmark, title in TITLES.items():

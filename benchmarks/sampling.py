@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from adagen.generators.var import filter_logits
-from adagen.runtime.noise import SampleNoise, draw_categorical
+from adagen.generators.drawing import in_parts
+from adagen.generators.var import draw_filtered
+from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
 from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
 from benchmarks.figures import FAMILIES, Figure
@@ -36,37 +37,37 @@ STEP_AIM = ">= 2.3"
 
 @dataclass(frozen=True)
 class Draws:
-    """Logits of VAR's finest scale, with a filter and a uniform number for each draw."""
+    """Everything that VAR draws from at its finest scale, by the names that adagen gives it."""
 
     logits: torch.Tensor
-    top_k: torch.Tensor
-    top_p: torch.Tensor
-    temperature: torch.Tensor
-    uniform: torch.Tensor
+    others: dict[str, torch.Tensor]
 
     def ours(self) -> torch.Tensor:
-        """Ids by adagen's filter and draw."""
-        kept = filter_logits(self.logits, self.top_k, top_p=self.top_p)
-        return draw_categorical(kept / self.temperature.view(-1, 1, 1), self.uniform)
+        """Ids (B, N) by adagen's guidance, filter and draw."""
+        return in_parts(draw_filtered, self.logits, **self.others)[0]
 
     def plain(self) -> torch.Tensor:
-        """Ids by sorting the vocabulary."""
-        kept = sorted_filter(self.logits, self.top_k, top_p=self.top_p)
-        return draw(kept / self.temperature.view(-1, 1, 1), self.uniform)
+        """Ids (B, N) by sorting the vocabulary."""
+        given = self.others
+        guided = self.logits + given["w"].view(-1, 1, 1) * (self.logits - given["null"])
+        kept = sorted_filter(guided, given["top_k"], top_p=given["top_p"])
+        return draw(kept / given["temperature"].view(-1, 1, 1), given["uniform"])
 
 
 def draws(case: Case) -> Draws:
-    """What VAR draws from at its finest scale, under the published filter."""
+    """Random logits of the finest scale, under the published guidance and filter."""
     batch, generator = case.batch, case.generator
     vocabulary, positions = generator.backbone.network.head.out_features, math.prod(generator.grid)
-    noise = SampleNoise("draws", 0, range(batch))
-    return Draws(
-        3 * noise.normal("logits", positions, vocabulary),
-        torch.full((batch,), 0.2197 * vocabulary),
-        torch.full((batch,), 0.96),
-        torch.ones(batch),
-        noise.uniform("ids", positions),
-    )
+    noise, numbers = SampleNoise("draws", 0, range(batch)), torch.ones(batch)
+    others = {
+        "null": 2 * noise.normal("null", positions, vocabulary),
+        "w": 1.5 * numbers,
+        "top_k": 0.2197 * vocabulary * numbers,
+        "top_p": 0.96 * numbers,
+        "temperature": numbers,
+        "uniform": noise.uniform("ids", positions),
+    }
+    return Draws(2 * noise.normal("logits", positions, vocabulary), others)
 
 
 def images(case: Case, *, plainly: bool = False) -> torch.Tensor:
@@ -111,7 +112,7 @@ def figures(*, tiny: bool, repeats: int) -> Iterator[Figure]:
         )
         yield Figure.of(
             "steps",
-            "sorting everything over filter and draw",
+            "sorting everything over guidance, filter and draw",
             spread=ratio(seconds, "plain", "ours"),
             case=case.size,
             family="var",
