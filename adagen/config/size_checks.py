@@ -13,9 +13,6 @@ from adagen.config.generators import (
     VqganTokeniser,
 )
 
-DIGITS, DIGIT_CLASSES, DIGIT_SIDE = 1797, 10, 8
-"""Images and classes of scikit-learn's digits, and the side of an image."""
-
 
 def check_sizes(
     dataset: Dataset,
@@ -27,7 +24,7 @@ def check_sizes(
 ) -> None:
     """Raise unless patches, maps, steps and numbers of images fit, as far as they are known.
 
-    The side of images is known of the digits, of `dataset.size` and of released weights.
+    The side of images is known of embedded data sets, of `dataset.size` and of released weights.
 
     Args:
         dataset: the section `dataset`.
@@ -50,7 +47,7 @@ def check_sizes(
                 f"{place}.steps is {experiment.steps}, but its generator makes an image of "
                 f"{tokens} tokens, one a step at least: use {tokens} at most"
             )
-    side, key = _side(dataset), "reward_features.patch"
+    side, key = dataset.side, "reward_features.patch"
     if isinstance(features, DinoFeatures):
         _require_divisor(key, features.patch, side=features.image)
     elif side:
@@ -58,13 +55,14 @@ def check_sizes(
 
 
 def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
-    """Refuse numbers of images that the digits don't have, or that leave no neighbours."""
+    """Refuse numbers of images that a data set doesn't have, or that leave no neighbours."""
     counts = {"evaluation.samples": evaluation.samples}
-    if not dataset.folder:
-        if not DIGIT_CLASSES <= dataset.heldout <= DIGITS // 2:
+    if known := dataset.embedded:
+        if not known.classes <= dataset.heldout <= known.images // 2:
             raise ValueError(
-                f"dataset.heldout is {dataset.heldout}, but of the {DIGITS} images of digits "
-                f"between {DIGIT_CLASSES} (one a class) and {DIGITS // 2} (half) can be held out"
+                f"dataset.heldout is {dataset.heldout}, but of the {known.images} images of "
+                f"{dataset.name} between {known.classes} (one a class) and {known.images // 2} "
+                "(half) can be held out"
             )
         counts["dataset.heldout"] = dataset.heldout
     for key, count in counts.items():
@@ -75,16 +73,11 @@ def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
             )
 
 
-def _side(dataset: Dataset) -> int:
-    """The side of the images of a data set; 0 if it is not known."""
-    return dataset.size if dataset.folder else DIGIT_SIDE
-
-
 def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
     """Refuse patches, scales and vocabularies that don't fit the images."""
     if not isinstance(generator, FrozenGenerator):
         return
-    side = generator.weights.image if generator.weights else _side(dataset)
+    side = generator.weights.image if generator.weights else dataset.side
     if not side:
         return
     if isinstance(generator, MaskgitGenerator):
@@ -93,11 +86,13 @@ def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
             _reduced(f"{key}.tokeniser.multipliers", codes.multipliers, side=side)
             return
         _require_divisor(f"{key}.tokeniser.patch", codes.patch, side=side)
-        if not dataset.folder and tokens and codes.vocabulary > (DIGITS - dataset.heldout) * tokens:
-            raise ValueError(
-                f"{key}.tokeniser.vocabulary is {codes.vocabulary}, but the training images have "
-                f"{(DIGITS - dataset.heldout) * tokens} patches: use fewer"
-            )
+        if dataset.embedded and tokens:
+            patches = (dataset.embedded.images - dataset.heldout) * tokens
+            if codes.vocabulary > patches:
+                raise ValueError(
+                    f"{key}.tokeniser.vocabulary is {codes.vocabulary}, but the training images "
+                    f"have {patches} patches: use fewer"
+                )
     elif isinstance(generator, VarGenerator):
         finest = _reduced(
             f"{key}.tokeniser.multipliers", generator.tokeniser.multipliers, side=side
@@ -115,7 +110,7 @@ def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
 
 def _tokens(generator: MaskgitGenerator, dataset: Dataset) -> int | None:
     """Number of tokens of an image; None if it is not known."""
-    side = generator.weights.image if generator.weights else _side(dataset)
+    side = generator.weights.image if generator.weights else dataset.side
     codes = generator.tokeniser
     if isinstance(codes, VqganTokeniser):
         return int((side >> (len(codes.multipliers) - 1)) ** 2) or None

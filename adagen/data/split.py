@@ -12,9 +12,12 @@ import numpy as np
 import torch
 
 from adagen.config import Dataset
+from adagen.config.dataset import EMBEDDED
 from adagen.data.copies import check_copies
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images, require_apart
+from adagen.data.openmoji.glyphs import GROUPS
+from adagen.data.openmoji.groups import ChosenRows, group_scenes
 from adagen.data.pixels import Form
 from adagen.data.sources import (
     FileImages,
@@ -126,7 +129,7 @@ class Split:
 
     @cached_property
     def file_list_hash(self) -> str:
-        """SHA-256 over the names and the content of the files; of the digits, over images.
+        """SHA-256 over names and content of the files; of embedded data sets, over images.
 
         A folder of more images than fit into memory is read for it when it is first asked for.
         """
@@ -250,7 +253,7 @@ def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.T
 def _load(dataset: Dataset, opener: Callable[..., ImageRows]) -> Split:
     """Split a data set, whose files `opener` opens, given the name of their part."""
     if not dataset.folder:
-        return _load_digits(dataset)
+        return _load_digits(dataset) if dataset.name == "digits" else _load_openmoji(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
     form = form_of(files, dataset.size)
     if dataset.heldout_folder:
@@ -281,6 +284,20 @@ def _load_digits(dataset: Dataset) -> Split:
         dataset=dataset,
         class_names=tuple("0123456789"),
         known_hash=digest.hexdigest(),
+    )
+
+
+def _load_openmoji(dataset: Dataset) -> Split:
+    """Split glyphs of OpenMoji, one on each image, in the classes of their groups."""
+    images, labels = group_scenes(EMBEDDED["openmoji"].images, dataset.size)
+    train, heldout = _split(labels, dataset)
+    return Split(
+        Images(ChosenRows(images, train), labels[train], dataset.flip),
+        Images(ChosenRows(images, heldout), labels[heldout]),
+        num_classes=len(GROUPS),
+        dataset=dataset,
+        class_names=tuple(GROUPS),
+        known_hash=images.digest(),
     )
 
 

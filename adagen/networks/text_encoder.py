@@ -140,11 +140,13 @@ class ContrastivePair(nn.Module):
         super().__init__()
         self.encoder, width = encoder, encoder.width
         self.images = nn.Sequential(
-            *_convolution(channels, width // 2, 1),
-            *_convolution(width // 2, width, 2),
-            *_convolution(width, width, 2),
-            *_convolution(width, 2 * width, 2),
-            nn.AdaptiveAvgPool2d(2),  # what is left of what matters
+            nn.Conv2d(channels, width // 2, 4, 2, padding=1),
+            *_normalised(width // 2),
+            nn.Conv2d(width // 2, width, 3, 2, padding=1),
+            *_normalised(width),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            *_normalised(2 * width),
+            nn.AdaptiveAvgPool2d(2),  # by quarters, as captions say where things stand
             nn.Flatten(),
             nn.Linear(8 * width, width),
         )
@@ -201,9 +203,9 @@ def fit_text_encoder(
     )
 
 
-def _convolution(channels: int, out: int, stride: int) -> list[nn.Module]:
-    """Convolution, group normalisation and GELU."""
-    return [nn.Conv2d(channels, out, 3, stride, padding=1), nn.GroupNorm(8, out), nn.GELU()]
+def _normalised(channels: int) -> list[nn.Module]:
+    """Group normalisation and GELU."""
+    return [nn.GroupNorm(8, channels), nn.GELU()]
 
 
 class OpenClipText:

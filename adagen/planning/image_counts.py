@@ -8,7 +8,6 @@ from adagen.data.split import overview
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 
-DIGITS = 1797
 PUBLISHED = {
     "cifar10": (10, 50_000, 32),
     "imagenet256": (1000, 1_281_167, 256),
@@ -45,8 +44,9 @@ def images_of(config: Config) -> Images:
         AdagenError: its files are not there, and it is none of the published ones.
     """
     dataset, listed = config.dataset, Path(config.resources) / "dataset.json"
-    if not dataset.folder:
-        return Images((1, 8, 8), 10, DIGITS - dataset.heldout)
+    if known := dataset.embedded:
+        shape = (known.channels, dataset.side, dataset.side)
+        return Images(shape, known.classes, known.images - dataset.heldout)
     if listed.exists() or (dataset.name not in PUBLISHED and Path(dataset.folder).exists()):
         found = read_json(listed) if listed.exists() else overview(dataset)
         try:

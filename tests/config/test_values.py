@@ -361,6 +361,21 @@ def test_the_digits_take_no_key_of_a_folder(key):
         parse_config({"name": "t", "results": "r", "resources": "q", "dataset": key}, "test")
 
 
+@pytest.mark.parametrize(
+    "key, words",
+    [
+        ({"size": 0}, "size is 0, but openmoji is drawn in 16 to 128 pixels"),
+        ({"size": 256}, "is drawn in 16 to 128 pixels"),
+        ({"folder": "elsewhere"}, "digits and openmoji take no folder"),
+        ({"heldout_folder": "elsewhere"}, "heldout_folder is of a data set in a folder"),
+    ],
+)
+def test_the_keys_of_openmoji(key, words):
+    dataset = {"name": "openmoji", "size": 32, **key}
+    with pytest.raises(AdagenError, match=words):
+        parse_config({"name": "t", "results": "r", "resources": "q", "dataset": dataset}, "test")
+
+
 @pytest.mark.parametrize("title", ["two\nlines", "x" * 101])
 def test_a_title_is_one_short_line(title):
     generators = {"sit": {"paradigm": "sit", "title": title}}

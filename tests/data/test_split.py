@@ -196,7 +196,7 @@ def test_cifar_is_found_and_counted(shared):
 
 
 def test_a_folder_needs_a_name_of_its_own():
-    with pytest.raises(ValueError, match="takes no folder"):
+    with pytest.raises(ValueError, match="take no folder"):
         Dataset(folder="images")
     with pytest.raises(ValueError, match="needs its folder"):
         Dataset(name="mine")
