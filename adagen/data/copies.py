@@ -48,5 +48,5 @@ def _contents(parts: Sequence[ImageRows]) -> list[np.ndarray]:
 def _pixels(images: ImageRows) -> np.ndarray:
     """(N,) uint64, the first bytes of a hash of each image."""
     assert isinstance(images, StoredImages)
-    hashes = (hashlib.sha256(image.numpy().data).digest()[:8] for image in images.stored)
+    hashes = (hashlib.sha256(image.data).digest()[:8] for image in images.stored.numpy())
     return np.frombuffer(b"".join(hashes), np.uint64)
