@@ -1,7 +1,9 @@
 """`adagen <command>`: puts the commands together, and turns errors into one paragraph."""
 
+import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
@@ -39,9 +41,7 @@ for group in app.registered_groups:
 
 def main() -> None:
     """Run the command line; an error that is meant for the user is one paragraph, and status 2."""
-    for stream in (sys.stdout, sys.stderr):  # names may have letters that a terminal does not
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
     exit_when_workflow_exits()
     restore_stop_signals()
     if warning := warning_of_memory():
@@ -57,6 +57,22 @@ def main() -> None:
             raise
         typer.echo(f"adagen: {memory or paragraph(str(error))}", err=True)
         sys.exit(2)
+
+
+def _open_streams() -> None:
+    """Open standard streams that are closed, and let them print any letters of names.
+
+    Without, the next file that is opened would take their place, and bars have none to print to.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 LONGEST = 2000

@@ -5,6 +5,7 @@ taken by something that is still needed, has to be noticed before the hours that
 """
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,9 @@ UNREAD = (".csv", ".json", ".jsonl", ".md", ".pdf", ".tex")
 
 PARTS = ("about.json", "part.json")
 """Files with these endings that a folder of samples consists of all the same."""
+
+OF_STATE = re.compile(r".*\.ckpt|belongs_to\.json|lock|samples")
+"""Names of resumable state, which is removed once it isn't needed any more."""
 
 TEMPORARY = "-12345678"
 """Letters that temporary names have beside a dot and the name of the output."""
@@ -172,8 +176,8 @@ def _require_apart(output: Output, other: Output, *, places: Mapping[Given, _Pla
         raise AdagenError(f"{output} and {other} are one: give each a place of its own.")
     for inner, outer in ((output, other), (other, output)):
         replaces = outer.kind in (Kind.FILE, Kind.REPLACED)
-        if Kind.REPLACED in (outer.kind, inner.kind) and outer.kind is Kind.STATE:
-            replaces = True
+        if outer.kind is Kind.STATE:
+            replaces = inner.kind is Kind.REPLACED or bool(OF_STATE.fullmatch(inner.path.name))
         if replaces and places[inner].lies_in(places[outer]):
             raise AdagenError(
                 f"{inner} and {outer} lie in one another: give each a folder of its own."

@@ -56,6 +56,15 @@ def test_a_terminal_without_the_letters_of_a_name(console, monkeypatch):
     assert printed.read().splitlines()[-1].endswith(r"  \u732b")
 
 
+def test_no_terminal_at_all(console, monkeypatch):
+    configure(folder="set")
+    write("set", ["a", "b"], 20)
+    for name in ("stdin", "stdout", "stderr"):  # as with `<&- >&- 2>&-`
+        monkeypatch.setattr(sys, name, None)
+    console("dataset --out d.json")
+    assert Path("d.json").exists()
+
+
 def test_of_many_classes_the_last_is_printed_too(console, capsys):
     configure(folder="set", heldout=60)
     write("set", [f"c{number:02}" for number in range(60)], 2)

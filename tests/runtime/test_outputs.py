@@ -105,6 +105,8 @@ def test_names_that_the_file_system_takes_for_one(tmp_path, monkeypatch):
         (["r:state/run", "s:state"], [], "lie in one another"),
         (["r:run", "s:run/state"], [], "lie in one another"),
         (["f:new", "f:new/log"], [], "lie in one another"),
+        (["f:state/reward.ckpt", "s:state"], [], "lie in one another"),
+        (["s:state", "f:state/lock"], [], "lie in one another"),
         (["f:images/a.png"], ["images"], "would become a part of --in images"),
         (["f:images/about.json"], ["images"], "would become a part of --in images"),
         (["s:images/state"], ["images"], "would become a part of --in images"),
