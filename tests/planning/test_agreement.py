@@ -69,6 +69,8 @@ def test_trainings_take_what_their_logs_say(smoke: Path, planned) -> None:
             validated = sum(record["validation_fid"] is not None for record in records)
             images += training.trajectories * (len(records) + 1)  # and those of the warm-up
             images += training.validate_samples * validated
+            again = sum(record["final_fid"] is not None for record in records)
+            images += max(0, training.final_samples - training.validate_samples) * again
         assert planned.get(("train", name), {"images": 0})["images"] == images, name
 
 
