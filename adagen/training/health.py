@@ -33,8 +33,8 @@ ALIKE = 0.05
 RISES = 3
 """Validations in a row that are each worse than the one before."""
 WORSE = 0.05
-"""Relative rise of the distance over them. All validations share their noise, so this is more than
-their error."""
+"""Relative rise of the distance over them. All validations share their noise; of few samples they
+may yet rise three times by chance, once in 24."""
 
 
 def warnings(
