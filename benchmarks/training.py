@@ -6,14 +6,16 @@ for every validation as the policy that is kept is judged by in the end; adagen 
 judges the best few once more where the configuration says so.
 """
 
+import ctypes
+import gc
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -32,6 +34,7 @@ from adagen.evaluation.embedded.meter import EmbeddedMeter
 from adagen.evaluation.embedded.networks import Autoencoder, Classifier
 from adagen.evaluation.embedded.networks import MetricNetworks as Networks
 from adagen.evaluation.embedded.reference import Reference
+from adagen.planning.counting import count
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.gaussian import GaussianReward
@@ -274,7 +277,7 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
     updating = {"ours": ours.update, "same": same.update, "plain": plain.update}
     seconds = alternate(updating, repeats=repeats)
     seconds |= alternate(validating, repeats=repeats, warm_up=False)
-    count, every = settings.updates, validations(settings)
+    updates, every = settings.updates, validations(settings)
     rounds = [
         dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)
     ]
@@ -283,8 +286,8 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
         of_ours = every * r["ours, validation"] + again * r.get("ours, at the end", 0.0)
         whole.append(
             {
-                "ours": count * r["ours"] + of_ours,
-                "plain": count * r["plain"] + every * r["plain, validation"],
+                "ours": updates * r["ours"] + of_ours,
+                "plain": updates * r["plain"] + every * r["plain, validation"],
                 "validation": of_ours,
             }
         )
@@ -303,24 +306,31 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
     yield figure("the same with AdaNAT's settings", [r["plain"] / r["same"] for r in rounds])
     yield figure(
         "trajectories per second",
-        [count * settings.trajectories / w["ours"] for w in whole],
+        [updates * settings.trajectories / w["ours"] for w in whole],
     )
     yield figure(
         "share of validation", [w["validation"] / w["ours"] for w in whole], VALIDATION_AIM
     )
     parts = {name: values[-repeats:] for name, values in ours.seconds.items()}
     for name, values in parts.items():
-        shares = [count * value / w["ours"] for value, w in zip(values, whole, strict=True)]
+        shares = [updates * value / w["ours"] for value, w in zip(values, whole, strict=True)]
         yield figure(f"share of {name}", shares)
     rest = [
-        count * (r["ours"] - rollout - ppo) / w["ours"]
+        updates * (r["ours"] - rollout - ppo) / w["ours"]
         for r, rollout, ppo, w in zip(rounds, *parts.values(), whole, strict=True)
     ]
     yield figure("share of the reward", rest)
+    tensors = [
+        count(t.update, 1, trainings.case.generator.backbone, t.training.actor, t.training.critic)
+        for t in (ours, plain)
+    ]
+    yield figure(
+        "tensors of an update over AdaNAT's manner", [tensors[0].peak / tensors[1].peak], MEMORY_AIM
+    )
 
 
 def peak(family: str, *, tiny: bool) -> Figure:
-    """Memory that adagen's training takes over that of AdaNAT's manner, each in its own process."""
+    """Memory that a training takes, the warm-up included, each manner in a process of its own."""
     grown = {}
     for manner in ("ours", "plain"):
         command = [sys.executable, "-m", "benchmarks.training", family, manner, str(int(tiny))]
@@ -331,26 +341,37 @@ def peak(family: str, *, tiny: bool) -> Figure:
         grown[manner] = float(done.stdout)
     return Figure.of(
         "training",
-        "peak memory over AdaNAT's manner",
+        "memory of the process over AdaNAT's manner",
         spread=Spread.of([grown["ours"] / grown["plain"]]),
         family=family,
         case="digits",
-        aim=MEMORY_AIM,
     )
 
 
 def growth(family: str, manner: str, *, tiny: bool) -> int:
-    """Kilobytes by which this process's largest memory grows in two updates and a validation."""
+    """Kilobytes that a warm-up, two updates and a validation take beside what is there before.
+
+    Linux alone says that; the largest memory of all that happened before is forgotten there.
+    """
     torch.set_num_threads(1)
     trainings = Trainings(digits(family, tiny=tiny), tiny)
     _ = trainings.meter, trainings.case.generator
     training = trainings.ours(trainings.settings) if manner == "ours" else trainings.plain()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = kilobytes("VmRSS")
     training.training.warm_up()
     training.update()
     training.update()
     training.validate()
-    return max(1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return kilobytes("VmHWM") - before
+
+
+def kilobytes(name: str) -> int:
+    """A number of this process's memory, by Linux's name for it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0])
 
 
 if __name__ == "__main__":

@@ -36,11 +36,14 @@ def test_points_are_kept_and_drawn(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_figure_is_there():
+def test_every_figure_is_there(monkeypatch):
+    monkeypatch.setattr(scaling, "ranks", lambda n, *_, tiny: (2.0 / n, 10.0 / n))
     found = list(scaling.figures(tiny=True, repeats=2))
     figures = [f for f in found if not isinstance(f, Point)]
     points = [f for f in found if isinstance(f, Point)]
     assert all(math.isfinite(f.value) for f in figures)
     assert all(p.seconds > 0 and p.megabytes > 0 for p in points)
+    shared = [f for f in figures if f.case == "processes"]
+    assert [f.value for f in shared] == pytest.approx([-1, -1])
     cases = {"batch", "steps", "samples", "trajectories", "processes"}
     assert {f.case for f in figures} == {p.quantity for p in points} == cases
