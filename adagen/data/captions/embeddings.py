@@ -11,7 +11,7 @@ where a killed run finds them again; the folder appears whole or not at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -81,7 +81,7 @@ class Embeddings:
         about: the content of about.json.
         texts: the captions; row i is label i, and `len(texts)` is the null label.
         null: the null's hidden states (1, M, D) and pooled vector (1, P).
-        stored: those of all captions, if they fit into memory.
+        stored: those of all captions and, at last, of the null, if they fit into memory.
         shard: reads the shard that begins with a row, where they don't.
     """
 
@@ -122,6 +122,7 @@ class Embeddings:
         if size <= IN_MEMORY:
             names = [name for name in about["checksums"] if name != NULL]
             parts = [load_tensors(folder / name, SHARD)[0] for name in names]
+            parts.append(null)
             stored = {key: torch.cat([part[key] for part in parts]).float() for key in KEYS}
         return cls(
             folder=folder,
@@ -131,6 +132,12 @@ class Embeddings:
             stored=stored,
             shard=lru_cache(64)(lambda start: _open(folder / _name(start))),
         )
+
+    def to(self, device: torch.device) -> Self:
+        """The same embeddings, on a device if they are held in memory."""
+        if self.stored is None:
+            return self
+        return replace(self, stored={key: x.to(device) for key, x in self.stored.items()})
 
     def hidden(self, labels: torch.Tensor) -> torch.Tensor:
         """(B, M, D) float32 hidden states of labels (B,), on their device."""
@@ -146,22 +153,23 @@ class Embeddings:
         Raises:
             AdagenError: a label is no caption and not the null.
         """
-        outside = (labels < 0) | (labels > len(self))
-        if outside.any():
-            raise AdagenError(
-                f"label {int(labels[outside][0])} is no caption: {self.folder} has {len(self)}, "
-                f"from 0 on, and {len(self)} for the null."
-            )
-        found = [
-            self.null[key][0] if row == len(self) else self._row(key, row)
-            for row in labels.tolist()
-        ]
-        return torch.stack(found).to(labels.device)
+        # On a GPU, looking at labels would wait for all that was started there.
+        if self.stored is None or labels.device.type == "cpu":
+            outside = (labels < 0) | (labels > len(self))
+            if outside.any():
+                raise AdagenError(
+                    f"label {int(labels[outside][0])} is no caption: {self.folder} has "
+                    f"{len(self)}, from 0 on, and {len(self)} for the null."
+                )
+        if self.stored is not None:
+            table = self.stored[key]
+            return table[labels.to(table.device)].to(labels.device)
+        return torch.stack([self._row(key, row) for row in labels.tolist()]).to(labels.device)
 
     def _row(self, key: str, row: int) -> torch.Tensor:
-        """The embedding of a caption."""
-        if self.stored is not None:
-            return self.stored[key][row]
+        """The embedding of a caption, from its file; or of the null."""
+        if row == len(self):
+            return self.null[key][0]
         offset = row % int(self.about["shard"])
         found: torch.Tensor = self.shard(row - offset).get_slice(key)[offset]
         return found.float()

@@ -40,6 +40,7 @@ def test_rows_are_labels_and_the_last_is_the_null(tmp_path, monkeypatch, most):
     torch.testing.assert_close(found.hidden(labels), expected.hidden[labels])
     torch.testing.assert_close(found.pooled(labels), expected.pooled[labels])
     assert found.texts == tuple(TEXTS) and len(found) == 10
+    assert torch.equal(found.to(torch.device("cpu")).hidden(labels), found.hidden(labels))
     for outside in (-1, 11):
         with pytest.raises(AdagenError, match="is no caption"):
             found.hidden(torch.tensor([outside]))
