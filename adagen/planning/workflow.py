@@ -110,10 +110,32 @@ def check_command_line(arguments: Sequence[str]) -> None:
         require_known_keys(read_config(given.configfile), " + ".join(map(str, given.configfile)))
         if empty := [path for path in given.configfile if read_yaml(path) is None]:
             raise AdagenError(f"{empty[0]} is empty: `key: value` lines are expected.")
+        for path in given.configfile:
+            _require_readable_by_snakemake(path)
         for entry in given.config:
             _require_readable(entry)
     except AdagenError as error:
         raise SystemExit(str(error)) from None
+
+
+def _require_readable_by_snakemake(path: Path) -> None:
+    """Refuse a file that Snakemake can't read, though adagen can.
+
+    It reads YAML 1.1, in which `2024-13-45` is a date of no calendar.
+
+    Raises:
+        AdagenError: Snakemake's reader fails.
+    """
+    from snakemake.common.configfile import load_configfile
+
+    try:
+        load_configfile(path)
+    except Exception as error:  # it has no exception of its own for what can't be a date or number
+        reason = " ".join(str(error).split())[:200]
+        raise AdagenError(
+            f"{path} has a text that Snakemake takes for a date, a number or a mark of YAML 1.1, "
+            f"and can't read as one ({reason}): put such texts in quotes."
+        ) from None
 
 
 def _require_readable(entry: str) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from snakemake.cli import parse_args
+from snakemake.common.configfile import load_configfile
 
 from adagen.config import Config, load_config
 from adagen.config.runs import dial_runs, guidance_runs
@@ -126,6 +129,9 @@ UNREADABLE = {
     "sections": (SECTIONS.encode(), "more than 50,000 values"),
     "deep": (b"name: " + b"[" * 5000, "inside each other"),
     "long": (b"name: " + b"a" * 2**22, "more than 4,194,304 bytes"),
+    "no date": (b"name: 2024-13-45\n", "takes for a date"),
+    "no number": (b"name: 0x_\n", "put such texts in quotes"),
+    "a mark": (b"name: =\n", "put such texts in quotes"),
     "nul": (b"name: a\0b\n", "cannot be read as YAML"),
     "template": (b"__use_yte__: true\nname: ?open('ran', 'w').name\n", "unknown key '__use_yte__'"),
 }
@@ -149,6 +155,23 @@ def test_an_unreadable_file_is_refused_before_snakemake_reads_it(
     assert told in message and "own.yaml" in message
     assert "\n" not in message and len(message) < 400
     assert not Path("ran").exists()
+
+
+@settings(max_examples=40)
+@given(
+    value=st.from_regex(r"[-+.0-9xob_:eETZ= ~!&*<>|%@`'\"{}\[\],#?yn]{1,12}", fullmatch=True),
+    key=st.sampled_from(["name", "results", "evaluation", "? ", "<<", "&a name"]),
+)
+def test_what_is_not_refused_snakemake_reads(tmp_path_factory, key, value) -> None:
+    path = tmp_path_factory.mktemp("config") / "own.yaml"
+    path.write_text(f"{key}: {value}\n")
+    try:
+        check_command_line(["--configfile", str(path)])
+    except SystemExit as refused:
+        message = str(refused.code)
+        assert "own.yaml" in message and "\n" not in message and len(message) < 700
+    else:
+        assert isinstance(load_configfile(path), dict)
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "config", "pipe"])
