@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from adagen.evaluation.cost import gflops_per_image
+from adagen.evaluation.cost import Operations, plain_attention
 from adagen.generators.reloading import NothingDrawn
 from adagen.runtime.footprint import Footprint
 
@@ -51,10 +51,10 @@ def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> C
         networks: the networks that it uses, whose weights are not counted.
     """
     kept: list[object] = []
-    with Footprint(networks) as footprint:
-        gflops = gflops_per_image(lambda: kept.append(compute()), images)
-        sizes = footprint.peak, footprint.live, footprint.made
-        return Count(gflops * 1e9, *(size / images for size in sizes))
+    with plain_attention(), Footprint(networks) as footprint, Operations() as operations:
+        kept.append(compute())
+        numbers = operations.flops, footprint.peak, footprint.live, footprint.made
+    return Count(*(number / images for number in numbers))
 
 
 def weight_bytes(*networks: nn.Module) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from adagen.config import Config, Experiment, InstalledGenerator, VarGenerator
+from adagen.config import Config, Experiment, InstalledGenerator, MaskgitGenerator, VarGenerator
 from adagen.config import Generator as Settings
 from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
@@ -122,13 +122,20 @@ def _steps(generator: Generator[Any], labels: torch.Tensor, noise: SampleNoise) 
     return state
 
 
+def _two_depths(settings: Settings, depth: int) -> tuple[int, int]:
+    """The least depths from which others follow in a straight line."""
+    if isinstance(settings, MaskgitGenerator):  # the blocks of a U-ViT come in pairs
+        return 2 + depth % 2, 4 + depth % 2
+    # What VAR holds most of is the logits of its last step at depth 1, and the cache beyond.
+    return (2, 3) if isinstance(settings, VarGenerator) else (1, 2)
+
+
 def _at_depth(settings: Settings, numbers: Callable[[Settings], list[float]]) -> list[float]:
     """The numbers of a generator, which grow linearly with its depth."""
     if isinstance(settings, InstalledGenerator):
         return numbers(settings)
     depth = settings.network.depth
-    # Of the same parity: the blocks of a U-ViT come in pairs.
-    few, more = 2 + depth % 2, 4 + depth % 2
+    few, more = _two_depths(settings, depth)
     if depth <= more:
         return numbers(settings)
     shallow, deeper = (

@@ -9,6 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from adagen.runtime.shapes import shaped
+
 
 class Footprint(TorchDispatchMode):
     """Adds up the bytes of the tensors that a block makes, without networks' weights.
@@ -30,13 +32,18 @@ class Footprint(TorchDispatchMode):
             for tensor in (*network.parameters(), *network.buffers())
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False, or torch would import its compiler to keep it out: over a second at first use."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             return True
         if func is torch.ops.aten.upsample_bicubic2d.default and args[0].is_meta:
             # On `meta` torch would compute the indices of all neighbours, for a second a call.
             result = args[0].new_empty(*args[0].shape[:2], *args[1])
-        else:
+        elif (result := shaped(func, args)) is None:
             result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, torch.Tensor):

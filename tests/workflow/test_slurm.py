@@ -3,6 +3,7 @@
 import csv
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,15 @@ CONFIG = {
 TABLES = [f"results/tiny/tables/{name}.csv" for name in ("fid", "comparisons")]
 POLICY = "results/tiny/flow_t2/policy/adagen_seed0.safetensors"
 OPTIONS = ["--configfile", "tiny.yaml"]
-SLURM = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
+# Snakemake asks SLURM for the state of its jobs ever more seldom, for they take hours elsewhere.
+IMPATIENT = """
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+
+Executor.next_seconds_between_status_checks = property(lambda _: 2, lambda *_: None)
+main()
+"""
+SLURM = [sys.executable, "-c", IMPATIENT, "--workflow-profile", "profiles/slurm"]
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def cancel_training(folder: Path, workflow: subprocess.Popen[str]) -> str:
 
 def test_the_same_tables_as_on_this_machine(cluster, tmp_path: Path) -> None:
     here, there = (checkout_of(tmp_path / name) for name in ("here", "there"))
-    command = ["snakemake", *SLURM, *TABLES, *OPTIONS, "--config", "evaluation={jobs: 2}"]
+    command = [*SLURM, *TABLES, *OPTIONS, "--config", "evaluation={jobs: 2}"]
     path = os.pathsep.join([*there.commands, os.environ["PATH"]])
     log = tmp_path / "slurm.log"
     with log.open("w") as output:
