@@ -20,7 +20,8 @@ def gflops_per_image(generate: Callable[[], object], images: int) -> float:
         generate: makes a batch of images, including policy and decoder.
         images: number of images that one call makes.
     """
-    with plain_attention(), Operations() as counted:
+    counted = Operations()
+    with plain_attention(), counted:
         generate()
     return counted.flops / images / 1e9
 
