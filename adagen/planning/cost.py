@@ -188,7 +188,8 @@ class Plan:
         scored = training.trajectories * updates
         validations = math.ceil(updates / training.validate_every)
         final = max(0, training.final_samples - training.validate_samples)
-        finalists = min(FINALISTS, validations) if policy.method != "faithful" else 0
+        chosen = validations > 1 and policy.method != "faithful"
+        finalists = min(FINALISTS, validations) if chosen else 0
         validated = training.validate_samples * validations + final * finalists
         images = explored + validated
         learned_from = 2 * reward.batch * (reward.warmup + reward.steps * updates)
