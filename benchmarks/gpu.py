@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measurements(settings: Settings, peaks: dict[str, float]) -> Iterator[Row | str]:
     """All rows, and the profile of a step."""
-    for compiled in (False, True) if can_compile() else (False,):
+    for compiled in (False, True) if can_compile() and not settings.tiny else (False,):
         for name in EXPERIMENTS:
             yield from generator_rows(settings, name, peaks, compiled=compiled)
             if name == "dit_xl" and not compiled:
@@ -176,7 +176,7 @@ def case_of(name: str, precision: str, settings: Settings, *, compiled: bool = F
     generator, experiment = whole.generators[name], whole.experiments[EXPERIMENTS[name]]
     changes: dict[str, Any] = {"precision": precision}
     if compiled:
-        changes["compile"] = True
+        changes["compile"] = "blocks"
     side, classes, batch = 256, 1000, 32
     if settings.tiny:
         side, classes, batch = 16, 10, 2

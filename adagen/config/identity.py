@@ -25,7 +25,7 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     Assets: frozenset({"folder"}),
     Asset: frozenset(Asset.model_fields) - {"sha256"},
     GeneratorSettings: frozenset({"batch"}),
-    FrozenGenerator: frozenset({"decode_batch"}),
+    FrozenGenerator: frozenset({"decode_batch", "compile"}),
     Training: frozenset({"batch", "backward_memory", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }

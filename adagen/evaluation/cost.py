@@ -1,6 +1,8 @@
 """The cost of generating an image, in floating-point operations."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,12 +28,19 @@ def gflops_per_image(generate: Callable[[], object], images: int) -> float:
     return counted.flops / images / 1e9
 
 
-def plain_attention() -> Any:
+@contextmanager
+def plain_attention() -> Iterator[None]:
     """Attention by its plain kernel in a block: it consists of matrix products.
 
-    Not every version and device counts the operations of fused kernels.
+    Not every version and device counts the operations of fused kernels, and none those of compiled
+    code: networks run as they were written.
     """
-    return sdpa_kernel(SDPBackend.MATH)
+    with sdpa_kernel(SDPBackend.MATH):
+        if "torch._dynamo" not in sys.modules:
+            yield
+            return
+        with torch.compiler.set_stance("force_eager"):
+            yield
 
 
 class Operations(TorchDispatchMode):

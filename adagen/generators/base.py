@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,6 +14,8 @@ from torch import nn
 from adagen.config import Experiment, PolicyInput, Precision
 from adagen.generators.actions import NEARLY_ZERO, Actions
 from adagen.networks.fitting import Batch
+from adagen.networks.layers import Block
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 
 
@@ -146,7 +148,7 @@ class Backbone(nn.Module):
         """The device of the networks."""
         return next(self.parameters()).device
 
-    def mixed(self) -> torch.autocast:
+    def mixed(self) -> AbstractContextManager[None]:
         """The context in which the networks run: autocast to `precision`."""
         dtype: torch.dtype = getattr(torch, self.precision)
         kind = self.device.type
@@ -160,9 +162,41 @@ class FittedBackbone(Backbone, ABC):
 
     Attributes:
         decode_batch: images decoded at once.
+        compiles: whether a generator that is built of it compiles the transformer's blocks.
     """
 
     decode_batch: int = 64
+    compiles: bool = False
+
+    def compile_blocks(self) -> None:
+        """Let the transformer's blocks be compiled when they are first called, where that is set.
+
+        A block that can't be compiled as a whole is an error: nothing falls back to slower code.
+        """
+        if self.compiles and self.device.type != "meta":
+            for module in self.modules():
+                if isinstance(module, Block):
+                    module.compile(fullgraph=True)
+            self.compiles = False
+
+    @contextmanager
+    def mixed(self) -> Iterator[None]:
+        """The context in which the networks run: autocast to `precision`.
+
+        Raises:
+            AdagenError: the blocks are to be compiled, and can't be.
+        """
+        try:
+            with super().mixed():
+                yield
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            summary = " ".join(str(error).split())[:300]
+            raise AdagenError(
+                f"the network can't be compiled ({summary}). Compiling needs a C++ compiler, and "
+                "on a GPU Triton: install them, or set generators.<name>.compile to 'nothing'."
+            ) from error
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:

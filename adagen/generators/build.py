@@ -12,7 +12,7 @@ from adagen.config import identity
 from adagen.data.released import open_asset
 from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
-from adagen.generators.base import Backbone, Generator
+from adagen.generators.base import Backbone, FittedBackbone, Generator
 from adagen.generators.families import ImageShape, built_in_backbone
 from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
@@ -51,6 +51,8 @@ def build_generator(
 
     `method` matters only where it changes the generator itself, as "halton" does.
     """
+    if isinstance(backbone, FittedBackbone):
+        backbone.compile_blocks()
     generator = _scheduled(backbone, experiment, method)
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
     generator.class_names, generator.released = backbone.class_names, backbone.released

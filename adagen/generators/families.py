@@ -38,6 +38,7 @@ def built_in_backbone(
     else:
         backbone = _build_solver(settings, image_shape, num_classes=num_classes)
     backbone.precision, backbone.decode_batch = settings.precision, settings.decode_batch
+    backbone.compiles = settings.compile == "blocks"
     return backbone
 
 

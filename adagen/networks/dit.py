@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-from adagen.networks.layers import Attention, FeedForward, adaptive_norm, gated
+from adagen.networks.layers import Attention, Block, FeedForward, adaptive_norm, gated
 
 FREQUENCIES = 128
 """Number of sine-cosine pairs that encode the time."""
@@ -156,7 +156,7 @@ class _LabelEmbedding(nn.Module):
         return out
 
 
-class _Block(nn.Module):
+class _Block(Block):
     """Transformer block whose norms and residual gates depend on the condition."""
 
     def __init__(self, width: int, heads: int) -> None:

@@ -10,6 +10,10 @@ Gelu = Literal["none", "tanh"]
 """Exact GELU, or its tanh approximation. Released weights were trained with one of the two."""
 
 
+class Block(nn.Module):
+    """A block of a transformer, of which there are many alike: one of them is compiled for all."""
+
+
 class Attention(nn.Module):
     """Multi-head self-attention; one matrix makes queries, keys and values."""
 

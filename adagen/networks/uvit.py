@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from adagen.networks.layers import Attention, FeedForward
+from adagen.networks.layers import Attention, Block, FeedForward
 
 
 class ConditionalUViT(nn.Module):
@@ -129,7 +129,7 @@ class Embedding(nn.Module):
         return out
 
 
-class _Block(nn.Module):
+class _Block(Block):
     """Pre-normalised transformer block."""
 
     def __init__(self, width: int, heads: int, *, mlp_ratio: int) -> None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from adagen.networks.layers import FeedForward, adaptive_norm, gated, join_heads, split_heads
+from adagen.networks.layers import Block, FeedForward, adaptive_norm, gated, join_heads, split_heads
 
 Cache = tuple[torch.Tensor, torch.Tensor]
 """Normalised keys, and values, of all tokens so far, each (B, heads, L, width / heads)."""
@@ -186,7 +186,7 @@ def _block_causal(level: torch.Tensor) -> torch.Tensor:
     return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf)[None, None]
 
 
-class _Block(nn.Module):
+class _Block(Block):
     """Transformer block whose norms and residual gates depend on the class."""
 
     def __init__(self, width: int, heads: int) -> None:

@@ -1,6 +1,7 @@
 """From settings to networks and back from files: fitted generators, and released weights."""
 
 import hashlib
+import shutil
 
 import pytest
 import torch
@@ -163,3 +164,41 @@ def test_sizes_that_do_not_fit_are_told():
     maskgit, _ = settings_of("maskgit")
     with pytest.raises(AdagenError, match=r"tokeniser.multipliers has 5 entries.*24x24"):
         build_backbone(maskgit, (3, 24, 24), num_classes=5)
+
+
+def test_blocks_are_compiled_where_images_are_made(family, monkeypatch):
+    """Each once, whatever is built of the backbone; the network behind them stays as it is."""
+    compiled = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **options: compiled.append((self, options))
+    )
+    settings, experiment = settings_of(family, compile="blocks")
+    backbone = scrambled(settings)
+    assert not compiled
+    images = images_of(backbone, experiment)
+    build_generator(backbone, experiment)
+    assert len(compiled) == len({id(block) for block, _ in compiled}) > 0
+    assert all(options == {"fullgraph": True} for _, options in compiled)
+    plain, _ = settings_of(family)
+    assert torch.equal(images, images_of(scrambled(plain), experiment))
+
+
+def test_a_network_that_cannot_be_compiled_is_an_error(family):
+    class Failed(Exception):
+        __module__ = "torch._inductor.exc"
+
+    settings, _ = settings_of(family, compile="blocks")
+    message = r"can't be compiled \(no g\+\+\).* set generators\.<name>\.compile to 'nothing'"
+    with pytest.raises(AdagenError, match=message), scrambled(settings).mixed():
+        raise Failed("no g++")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
+def test_compiled_blocks_make_the_same_images():
+    settings, experiment = settings_of("dit", compile="blocks")
+    plain, _ = settings_of("dit")
+    expected = images_of(scrambled(plain), experiment)
+    torch.testing.assert_close(
+        images_of(scrambled(settings), experiment), expected, atol=1e-5, rtol=0
+    )
