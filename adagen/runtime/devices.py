@@ -2,6 +2,7 @@
 
 import torch
 
+from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.errors import AdagenError
 
 
@@ -9,7 +10,7 @@ def choose_device(name: str) -> torch.device:
     """The device "cpu", "cuda", another of torch's, or the best there is ("auto").
 
     Convolutions are set to compute in float32. Otherwise torch rounds their operands to ten bits
-    on GPUs (TF32), and metrics, rewards and tokenisers are convolutions.
+    on GPUs (TF32), and metrics, rewards and tokenisers are convolutions. On a CPU memory is kept.
 
     Raises:
         AdagenError: a GPU is asked for, and there is none; or torch has no such device.
@@ -32,4 +33,6 @@ def choose_device(name: str) -> torch.device:
             f"device is {name!r}, which torch does not have on this machine: give 'cpu', 'cuda' "
             "or 'auto'."
         ) from None
+    if device.type == "cpu":
+        keep_freed_memory()
     return device

@@ -19,6 +19,7 @@ from adagen.policy.files import PolicyFile, steered
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import CallableReward, PretrainedReward
+from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.checkpoints import claim_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
@@ -90,6 +91,8 @@ def train(
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
     network = network.model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)
+    if generator.device.type == "cpu":
+        keep_freed_memory()
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
         split = _split(generator, data, reward=reward)
         run = _Run(

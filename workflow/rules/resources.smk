@@ -46,11 +46,7 @@ PROCESSES = CONFIG.processes
 #
 # The prefix replaces Snakemake's, so it repeats `set -euo pipefail`: otherwise a stage that fails
 # before `tee` would count as done.
-#
-# By default the C library returns the memory of every large tensor to the system, and new memory
-# has to be zeroed page by page: an eighth of the time of sampling on a CPU. So it keeps the memory.
 shell.prefix(
     "set -euo pipefail; "
-    "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296; "
     "trap '' TERM USR1; "
 )
