@@ -74,7 +74,7 @@ class AdaptiveLayerNorm(nn.Module):
         shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
         if x.ndim == 3:
             shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
-        modulated: torch.Tensor = self.norm(x) * (1 + scale) + shift
+        modulated: torch.Tensor = (self.norm(x) * (1 + scale)).add_(shift)
         return modulated
 
 
