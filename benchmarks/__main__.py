@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.files import write_json
 from benchmarks import page, scaling
 from benchmarks.cases import ROOT
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
+    keep_freed_memory()  # as every command does
     for name in options.names or BENCHMARKS:
         began = time.process_time()
         figures: list[Figure] = []

@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measurements(settings: Settings, peaks: dict[str, float]) -> Iterator[Row | str]:
     """All rows, and the profile of a step."""
-    for compiled in (False, True) if can_compile() and not settings.tiny else (False,):
+    for compiled in (False,) if settings.tiny else (False, True):
         for name in EXPERIMENTS:
             yield from generator_rows(settings, name, peaks, compiled=compiled)
             if name == "dit_xl" and not compiled:
@@ -264,11 +264,6 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def can_compile() -> bool:
-    """Whether generators have a key for compiling their network."""
-    return "compile" in config.DitGenerator.model_fields
 
 
 def images(case: Case, seed: int) -> torch.Tensor:

@@ -39,6 +39,7 @@ from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.gaussian import GaussianReward
 from adagen.rewards.tokens import AutoencoderReward
+from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.noise import seeded
 from adagen.training import loop
 from adagen.training.kept import FINALISTS
@@ -357,6 +358,7 @@ def growth(family: str, manner: str, *, tiny: bool) -> int:
     trainings = Trainings(digits(family, tiny=tiny), tiny)
     _ = trainings.meter, trainings.case.generator
     training = trainings.ours(trainings.settings) if manner == "ours" else trainings.plain()
+    keep_freed_memory()  # as every command does
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
