@@ -1,4 +1,4 @@
-"""What the C library does with memory that is freed."""
+"""The C library is told to keep the memory of tensors that are freed."""
 
 import ctypes
 import os

@@ -146,6 +146,8 @@ def require_drawable(path: Path) -> None:
 def save_figure(figure: Figure, *paths: Path, drawn: str = "") -> None:
     """Write each file whole or not at all; the same figure gives the same bytes.
 
+    Panels are laid out for the first file, and stand where they are in the others.
+
     Args:
         figure: the figure.
         paths: the files.
@@ -160,3 +162,4 @@ def save_figure(figure: Figure, *paths: Path, drawn: str = "") -> None:
         with atomic_path(path) as temporary:
             known = {**UNDATED[path.suffix], **metadata(path, drawn)}
             figure.savefig(temporary, metadata=known)
+        figure.set_layout_engine("none")
