@@ -239,8 +239,8 @@ def generator_rows(
                     case.generator.joined = joined  # VAR's always are
                     row = replace(row, joined=joined)
                     yield measured(settings, case, row, rate=rate)
-            except torch.cuda.OutOfMemoryError:
-                yield replace(row, note="does not fit")
+            except Exception as error:  # the other rows are worth the machine's time
+                yield replace(row, note=reason(error))
             release(settings.device)
 
 
@@ -253,10 +253,17 @@ def training_row(settings: Settings) -> Row:
         case = case_of("dit_xl", "bfloat16", settings)
         found = update_numbers(case, clock=settings.clock, tiny=settings.tiny)
         return replace(row, **found)
-    except torch.cuda.OutOfMemoryError:
-        return replace(row, note="does not fit")
+    except Exception as error:  # as above
+        return replace(row, note=reason(error))
     finally:
         release(settings.device)
+
+
+def reason(error: Exception) -> str:
+    """A note on a row that could not be measured."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return "does not fit"
+    return f"failed with {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def release(device: torch.device) -> None:
@@ -335,7 +342,7 @@ def profile(settings: Settings) -> str:
         with torch.profiler.profile(activities=activities) as found:
             generator.step(first, action)
             settings.clock()
-    key = "cuda_time_total" if case.device.type == "cuda" else "cpu_time_total"
+    key = "device_time_total" if case.device.type == "cuda" else "cpu_time_total"
     table: str = found.key_averages().table(sort_by=key, row_limit=25)
     return f"One step of DiT-XL/2, 32 images in bfloat16:\n{table}"
 
