@@ -75,7 +75,8 @@ def figures(*, tiny: bool, repeats: int) -> Iterator[Figure | Point]:
             yield from slopes("steps", every, family, repeats)
     for family in ("maskgit", "dit"):
         case = digits(family, tiny=tiny)
-        every = {n: of_trajectories(case, n, tiny=tiny, batch=sizes[0]) for n in sizes}
+        many = [n if tiny else 4 * n for n in sizes]  # an update has fixed parts, too
+        every = {n: of_trajectories(case, n, tiny=tiny, batch=sizes[-1]) for n in many}
         yield from slopes("trajectories", every, family, repeats)
     yield from processes("dit", trajectories=4 * sizes[-1], tiny=tiny)
 
@@ -222,6 +223,7 @@ def draw(path: Path, points: Sequence[Point]) -> None:
     """Draw time and memory over every quantity, on logarithmic axes."""
     import matplotlib.pyplot as plt
     import seaborn as sns
+    from matplotlib.ticker import LogLocator, NullLocator
 
     quantities = list(dict.fromkeys(point.quantity for point in points))
     colours = dict(zip(FAMILIES, sns.color_palette("colorblind"), strict=False))
@@ -241,6 +243,9 @@ def draw(path: Path, points: Sequence[Point]) -> None:
                         axis.set_xticks(sizes, [str(size) for size in sizes], minor=False)
                 axis.set_xscale("log", base=2)
                 axis.set_yscale("log")
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_locator(NullLocator())
                 axis.set_xticks(sizes, [str(size) for size in sizes])
                 if row:
                     axis.set_xlabel(quantity)
