@@ -4,9 +4,10 @@ import argparse
 import importlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     keep_freed_memory()  # as every command does
+    here = surroundings()  # before there are files of this run
     for name in options.names or BENCHMARKS:
         began = time.process_time()
         figures: list[Figure] = []
@@ -48,12 +50,19 @@ def main(arguments: list[str] | None = None) -> None:
             print(found, flush=True)
         print(f"{name} took {time.process_time() - began:.0f} processor seconds", flush=True)
         if out is not None:
-            keep(out, name, figures, points=points)
+            keep(out, name, figures, points=points, here=here)
     if options.keep:
         page.main()
 
 
-def keep(out: Path, name: str, figures: list[Figure], *, points: Sequence[scaling.Point]) -> None:
+def keep(
+    out: Path,
+    name: str,
+    figures: list[Figure],
+    *,
+    points: Sequence[scaling.Point],
+    here: Mapping[str, Any],
+) -> None:
     """Write what a benchmark found, in place of what it found before; others stay."""
     path, about = out / "figures.csv", out / "manifest.json"
     measured = {figure.benchmark for figure in figures}
@@ -61,7 +70,6 @@ def keep(out: Path, name: str, figures: list[Figure], *, points: Sequence[scalin
     write_figures(path, [*others, *figures])
     if points:
         scaling.write_points(out / "scaling.csv", points)
-    here = surroundings()
     commits = json.loads(about.read_text())["commits"] if about.exists() else {}
     write_json(about, {**here, "threads": 1, "commits": {**commits, name: here["commit"]}})
 

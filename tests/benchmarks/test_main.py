@@ -15,7 +15,7 @@ def test_a_benchmark_takes_the_place_of_its_last_figures(tmp_path, monkeypatch):
         Figure.of(name, "ratio", spread=Spread.of([9.0]), case="old")
         for name in ("evaluation", "training")
     ]
-    command.keep(tmp_path, "training", old, points=())
+    command.keep(tmp_path, "training", old, points=(), here={"commit": "a"})
     new = Figure.of("evaluation", "ratio", spread=Spread.of([2.0]))
     monkeypatch.setattr(evaluation, "figures", lambda tiny, repeats: iter([new]))
     command.main(["evaluation", "--tiny", "--out", str(tmp_path)])
