@@ -66,7 +66,9 @@ class Console:
         return message
 
     def files(self) -> dict[Path, bytes]:
-        return {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+        """The content of all files but decoded images, which any stage may keep."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return {p: p.read_bytes() for p in files if not p.match("dataset.*.safetensors")}
 
 
 MADE: dict[str, dict[Path, bytes]] = {}

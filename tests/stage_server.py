@@ -6,6 +6,7 @@ caller's folder, environment and streams. Tests of starting, killing and stoppin
 real command.
 """
 
+import io
 import json
 import os
 import signal
@@ -90,6 +91,8 @@ def run(caller: socket.socket) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # What Python knows of the server's streams is not true of these.
+    sys.stdin, sys.stdout, sys.stderr = (_opened(n, mode) for n, mode in enumerate("rww"))
     with caller.makefile("rb") as request:
         sys.argv, folder, environment = json.load(request)
     os.chdir(folder)
@@ -107,6 +110,10 @@ def run(caller: socket.socket) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return int(status) if isinstance(status, int) else int(status is not None)
+
+
+def _opened(number: int, mode: str) -> io.TextIOWrapper:
+    return os.fdopen(number, mode, buffering=1, closefd=False)
 
 
 if __name__ == "__main__":

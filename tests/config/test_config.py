@@ -40,7 +40,7 @@ def test_the_minimal_config_is_whole():
         ("experiments", [1], ["'experiments' is [1]", "section"]),
         ("training", 3, ["'training' is 3", "section"]),
         ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
-        ("dataset.name", "cats", ["name is 'cats'", "'digits'"]),
+        ("dataset.name", "cats", ["name is 'cats'", "digits"]),
         # the dial
         ("methods", ["faithful"], ["methods has 'faithful'", "`dial: {}`"]),
         ("dial", {"weight": 0}, ["'dial.weight' is 0", "greater than or equal to 0.000001"]),
