@@ -113,11 +113,23 @@ def policy_file(
 # Resumable state: the sections that a checkpoint is bound to
 
 
+def resumable(training: Training) -> Training:
+    """The settings of a training that its resumable state is bound to.
+
+    It goes on with others of those that change no result: they are the defaults here. So a key that
+    is lowered where memory ran out costs nothing that was done before.
+    """
+    fields = Training.model_fields
+    free = {key: fields[key].default for key in CHANGES_NO_RESULT[Training]}
+    if training.keep_features == "host":
+        free["keep_features"] = "float32"
+    return training.model_copy(update=free)
+
+
 def training_state(config: Config, experiment: str, *, method: str) -> list[Model]:
     """The sections that a training in progress is bound to."""
     settings = experiment_of(config, experiment)
-    # A training goes on with other trackers, or without.
-    training = settings.training.model_copy(update={"trackers": ()})
+    training = resumable(settings.training)
     dial = [config.dial] if config.dial and method == "faithful" else []
     return [config.dataset, settings.model_copy(update={"training": training}), *dial]
 

@@ -20,6 +20,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from adagen.config import Training
+from adagen.config.identity import resumable
 from adagen.data.split import Images
 from adagen.generators.base import Generator
 from adagen.policy.networks import ConstantTable, Policy
@@ -153,7 +154,7 @@ class PolicyTraining:
         """
         state = None
         if checkpoint is not None and self.processes.first:
-            state = load_checkpoint(checkpoint, name, settings=self.settings)
+            state = load_checkpoint(checkpoint, name, settings=resumable(self.settings))
         if state := self.processes.broadcast(state):
             self.load_state_dict(state)
         with track(len(self.records)) as on_record, explain_out_of_memory(REMEDY):
@@ -197,7 +198,8 @@ class PolicyTraining:
     def _save(self, name: str, checkpoint: Path | None) -> None:
         """Write the resumable state, if there is a file for it."""
         if checkpoint is not None and self.processes.first:
-            save_checkpoint(checkpoint, name, settings=self.settings, state=self.state_dict())
+            bound = resumable(self.settings)
+            save_checkpoint(checkpoint, name, settings=bound, state=self.state_dict())
 
     def _warn(self) -> list[str]:
         """Add warnings to the last record; returns the sentences of those that are new in it."""

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
-from adagen.config.identity import policy_file
+from adagen.config.identity import policy_file, resumable
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.base import Generator
@@ -138,7 +138,7 @@ class _Run:
             mirrored = " mirrored" if self.split.train.flip == "random" else ""
             data = f"{self.split.file_list_hash}{mirrored}"
             origins = origins_of(self.generator, self.reward, data=data)
-            claim_checkpoint(folder, name, settings, self.network, origins)
+            claim_checkpoint(folder, name, resumable(settings), self.network, origins)
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(
                 self.method, self.generator, policy=self.network, training=settings
