@@ -121,7 +121,7 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
     """
     # In double precision, because sums of many float32 numbers differ from machine to machine by
     # more than the distance of two uniform numbers.
-    cumulative = logits.double()
+    cumulative = logits.to(torch.float64, copy=True)  # what is given stays
     cumulative -= cumulative.amax(-1, keepdim=True)
     # Below `LEAST` exp takes ten times as long, on a CPU. exp(LEAST) itself is made zero.
     cumulative.clamp_(min=LEAST).exp_()

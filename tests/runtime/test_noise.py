@@ -59,6 +59,13 @@ def test_categorical_never_draws_an_excluded_id_at_the_edges():
         assert draw_categorical(logits, torch.full((2,), u)).tolist() == [1, 2]
 
 
+def test_a_draw_leaves_its_logits_as_they_are():
+    logits = torch.randn(2, 5, dtype=torch.float64)
+    before = logits.clone()
+    draw_categorical(logits, torch.rand(2))
+    assert torch.equal(logits, before)
+
+
 def test_generators_are_named_and_seeding_is_undone():
     draw = torch.rand(3, generator=torch_generator("fit", 0))
     assert torch.equal(draw, torch.rand(3, generator=torch_generator("fit", 0)))
