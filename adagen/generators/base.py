@@ -40,6 +40,8 @@ class State:
 S = TypeVar("S", bound=State)
 OFF = 2 * NEARLY_ZERO
 """Largest guidance scale that is taken for zero."""
+VERSIONS = 64
+"""Versions of a block that torch may compile in one process."""
 
 _every_pass: ContextVar[bool] = ContextVar("every_pass", default=False)
 
@@ -174,6 +176,7 @@ class FittedBackbone(Backbone, ABC):
         A block that can't be compiled as a whole is an error: nothing falls back to slower code.
         """
         if self.compiles and self.device.type != "meta":
+            _allow_versions()
             for module in self.modules():
                 if isinstance(module, Block):
                     module.compile(fullgraph=True)
@@ -207,6 +210,17 @@ class FittedBackbone(Backbone, ABC):
     ) -> torch.Tensor:
         """Decode (B, ...) codes a few images at a time, as large decoders take gigabytes."""
         return torch.cat([decode(chunk) for chunk in codes.split(self.decode_batch)])
+
+
+def _allow_versions() -> None:
+    """Let torch compile a block in as many versions as one process needs, instead of eight.
+
+    It is compiled for a first batch, for others and for one of a single image; with a cache and
+    without; and for the sizes and precisions of all generators in the process.
+    """
+    from torch._dynamo import config  # takes a second to import
+
+    config.cache_size_limit = max(config.cache_size_limit, VERSIONS)
 
 
 def drop_labels(

@@ -202,3 +202,23 @@ def test_compiled_blocks_make_the_same_images():
     torch.testing.assert_close(
         images_of(scrambled(settings), experiment), expected, atol=1e-5, rtol=0
     )
+
+
+@pytest.mark.slow
+def test_one_process_compiles_many_sizes(monkeypatch):
+    """Four widths at batches of four, three and one are twelve versions of a block."""
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self, **options: compile_module(self, backend="eager", **options),
+    )
+    for width in (32, 48, 64, 96):
+        network = {"width": width, "depth": 2, "heads": 2}
+        settings, experiment = settings_of("dit", network=network, compile="blocks")
+        backbone = scrambled(settings)
+        plain = scrambled(settings_of("dit", network=network)[0])
+        for batch in (4, 3, 1):
+            assert torch.equal(
+                images_of(backbone, experiment, batch), images_of(plain, experiment, batch)
+            )
