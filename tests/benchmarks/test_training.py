@@ -8,6 +8,8 @@ import torch
 from benchmarks import training
 from benchmarks.cases import digits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def trainings(family):
@@ -37,6 +39,5 @@ def test_every_figure_is_there():
     assert sum(shares) == pytest.approx(1)
 
 
-@pytest.mark.slow
 def test_memory_is_measured_in_processes_of_its_own():
     assert training.peak("sit", tiny=True).value > 0

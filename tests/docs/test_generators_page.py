@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from stage_server import started_stages
 
 import adagen
 from adagen.config import Dataset, Experiment, paradigms
@@ -54,8 +56,8 @@ SHORTEST, *EXCERPTS, USE = blocks("python")
 class Reader:
     """A folder with what the page speaks of, and commands given in it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.site = folder, folder / "site"
+    def __init__(self, folder: Path, stages: Path) -> None:
+        self.folder, self.site, self.stages = folder, folder / "site", stages
         shutil.copytree(ROOT / EXAMPLE, folder / EXAMPLE)
         for name in ("profiles", "workflow"):
             shutil.copytree(ROOT / name, folder / name)
@@ -66,7 +68,7 @@ class Reader:
 
     def __call__(self, *command: str) -> str:
         """What a command prints; it must succeed."""
-        path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        path = [str(self.stages), str(Path(sys.executable).parent), os.environ["PATH"]]
         python = [str(self.site), os.environ.get("PYTHONPATH", "")]
         environment = {
             **os.environ,
@@ -88,11 +90,12 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory) -> Reader:
+def reader(tmp_path_factory) -> Iterator[Reader]:
     """One who has installed the example."""
-    reader = Reader(tmp_path_factory.mktemp("reader"))
-    reader.shell(INSTALL)
-    return reader
+    with started_stages() as stages:
+        reader = Reader(tmp_path_factory.mktemp("reader"), stages)
+        reader.shell(INSTALL)
+        yield reader
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,7 @@ torch.testing.assert_close(samples.images, reported.images(0, range(10)), atol=1
 
 @pytest.mark.slow
 def test_the_workflow_takes_the_generator_as_any_other(reader, tmp_path):
-    own = Reader(tmp_path / "own")
+    own = Reader(tmp_path / "own", reader.stages)
     own.site = reader.site
     # Of all that the command makes, the table and a figure that show the generator's own actions.
     targets = "results/mixture/tables/fid.csv results/mixture/figures/schedule.png"

@@ -93,6 +93,7 @@ ALTERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "key"), ALTERED.items())
 def test_one_wrong_number_is_found(example, tmp_path, capsys, name, key):
     """By 1e-3, or a token by one; its line is out, in all precisions, and no other."""
