@@ -31,6 +31,9 @@ from adagen.training.log import Validation
 from adagen.training.loop import PolicyTraining, TrainingParts
 from adagen.training.run import build_networks
 
+# Every kind of reward trains three times.
+pytestmark = pytest.mark.slow
+
 SIZE = PolicySettings(hidden=16, pointwise=8, first=16, second=16)
 REWARD = RewardFeatures(network=Transformer(width=8, depth=2, heads=2), fit=Fit(updates=1))
 # Images of 8x8 are larger than 4x4: batches are cropped, or not, as is drawn.

@@ -6,7 +6,8 @@ import shlex
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("plan")
+# Dry runs of Snakemake take two seconds each.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plan")]
 EVALUATED = {
     "evaluate": 4,
     "table_system": 1,

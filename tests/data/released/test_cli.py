@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+# Downloads run in processes of their own.
+pytestmark = pytest.mark.slow
+
 SIT = {"paradigm": "sit", "weights": {"network": "net", "decoder": "dec"}, "latent": {}}
 PATIENCE = 300
 """Seconds for what takes one: on a busy machine the command needs many to start."""
