@@ -11,6 +11,9 @@ from adagen.cli import diagnose as stage
 from adagen.cli.main import app
 from adagen.training import ranking
 
+# Stages from end to end.
+pytestmark = pytest.mark.slow
+
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 DIAGNOSE = (
     "diagnose reward --config config.yaml --experiment flow_t2 --features reward.safetensors "

@@ -23,7 +23,7 @@ from adagen.runtime.noise import SampleNoise
 from adagen.sampling.judges import RewardFiles, TrainingIdentity, open_reward
 from adagen.sampling.sampler import Sampler
 
-pytestmark = pytest.mark.xdist_group("dial")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dial")]
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 0 {FILES} --features reward.safetensors"
 SAMPLE = "sample --experiment flow_t2 --generator flow.safetensors"

@@ -17,7 +17,7 @@ from adagen.data.samples import Samples
 from adagen.sampling import fitted_judges
 from adagen.sampling.sampler import Sampler
 
-pytestmark = pytest.mark.xdist_group("refinement")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("refinement")]
 FILES = "--generator {0}.safetensors --networks metrics.safetensors --reference real.safetensors"
 REFINED = {
     "generators": {
