@@ -19,7 +19,7 @@ from adagen.data.samples import Samples
 from adagen.runtime.files import load_tensors, save_tensors
 
 __all__ = ["prepared"]
-pytestmark = pytest.mark.xdist_group("api")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api")]
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "sampling.py"
 POLICY = "--method adagen --generator flow.safetensors --policy adagen_seed0.safetensors"
 REFINED = {

@@ -109,6 +109,7 @@ def test_one_wrong_number_is_found(example, tmp_path, capsys, name, key):
     assert {tuple(line[:2]) for line in out} == {(name, key)} and "OUT" in " ".join(out[0])
 
 
+@pytest.mark.slow
 def test_what_nobody_compares_is_told(example, tmp_path, capsys):
     def unknown(arrays):
         arrays["strange"] = np.zeros(3)

@@ -97,6 +97,7 @@ def shaded(n: int, side: str, *name: object) -> Images:
     return labelled(0.3 * uniform(n, side, *name) + (ramp if side == "right" else ramp.flip(0)))
 
 
+@pytest.mark.slow
 def test_it_tells_two_distributions_apart_after_a_few_steps(projected):
     reward = projected(learning_rate=4e-3)
     real, fake = (reward.pool(shaded(64, side)) for side in ("left", "right"))

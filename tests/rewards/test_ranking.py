@@ -52,6 +52,7 @@ def make(projected, gaussian, frechet) -> Callable[[str, Images], Reward]:
     return chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gaussian", "tokens", "dino", "convolution", "frechet"])
 def test_less_noise_is_paid_more(kind, make, monkeypatch):
     monkeypatch.setattr(diagnosis, "PROBE", 64)

@@ -27,6 +27,7 @@ FIELDS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_adaptive_beats_static_where_the_optimum_depends_on_the_features():
     paid = {}
     for method in ("static", "adagen"):
@@ -62,6 +63,7 @@ def mean_level(policy):
     return -float(dark(images, labels).mean())
 
 
+@pytest.mark.slow
 def test_a_pretrained_reward_pulls_the_policy_as_far_as_its_weight_says():
     """From the level 0.8 that the other reward alone leads to: a little, or all the way."""
     levels = []
