@@ -46,7 +46,4 @@ PROCESSES = CONFIG.processes
 #
 # The prefix replaces Snakemake's, so it repeats `set -euo pipefail`: otherwise a stage that fails
 # before `tee` would count as done.
-shell.prefix(
-    "set -euo pipefail; "
-    "trap '' TERM USR1; "
-)
+shell.prefix("set -euo pipefail; " "trap '' TERM USR1; ")
