@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 # Stages start Snakemake one after the other.
 pytestmark = pytest.mark.slow
@@ -45,7 +44,7 @@ def require_comparisons(checkout) -> None:
 
 
 def test_repro_and_restore(checkout, commit, tmp_path: Path) -> None:
-    assert len(stages_run(checkout.run("dvc", "repro").stdout)) == 14
+    assert stages_run(checkout.run("dvc", "repro").stdout) == ["networks", "results"]
     commit()
     assert checkout.run("git", "ls-files", "results").stdout == ""
     require_comparisons(checkout)
@@ -76,12 +75,8 @@ def test_repro_and_restore(checkout, commit, tmp_path: Path) -> None:
     planned = checkout.planned("results/tables/fid.csv")
     assert (planned["train"], planned["sweep"], planned["evaluate"]) == (2, 1, 1)
     assert "pretrain" not in planned
-    *made, last = stages_run(checkout.run("dvc", "repro").stdout)
-    config = yaml.safe_load((checkout.folder / "config" / "config.yaml").read_text())
-    curve = config["curves"]["steps"]["digits_sit_t4"]["steps"]
-    curves = [f"steps@digits_sit_t4-steps-{steps}" for steps in curve]
-    assert sorted(made) == sorted(["experiment@digits_sit_t4", "dial", *curves])
-    assert last == "paper"
+    assert stages_run(checkout.run("dvc", "repro").stdout) == ["networks", "results"]
+    assert checkout.planned() == {}
 
 
 def test_plain_touch_recomputes_nothing(checkout, commit, tmp_path: Path) -> None:
