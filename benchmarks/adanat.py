@@ -21,7 +21,6 @@ from adagen.config import Training
 from adagen.evaluation.embedded.networks import PRIMARY, MetricNetworks
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.noise import SampleNoise, torch_generator
-from adagen.sampling.labels import class_labels
 from adagen.training.loop import TrainingParts
 from benchmarks.evaluation import clean_frechet
 from benchmarks.straightforward import plain_rollout
@@ -86,7 +85,7 @@ class PlainTraining:
     def validate(self, networks: MetricNetworks, real: torch.Tensor) -> float:
         """The Frechet distance of the policy's samples to real features (N, D), by clean-fid."""
         settings, found = self.settings, []
-        labels = class_labels(settings.validate_samples, self.generator.num_classes)
+        labels = self.generator.conditions.in_turn(settings.validate_samples)
         for rows in torch.arange(len(labels)).split(settings.batch):
             noise = SampleNoise("validate", 0, rows.tolist())
             images = plain_rollout(self.generator, self.actor, labels=labels[rows], noise=noise)

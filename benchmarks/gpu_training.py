@@ -6,6 +6,7 @@ import torch
 
 from adagen.config import DinoFeatures, TokenSettings
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.dino import Dino
 from adagen.rewards.projected import ProjectedReward
 from adagen.runtime.noise import seeded
@@ -38,7 +39,9 @@ def update_numbers(case: Case, *, clock: Callable[[], float], tiny: bool) -> dic
         )
         features = frozen(Dino(dino)).to(device)
         assert isinstance(features, Dino)
-        reward = ProjectedReward(features, classes, settings=settings.reward, device=device)
+        reward = ProjectedReward(
+            features, ClassConditions(classes), settings=settings.reward, device=device
+        )
     real = Images(torch.rand(256, *case.shape), torch.arange(256) % classes)
     parts = TrainingParts(
         generator=case.generator,

@@ -34,6 +34,7 @@ from adagen.evaluation.embedded.meter import EmbeddedMeter
 from adagen.evaluation.embedded.networks import Autoencoder, Classifier
 from adagen.evaluation.embedded.networks import MetricNetworks as Networks
 from adagen.evaluation.embedded.reference import Reference
+from adagen.generators.conditions import ClassConditions
 from adagen.planning.counting import count
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
@@ -179,7 +180,9 @@ class Trainings:
         features = frozen(MaskedAutoencoder(size, (1, 8, 8)))
         assert isinstance(features, MaskedAutoencoder)
         if isinstance(settings, TokenSettings):
-            return AutoencoderReward(features, 10, settings=settings, device=device)
+            return AutoencoderReward(
+                features, ClassConditions(10), settings=settings, device=device
+            )
         return GaussianReward(features, settings, real=self.split.train, device=device)  # type: ignore[arg-type]
 
 

@@ -156,6 +156,7 @@ def diagnose_reward(
             features=inputs.features,
             preference=inputs.preference,
             split=split,
+            conditions=generator.conditions,
             device=device_of(config),
         )
     policies = ladder(generator.actions, ladder_settings.shift, device=device_of(config))

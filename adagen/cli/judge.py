@@ -155,7 +155,9 @@ def write_judges(
     run = open_run(config, experiment, method=method, inputs=inputs)
     generator, seed = run.sampler.generator, run.training_seed
     assert inputs.policy is not None and inputs.features is not None
-    reward = fresh_gaussians(config, inputs.features, device=generator.device)
+    reward = fresh_gaussians(
+        config, inputs.features, conditions=generator.conditions, device=generator.device
+    )
     samples = sample_policy(run.sampler, seed=seed or 0, processes=processes)
     if not processes.first:
         return
@@ -213,7 +215,7 @@ def judge_samples(
                 f"{run.folder} was sampled from another generator than {generator}: give samples "
                 "of the same one, or sample again."
             )
-    judges = _open_judges(config, training, files=files)
+    judges = _open_judges(config, training, files=files, generator=generator)
     batch, device = config.generators[training.settings.generator].batch, device_of(config)
     name = f"judging {training.experiment}"
     with progress(None, name, total=sum(run.count for run in runs)) as bar:
@@ -223,9 +225,10 @@ def judge_samples(
 
 
 def _open_judges(
-    config: Config, training: "TrainingIdentity", *, files: JudgeFiles
+    config: Config, training: "TrainingIdentity", *, files: JudgeFiles, generator: Path
 ) -> dict[str, "Score"]:
     """The judges by the name of their number; no reward that judges sets is among them."""
+    from adagen.generators.build import load_conditions
     from adagen.rewards.build import load_pretrained
     from adagen.sampling.judges import RewardFiles, open_reward
 
@@ -239,7 +242,8 @@ def _open_judges(
         return {"preference": preferred}
     preference = files.preference if kind == "classifier" else None
     read = RewardFiles(files.features, files.reward_state, preference)
-    reward = open_reward(config, training, files=read, device=device)
+    conditions = load_conditions(generator).to(device)
+    reward = open_reward(config, training, files=read, conditions=conditions, device=device)
     return {"preference": preferred, "reward": reward.score}
 
 

@@ -135,7 +135,7 @@ def write_samples(
 
     numbered = parse_part(part) if part else (1, 1)
     evaluation, generator = config.evaluation, run.sampler.generator
-    labels = report_labels(evaluation, generator.num_classes)
+    labels = report_labels(evaluation, generator.conditions)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as folder:
         name = f"{run.name} {part}" if part else run.name
         settings = {**of_samples(config, run.run), "shard": evaluation.shard}

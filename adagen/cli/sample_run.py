@@ -233,6 +233,7 @@ def _refine(
         training,
         policy=sampler.policy_file,
         files=inputs.reward,
+        conditions=sampler.generator.conditions,
         device=sampler.generator.device,
     )
     if settings.k > 1:

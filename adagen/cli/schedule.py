@@ -75,10 +75,9 @@ def _table(run: SampleRun, samples: int, *, seed: int) -> "pd.DataFrame":
 
     from adagen.paper.schedule import schedule_table
     from adagen.runtime.progress import progress
-    from adagen.sampling.labels import class_labels
 
     generator, actions = run.sampler.generator, []
-    labels = class_labels(samples, generator.num_classes)
+    labels = generator.conditions.in_turn(samples)
     with progress(None, run.name, total=samples) as bar:
         for _, taken in run.sampler.batches(labels, seed=seed):
             actions.append(taken)

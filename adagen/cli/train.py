@@ -218,6 +218,7 @@ def train_policy(
             features=inputs.features,
             preference=inputs.preference,
             split=split,
+            conditions=generator.conditions,
             device=device,
         )
     mixture = None

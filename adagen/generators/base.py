@@ -4,15 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import nn
 
 from adagen.config import Experiment, PolicyInput, Precision
 from adagen.generators.actions import NEARLY_ZERO, Actions
+from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.networks.fitting import Batch
 from adagen.networks.layers import Block
 from adagen.runtime.errors import AdagenError
@@ -25,7 +28,7 @@ class State:
 
     Attributes:
         call: number of actions taken so far.
-        labels: (B,) classes.
+        labels: (B,) conditions.
         noise: the noise of each sample.
         features: (B, N, F) the network's features of this state, from the pass with the class, on
             a row-major grid.
@@ -55,7 +58,8 @@ class Generator(ABC, Generic[S]):
         feature_width: channels F of the features.
         raw_width: channels R of the raw state.
         policy_input: which part of a state the policy sees.
-        num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null class.
+        num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null label.
+        conditions: what labels stand for; by default classes.
         nfe: network evaluations for one sample; a guided step counts two.
         stochastic: True if a step draws its next state, False if that follows from the action.
         candidate_nfe: network evaluations of `branches` for one more candidate at every step but
@@ -126,6 +130,17 @@ class Generator(ABC, Generic[S]):
         """Channels of the policy's input."""
         return self.raw_width if self.policy_input == "state" else self.feature_width
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """See the attribute."""
+        return ClassConditions(self.num_classes)
+
+    def conditioned(self, conditions: Conditions) -> Self:
+        """Return the same generator, whose labels are rows of another table."""
+        other = copy(self)
+        other.conditions, other.num_classes = conditions, len(conditions)
+        return other
+
 
 class Backbone(nn.Module):
     """The networks of a generator, which are pretrained, saved and shared by its experiments.
@@ -162,13 +177,24 @@ class Backbone(nn.Module):
 class FittedBackbone(Backbone, ABC):
     """The networks of a built-in generator. The same loop fits them all.
 
+    Args:
+        conditions: what labels stand for.
+        dropout: share of the labels that are replaced by the null label in pretraining.
+
     Attributes:
+        conditions: what labels stand for.
         decode_batch: images decoded at once.
         compiles: whether a generator that is built of it compiles the transformer's blocks.
     """
 
+    conditions: Conditions
     decode_batch: int = 64
     compiles: bool = False
+
+    def __init__(self, *, conditions: Conditions, dropout: float) -> None:
+        super().__init__()
+        self.conditions, self.num_classes = conditions, len(conditions)
+        self.label_dropout = dropout
 
     def compile_blocks(self) -> None:
         """Let the transformer's blocks be compiled when they are first called, where that is set.
@@ -204,6 +230,13 @@ class FittedBackbone(Backbone, ABC):
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
         """Return the scalar pretraining loss of a batch of images and labels."""
+
+    def dropped(self, batch: Batch) -> Any:
+        """Return what the network takes for the labels of a batch, of which some become null."""
+        labels = drop_labels(
+            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
+        )
+        return self.conditions(labels)
 
     def in_chunks(
         self, decode: Callable[[torch.Tensor], torch.Tensor], codes: torch.Tensor

@@ -13,6 +13,7 @@ from adagen.data.released import open_asset
 from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
 from adagen.generators.base import Backbone, FittedBackbone, Generator
+from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.generators.families import ImageShape, built_in_backbone
 from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
@@ -23,7 +24,7 @@ from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.fitting import fit
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_bound, save_tensors
+from adagen.runtime.files import load_bound, load_metadata, save_tensors
 from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded
 
@@ -34,14 +35,14 @@ CPU = torch.device("cpu")
 def build_backbone(
     settings: config.Generator, image_shape: ImageShape, *, num_classes: int
 ) -> Backbone:
-    """Build the untrained networks of a generator, for images (C, H, W).
+    """Build the untrained networks of a generator of classes, for images (C, H, W).
 
     Raises:
         AdagenError: patches or scales don't fit the images.
     """
     if isinstance(settings, config.InstalledGenerator):
         return installed_backbone(settings, image_shape, num_classes=num_classes)
-    return built_in_backbone(settings, image_shape, num_classes=num_classes)
+    return built_in_backbone(settings, image_shape, conditions=ClassConditions(num_classes))
 
 
 def build_generator(
@@ -156,7 +157,7 @@ def pretrain(
         require_reloadable(name, installed, build=build)
         return installed.eval().requires_grad_(False)
     with seeded("backbone", name, settings.pretrain.seed):
-        backbone = built_in_backbone(settings, shape, num_classes=split.num_classes)
+        backbone = built_in_backbone(settings, shape, conditions=ClassConditions(split.num_classes))
     backbone.precision = settings.pretrain.precision
     if isinstance(backbone, MaskgitBackbone):
         assert isinstance(backbone.tokeniser, PatchCodebook)
@@ -261,3 +262,12 @@ def load_backbone(
     backbone.class_names = tuple(about.get("class_names", ()))  # older files have none
     backbone.released = settings.weights is not None
     return backbone.eval().requires_grad_(False)
+
+
+def load_conditions(path: Path) -> Conditions:
+    """Read the conditions that the labels of a generator stand for from its file.
+
+    Raises:
+        AdagenError: the file is missing, damaged or of another kind.
+    """
+    return ClassConditions(load_metadata(path, KIND)["num_classes"])

@@ -147,7 +147,7 @@ class _Look:
         """Samples of a seed, under raw outputs (T, K) of a policy; by default zeros."""
         generator = self.generator
         noise = SampleNoise("check", seed, indices, generator.device)
-        labels = torch.tensor([index % generator.num_classes for index in indices])
+        labels = generator.conditions.in_turn(indices.stop)[torch.tensor(indices)]
         labels = labels.to(generator.device)
         with _named("start"):
             states, changed = [generator.start(labels, noise)], []

@@ -3,7 +3,6 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.base import drop_labels
 from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
 from adagen.networks.fitting import Batch
 
@@ -68,11 +67,9 @@ class DiffusionBackbone(SolverBackbone):
         tau = torch.rand(len(x0), generator=batch.generator).clamp(min=1e-3).to(x0.device)
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         alpha, sigma = self.schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
-        labels = drop_labels(
-            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
-        )
+        condition = self.dropped(batch)
         x = alpha * x0 + sigma * noise
         with self.mixed():
-            output, _ = self.network(x, self.schedule.network_time(tau), labels=labels)
+            output, _ = self.network(x, self.schedule.network_time(tau), condition)
         error: torch.Tensor = (output.float() - noise).square().mean((1, 2, 3))
         return (error * (1 / alpha.flatten() ** 2).clamp(max=20)).mean()

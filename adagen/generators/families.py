@@ -6,6 +6,7 @@ import torch
 
 from adagen import config
 from adagen.generators.base import FittedBackbone
+from adagen.generators.conditions import Conditions
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
 from adagen.generators.maskgit import MaskgitBackbone
@@ -24,7 +25,7 @@ ImageShape = tuple[int, int, int]
 
 
 def built_in_backbone(
-    settings: config.BuiltInGenerator, image_shape: ImageShape, *, num_classes: int
+    settings: config.BuiltInGenerator, image_shape: ImageShape, *, conditions: Conditions
 ) -> FittedBackbone:
     """Build the untrained networks of a built-in family, for images (C, H, W).
 
@@ -32,18 +33,18 @@ def built_in_backbone(
         AdagenError: patches or scales don't fit the images.
     """
     if isinstance(settings, config.MaskgitGenerator):
-        backbone: FittedBackbone = _build_maskgit(settings, image_shape, num_classes=num_classes)
+        backbone: FittedBackbone = _build_maskgit(settings, image_shape, conditions=conditions)
     elif isinstance(settings, config.VarGenerator):
-        backbone = _build_var(settings, image_shape, num_classes=num_classes)
+        backbone = _build_var(settings, image_shape, conditions=conditions)
     else:
-        backbone = _build_solver(settings, image_shape, num_classes=num_classes)
+        backbone = _build_solver(settings, image_shape, conditions=conditions)
     backbone.precision, backbone.decode_batch = settings.precision, settings.decode_batch
     backbone.compiles = settings.compile == "blocks"
     return backbone
 
 
 def _build_maskgit(
-    settings: config.MaskgitGenerator, image_shape: ImageShape, *, num_classes: int
+    settings: config.MaskgitGenerator, image_shape: ImageShape, *, conditions: Conditions
 ) -> MaskgitBackbone:
     size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
     tokeniser: torch.nn.Module
@@ -62,18 +63,18 @@ def _build_maskgit(
     uvit = UViT(
         grid**2,
         codes.vocabulary,
-        classes=num_classes,
+        classes=len(conditions),
         width=size.width,
         depth=size.depth,
         heads=size.heads,
     )
     return MaskgitBackbone(
-        uvit, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
+        uvit, tokeniser, conditions=conditions, dropout=settings.pretrain.label_dropout
     )
 
 
 def _build_var(
-    settings: config.VarGenerator, image_shape: ImageShape, *, num_classes: int
+    settings: config.VarGenerator, image_shape: ImageShape, *, conditions: Conditions
 ) -> VarBackbone:
     size, codes, (channels, side, _) = settings.network, settings.tokeniser, image_shape
     finest = _reduced(side, codes.multipliers, "tokeniser")
@@ -94,13 +95,13 @@ def _build_var(
         settings.scales,
         codes.vocabulary,
         code_channels=codes.channels,
-        classes=num_classes,
+        classes=len(conditions),
         width=size.width,
         depth=size.depth,
         heads=size.heads,
     )
     return VarBackbone(
-        network, tokeniser, num_classes=num_classes, dropout=settings.pretrain.label_dropout
+        network, tokeniser, conditions=conditions, dropout=settings.pretrain.label_dropout
     )
 
 
@@ -108,7 +109,7 @@ def _build_solver(
     settings: config.DitGenerator | config.SitGenerator,
     image_shape: ImageShape,
     *,
-    num_classes: int,
+    conditions: Conditions,
 ) -> SolverBackbone:
     size, latent, (channels, side, _) = settings.network, settings.latent, image_shape
     autoencoder = None
@@ -129,7 +130,7 @@ def _build_solver(
         side,
         settings.patch,
         channels=channels,
-        classes=num_classes,
+        classes=len(conditions),
         width=size.width,
         depth=size.depth,
         heads=size.heads,
@@ -139,7 +140,7 @@ def _build_solver(
     return kind(
         dit,
         (channels, side, side),
-        num_classes=num_classes,
+        conditions=conditions,
         dropout=settings.pretrain.label_dropout,
         autoencoder=autoencoder,
     )

@@ -3,7 +3,6 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.base import drop_labels
 from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
 from adagen.networks.fitting import Batch
 
@@ -50,9 +49,7 @@ class FlowBackbone(SolverBackbone):
         tau = torch.rand(len(x0), generator=batch.generator).to(x0.device)
         noise = torch.randn(x0.shape, generator=batch.generator).to(x0.device)
         wide = tau.view(-1, 1, 1, 1)
-        labels = drop_labels(
-            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
-        )
+        condition = self.dropped(batch)
         with self.mixed():
-            output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, labels=labels)
+            output, _ = self.network(wide * x0 + (1 - wide) * noise, tau, condition)
         return F.mse_loss(output.float(), x0 - noise)

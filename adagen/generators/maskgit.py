@@ -17,14 +17,14 @@ from adagen.generators.base import (
     State,
     all_unguided,
     doubled,
-    drop_labels,
     guide,
     passes_join,
 )
+from adagen.generators.conditions import Conditions
 from adagen.generators.drawing import ascending, distinct, in_parts, require_drawn
 from adagen.generators.halton import halton_ranks
 from adagen.networks.fitting import Batch
-from adagen.networks.uvit import UViT
+from adagen.networks.uvit import ConditionalUViT
 from adagen.runtime.noise import SampleNoise, draw_categorical
 
 
@@ -108,10 +108,16 @@ class Tokeniser(Protocol):
 class MaskgitBackbone(FittedBackbone):
     """A U-ViT over the ids of a tokeniser."""
 
-    def __init__(self, network: UViT, tokeniser: nn.Module, *, num_classes: int, dropout: float):
-        super().__init__()
+    def __init__(
+        self,
+        network: ConditionalUViT,
+        tokeniser: nn.Module,
+        *,
+        conditions: Conditions,
+        dropout: float,
+    ) -> None:
+        super().__init__(conditions=conditions, dropout=dropout)
         self.network, self.tokeniser = network, tokeniser
-        self.num_classes, self.label_dropout = num_classes, dropout
 
     @property
     def codes(self) -> Tokeniser:
@@ -125,11 +131,9 @@ class MaskgitBackbone(FittedBackbone):
         u = torch.rand(len(ids), 1, generator=batch.generator)
         order = torch.rand(ids.shape, generator=batch.generator).argsort(1).argsort(1)
         hidden = (order < (ids.shape[1] * torch.cos(math.pi / 2 * u)).ceil()).to(ids.device)
-        labels = drop_labels(
-            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
-        )
+        condition = self.dropped(batch)
         with self.mixed():
-            logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), labels)
+            logits, _ = self.network(ids.masked_fill(hidden, self.network.vocabulary), condition)
         return F.cross_entropy(logits[hidden].float(), ids[hidden])
 
 
@@ -175,7 +179,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         self.grid = (side, side)
         self.feature_width = backbone.network.width
         self.raw_width = backbone.codes.vectors.shape[1] + 1
-        self.num_classes = backbone.num_classes
+        self.conditions, self.num_classes = backbone.conditions, backbone.num_classes
         self.mask = backbone.network.vocabulary
         self.nfe = 2 * steps
         self.candidate_nfe = steps - 1
@@ -271,5 +275,5 @@ class MaskgitGenerator(Generator[MaskgitState]):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and features in float32."""
         with self.backbone.mixed():
-            logits, features = self.backbone.network(ids, labels)
+            logits, features = self.backbone.network(ids, self.conditions(labels))
         return logits.float(), features.float()

@@ -27,8 +27,9 @@ from adagen.generators.base import (
     guide,
     passes_join,
 )
+from adagen.generators.conditions import Conditions
 from adagen.networks.autoencoder_kl import AutoencoderKL
-from adagen.networks.dit import DiT
+from adagen.networks.dit import ConditionalDiT
 from adagen.runtime.noise import SampleNoise
 
 GUIDED_CHANNELS = 3
@@ -140,17 +141,16 @@ class SolverBackbone(FittedBackbone):
 
     def __init__(
         self,
-        network: DiT,
+        network: ConditionalDiT,
         latent_shape: tuple[int, int, int],
         *,
-        num_classes: int,
+        conditions: Conditions,
         dropout: float,
         autoencoder: AutoencoderKL | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(conditions=conditions, dropout=dropout)
         self.network, self.autoencoder = network, autoencoder
         self.latent_shape = latent_shape
-        self.num_classes, self.label_dropout = num_classes, dropout
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:
         """Map latents (B, C, h, w) to images (B, C, H, W) in [0, 1]."""
@@ -178,7 +178,7 @@ class SolverGenerator(Generator[SolverState]):
         self.feature_width = backbone.network.width
         self.patch = backbone.latent_shape[1] // side
         self.raw_width = backbone.latent_shape[0] * self.patch**2
-        self.num_classes = backbone.num_classes
+        self.conditions, self.num_classes = backbone.conditions, backbone.num_classes
         self.nfe = 2 * steps
         self.device = backbone.device
         self.joined = passes_join(self.device)
@@ -249,7 +249,7 @@ class SolverGenerator(Generator[SolverState]):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         with self.backbone.mixed():
             output, features = self.backbone.network(
-                x, self.schedule.network_time(tau), labels=labels
+                x, self.schedule.network_time(tau), self.conditions(labels)
             )
         # Learned variances, where there are any, are unused.
         return output[:, : x.shape[1]].float(), features.float()

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from adagen.config import Handmade
 from adagen.generators.actions import var_actions
-from adagen.generators.base import FittedBackbone, Generator, State, doubled, drop_labels, guide
+from adagen.generators.base import FittedBackbone, Generator, State, doubled, guide
+from adagen.generators.conditions import Conditions
 from adagen.generators.drawing import ascending, in_parts, require_drawn
 from adagen.networks.fitting import Batch
 from adagen.networks.var import VAR, VARState
@@ -75,11 +76,10 @@ class VarBackbone(FittedBackbone):
     """The transformer, and the tokeniser whose ids it predicts."""
 
     def __init__(
-        self, network: VAR, tokeniser: MultiScaleVQVAE, *, num_classes: int, dropout: float
+        self, network: VAR, tokeniser: MultiScaleVQVAE, *, conditions: Conditions, dropout: float
     ) -> None:
-        super().__init__()
+        super().__init__(conditions=conditions, dropout=dropout)
         self.network, self.tokeniser = network, tokeniser
-        self.num_classes, self.label_dropout = num_classes, dropout
 
     @torch.no_grad()
     def tokens(self, images: torch.Tensor) -> torch.Tensor:
@@ -97,13 +97,11 @@ class VarBackbone(FittedBackbone):
 
         The batch's `images` are rows of tokens.
         """
-        labels = drop_labels(
-            batch.labels, self.label_dropout, null=self.num_classes, generator=batch.generator
-        )
+        condition = self.dropped(batch)
         with torch.no_grad():
             inputs = self._teacher_inputs(batch.images)
         with self.mixed():
-            logits = self.network(labels, inputs)
+            logits = self.network(condition, inputs)
         return F.cross_entropy(logits.flatten(0, 1).float(), batch.images.flatten())
 
     def _teacher_inputs(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -140,14 +138,15 @@ class VarGenerator(Generator[VarState]):
         self.grid = (self.scales[-1], self.scales[-1])
         self.feature_width = backbone.network.head.in_features
         self.raw_width = backbone.network.word_embed.in_features
-        self.num_classes = backbone.num_classes
+        self.conditions, self.num_classes = backbone.conditions, backbone.num_classes
         self.nfe = 2 * len(self.scales)
         self.candidate_nfe = 2 * (len(self.scales) - 1)
         self.device = backbone.device
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> VarState:
         """Return the state in which the network has seen the class and nothing is drawn."""
-        cache = self.backbone.network.begin(doubled(labels, null=self.num_classes))
+        both = doubled(labels, null=self.num_classes)
+        cache = self.backbone.network.begin(self.conditions(both))
         return self._advance(
             0,
             labels,

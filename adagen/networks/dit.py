@@ -5,6 +5,8 @@ all keys; they differ in the meaning of the output, which is noise or velocity.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -15,14 +17,14 @@ FREQUENCIES = 128
 """Number of sine-cosine pairs that encode the time."""
 
 
-class DiT(nn.Module):
-    """Diffusion transformer.
+class ConditionalDiT(nn.Module):
+    """Diffusion transformer, given any condition.
 
     Args:
         input_size: side of the image or latent; a multiple of `patch`.
         patch: side of a patch.
         channels: channels of the image or latent.
-        classes: number of classes; the label `classes` is the null class.
+        embed: makes the module that maps a condition to vectors (B, width), of the width.
         width: channels of a token; a multiple of 4.
         depth: number of blocks.
         heads: attention heads; they divide the width.
@@ -36,7 +38,7 @@ class DiT(nn.Module):
         patch: int,
         *,
         channels: int,
-        classes: int,
+        embed: Callable[[int], nn.Module],
         width: int,
         depth: int,
         heads: int,
@@ -48,7 +50,7 @@ class DiT(nn.Module):
         self.grid = input_size // patch
         self.x_embedder = _PatchEmbedding(channels, width, patch=patch)
         self.t_embedder = _TimeEmbedding(width)
-        self.y_embedder = _LabelEmbedding(classes, width)
+        self.y_embedder = embed(width)
         # It is never trained and could be derived, but released files contain it.
         positions = torch.empty(1, self.grid**2, width)
         self.pos_embed = nn.Parameter(positions, requires_grad=False)
@@ -57,24 +59,29 @@ class DiT(nn.Module):
         self._initialise()
 
     def forward(
-        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
+        self, x: torch.Tensor, time: torch.Tensor, condition: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict noise (DiT) or velocity (SiT).
 
         Args:
             x: (B, C, H, W) noisy images or latents.
             time: (B,) float in the network's units: 0..1000 for DiT, 0..1 for SiT.
-            labels: (B,) int64 in 0..classes, where `classes` is the null class.
+            condition: as the subclass says.
 
         Returns:
             The prediction (B, C, H, W), or (B, 2C, H, W) with `learn_sigma`, and features
             (B, N, width): the tokens after the last block.
         """
-        condition = self.t_embedder(time) + self.y_embedder(labels)
-        tokens = self.x_embedder(x) + self.pos_embed
+        vector = self.t_embedder(time) + self.y_embedder(condition)
+        tokens = self.begin(self.x_embedder(x) + self.pos_embed, condition)
         for block in self.blocks:
-            tokens = block(tokens, condition)
-        return self._unpatchify(self.final_layer(tokens, condition)), tokens
+            tokens = block(tokens, vector)
+        tokens = tokens[:, -(self.grid**2) :]
+        return self._unpatchify(self.final_layer(tokens, vector)), tokens
+
+    def begin(self, tokens: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Return the tokens (B, N, width) of the image, after those of the condition, if any."""
+        return tokens
 
     def derived(self) -> dict[str, torch.Tensor]:
         """The stored tensors that follow from the constructor's arguments, by key."""
@@ -97,6 +104,38 @@ class DiT(nn.Module):
                 nn.init.normal_(parameter, std=0.02)
             else:  # a convolution over patches is a linear layer over flattened ones
                 nn.init.xavier_uniform_(parameter.data.flatten(1))
+
+
+class DiT(ConditionalDiT):
+    """The class-conditional network; a condition is a label (B,) int64 in 0..classes.
+
+    Args:
+        classes: number of classes; the label `classes` is the null class.
+        input_size, patch, channels, width, depth, heads, learn_sigma: as of `ConditionalDiT`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        patch: int,
+        *,
+        channels: int,
+        classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+        learn_sigma: bool,
+    ) -> None:
+        super().__init__(
+            input_size,
+            patch,
+            channels=channels,
+            embed=partial(_LabelEmbedding, classes),
+            width=width,
+            depth=depth,
+            heads=heads,
+            learn_sigma=learn_sigma,
+        )
 
 
 def grid_embedding(side: int, width: int) -> torch.Tensor:

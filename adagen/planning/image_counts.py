@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adagen.config import Config, Generator
 from adagen.data.split import overview
+from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 
@@ -29,6 +30,11 @@ class Images:
     shape: tuple[int, int, int]
     classes: int
     train: int
+
+    @property
+    def conditions(self) -> Conditions:
+        """The classes that labels stand for."""
+        return ClassConditions(self.classes)
 
     def of(self, generator: Generator) -> tuple[tuple[int, int, int], int]:
         """Shape and classes of a generator's images: of its released weights, or this data set."""

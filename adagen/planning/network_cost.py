@@ -136,7 +136,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
     if isinstance(settings, ConvolutionSettings):
         pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
         with on_meta():
-            whole = Convolutions(images.shape, settings.channels, classes=images.classes)
+            whole = Convolutions(images.shape, settings.channels, conditions=images.conditions)
         return _discriminator(settings, 0, head=_network(whole, NORM_GROUP, pictures, labels))
     features, maps = networks.features, networks.feature_maps
     if not isinstance(settings, TokenSettings):
@@ -152,9 +152,14 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
     count_of_maps, width = maps.shape[1:3]
     with on_meta():
         heads: nn.Module = (
-            ProjectedHeads(count_of_maps, width, classes=images.classes)
+            ProjectedHeads(count_of_maps, width, conditions=images.conditions)
             if isinstance(networks.config.reward_features, DinoFeatures)
-            else Heads(count_of_maps, width, channels=settings.channels, classes=images.classes)
+            else Heads(
+                count_of_maps,
+                width,
+                channels=settings.channels,
+                conditions=images.conditions,
+            )
         )
     head = _network(heads, NORM_GROUP, maps, labels)
     return _discriminator(settings, features.forward.flops, head=head, frozen=features.weights)

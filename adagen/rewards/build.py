@@ -16,6 +16,7 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyReward
 from adagen.data.split import Split
+from adagen.generators.conditions import Conditions
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import KIND, LogConfidence, load_preference
 from adagen.rewards.clip import load_clip
@@ -38,6 +39,7 @@ def load_reward(
     features: Path,
     preference: Path | None,
     split: Split,
+    conditions: Conditions,
     device: torch.device,
 ) -> Reward:
     """A fresh reward, which has learnt nothing yet.
@@ -49,13 +51,14 @@ def load_reward(
         preference: file of the pre-trained reward, as `adagen pretrain preference` writes it; only
             the kind `classifier` reads it.
         split: the data set; a reward is fitted to its train part only.
+        conditions: what labels stand for.
         device: where the reward runs.
 
     Raises:
         AdagenError: a file is missing or was made with other settings, or the settings don't suit
             the features or the images.
     """
-    classes, (channels, height, width) = split.num_classes, split.train.images.shape[1:]
+    channels, height, width = split.train.images.shape[1:]
     if isinstance(settings, ClassifierSettings):
         if preference is None:
             raise AdagenError(
@@ -67,7 +70,7 @@ def load_reward(
         )
     if isinstance(settings, ConvolutionSettings):
         return ConvolutionReward(
-            (channels, height, width), classes, settings=settings, device=device
+            (channels, height, width), conditions, settings=settings, device=device
         )
     if isinstance(config.reward_features, DinoFeatures):
         if not isinstance(settings, TokenSettings):
@@ -76,10 +79,10 @@ def load_reward(
                 "'masked_autoencoder': on 'dino' choose 'tokens'."
             )
         dino = load_dino(features, config.reward_features)
-        return ProjectedReward(dino, classes, settings=settings, device=device)
+        return ProjectedReward(dino, conditions, settings=settings, device=device)
     autoencoder = load_reward_features(features, config.reward_features)
     if isinstance(settings, TokenSettings):
-        return AutoencoderReward(autoencoder, classes, settings=settings, device=device)
+        return AutoencoderReward(autoencoder, conditions, settings=settings, device=device)
     if isinstance(settings, GaussianSettings):
         return GaussianReward(autoencoder, settings, real=split.train, device=device)
     return FrechetReward(autoencoder, settings, real=split.train, device=device)

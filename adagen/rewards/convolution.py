@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import ConvolutionSettings
 from adagen.data.split import Images
+from adagen.generators.conditions import Conditions
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.pools import Drawn, Pool, StreamedPool, add_noise
 from adagen.runtime.noise import SampleNoise
@@ -22,10 +23,12 @@ class Convolutions(nn.Module):
     """Images (B, C, H, W) and labels (B,) to logits (B, 1).
 
     Maps are halved until they are small, with at most four times the channels of the first. The
-    class enters by an inner product with the pooled last map.
+    condition enters by an inner product with the pooled last map.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], channels: int, *, classes: int) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], channels: int, *, conditions: Conditions
+    ) -> None:
         super().__init__()
         colours, *sides = image_shape
         layers = [_layer(nn.Conv2d(colours, channels, 3, padding=1))]
@@ -37,7 +40,7 @@ class Convolutions(nn.Module):
         layers.append(_layer(nn.Conv2d(width, width, 3, padding=1)))
         self.trunk = nn.Sequential(*layers)
         self.leave = spectral_norm(nn.Linear(width, 1))
-        self.embedding = spectral_norm(nn.Embedding(classes, width))
+        self.embedding = conditions.embedding(width, spectral_norm)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One logit an image."""
@@ -56,12 +59,12 @@ class ConvolutionReward(AdversarialReward):
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        classes: int,
+        conditions: Conditions,
         *,
         settings: ConvolutionSettings,
         device: torch.device,
     ) -> None:
-        heads = Convolutions(image_shape, settings.channels, classes=classes)
+        heads = Convolutions(image_shape, settings.channels, conditions=conditions)
         super().__init__(heads, settings, device=device)
         self.pixel_noise, self.r1 = settings.pixel_noise, settings.r1
 

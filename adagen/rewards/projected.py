@@ -18,6 +18,7 @@ from torch.nn.utils import spectral_norm  # stores weight_orig, weight_u, weight
 
 from adagen.config import NORM_GROUP, DinoFeatures, TokenSettings
 from adagen.data.split import Images
+from adagen.generators.conditions import Conditions
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.pools import Pool, StreamedPool
@@ -45,20 +46,20 @@ class EqualisedLinear(nn.Module):
 
 
 class Mapping(nn.Module):
-    """Classes (B,) to conditions (B, width): an embedding of unit RMS through eight layers."""
+    """Labels (B,) to (B, width): an embedding of unit RMS through eight layers."""
 
     layers = 8
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, conditions: Conditions, width: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.embed = EqualisedLinear(classes, width)
+        self.vectors = conditions.vectors  # the method: the table is no part of this module
+        self.embed = EqualisedLinear(conditions.vector_width, width)
         for number in range(self.layers):
             self.add_module(f"fc{number}", EqualisedLinear(width, width, multiplier=0.01))
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        """The condition of each class."""
-        x = self.embed(F.one_hot(labels, self.classes).float())
+        """A condition for each label."""
+        x = self.embed(self.vectors(labels))
         x = x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for number in range(self.layers):
             x = F.leaky_relu(self.get_submodule(f"fc{number}")(x), 0.2) * math.sqrt(2)
@@ -134,20 +135,22 @@ class ProjectedHead(nn.Module):
 
 
 class ProjectedHeads(nn.Module):
-    """The trained part of the discriminator: a head per feature map, and the class mapping."""
+    """The trained part of the discriminator: a head per feature map, and the mapping of labels."""
 
-    def __init__(self, maps: int, width: int, *, classes: int | None, condition: int = 512) -> None:
+    def __init__(
+        self, maps: int, width: int, *, conditions: Conditions | None, condition: int = 512
+    ) -> None:
         """Heads for `maps` feature maps of `width` channels.
 
         Args:
             maps: number of feature maps.
             width: their channels.
-            classes: number of classes, which are mapped to `condition` numbers each. None if
-                conditions are given as numbers, for example as l2-normalised text embeddings.
+            conditions: what labels stand for, which is mapped to `condition` numbers. None if
+                these are given in place of labels, for example as l2-normalised text embeddings.
             condition: length of a condition.
         """
         super().__init__()
-        self.mapping = None if classes is None else Mapping(classes, condition)
+        self.mapping = None if conditions is None else Mapping(conditions, condition)
         self.heads = nn.ModuleList(ProjectedHead(width, condition) for _ in range(maps))
 
     def forward(self, maps: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -155,7 +158,7 @@ class ProjectedHeads(nn.Module):
 
         Args:
             maps: (B, maps, width, N) feature maps.
-            condition: (B,) classes, or (B, condition) numbers.
+            condition: (B,) labels, or (B, condition) numbers.
         """
         c = condition if self.mapping is None else self.mapping(condition)
         logits = [head(x, c) for head, x in zip(self.heads, maps.unbind(1), strict=True)]
@@ -166,10 +169,13 @@ class ProjectedDiscriminator(ProjectedHeads):
     """The whole discriminator, with the keys of the released files: mapping, heads and DINO."""
 
     def __init__(
-        self, features: DinoFeatures, classes: int | None, *, condition: int = 512
+        self, features: DinoFeatures, conditions: Conditions | None, *, condition: int = 512
     ) -> None:
         super().__init__(
-            len(features.blocks) + 1, features.network.width, classes=classes, condition=condition
+            len(features.blocks) + 1,
+            features.network.width,
+            conditions=conditions,
+            condition=condition,
         )
         self.dino = Dino(features)
 
@@ -191,11 +197,16 @@ class ProjectedReward(AdversarialReward):
     norm_group = NORM_GROUP
 
     def __init__(
-        self, features: Dino, classes: int, *, settings: TokenSettings, device: torch.device
+        self,
+        features: Dino,
+        conditions: Conditions,
+        *,
+        settings: TokenSettings,
+        device: torch.device,
     ) -> None:
         self.features = features.to(device)
         width = features.settings.network.width
-        heads = ProjectedHeads(features.maps, width, classes=classes)
+        heads = ProjectedHeads(features.maps, width, conditions=conditions)
         super().__init__(heads, settings, device=device)
         self.chunk = settings.batch
         self.require_norm_groups(settings.batch, "training.reward.batch")

@@ -1,7 +1,7 @@
 """The reward `tokens` on a masked autoencoder: the paper's heads, each image judged by itself.
 
 As in docs/method.md, section 6: one head for each feature map, with spectrally normalised
-convolutions over the token sequence, conditional on the class by an inner product. Each map is
+convolutions over the token sequence, conditional on the label by an inner product. Each map is
 normalised within its own image, so the reward of an image never depends on the images scored
 beside it.
 """
@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import TokenSettings
 from adagen.data.split import Images
+from adagen.generators.conditions import Conditions
 from adagen.rewards.adversarial import AdversarialReward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KEEP, KeptPool, Pool, StreamedPool
@@ -23,13 +24,13 @@ class Head(nn.Module):
 
     projection = 64
 
-    def __init__(self, width: int, channels: int, *, classes: int) -> None:
+    def __init__(self, width: int, channels: int, *, conditions: Conditions) -> None:
         super().__init__()
         self.enter = self._block(nn.Conv1d(width, channels, 1), channels)
         convolution = nn.Conv1d(channels, channels, 9, padding=4, padding_mode="circular")
         self.residual = self._block(convolution, channels)
         self.leave = spectral_norm(nn.Conv1d(channels, self.projection, 1))
-        self.embedding = nn.Embedding(classes, self.projection)
+        self.embedding = conditions.embedding(self.projection)
 
     @staticmethod
     def _block(convolution: nn.Conv1d, channels: int) -> nn.Sequential:
@@ -49,9 +50,11 @@ class Head(nn.Module):
 class Heads(nn.Module):
     """A head for each feature map; features (B, maps, width, N), labels (B,) to (B, maps N)."""
 
-    def __init__(self, maps: int, width: int, *, channels: int, classes: int) -> None:
+    def __init__(self, maps: int, width: int, *, channels: int, conditions: Conditions) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(Head(width, channels, classes=classes) for _ in range(maps))
+        self.heads = nn.ModuleList(
+            Head(width, channels, conditions=conditions) for _ in range(maps)
+        )
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """All logits of all heads."""
@@ -65,14 +68,14 @@ class AutoencoderReward(AdversarialReward):
     def __init__(
         self,
         features: MaskedAutoencoder,
-        classes: int,
+        conditions: Conditions,
         *,
         settings: TokenSettings,
         device: torch.device,
     ) -> None:
         size = features.settings.network
         self.features = features.to(device)
-        heads = Heads(size.depth, size.width, channels=settings.channels, classes=classes)
+        heads = Heads(size.depth, size.width, channels=settings.channels, conditions=conditions)
         super().__init__(heads, settings, device=device)
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:

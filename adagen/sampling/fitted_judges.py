@@ -20,7 +20,6 @@ from adagen.rewards.pools import VIEWS
 from adagen.runtime.noise import SampleNoise, seeded, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
-from adagen.sampling.labels import class_labels
 from adagen.sampling.refinement import Score
 from adagen.sampling.rollout import rollout
 
@@ -71,7 +70,7 @@ def sample_policy(
         processes: share the batches; every process gets all of them.
     """
     generator = sampler.generator
-    labels = class_labels(FITTED, generator.num_classes)
+    labels = generator.conditions.in_turn(FITTED)
 
     def draw(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         noise = SampleNoise(PURPOSE, seed, rows.tolist(), generator.device)

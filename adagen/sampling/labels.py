@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from adagen import config
+from adagen.generators.conditions import Conditions
 from adagen.runtime.arguments import require_count
 from adagen.runtime.errors import AdagenError
 
@@ -15,23 +16,19 @@ NO_CLASS = (torch.bool, torch.complex64, torch.complex128)
 """Types of numbers, beside floats, that number no classes."""
 
 
-def class_labels(samples: int, num_classes: int) -> torch.Tensor:
-    """(n,) class i mod C of sample i: any C samples in a row show every class once."""
-    return torch.arange(samples) % num_classes
-
-
-def report_labels(evaluation: config.Evaluation, num_classes: int) -> torch.Tensor:
-    """(n,) classes of the samples that are reported on.
+def report_labels(evaluation: config.Evaluation, conditions: Conditions) -> torch.Tensor:
+    """(n,) labels of the samples that are reported on.
 
     Protocol `authors` samples class after class, n / C images of each: sample i has class
-    i div (n / C). In the other protocols it has class i mod C.
+    i div (n / C). In the other protocols the conditions are taken in turn.
 
     Raises:
         AdagenError: the protocol is `authors`, and C doesn't divide the number of samples.
     """
     n = evaluation.samples
     if evaluation.protocol != "authors":
-        return class_labels(n, num_classes)
+        return conditions.in_turn(n)
+    num_classes = len(conditions)
     if n % num_classes:
         raise AdagenError(
             f"key 'evaluation.samples' is {n}, but protocol 'authors' samples all "
@@ -41,13 +38,13 @@ def report_labels(evaluation: config.Evaluation, num_classes: int) -> torch.Tens
     return torch.arange(n) // (n // num_classes)
 
 
-def requested_labels(labels: Labels, n: int | None, *, num_classes: int) -> torch.Tensor:
-    """(n,) int64 classes of the samples that a user asks for.
+def requested_labels(labels: Labels, n: int | None, *, conditions: Conditions) -> torch.Tensor:
+    """(n,) int64 labels of the samples that a user asks for.
 
     Args:
         labels: one class for all samples, or one for each; None for all classes in turn.
         n: number of samples; None for as many as there are labels, or one of each class.
-        num_classes: classes of the generator.
+        conditions: those of the generator.
 
     Raises:
         AdagenError: `n` is no number of samples, or not the number of labels; or a label is none
@@ -55,7 +52,7 @@ def requested_labels(labels: Labels, n: int | None, *, num_classes: int) -> torc
     """
     n = None if n is None else require_count("n", n)
     if labels is None:
-        return class_labels(n or num_classes, num_classes)
+        return conditions.in_turn(n or len(conditions))
     given = _whole_numbers(labels)
     if given.ndim > 1 or not given.numel() or (given.ndim and n not in (None, len(given))):
         raise AdagenError(
@@ -63,7 +60,7 @@ def requested_labels(labels: Labels, n: int | None, *, num_classes: int) -> torc
             f"{'one class or more' if n is None else f'one class or {n} of them'} was "
             "expected: give a number, or one number for each sample."
         )
-    require_classes(given, num_classes)
+    require_classes(given, len(conditions))
     return given.repeat(n or 1) if given.ndim == 0 else given
 
 

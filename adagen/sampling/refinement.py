@@ -19,11 +19,12 @@ softmax(m)_k.
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 
 from adagen.generators.base import Generator, S
+from adagen.generators.conditions import Conditions
 from adagen.policy.networks import Policy
 from adagen.runtime.deferred import require
 from adagen.runtime.errors import AdagenError
@@ -83,9 +84,16 @@ class LookAhead(Generator[S]):
         self.actions, self.grid = generator.actions, generator.grid
         self.feature_width, self.raw_width = generator.feature_width, generator.raw_width
         self.policy_input, self.num_classes = generator.policy_input, generator.num_classes
+        self.conditions = generator.conditions
         self.nfe = generator.nfe + (k - 1) * generator.candidate_nfe
         self.device, self.hash = generator.device, generator.hash
         self.sampler = generator.sampler
+
+    def conditioned(self, conditions: Conditions) -> Self:
+        """Look ahead of the generator whose labels are rows of another table."""
+        other = super().conditioned(conditions)
+        other.generator = self.generator.conditioned(conditions)
+        return other
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> S:
         """The generator's first state."""

@@ -30,8 +30,9 @@ from adagen.runtime.outputs import Given, Output, check_outputs
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import hidden_progress
 from adagen.runtime.progress import progress as progress_bar
+from adagen.sampling.blending import require_same_generator
 from adagen.sampling.generated import GeneratedSamples
-from adagen.sampling.labels import Labels, class_labels, requested_labels
+from adagen.sampling.labels import Labels, requested_labels
 from adagen.sampling.refinement import LookAhead, Score, best_of
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 from adagen.sampling.scores import ScoreFunction, as_score
@@ -97,7 +98,7 @@ class Sampler:
             AdagenError: a label is none of the generator's classes, `n` is not the number of
                 labels, or an image is not finite.
         """
-        classes = requested_labels(labels, n, num_classes=self.generator.num_classes)
+        classes = requested_labels(labels, n, conditions=self.generator.conditions)
         found: list[Generated] = []
         with (
             nullcontext() if progress else hidden_progress(),
@@ -165,12 +166,12 @@ class Sampler:
     def image_batches(
         self, n: int, *, purpose: str, seed: int, processes: Processes = SINGLE_PROCESS
     ) -> Iterator[torch.Tensor]:
-        """Yield the images of samples 0 .. n-1, going round the classes: (b, C, H, W) in [0, 1].
+        """Yield the images of samples 0 .. n-1, conditions in turn: (b, C, H, W) in [0, 1].
 
         Search and validation look at each batch once and keep none. Arguments and errors are those
         of `batches`.
         """
-        labels = class_labels(n, self.generator.num_classes)
+        labels = self.generator.conditions.in_turn(n)
         for images, _ in self.batches(labels, purpose=purpose, seed=seed, processes=processes):
             yield images
 
@@ -218,7 +219,7 @@ class Sampler:
                     f"{sampler!r} chooses among candidates, but a blend is of two policies: blend "
                     "samplers that `adagen.load` returned, and call `best_of` on the result."
                 )
-        _require_same_generator(self.generator, other.generator)
+        require_same_generator(self.generator, other.generator)
         blended = Blend(self.policy, other.policy, fidelity=fidelity)
         return replace(self, policy=blended, policy_file=None, log=None)
 
@@ -255,7 +256,8 @@ class Sampler:
                 "that `adagen.load` returned."
             )
         if isinstance(score, str | Path):
-            from adagen.sampling.judges import RewardFiles, load_score
+            from adagen.sampling.judges import RewardFiles
+            from adagen.sampling.reward_files import load_score
 
             files = RewardFiles(
                 features=Path(features) if features else None,
@@ -266,6 +268,7 @@ class Sampler:
                 files,
                 self.policy_file,
                 generator_file=self.generator_file,
+                conditions=self.generator.conditions,
                 batch=self.batch,
                 device=self.generator.device,
             )
@@ -330,20 +333,3 @@ class Sampler:
 def _plain(generator: Generator[Any]) -> Generator[Any]:
     """The generator without look-ahead."""
     return generator.generator if isinstance(generator, LookAhead) else generator
-
-
-def _require_same_generator(one: Generator[Any], two: Generator[Any]) -> None:
-    """Refuse generators that differ in what two policies of a blend have to share."""
-    same = all(getattr(one, key) == getattr(two, key) for key in ("hash", "policy_input", "grid"))
-    # Without a file there is no hash to tell networks apart.
-    same = same and (one is two or one.hash != "")
-    if (
-        not same
-        or one.actions.names != two.actions.names
-        or not torch.equal(one.actions.residual, two.actions.residual)
-    ):
-        raise AdagenError(
-            "two policies can be blended where both steer the same generator, with the same "
-            "steps, hand-made schedule and policy inputs, which these two do not: load both "
-            "with the same generator file and policies of one experiment."
-        )

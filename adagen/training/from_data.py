@@ -31,6 +31,7 @@ from adagen.evaluation.embedded.networks import MetricNetworks as FittedNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Measured, Meter
 from adagen.generators.base import Generator
+from adagen.generators.conditions import Conditions
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import LogConfidence, fit_preference
 from adagen.rewards.convolution import ConvolutionReward
@@ -91,28 +92,34 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
 
 
 def build_reward(
-    settings: AnyReward, split: Split, *, device: torch.device, folder: Path | None
+    settings: AnyReward,
+    split: Split,
+    *,
+    conditions: Conditions,
+    device: torch.device,
+    folder: Path | None,
 ) -> Reward:
     """A fresh reward, with the frozen network that it needs fitted to the train part.
 
     Args:
         settings: of the reward.
         split: real images; the held-out part is not used.
+        conditions: what labels stand for.
         device: where the reward runs.
         folder: of resumable state; None to keep none.
 
     Raises:
         AdagenError: there are too few images for the reward's components.
     """
-    train, classes = split.train, split.num_classes
+    train = split.train
     shape: Any = tuple(train.images.shape[1:])
     if isinstance(settings, ConvolutionSettings):
-        return ConvolutionReward(shape, classes, settings=settings, device=device)
+        return ConvolutionReward(shape, conditions, settings=settings, device=device)
     if isinstance(settings, ClassifierSettings):
         classifier = fit_preference(
             Preference(),
             train,
-            classes=classes,
+            classes=split.num_classes,
             checkpoint=folder and folder / "preference.ckpt",
             device=device,
         )
@@ -135,7 +142,7 @@ def build_reward(
         device=device,
     )
     if isinstance(settings, TokenSettings):
-        return AutoencoderReward(features, classes, settings=settings, device=device)
+        return AutoencoderReward(features, conditions, settings=settings, device=device)
     if isinstance(settings, GaussianSettings):
         return GaussianReward(features, settings, real=train, device=device)
     assert isinstance(settings, FrechetSettings)

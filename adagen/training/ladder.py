@@ -9,7 +9,6 @@ from adagen.evaluation.meters import Meter
 from adagen.generators.base import Generator, State
 from adagen.policy.networks import Policy
 from adagen.runtime.progress import progress
-from adagen.sampling.labels import class_labels
 from adagen.sampling.sampler import Sampler
 from adagen.training.ranking import Rung
 
@@ -74,7 +73,7 @@ class Ladder:
     def _images(self, parts: Sequence[torch.Tensor]) -> Images:
         """Images of all rungs with their labels; the parts are in the order of the rungs."""
         images, rungs = torch.cat(list(parts)), len(self.policies)
-        labels = class_labels(len(images) // rungs, self.generator.num_classes)
+        labels = self.generator.conditions.in_turn(len(images) // rungs)
         return Images(images, labels.repeat(rungs))
 
 

@@ -49,7 +49,7 @@ def origins_of(generator: Generator[Any], reward: Any, *, data: str) -> Origins:
         reward: as it was given to `adagen.train`.
         data: hash of the real images, and whether they are mirrored.
     """
-    labels = torch.arange(8, device=generator.device) % generator.num_classes
+    labels = generator.conditions.in_turn(8).to(generator.device)
     noise = SampleNoise("origins", 0, range(len(labels)), generator.device)
     hand_made = HandMade(len(generator.actions.names))
     images = rollout(generator, hand_made, labels=labels, noise=noise)

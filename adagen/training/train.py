@@ -203,7 +203,11 @@ class _Run:
         if callable(self.reward):
             return CallableReward(self.reward, self.generator.device)
         return build_reward(
-            self.training.reward, self.split, device=self.generator.device, folder=folder
+            self.training.reward,
+            self.split,
+            conditions=self.generator.conditions,
+            device=self.generator.device,
+            folder=folder,
         )
 
 

@@ -25,7 +25,7 @@ class Trajectories:
         raw: (T, B, K) raw actions that were drawn.
         log_prob: (T, B) their log density when they were drawn.
         actions: (T, B, K) the same actions in action units.
-        labels: (B,) classes; consecutive trajectories of one group share label and noise.
+        labels: (B,) conditions; consecutive trajectories of one group share label and noise.
         images: (B, C, H, W) in [0, 1].
         start: index of the first trajectory that this process generated.
     """
@@ -112,7 +112,7 @@ def collect(
     mine = processes.own_range(settings.trajectories, "training.trajectories")
     groups = settings.trajectories // settings.group
     source = torch_generator("labels", seed, update)
-    labels = torch.randint(generator.num_classes, (groups,), generator=source)
+    labels = generator.conditions.draw(groups, source)
     labels = labels.repeat_interleave(settings.group).to(generator.device)
     features, batches = _feature_buffer(generator, settings.keep_features, count=len(mine)), []
     for rows in torch.tensor(mine).split(settings.batch):

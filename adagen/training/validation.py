@@ -15,7 +15,6 @@ from adagen.evaluation.meters import Meter
 from adagen.generators.base import Generator
 from adagen.policy.networks import Policy
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.sampling.labels import class_labels
 from adagen.sampling.sampler import Sampler
 from adagen.training.log import Validation, spread
 
@@ -70,7 +69,7 @@ class Validator:
     ) -> Iterator[torch.Tensor]:
         """Yield batches of the images of some samples, and append their actions to a list."""
         sampler = Sampler(self.generator, policy, batch=self.settings.batch)
-        labels = class_labels(samples.stop, self.generator.num_classes)[samples.start :]
+        labels = self.generator.conditions.in_turn(samples.stop)[samples.start :]
         for images, taken in sampler.batches(
             labels, indices=torch.tensor(samples), purpose="validate", processes=self.processes
         ):

@@ -16,6 +16,7 @@ from adagen.config import load_config
 from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.data.split import load_dataset
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.build import load_pretrained
 from adagen.runtime.files import load_tensors
 from adagen.runtime.hashing import file_hash
@@ -146,7 +147,7 @@ def test_both_dials_from_samples_to_figures(trained):
         seed=0,
         generator_hash=flow,
     )
-    reward = open_reward(config, training, files=files, device=cpu)
+    reward = open_reward(config, training, files=files, conditions=ClassConditions(10), device=cpu)
     split = load_dataset(config.dataset)
     preference = load_pretrained(config, Path("preference.safetensors"), split=split, device=cpu)
     shown, labels = images("samples/dial0.5_seed0").chunk(2)[0], torch.arange(40) % 10

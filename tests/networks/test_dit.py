@@ -59,7 +59,7 @@ def test_output_patches_stand_where_their_input_patches_stood(tiny: DiT) -> None
 def test_learned_sigma_doubles_the_channels() -> None:
     """Released networks carry a second set of channels."""
     network = DiT(8, 4, channels=3, classes=10, width=16, depth=1, heads=2, learn_sigma=True)
-    out, features = network(torch.zeros(2, 3, 8, 8), torch.zeros(2), labels=torch.zeros(2).long())
+    out, features = network(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2).long())
     assert out.shape == (2, 6, 8, 8)
     assert features.shape == (2, 4, 16)
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from adagen.config import DinoFeatures, Handmade, PolicyNetworkSize, Training
 from adagen.generators.actions import maskgit_actions
+from adagen.generators.conditions import ClassConditions
 from adagen.policy.networks import PolicyNetwork
 from adagen.rewards.base import normalise
 from adagen.training import ppo
@@ -128,7 +129,9 @@ def discriminator(folder: Folder, golden: Golden) -> Iterator[Line]:
     from adagen.rewards.projected import ProjectedDiscriminator
 
     meta = golden.meta
-    network = ProjectedDiscriminator(DinoFeatures(kind="dino"), CLASSES, condition=meta["c_dim"])
+    network = ProjectedDiscriminator(
+        DinoFeatures(kind="dino"), ClassConditions(CLASSES), condition=meta["c_dim"]
+    )
     networks.filled(network, {**meta["recipe"], "kept": ["weight_u", "weight_v"]})
     vectors = {key: golden[key] for key, _ in golden.matching(r".*\.weight_[uv]")}
     network.load_state_dict({**network.state_dict(), **vectors})

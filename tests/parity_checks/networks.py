@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from adagen import config
+from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator
@@ -157,7 +158,7 @@ def maskgit_generator(
     made: nn.Module, classes: int, steps: int, handmade: config.Handmade, smoothing: float
 ) -> MaskgitGenerator:
     """A MaskGIT generator without a decoder."""
-    backbone = MaskgitBackbone(made, Undecoded(), num_classes=classes, dropout=0.0)
+    backbone = MaskgitBackbone(made, Undecoded(), conditions=ClassConditions(classes), dropout=0.0)
     return MaskgitGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
 
 
@@ -180,7 +181,7 @@ def var_generator(
 ) -> VarGenerator:
     """A VAR generator."""
     return VarGenerator(
-        VarBackbone(made, tokeniser, num_classes=classes, dropout=0.0),
+        VarBackbone(made, tokeniser, conditions=ClassConditions(classes), dropout=0.0),
         handmade,
         smoothing=smoothing,
     )

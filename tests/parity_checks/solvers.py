@@ -37,7 +37,7 @@ def _family(golden: Golden) -> str:
 def forward(folder: Folder, golden: Golden) -> Iterator[Line]:
     """One pass through the network: prediction and features."""
     network = networks.network(folder, _family(golden))
-    out, features = network(golden["x"], golden["t"], labels=golden["y"].flatten())
+    out, features = network(golden["x"], golden["t"], golden["y"].flatten())
     if "out" in golden:  # of SiT's channels the authors return the first half
         yield from golden.compare("out", out[:, : golden["out"].shape[1]], NETWORK)
     yield from golden.compare("feat", features, NETWORK)

@@ -15,6 +15,7 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.frechet import FrechetReward
@@ -55,7 +56,10 @@ def projected(dino: Dino) -> Callable[..., ProjectedReward]:
         chosen = {"kind": "tokens", "batch": 16, "learning_rate": 2e-3, **settings}
         with seeded("projected test"):
             return ProjectedReward(
-                dino, 3, settings=TokenSettings(**chosen), device=torch.device("cpu")
+                dino,
+                ClassConditions(3),
+                settings=TokenSettings(**chosen),
+                device=torch.device("cpu"),
             )
 
     return make

@@ -7,6 +7,7 @@ import torch
 
 from adagen.config import Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.pools import KeptPool, Pool
 from adagen.rewards.tokens import AutoencoderReward
@@ -19,7 +20,9 @@ SETTINGS = TokenSettings(kind="tokens", channels=8, batch=64, learning_rate=2e-3
 def make() -> AutoencoderReward:
     with seeded("adversarial test"):
         network = MaskedAutoencoder(FEATURES, (1, 8, 8)).eval().requires_grad_(False)
-        return AutoencoderReward(network, 3, settings=SETTINGS, device=torch.device("cpu"))
+        return AutoencoderReward(
+            network, ClassConditions(3), settings=SETTINGS, device=torch.device("cpu")
+        )
 
 
 def draw(*name: object) -> torch.Generator:

@@ -7,6 +7,7 @@ import torch
 
 from adagen.config import Config, Dataset, Preference, parse_config
 from adagen.data.split import Images, Split
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.build import load_reward
 from adagen.rewards.classifier import fit_preference, save_preference
 from adagen.rewards.convolution import ConvolutionReward
@@ -54,6 +55,7 @@ def load(kind: str, features: dict[str, object], path: Path, split: Split, prefe
         features=path,
         preference=preference,
         split=split,
+        conditions=ClassConditions(split.num_classes),
         device=CPU,
     )
 

@@ -7,6 +7,7 @@ import torch
 
 from adagen.config import ConvolutionSettings
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.convolution import ConvolutionReward, Convolutions
 from adagen.runtime.noise import seeded, torch_generator
 
@@ -21,7 +22,9 @@ def draw(*name: object) -> torch.Generator:
 def make(**changes: float) -> ConvolutionReward:
     with seeded("convolution test"):
         settings = SETTINGS.model_copy(update=changes)
-        return ConvolutionReward(SHAPE, 2, settings=settings, device=torch.device("cpu"))
+        return ConvolutionReward(
+            SHAPE, ClassConditions(2), settings=settings, device=torch.device("cpu")
+        )
 
 
 def shade(n: int, kind: str, *name: object) -> torch.Tensor:
@@ -79,7 +82,7 @@ def test_r1_flattens_it_at_real_images():
 
 def test_every_layer_is_normalised_whatever_the_size_of_the_images():
     for side, halvings in ((4, 0), (8, 1), (9, 1), (32, 3)):
-        heads = Convolutions((3, side, side), 8, classes=5)
+        heads = Convolutions((3, side, side), 8, conditions=ClassConditions(5))
         convolutions = [m for m in heads.modules() if isinstance(m, torch.nn.Conv2d)]
         assert len(convolutions) == 2 + halvings
         logits = heads(torch.rand(6, 3, side, side), torch.arange(6) % 5)

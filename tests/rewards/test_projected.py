@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from adagen.config import DinoFeatures
 from adagen.data.weights import load_released
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.projected import (
     EqualisedLinear,
     LocalBatchNorm,
@@ -57,7 +58,7 @@ def test_equalised_layers_start_alike_whatever_they_store(multiplier):
 
 def test_the_mapping_looks_at_the_direction_of_an_embedding_alone():
     with seeded("mapping"):
-        mapping = Mapping(5, 16)
+        mapping = Mapping(ClassConditions(5), 16)
     labels = torch.tensor([0, 3, 3, 4])
     before = mapping(labels)
     assert before.shape == (4, 16)
@@ -69,7 +70,7 @@ def test_the_mapping_looks_at_the_direction_of_an_embedding_alone():
 
 def test_heads_judge_by_condition_and_token():
     with seeded("heads"):
-        heads = ProjectedHeads(2, 16, classes=None, condition=12).eval()
+        heads = ProjectedHeads(2, 16, conditions=None, condition=12).eval()
     maps, condition = normal(8, 2, 16, 10), normal(8, 12)
     logits = heads(maps, condition)
     assert logits.shape == (8, 2 * 10)
@@ -88,7 +89,9 @@ def test_heads_judge_by_condition_and_token():
                          [("imagenet", 1000, 512, 258), ("cc3m", None, 1280, 240)])  # fmt: skip
 def test_keys_and_shapes_are_the_released_ones(manifest, name, classes, condition, count):
     with torch.device("meta"):
-        network = ProjectedDiscriminator(FULL, classes, condition=condition)
+        network = ProjectedDiscriminator(
+            FULL, classes and ClassConditions(classes), condition=condition
+        )
     expected = manifest(f"adanat_discriminator_{name}")
     assert len(expected) == count
     found = {k: (tuple(v.shape), str(v.dtype)) for k, v in network.state_dict().items()}
@@ -97,13 +100,13 @@ def test_keys_and_shapes_are_the_released_ones(manifest, name, classes, conditio
 
 def test_a_file_loads_into_a_network_without_weights(tmp_path, small):
     with seeded("file"):
-        network = ProjectedDiscriminator(small, 3).eval()
+        network = ProjectedDiscriminator(small, ClassConditions(3)).eval()
     images, labels = normal(8, 3, 16, 16).sigmoid(), torch.arange(8) % 3
     network.train()(network.dino(images, None), labels)  # moves the spectral norms' vectors
     path = tmp_path / "discriminator.pth"
     torch.save({f"module.{k}": v for k, v in network.state_dict().items()}, path)
     with torch.device("meta"):
-        again = ProjectedDiscriminator(small, 3)
+        again = ProjectedDiscriminator(small, ClassConditions(3))
     load_released(again, path)
     with torch.no_grad():
         expected = network.eval().logits(images, labels)

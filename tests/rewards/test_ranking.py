@@ -7,6 +7,7 @@ import torch
 
 from adagen.config import ConvolutionSettings, Fit, RewardFeatures, TokenSettings, Transformer
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.base import Reward
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.features import MaskedAutoencoder
@@ -42,10 +43,15 @@ def make(projected, gaussian, frechet) -> Callable[[str, Images], Reward]:
                 return projected(batch=32, learning_rate=2e-3)
             if kind == "tokens":
                 network = MaskedAutoencoder(AUTOENCODER, (1, 8, 8)).eval().requires_grad_(False)
-                return AutoencoderReward(network, 3, settings=TokenSettings(**settings), device=CPU)
+                return AutoencoderReward(
+                    network, ClassConditions(3), settings=TokenSettings(**settings), device=CPU
+                )
             if kind == "convolution":
                 return ConvolutionReward(
-                    (1, 8, 8), 3, settings=ConvolutionSettings(**settings), device=CPU
+                    (1, 8, 8),
+                    ClassConditions(3),
+                    settings=ConvolutionSettings(**settings),
+                    device=CPU,
                 )
             return (gaussian if kind == "gaussian" else frechet)(real)
 

@@ -8,6 +8,7 @@ import torch
 from adagen.config import ConvolutionSettings, FrechetSettings, GaussianSettings, TokenSettings
 from adagen.data.split import Images
 from adagen.evaluation.embedded.networks import Classifier
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import LogConfidence
 from adagen.rewards.convolution import ConvolutionReward
@@ -45,11 +46,14 @@ def fresh(autoencoder):
                 )
             if kind == "tokens":
                 return AutoencoderReward(
-                    autoencoder, 3, settings=TokenSettings(kind=kind, batch=16), device=CPU
+                    autoencoder,
+                    ClassConditions(3),
+                    settings=TokenSettings(kind=kind, batch=16),
+                    device=CPU,
                 )
             if kind == "convolution":
                 own = ConvolutionSettings(kind=kind, batch=16, pixel_noise=noise)
-                return ConvolutionReward((1, 8, 8), 3, settings=own, device=CPU)
+                return ConvolutionReward((1, 8, 8), ClassConditions(3), settings=own, device=CPU)
             if kind == "frechet":
                 shares = FrechetSettings(kind=kind, components=8)
                 return FrechetReward(

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from policies import random_policy
 
 from adagen.config import Evaluation
+from adagen.generators.conditions import ClassConditions
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
-from adagen.sampling.labels import class_labels, report_labels
+from adagen.sampling.labels import report_labels
 from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
 
@@ -52,7 +53,7 @@ def test_shards_batches_and_resume_points_change_nothing(
     generator = tiny_generator(family, smoothing=0.4)
     sampler, labels = (
         Sampler(generator, random_policy(generator), batch=batch),
-        class_labels(20, 10),
+        ClassConditions(10).in_turn(20),
     )
     parts = [
         images
@@ -65,7 +66,10 @@ def test_shards_batches_and_resume_points_change_nothing(
 
 def test_batches_of_equal_composition_are_equal_to_the_bit(family, tiny_generator):
     generator = tiny_generator(family)
-    sampler, labels = Sampler(generator, random_policy(generator), batch=4), class_labels(24, 10)
+    sampler, labels = (
+        Sampler(generator, random_policy(generator), batch=4),
+        ClassConditions(10).in_turn(24),
+    )
     shards = [
         images
         for rows in torch.arange(24).split(12)
@@ -97,7 +101,7 @@ def test_the_class_shows(family, tiny_generator):
 def test_classes_come_equally_often_whatever_their_order(classes, each):
     n = classes * each
     for protocol in ("embedded", "authors", "adm", "clean"):
-        labels = report_labels(Evaluation(protocol=protocol, samples=n), classes)
+        labels = report_labels(Evaluation(protocol=protocol, samples=n), ClassConditions(classes))
         assert labels.dtype == torch.int64
         assert torch.bincount(labels, minlength=classes).tolist() == [each] * classes
         assert (labels.diff() >= 0).all() or protocol != "authors"
@@ -105,16 +109,24 @@ def test_classes_come_equally_often_whatever_their_order(classes, each):
 
 
 def test_classes_of_unequal_number():
-    assert report_labels(Evaluation(samples=7), 3).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert report_labels(Evaluation(samples=7), ClassConditions(3)).tolist() == [
+        0,
+        1,
+        2,
+        0,
+        1,
+        2,
+        0,
+    ]
     authors = Evaluation(protocol="authors", samples=4900)
     with pytest.raises(AdagenError, match=r"samples' is 4900.*multiple of 1000, 5000 for example"):
-        report_labels(authors, 1000)
+        report_labels(authors, ClassConditions(1000))
 
 
 def test_images_come_with_the_actions_that_made_them(family, tiny_generator):
     generator = tiny_generator(family)
     sampler = Sampler(generator, random_policy(generator), batch=4)
-    found = list(sampler.batches(class_labels(9, 10)))
+    found = list(sampler.batches(ClassConditions(10).in_turn(9)))
     t, k = generator.actions.calls, len(generator.actions.names)
     assert [actions.shape for _, actions in found] == [(t, 4, k), (t, 4, k), (t, 1, k)]
     assert torch.equal(

@@ -18,7 +18,6 @@ from adagen.sampling.fitted_judges import (
     fit_value,
     sample_policy,
 )
-from adagen.sampling.labels import class_labels
 from adagen.sampling.rollout import sample_once
 from adagen.sampling.sampler import Sampler
 
@@ -38,7 +37,7 @@ def test_a_policys_samples_are_plain_ones_whatever_the_batch():
         sample_policy(Sampler(generator, policy, batch=batch), seed=3) for batch in (64, 200)
     )
     noise = SampleNoise(judges.PURPOSE, 3, range(200))
-    plain, _ = sample_once(generator, policy, labels=class_labels(200, 3), noise=noise)
+    plain, _ = sample_once(generator, policy, labels=generator.conditions.in_turn(200), noise=noise)
     assert found.images.equal(plain) and found.images.equal(other.images)
     assert found.states.shape == (200, 1, 4, 4) and found.states.equal(other.states)
     assert not found.images.equal(sample_policy(Sampler(generator, policy), seed=4).images)

@@ -18,6 +18,7 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.base import Reward
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.features import MaskedAutoencoder
@@ -52,13 +53,16 @@ def frechet(seed: int = 0) -> Reward:
 
 def tokens(seed: int = 0) -> Reward:
     return AutoencoderReward(
-        frozen(seed), 3, settings=TokenSettings(kind="tokens", channels=8), device=CPU
+        frozen(seed),
+        ClassConditions(3),
+        settings=TokenSettings(kind="tokens", channels=8),
+        device=CPU,
     )
 
 
 def convolution(**changed: Any) -> Reward:
     settings = ConvolutionSettings(kind="convolution", channels=8, **changed)
-    return ConvolutionReward((1, 8, 8), 3, settings=settings, device=CPU)
+    return ConvolutionReward((1, 8, 8), ClassConditions(3), settings=settings, device=CPU)
 
 
 class Scaled(CallableReward):

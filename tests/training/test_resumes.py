@@ -18,6 +18,7 @@ from adagen.config import (
     Transformer,
 )
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.rewards.convolution import ConvolutionReward
 from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
@@ -93,7 +94,9 @@ def real_training(generator, method: str, kind: str = "own", **changes) -> Polic
             make = GaussianReward if kind == "gaussian" else FrechetReward
             reward = make(frozen, chosen, real=REAL, device=generator.device)
         elif kind == "convolution":
-            reward = ConvolutionReward((1, 8, 8), 10, settings=chosen, device=generator.device)
+            reward = ConvolutionReward(
+                (1, 8, 8), ClassConditions(10), settings=chosen, device=generator.device
+            )
         else:
             make = ProjectedReward if kind == "dino" else AutoencoderReward
             reward = make(frozen, 10, settings=chosen, device=generator.device)
