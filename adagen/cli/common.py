@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from adagen.data.split import Split
+    from adagen.evaluation.clip_score import ClipScorer
     from adagen.evaluation.meters import Meter
     from adagen.generators.base import Generator
     from adagen.runtime.processes import Processes
@@ -137,6 +138,43 @@ def open_meter(
         config.dataset,
         networks=networks,
         reference=reference,
+        device=device_of(config),
+        processes=processes or SINGLE_PROCESS,
+    )
+
+
+def open_scorer(
+    config: Config, path: Path | None, *, processes: "Processes | None" = None
+) -> "ClipScorer | None":
+    """Open the CLIP that gives samples their score; None where the config asks for none.
+
+    Args:
+        config: the configuration.
+        path: file written by `adagen pretrain clip_score`.
+        processes: share the images; None for this process alone.
+
+    Raises:
+        AdagenError: the file is missing, damaged, or belongs to something else; or it was given
+            and not asked for.
+    """
+    settings = config.evaluation.clip_score
+    if (settings is None) != (path is None):
+        raise AdagenError(
+            "the config has a section evaluation.clip_score: give --clip-score, the file that "
+            "`adagen pretrain clip_score` wrote."
+            if settings
+            else "the config asks for no CLIP score: leave --clip-score out, or add the section "
+            "evaluation.clip_score."
+        )
+    if settings is None or path is None:
+        return None
+    from adagen.evaluation.clip_score import ClipScorer
+    from adagen.runtime.processes import SINGLE_PROCESS
+
+    return ClipScorer.load(
+        path,
+        settings,
+        dataset=config.dataset,
         device=device_of(config),
         processes=processes or SINGLE_PROCESS,
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adagen.cli.common import device_of, load_images, open_meter, running
-from adagen.cli.options import Configs, NetworksFile, Out, ReferenceFile
+from adagen.cli.common import device_of, load_images, open_meter, open_scorer, running
+from adagen.cli.options import ClipScoreFile, Configs, NetworksFile, Out, ReferenceFile
 from adagen.cli.paths import holding_files, load_config
 from adagen.config import Config
 from adagen.runtime.errors import AdagenError
@@ -37,6 +37,7 @@ def evaluate(
     *,
     networks: NetworksFile,
     reference: ReferenceFile,
+    clip_score: ClipScoreFile = None,
     out_dir: Annotated[
         Path, typer.Option(help="Folder for a metrics file for each of them."), Kind.FILLED
     ],
@@ -57,6 +58,7 @@ def evaluate(
             samples,
             networks=networks,
             reference=reference,
+            clip_score=clip_score,
             out_dir=out_dir,
             made_from=made_from or [],
             processes=processes,
@@ -73,6 +75,7 @@ def measure(
     *,
     networks: NetworksFile,
     reference: ReferenceFile,
+    clip_score: ClipScoreFile = None,
     out: Out,
 ) -> None:
     """Measure any images by the config's protocol; print the numbers and write them."""
@@ -84,10 +87,12 @@ def measure(
     from adagen.runtime.files import write_json
 
     meter = open_meter(settings, networks, reference=reference)
+    scorer = open_scorer(settings, clip_score)
     opened = open_images(source)
     if opened.kind == SAMPLES:
         open_configured(source, settings)
-    content = measure_images(opened, meter, protocol=settings.evaluation.protocol)
+    protocol = settings.evaluation.protocol
+    content = measure_images(opened, meter, protocol=protocol, scorer=scorer)
     write_json(out, content)
     typer.echo(json.dumps(content, indent=2))
 
@@ -140,6 +145,7 @@ def evaluate_samples(
     *,
     networks: Path,
     reference: Path,
+    clip_score: Path | None = None,
     out_dir: Path,
     made_from: Sequence[Path] = (),
     processes: "Processes",
@@ -165,7 +171,8 @@ def evaluate_samples(
     for folder in folders:  # before the first is measured
         require_made_from(open_configured(folder, config), made_from)
     meter = open_meter(config, networks, reference=reference, processes=processes)
+    scorer = open_scorer(config, clip_score, processes=processes)
     for folder in folders:
-        content = measure_samples(folder, meter, config=config)
+        content = measure_samples(folder, meter, config=config, scorer=scorer)
         if processes.first:
             write_record(metrics_file(out_dir, folder), content)

@@ -24,6 +24,13 @@ PolicyFile = Annotated[
     Path | None,
     typer.Option("--policy", help="Policy file; `handmade` and the like sample without one."),
 ]
+ClipScoreFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--clip-score",
+        help="Written by `adagen pretrain clip_score`, if the config has `evaluation.clip_score`.",
+    ),
+]
 SearchedMethod = Annotated[
     str,
     typer.Option("--method", help="`tuned` (all actions) or `interval` (bounds of guidance)."),

@@ -12,7 +12,7 @@ import typer
 from adagen.cli.common import device_of, load_images, open_experiment, policy_metadata
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
 from adagen.cli.paths import load_config
-from adagen.config import ClipPreference, Config, DinoFeatures
+from adagen.config import AestheticPreference, ClipPreference, Config, DinoFeatures
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
@@ -26,7 +26,8 @@ LISTED = 50
 @app.command()
 def pretrain(
     target: Annotated[
-        str, typer.Argument(help="A generator, `metrics`, `reward` or `preference`.")
+        str,
+        typer.Argument(help="A generator, `metrics`, `clip_score`, `reward` or `preference`."),
     ],
     config: Configs,
     *,
@@ -35,12 +36,17 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    It is a generator of the config, the networks that measure (`metrics`), the features that the
-    reward sees by (`reward`), or a network that says how well an image shows its class
-    (`preference`).
+    It is a generator of the config, the networks that measure (`metrics`, `clip_score`), the
+    features that the reward sees by (`reward`), or a network that says how well an image shows its
+    class or caption (`preference`).
     """
     settings = load_config(config)
-    stages = {"metrics": _metrics, "reward": _reward, "preference": _preference}
+    stages = {
+        "metrics": _metrics,
+        "clip_score": _clip_score,
+        "reward": _reward,
+        "preference": _preference,
+    }
     if target not in settings.generators and target not in stages:
         known = ", ".join([*settings.generators, *stages])
         raise AdagenError(f"nothing called {target!r} can be pretrained: choose one of {known}.")
@@ -146,6 +152,30 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     )
 
 
+def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
+    """Write the CLIP that gives samples their CLIP score, and the texts of all labels."""
+    settings = config.evaluation.clip_score
+    if settings is None:
+        raise AdagenError(
+            "the config has no section evaluation.clip_score, which names the CLIP: add it, "
+            "`clip_score: {}` for example."
+        )
+    from adagen.data.released import open_asset
+    from adagen.data.split import overview
+    from adagen.evaluation.clip_score import adopt_clip_score
+
+    names = overview(config.dataset)["classes"]
+    with open_asset(config.assets, settings.weights) as asset:
+        adopt_clip_score(
+            asset,
+            settings,
+            dataset=config.dataset,
+            names=names,
+            out=out,
+            device=device_of(config),
+        )
+
+
 def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the frozen features of the reward: a fitted masked autoencoder, or DINO."""
     settings = config.reward_features
@@ -178,7 +208,24 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
         names = overview(config.dataset)["classes"]
         with open_asset(config.assets, settings.weights) as asset:
-            adopt_clip(asset, settings, dataset=config.dataset, names=names, out=out)
+            adopt_clip(
+                asset,
+                settings,
+                dataset=config.dataset,
+                names=names,
+                out=out,
+                device=device_of(config),
+            )
+        return
+    if isinstance(settings, AestheticPreference):
+        from adagen.data.released import open_asset
+        from adagen.rewards.aesthetic import adopt_aesthetic
+
+        with (
+            open_asset(config.assets, settings.weights) as asset,
+            open_asset(config.assets, settings.head) as head,
+        ):
+            adopt_aesthetic(asset, head, settings=settings, dataset=config.dataset, out=out)
         return
     from adagen.rewards.classifier import fit_preference, save_preference
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint

@@ -19,6 +19,7 @@ from adagen.config.base import (
     PolicyInput,
     Precision,
 )
+from adagen.config.clip import ClipScore
 from adagen.config.curves import Budget
 from adagen.config.dataset import Dataset
 from adagen.config.experiments import (
@@ -54,6 +55,7 @@ from adagen.config.loading import load_config, parse_config
 from adagen.config.published import published_numbers
 from adagen.config.refinements import AnyRefinement
 from adagen.config.rewards import (
+    AestheticPreference,
     AnyPreference,
     AnyReward,
     ClassifierSettings,

@@ -71,6 +71,7 @@ def of_metrics(config: Config, run: Run) -> Binding:
         "metric_networks": identity.metric_networks(config),
         "reference": identity.reference(config),
         "evaluate": identity.evaluate(config),
+        **({"clip_score": scored} if (scored := identity.clip_score(config)) else {}),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from adagen.config.base import Fit, Model, PolicyInput, by_kind
+from adagen.config.clip import ClipScore
 from adagen.config.generators import Transformer
 from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
@@ -273,6 +274,8 @@ class Evaluation(Model):
     """The networks of the protocol `embedded`."""
     inception: Inception = Inception()
     """The network of the other protocols."""
+    clip_score: ClipScore | None = None
+    """CLIP score, a metric beside the others. Without this section there is none."""
 
     @property
     def dimension(self) -> int:

@@ -1,10 +1,17 @@
-"""Which rewards work on which frozen features."""
+"""Which rewards work on which frozen features, and beside which metrics."""
 
 from collections.abc import Iterable, Mapping
 
-from adagen.config.experiments import NORM_GROUP, DinoFeatures, Experiment
+from adagen.config.experiments import NORM_GROUP, DinoFeatures, Evaluation, Experiment
 from adagen.config.refinements import AnyRefinement
-from adagen.config.rewards import FrechetSettings, GaussianSettings, TokenSettings
+from adagen.config.rewards import (
+    AestheticPreference,
+    ClassifierSettings,
+    ClipPreference,
+    FrechetSettings,
+    GaussianSettings,
+    TokenSettings,
+)
 
 Places = Iterable[tuple[str, Experiment]]
 """Every section that is an experiment, with its key."""
@@ -44,3 +51,30 @@ def check_features(
     for name, refinement in refinements.items():
         if refinement.judge == "gaussian":
             raise ValueError(f"refinements.{name}.judge is 'gaussian', {ELSE} 'reward'")
+
+
+def check_clip_score(
+    evaluation: Evaluation, preference: object, *, dial: object, places: Places
+) -> None:
+    """Raise if the CLIP score has the weights of a CLIP that rewards.
+
+    Args:
+        evaluation: the section `evaluation`.
+        preference: the section `preference`.
+        dial: the section `dial`; None without one.
+        places: the experiments.
+
+    Raises:
+        ValueError: it has: policies would be trained to please the metric that judges them.
+    """
+    scored = evaluation.clip_score
+    if scored is None or not isinstance(preference, ClipPreference | AestheticPreference):
+        return
+    rewards = [experiment.training.reward for _, experiment in places]
+    asked = dial is not None or any(isinstance(reward, ClassifierSettings) for reward in rewards)
+    if asked and scored.weights == preference.weights:
+        raise ValueError(
+            f"evaluation.clip_score.weights and preference.weights are both {scored.weights!r}: a "
+            "network that rewards must not measure. Take the weights of another CLIP for one of "
+            "them"
+        )

@@ -175,6 +175,15 @@ def metric_networks(config: Config) -> Identity:
     }
 
 
+def clip_score(config: Config) -> Identity:
+    """The settings that the CLIP score depends on; empty without one."""
+    settings = config.evaluation.clip_score
+    if settings is None:
+        return {}
+    released = _published(config, settings.weights)
+    return {"dataset": _part(config.dataset), "clip_score": _part(settings), **released}
+
+
 def reward_features(config: Config) -> Identity:
     """The settings that the frozen features of the reward depend on."""
     settings = config.reward_features
@@ -187,7 +196,8 @@ def reward_features(config: Config) -> Identity:
 def preference(config: Config) -> Identity:
     """The settings that the preference depends on, a network that judges images by their class."""
     settings = config.preference
-    released = _published(config, settings.weights) if settings.kind == "clip" else {}
+    assets = [getattr(settings, key, "") for key in ("weights", "head")]
+    released = _published(config, *filter(None, assets))
     return {"dataset": _part(config.dataset), "preference": _part(settings), **released}
 
 

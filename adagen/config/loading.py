@@ -25,6 +25,7 @@ CHOSEN = {
     ("reward_features", "dino"),
     ("preference", "classifier"),
     ("preference", "clip"),
+    ("preference", "aesthetic"),
     ("reward", "gaussian"),
     ("reward", "tokens"),
     ("reward", "convolution"),

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from adagen.config.base import Fit, Model, by_kind
+from adagen.config.clip import Clip
 from adagen.config.overlay import DEFAULT_KINDS
-from adagen.config.values import Coefficient, Deviation, InputPath, Positive, Rate, Weight, Width
+from adagen.config.values import Coefficient, Deviation, Positive, Rate, Weight, Width
 
 
 class GaussianSettings(Model):
@@ -111,24 +112,36 @@ class Preference(Model):
     """Settings for fitting the classifier."""
 
 
-class ClipPreference(Model):
-    """Cosine between an image and the prompt of its class, by released CLIP through open_clip."""
+class ClipPreference(Clip):
+    """Cosine between an image and its text, by released CLIP through open_clip."""
 
     kind: Literal["clip"]
     """Kind of network."""
-    model: str = "ViT-B-32"
-    """Name of the model in open_clip."""
-    weights: str = "clip_vit_b_32"
-    """Asset that holds the model: image tower and text tower."""
-    prompt: str = Field("a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$")
-    """Description of a class; {} stands for its name."""
-    names: InputPath = ""
-    """Text file with the name of a class on each line, in the order of the labels. If it is empty,
-    the names are those of the data set's folders."""
+
+
+class AestheticPreference(Model):
+    """Aesthetic score: a head on released CLIP says how much people like an image.
+
+    The label plays no part.
+    """
+
+    kind: Literal["aesthetic"]
+    """Kind of network."""
+    model: str = "ViT-L-14-quickgelu"
+    """Name of the model in open_clip, or path of a JSON file that describes one as open_clip's own
+    files do."""
+    weights: str = "clip_vit_l_14_openai"
+    """Asset that holds the model."""
+    head: str = "aesthetic_head"
+    """Asset that holds the head: linear layers, which end in one number."""
+    activation: Literal["none", "relu"] = "none"
+    """Function between the layers of the head; the released one has none."""
 
 
 AnyPreference = Annotated[
-    Annotated[Preference, Tag("classifier")] | Annotated[ClipPreference, Tag("clip")],
+    Annotated[Preference, Tag("classifier")]
+    | Annotated[ClipPreference, Tag("clip")]
+    | Annotated[AestheticPreference, Tag("aesthetic")],
     by_kind(DEFAULT_KINDS["preference"]),
 ]
 

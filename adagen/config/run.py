@@ -22,7 +22,7 @@ from adagen.config.experiments import (
     Sweep,
     Training,
 )
-from adagen.config.feature_checks import check_features
+from adagen.config.feature_checks import check_clip_score, check_features
 from adagen.config.generators import Generator, VarGenerator
 from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
@@ -31,7 +31,7 @@ from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
-from adagen.config.size_checks import check_sizes
+from adagen.config.size_checks import check_counts, check_sizes
 from adagen.config.values import LONGEST_DERIVED, Different, Name, OutputFolder, Processes, Seeds
 
 
@@ -234,23 +234,13 @@ class Config(Model):
     @model_validator(mode="after")
     def _enough_samples(self) -> Self:
         """A distance has enough images; otherwise it would fail after hours of training."""
-        dimension = self.evaluation.dimension
-        counts = {
-            "sweep.samples": self.sweep.samples,
-            "evaluation.samples": self.evaluation.samples,
-        }
-        if self.curves.sweep:
-            counts["curves.sweep.samples"] = self.curves.sweep.samples
-        if self.evaluation.protocol == "embedded" and not self.dataset.heldout_folder:
-            counts["dataset.heldout"] = self.dataset.heldout
-        for place, experiment in self._places():
-            counts[f"{place}.training.validate_samples"] = experiment.training.validate_samples
-        for key, count in counts.items():
-            if count <= dimension:
-                raise ValueError(
-                    f"{key} is {count}, but a Frechet distance over the {dimension} features of "
-                    f"protocol {self.evaluation.protocol!r} takes at least {dimension + 1} images"
-                )
+        check_counts(
+            self.dataset,
+            self.evaluation,
+            sweep=self.sweep,
+            of_curve=self.curves.sweep,
+            places=self._places(),
+        )
         return self
 
     @model_validator(mode="after")
@@ -274,6 +264,7 @@ class Config(Model):
         check_features(
             self.reward_features, self._places(), trained=trained, refinements=self.refinements
         )
+        check_clip_score(self.evaluation, self.preference, dial=self.dial, places=self._places())
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adagen.config.dataset import Dataset
-from adagen.config.experiments import AnyRewardFeatures, DinoFeatures, Evaluation, Experiment
+from adagen.config.experiments import (
+    AnyRewardFeatures,
+    DinoFeatures,
+    Evaluation,
+    Experiment,
+    Sweep,
+)
 from adagen.config.generators import (
     FrozenGenerator,
     MaskgitGenerator,
@@ -52,6 +58,42 @@ def check_sizes(
         _require_divisor(key, features.patch, side=features.image)
     elif side:
         _require_divisor(key, features.patch, side=side)
+
+
+def check_counts(
+    dataset: Dataset,
+    evaluation: Evaluation,
+    *,
+    sweep: Sweep,
+    of_curve: Sweep | None,
+    places: Iterable[tuple[str, Experiment]],
+) -> None:
+    """Raise unless every distance is taken of more images than its features have dimensions.
+
+    Args:
+        dataset: the section `dataset`.
+        evaluation: the section `evaluation`.
+        sweep: the section `sweep`.
+        of_curve: the section `curves.sweep`.
+        places: every section that is an experiment, with its key.
+
+    Raises:
+        ValueError: one is taken of too few; the message names the key.
+    """
+    dimension = evaluation.dimension
+    counts = {"sweep.samples": sweep.samples, "evaluation.samples": evaluation.samples}
+    if of_curve:
+        counts["curves.sweep.samples"] = of_curve.samples
+    if evaluation.protocol == "embedded" and not dataset.heldout_folder:
+        counts["dataset.heldout"] = dataset.heldout
+    for place, experiment in places:
+        counts[f"{place}.training.validate_samples"] = experiment.training.validate_samples
+    for key, count in counts.items():
+        if count <= dimension:
+            raise ValueError(
+                f"{key} is {count}, but a Frechet distance over the {dimension} features of "
+                f"protocol {evaluation.protocol!r} takes at least {dimension + 1} images"
+            )
 
 
 def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:

@@ -19,9 +19,9 @@ from adagen.config import (
     Asset,
     Assets,
     ClassifierSettings,
-    ClipPreference,
     Config,
     DinoFeatures,
+    Preference,
 )
 from adagen.data import downloads, pins
 from adagen.data.downloads import DownloadBar, beside
@@ -115,8 +115,10 @@ def needed(config: Config) -> dict[str, list[str]]:
     uses_preference = config.dial or any(
         isinstance(reward, ClassifierSettings) for reward in rewards
     )
-    if isinstance(config.preference, ClipPreference) and uses_preference:
-        shared.append(config.preference.weights)
+    if uses_preference and not isinstance(config.preference, Preference):
+        shared += [config.preference.weights, getattr(config.preference, "head", "")]
+    if config.evaluation.clip_score:
+        shared.append(config.evaluation.clip_score.weights)
     users: dict[str, list[str]] = {}
     for experiment, settings in config.experiments.items():
         weights = config.generators[settings.generator].weights

@@ -11,6 +11,7 @@ import torch
 from adagen.config import Config
 from adagen.config.bindings import of_metrics
 from adagen.data.bound import SETTINGS, open_configured
+from adagen.evaluation.clip_score import ClipScorer
 from adagen.evaluation.image_sets import ImageSets, open_images, suspected
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
@@ -28,13 +29,16 @@ DESCRIPTION = (
 """Keys that a metrics file copies from its samples. Runs without refinement lack that key."""
 
 
-def evaluate(folder: Path, meter: Meter, *, config: Config) -> dict[str, Any]:
+def evaluate(
+    folder: Path, meter: Meter, *, config: Config, scorer: ClipScorer | None = None
+) -> dict[str, Any]:
     """Measure a folder of samples.
 
     Args:
         folder: samples, as `adagen sample` writes them.
         meter: measures them.
         config: the configuration that they were made by, to which the metrics are bound.
+        scorer: gives their CLIP score; None for none.
 
     Returns:
         The content of a metrics file: every metric per sampling seed, the mean over the seeds and
@@ -45,11 +49,12 @@ def evaluate(folder: Path, meter: Meter, *, config: Config) -> dict[str, Any]:
     """
     samples = open_configured(folder, config)
     about = samples.about
-    per_seed = _measure_sets(open_images(folder), meter, config.evaluation.protocol)
+    protocol = config.evaluation.protocol
+    per_seed = _measure_sets(open_images(folder), meter, protocol=protocol, scorer=scorer)
     return {
         **{key: about[key] for key in DESCRIPTION if key in about},
         "fidelity": about.get("fidelity"),
-        "protocol": meter.protocol,
+        **_described(meter, scorer),
         "samples": samples.count,
         "seeds": about["seeds"],
         "per_seed": [
@@ -58,19 +63,26 @@ def evaluate(folder: Path, meter: Meter, *, config: Config) -> dict[str, Any]:
         "mean": _over_sets(per_seed, np.mean),
         "standard_error": _over_sets(per_seed, _standard_error),
         "cost": about["cost"],
-        "hashes": {"reference": meter.hashes["reference"], **about["hashes"]},
+        "hashes": {
+            "reference": meter.hashes["reference"],
+            **({"clip_score": scorer.hash} if scorer else {}),
+            **about["hashes"],
+        },
         # In a list, whose numbers `dvc metrics` doesn't take for metrics.
         SETTINGS: [of_metrics(config, samples.run)],
     }
 
 
-def measure_images(source: ImageSets, meter: Meter, *, protocol: str) -> dict[str, Any]:
+def measure_images(
+    source: ImageSets, meter: Meter, *, protocol: str, scorer: ClipScorer | None = None
+) -> dict[str, Any]:
     """Measure any images.
 
     Args:
         source: one or several sets of images.
         meter: measures them.
         protocol: key of the protocol, `evaluation.protocol` of a configuration.
+        scorer: gives the CLIP score of images whose labels are known; None for none.
 
     Returns:
         "source", "kind" and "count" (images in a set); "protocol"; "sets", the metrics of each
@@ -81,20 +93,33 @@ def measure_images(source: ImageSets, meter: Meter, *, protocol: str) -> dict[st
     Raises:
         AdagenError: the images are damaged, too few, or differ in size or channels.
     """
-    measured = _measure_sets(source, meter, protocol)
+    measured = _measure_sets(source, meter, protocol=protocol, scorer=scorer)
     return {
         "source": str(source.path),
         "kind": source.kind,
         "count": source.count,
-        "protocol": meter.protocol,
+        **_described(meter, scorer),
         "sets": dict(zip(source.sets, measured, strict=True)),
         "mean": _over_sets(measured, np.mean),
         "reference_count": meter.count,
-        "hashes": {"source": source.content(), **meter.hashes},
+        "hashes": {
+            "source": source.content(),
+            **meter.hashes,
+            **({"clip_score": scorer.hash} if scorer else {}),
+        },
     }
 
 
-def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measured]:
+def _described(meter: Meter, scorer: ClipScorer | None) -> dict[str, Any]:
+    """The protocol, whose name has all that the numbers depend on, and the CLIP of its score."""
+    if scorer is None:
+        return {"protocol": meter.protocol}
+    return {"protocol": f"{meter.protocol}-{scorer.name}", "clip_score": scorer.described}
+
+
+def _measure_sets(
+    source: ImageSets, meter: Meter, *, protocol: str, scorer: ClipScorer | None
+) -> list[Measured]:
     """Measure each set of a source, in order."""
     if protocol == "authors" and source.labels is not None:
         _require_whole_classes(source.path, source.labels)
@@ -110,7 +135,12 @@ def _measure_sets(source: ImageSets, meter: Meter, protocol: str) -> list[Measur
 
         for name, batches in source.sets.items():
             try:
-                measured.append(meter.measure(watched(batches())))
+                found = meter.measure(watched(batches()))
+                if scorer:
+                    found = {**found, "clip_score": None}
+                if scorer and source.labels is not None:
+                    found |= scorer.score(batches(), source.labels)
+                measured.append(found)
             except AdagenError as error:
                 if str(source.path) in str(error):  # it names the very file
                     raise

@@ -72,6 +72,7 @@ def _errors(name: str) -> Column:
 FD = _score("fid", r"FD $\downarrow$")
 LABEL_FREE = _score("fid_label_free", r"label-free FD $\downarrow$")
 SPATIAL = replace(_score("sfid", r"sFID $\downarrow$", ".2f"), optional=True)
+CLIP_SCORE = replace(_score("clip_score", r"CLIP $\uparrow$", ".2f"), optional=True)
 INCEPTION_SCORE = _score("inception_score", r"IS $\uparrow$", ".2f")
 PRECISION = _score("precision", r"Prec.\ $\uparrow$")
 RECALL = _score("recall", r"Rec.\ $\uparrow$")
@@ -113,6 +114,7 @@ FID_COLUMNS = (
     _errors("fid_label_free"),
     SPATIAL,
     INCEPTION_SCORE,
+    CLIP_SCORE,
     PRECISION,
     RECALL,
     _score("memorisation_gap"),

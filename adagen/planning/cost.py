@@ -7,12 +7,12 @@ from adagen.config import (
     LEARNED,
     SEARCHED,
     ClassifierSettings,
-    ClipPreference,
     Config,
     DinoFeatures,
     Experiment,
     Fit,
     InstalledGenerator,
+    Preference,
     VarGenerator,
 )
 from adagen.config.runs import Run, policies_of, runs_of
@@ -140,7 +140,7 @@ class Plan:
             return [(fits.classifier, one), (fits.autoencoder, one)]
         if name == "reward" and not isinstance(config.reward_features, DinoFeatures):
             return [(config.reward_features.fit, networks.features.forward)]
-        if name == "preference" and not isinstance(config.preference, ClipPreference):
+        if name == "preference" and isinstance(config.preference, Preference):
             return [(config.preference.fit, networks.preference.forward)]
         settings = config.generators.get(name)
         if settings is None or settings.weights or isinstance(settings, InstalledGenerator):

@@ -9,6 +9,7 @@ from torch import nn
 
 from adagen.config import (
     NORM_GROUP,
+    AestheticPreference,
     ClassifierSettings,
     ClipPreference,
     Config,
@@ -35,8 +36,9 @@ from adagen.rewards.tokens import Heads
 
 CALLS = 64
 """Calls of a policy that are counted at once."""
-CLIP_FLOPS = 8.8e9
-"""FLOPs of CLIP's image tower ViT-B/32 for an image, as open_clip's table of models has them."""
+CLIP_FLOPS = {"ViT-B-32": 8.8e9, "ViT-L-14": 162e9, "ViT-L-14-quickgelu": 162e9}
+"""FLOPs of CLIP's image towers for an image, as open_clip's table of models has them. Others count
+as ViT-B/32."""
 
 NOTHING = Count()
 
@@ -183,8 +185,8 @@ def _discriminator(
 def _preference(config: Config, images: Images) -> Network:
     """The cost of the network that says how well an image shows its class."""
     settings = config.preference
-    if isinstance(settings, ClipPreference):
-        return Network(Count(CLIP_FLOPS))
+    if isinstance(settings, ClipPreference | AestheticPreference):
+        return Network(Count(CLIP_FLOPS.get(settings.model, CLIP_FLOPS["ViT-B-32"])))
     pictures = torch.empty(NORM_GROUP, *images.shape, device=META)
     with on_meta():
         classifier = Classifier(images.shape[0], settings.width, num_classes=images.classes)

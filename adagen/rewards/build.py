@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from adagen.config import (
+    AestheticPreference,
     ClassifierSettings,
     ClipPreference,
     Config,
@@ -17,6 +18,7 @@ from adagen.config import (
 from adagen.config.rewards import AnyReward
 from adagen.data.split import Split
 from adagen.generators.conditions import Conditions
+from adagen.rewards.aesthetic import load_aesthetic
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import KIND, LogConfidence, load_preference
 from adagen.rewards.clip import load_clip
@@ -128,6 +130,8 @@ def load_pretrained(
     if isinstance(settings, ClipPreference):
         names = split.class_names
         return load_clip(preference, settings, dataset=config.dataset, names=names).to(device)
+    if isinstance(settings, AestheticPreference):
+        return load_aesthetic(preference, settings, dataset=config.dataset).to(device)
     classifier = load_preference(
         preference,
         settings,

@@ -235,6 +235,7 @@ MADE_BY = {
     "metrics": "`adagen pretrain metrics` (rule metric_networks)",
     "reward features": "`adagen pretrain reward` (rule reward_features)",
     "preference": "`adagen pretrain preference` (rule preference)",
+    "clip score": "`adagen pretrain clip_score` (rule clip_score)",
     "reference": "`adagen reference` (rule reference)",
     "policy": "`adagen train`, `sweep` or `adopt` (rules train, sweep, released)",
     "reward state": "`adagen train --reward-state` (rule train)",

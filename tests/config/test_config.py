@@ -288,3 +288,14 @@ def test_authors_protocol_takes_whole_classes():
     assert "evaluation.samples is 50500" in complaint(content)
     content["evaluation"]["samples"] = 50_000
     assert parse_config(content, "toy.yaml").evaluation.dimension == 2048
+
+
+@pytest.mark.parametrize("kind", ["clip", "aesthetic"])
+def test_a_network_that_rewards_does_not_measure(kind):
+    scored = with_value("evaluation.clip_score", {"prompt": "a {}"})
+    content = {**scored, "preference": {"kind": kind, "weights": "clip_vit_b_32"}}
+    assert parse_config(content, "test").evaluation.clip_score  # nothing asks the preference
+    content["dial"] = {"weight": 1.0}
+    assert "a network that rewards must not measure" in complaint(content)
+    content["preference"]["weights"] = "another"
+    assert parse_config(content, "test").dial

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from adagen.config import ClipPreference, Dataset
-from adagen.rewards.clip import MEAN, STD, adopt_clip, load_clip
+from adagen.networks.clip import MEAN, STD
+from adagen.rewards.clip import adopt_clip, load_clip
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import seeded, torch_generator
 

@@ -147,6 +147,10 @@ def preference_option(wildcards, input):
     return ["--preference", *input.preference] if input.preference else []
 
 
+def clip_score_option(wildcards, input):
+    return ["--clip-score", *input.clip_score] if input.clip_score else []
+
+
 def judged_options(wildcards, input):
     return [word for path in input.judged for word in ("--judged", path)]
 

@@ -11,6 +11,7 @@ for suffix, (experiments, runs) in evaluations(CONFIG).items():
         input:
             networks=rules.metric_networks.output.networks,
             reference=rules.reference.output.statistics,
+            clip_score=clip_score_file,
             samples=expand(rules.sample.output.samples, run=names, allow_missing=True),
             # What the samples were made from: if the samples are gone, metrics that are older than
             # these files are still seen to be out of date.
@@ -46,9 +47,10 @@ for suffix, (experiments, runs) in evaluations(CONFIG).items():
             config=config_file,
             depends=depends(identity.evaluate),
             folder=metrics_folder,
+            clip_score=clip_score_option,
             made_from=made_from_options,
         shell:
             "adagen evaluate --config {params.config:q} --networks {input.networks:q}"
-            " --reference {input.reference:q} {params.made_from:q} --out-dir {params.folder:q}"
-            " {input.samples:q}"
+            " --reference {input.reference:q} {params.clip_score:q} {params.made_from:q}"
+            " --out-dir {params.folder:q} {input.samples:q}"
             " 2>&1 | tee {log:q}"

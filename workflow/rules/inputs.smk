@@ -50,6 +50,16 @@ def metric_sources(wildcards):
     return asset_or_images(INCEPTION)
 
 
+def clip_score_sources(wildcards):
+    settings = CONFIG.evaluation.clip_score
+    return [asset(settings.weights), *images(), *filter(None, [settings.names])]
+
+
+def clip_score_file(wildcards):
+    """The CLIP that gives samples a score, if one is asked for."""
+    return [rules.clip_score.output.clip] if CONFIG.evaluation.clip_score else []
+
+
 def reward_sources(wildcards):
     return asset_or_images(DINO)
 
@@ -62,7 +72,9 @@ def preference_sources(wildcards):
     settings = CONFIG.preference
     if settings.kind == "classifier":
         return images()
-    return [asset(settings.weights), *images(), *filter(None, [settings.names])]
+    released = [settings.weights, *([settings.head] if settings.kind == "aesthetic" else [])]
+    names = [settings.names] if settings.kind == "clip" else []
+    return [*map(asset, released), *images(), *filter(None, names)]
 
 
 def preference_file(wildcards):

@@ -55,6 +55,32 @@ rule metric_networks:
         " --out {output.networks:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
 
+# Another CLIP than any that rewards.
+rule clip_score:
+    input:
+        sources=clip_score_sources,
+    output:
+        clip=ensure("<resources>/clip_score.safetensors", non_empty=True),
+    log:
+        "<logs>/pretrain/clip_score.log",
+    benchmark:
+        "<benchmarks>/pretrain/clip_score.tsv"
+    priority: 50
+    conda:
+        "../../environment.yml"
+    threads: CORES
+    resources:
+        mem_mb=memory("networks"),
+        runtime=minutes("networks"),
+        gpu=GPU,
+    params:
+        config=config_file,
+        depends=depends(identity.clip_score),
+    shell:
+        "adagen pretrain clip_score --config {params.config:q} --out {output.clip:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule reward_features:
     input:
         sources=reward_sources,

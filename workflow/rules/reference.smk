@@ -31,6 +31,7 @@ rule pretrained:
     input:
         expand(rules.pretrain.output.generator, generator=CONFIG.generators),
         rules.metric_networks.output.networks,
+        rules.clip_score.output.clip if CONFIG.evaluation.clip_score else [],
         rules.reward_features.output.features if set(CONFIG.methods) & set(LEARNED) else [],
         rules.reference.output.statistics,
     localrule: True

@@ -19,6 +19,7 @@ GENERATORS = (
 POLICIES = ("policy_maskgit", "policy_dit", "policy_sit", "policy_var_d16", "policy_var_d30")
 MEASURING = (
     *("inception", "dino_vits16", "clip_vit_b_32"),
+    *("clip_vit_l_14_openai", "clip_vit_bigg_14", "aesthetic_head"),
     *("fid_stats_imagenet256", "fid_stats_imagenet512", "adm_imagenet256", "adm_imagenet512"),
 )
 NAMES = [*GENERATORS, *POLICIES, *MEASURING, "imagenet_train", "imagenet_val"]
