@@ -269,8 +269,12 @@ class InstalledGenerator(GeneratorSettings):
     """Generator that a package brings, with the keys that it adds (docs/generators.md).
 
     A package derives its settings from this model. It may set the class attributes `stochastic`,
-    `not_in_weights` and `handmade` too.
+    `not_in_weights`, `handmade` and `without_values` too.
     """
+
+    without_values: ClassVar[bool] = False
+    """True if its networks run on tensors without values too, at any even number of steps, so that
+    their costs can be counted in no time."""
 
     # The JSON schema can't know what will be installed where it is read. In Python a package's
     # settings are a subclass of this model, and keys that it doesn't know are errors as ever.

@@ -3,15 +3,23 @@
 The latter are entry points of packages, or registered in Python (docs/generators.md).
 """
 
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_args
 
 from pydantic_core import PydanticKnownError
 
 from adagen.config.base import Model, Paradigm
+from adagen.runtime.errors import AdagenError
 
 GROUP = "adagen.generators"
 """Group of entry points: the name of one is a paradigm, and it leads to the paradigm's backbone."""
+
+SHIPPED: dict[str, tuple[str, str]] = {
+    "stable_diffusion": ("adagen.integrations.diffusers.stable_diffusion:StableDiffusion", "1")
+}
+"""Paradigms that adagen ships beside the built-in ones, as a package would: what their backbones
+are imported from, as entry points say it, and their version. They need an extra to be installed."""
 
 _IN_PYTHON: dict[str, tuple[Any, str]] = {}
 """Backbone and version of every paradigm that was registered in this process."""
@@ -54,6 +62,8 @@ def register(paradigm: str, backbone: Any, *, version: str) -> None:
     """
     if is_built_in(paradigm):
         raise ValueError(f"{paradigm!r} is a built-in paradigm: choose another name")
+    if paradigm in SHIPPED:
+        raise ValueError(f"{paradigm!r} is one of adagen's own: choose another name")
     if found := _entry_points(paradigm):
         raise ValueError(f"{_described(found[0])}: choose another name, or uninstall it")
     _require_settings(backbone, f"{getattr(backbone, '__name__', backbone)} was registered")
@@ -69,6 +79,8 @@ def registered(paradigm: object) -> Any:
     """
     if isinstance(paradigm, str) and paradigm in _IN_PYTHON:
         return _IN_PYTHON[paradigm][0]
+    if isinstance(paradigm, str) and paradigm in SHIPPED:
+        return _shipped(paradigm)
     entry = _entry_point(paradigm)
     try:
         backbone = entry.load()
@@ -86,9 +98,24 @@ def package(paradigm: str) -> dict[str, str]:
     """
     if paradigm in _IN_PYTHON:
         return {"name": "registered in Python", "version": _IN_PYTHON[paradigm][1]}
+    if paradigm in SHIPPED:
+        return {"name": "adagen", "version": SHIPPED[paradigm][1]}
     distribution = _entry_point(paradigm).dist
     assert distribution is not None  # those that `entry_points` finds belong to a distribution
     return {"name": distribution.name, "version": distribution.version}
+
+
+def _shipped(paradigm: str) -> Any:
+    """Import a paradigm that adagen ships.
+
+    Raises:
+        ValueError: what it needs is not installed.
+    """
+    module, name = SHIPPED[paradigm][0].split(":")
+    try:
+        return getattr(import_module(module), name)
+    except AdagenError as error:
+        raise ValueError(f"the paradigm {paradigm!r} can't be used: {error}") from None
 
 
 def _require_settings(backbone: Any, subject: str) -> None:
@@ -114,7 +141,7 @@ def _entry_points(paradigm: object) -> list[EntryPoint]:
 def _entry_point(paradigm: object) -> EntryPoint:
     found = _entry_points(paradigm)
     if not found:
-        names = sorted({*entry_points(group=GROUP).names, *_IN_PYTHON})
+        names = sorted({*entry_points(group=GROUP).names, *SHIPPED, *_IN_PYTHON})
         installed = ", ".join(f"{name!r}" for name in names) or "none is"
         known = ", ".join(f"{name!r}" for name in get_args(Paradigm))
         raise PydanticKnownError(

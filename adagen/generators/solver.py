@@ -11,7 +11,9 @@ with h = lambda_t - lambda_s and phi = expm1(-h). Call 0 of the policy picks onl
 """
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional as F
@@ -116,6 +118,50 @@ def second_half(
     return sigma / sigma_s * x - alpha * phi * x0 - slope * alpha * phi * (x0_middle - x0)
 
 
+Begun = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""(x, s, x0_s) where an update began, between its two evaluations."""
+
+
+def advance(
+    schedule: Schedule,
+    output: torch.Tensor,
+    *,
+    x: torch.Tensor,
+    tau: torch.Tensor,
+    chosen: torch.Tensor,
+    begun: Begun | None,
+) -> tuple[torch.Tensor, Begun | None]:
+    """Go from (x, tau) to the chosen time, by half an update.
+
+    Args:
+        schedule: the noise schedule.
+        output: (B, C, H, W) the network's guided output at (x, tau).
+        x: (B, C, H, W) where the samples are.
+        tau: (B,) the time there.
+        chosen: (B,) the time to go to.
+        begun: the update that the samples are in the middle of; None at its start.
+
+    Returns:
+        x at the chosen time, and the update that has begun; None where it is complete.
+    """
+    x0 = predict_data(schedule, output, x=x, tau=tau)
+    if begun is None:
+        return first_half(schedule, x, x0=x0, s=tau, s1=chosen), (x, tau, x0)
+    before, s, x0_s = begun
+    x = second_half(schedule, before, x0=x0_s, x0_middle=x0, s=s, s1=tau, t=chosen)
+    return x, None
+
+
+def guide_channels(
+    conditional: torch.Tensor, null: torch.Tensor, *, w: torch.Tensor, channels: int | None
+) -> torch.Tensor:
+    """Guide the first channels (None for all); the others take the conditional output."""
+    head = guide(conditional[:, :channels], null[:, :channels], w=w)
+    if channels is None:
+        return head
+    return torch.cat([head, conditional[:, channels:]], dim=1)
+
+
 @dataclass(frozen=True)
 class SolverState(State):
     """x at time tau, its outputs with and without the class, and the update that has begun, if any.
@@ -127,8 +173,7 @@ class SolverState(State):
     tau: torch.Tensor | None = None
     conditional: torch.Tensor | None = None
     null: torch.Tensor | None = None
-    update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
-    """(x, s, x0_s) where the update began; set between its two evaluations."""
+    update: Begun | None = None
 
 
 class SolverBackbone(FittedBackbone):
@@ -159,11 +204,45 @@ class SolverBackbone(FittedBackbone):
         return self.in_chunks(self.autoencoder.decode, x)
 
 
+class Solved(Protocol):
+    """The networks that the solver of this module can sample from.
+
+    Attributes:
+        schedule: the noise schedule that the network was trained under.
+        network: a function of x (B, C, h, w), times (B,) in its own units and labels (B,) that
+            returns the output and the features (B, N, width). It has `grid`, the side of the
+            features' grid, and `width`.
+        latent_shape: (C, h, w) of x.
+        num_classes: the null class.
+        device: the device of the networks.
+    """
+
+    network: Any
+    latent_shape: tuple[int, int, int]
+    num_classes: int
+
+    @property
+    def schedule(self) -> Schedule: ...  # noqa: D102
+
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+
+    def mixed(self) -> AbstractContextManager[None]: ...  # noqa: D102
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor: ...  # noqa: D102
+
+
 class SolverGenerator(Generator[SolverState]):
-    """A DiT or SiT backbone under the solver of this module."""
+    """Latent networks under the solver of this module.
+
+    Attributes:
+        guided_channels: leading channels of the output that are guided; None for all.
+    """
+
+    guided_channels: int | None = GUIDED_CHANNELS
 
     def __init__(
-        self, backbone: SolverBackbone, steps: int, *, handmade: Handmade, smoothing: float
+        self, backbone: Solved, steps: int, *, handmade: Handmade, smoothing: float
     ) -> None:
         self.backbone, self.schedule = backbone, backbone.schedule
         self.actions: Actions = solver_actions(
@@ -194,15 +273,15 @@ class SolverGenerator(Generator[SolverState]):
         chosen = self.schedule.bound(action[:, 0], state.tau)
         if state.tau is None or state.conditional is None:
             return self._evaluate(state, state.x, tau=chosen, update=None)
-        x0 = predict_data(
-            self.schedule, self._guided(state, action[:, 1]), x=state.x, tau=state.tau
+        x, update = advance(
+            self.schedule,
+            self._guided(state, action[:, 1]),
+            x=state.x,
+            tau=state.tau,
+            chosen=chosen,
+            begun=state.update,
         )
-        if state.update is None:
-            x = first_half(self.schedule, state.x, x0=x0, s=state.tau, s1=chosen)
-            return self._evaluate(state, x, tau=chosen, update=(state.x, state.tau, x0))
-        before, s, x0_s = state.update
-        x = second_half(self.schedule, before, x0=x0_s, x0_middle=x0, s=s, s1=state.tau, t=chosen)
-        return self._evaluate(state, x, tau=chosen, update=None)
+        return self._evaluate(state, x, tau=chosen, update=update)
 
     def decode(self, state: SolverState) -> torch.Tensor:
         """Decode the latent at the last chosen time, without another step."""
@@ -218,7 +297,7 @@ class SolverGenerator(Generator[SolverState]):
         x: torch.Tensor,
         *,
         tau: torch.Tensor,
-        update: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+        update: Begun | None,
     ) -> SolverState:
         call = state.call + 1
         if call == self.actions.calls:  # the last latent is decoded as it is
@@ -241,8 +320,7 @@ class SolverGenerator(Generator[SolverState]):
         elif u is None:
             null = torch.full_like(state.labels, self.num_classes)
             u, _ = self._network(state.x, state.tau, null)
-        head = guide(c[:, :GUIDED_CHANNELS], u[:, :GUIDED_CHANNELS], w=w)
-        return torch.cat([head, c[:, GUIDED_CHANNELS:]], dim=1)
+        return guide_channels(c, u, w=w, channels=self.guided_channels)
 
     def _network(
         self, x: torch.Tensor, tau: torch.Tensor, labels: torch.Tensor

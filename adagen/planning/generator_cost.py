@@ -90,7 +90,7 @@ class Generators:
     def _numbers(self, settings: Settings, experiment: Experiment) -> list[float]:
         """All of `GeneratorCost` in its order, except the weights."""
         backbone = self._built(settings)
-        brief = isinstance(settings, InstalledGenerator | VarGenerator)
+        brief = isinstance(settings, VarGenerator) or _needs_values(settings)
         experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
         generator = build.build_generator(backbone, experiment)
         device = generator.device
@@ -109,9 +109,14 @@ class Generators:
     def _built(self, settings: Settings) -> Backbone:
         """Untrained networks on `meta`, or on the CPU where they are those of a package."""
         shape, classes = self.images.of(settings)
-        with nullcontext() if isinstance(settings, InstalledGenerator) else on_meta():
+        with nullcontext() if _needs_values(settings) else on_meta():
             backbone = build.build_backbone(settings, shape, num_classes=classes)
         return backbone.eval().requires_grad_(False)
+
+
+def _needs_values(settings: Settings) -> bool:
+    """True for a package's networks, unless they say that they run without values."""
+    return isinstance(settings, InstalledGenerator) and not settings.without_values
 
 
 def _steps(generator: Generator[Any], labels: torch.Tensor, noise: SampleNoise) -> Any:

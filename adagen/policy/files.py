@@ -201,9 +201,9 @@ def load_policy(
     settings = PolicySettings(**metadata["size"], **metadata["policy"])
     tabled = metadata.get("actor") == TABLED
     actor = build_actor(metadata["method"], generator, settings=settings, tabled=tabled)
-    actor.load_state_dict(_part(tensors, "actor."))
+    actor.load_state_dict(part(tensors, "actor."))
     critic = None
-    if weights := _part(tensors, "critic."):
+    if weights := part(tensors, "critic."):
         critic = build_critic(generator, settings)
         critic.load_state_dict(weights)
         critic.eval().requires_grad_(False)
@@ -215,7 +215,7 @@ def with_inputs(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {"policy": PolicySettings().inputs, **metadata}
 
 
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """The tensors whose keys begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
@@ -278,4 +278,4 @@ def _actor(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
     AdaNAT's files hold two actors, one in training and one that acts; it evaluates the latter.
     """
-    return _part(tensors, ADANAT_ACTOR) or tensors
+    return part(tensors, ADANAT_ACTOR) or tensors

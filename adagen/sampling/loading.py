@@ -21,6 +21,7 @@ from adagen.generators.build import build_generator, load_backbone
 from adagen.policy.files import KIND as POLICY
 from adagen.policy.files import load_policy, open_policy, steered, with_inputs
 from adagen.policy.networks import HandMade, Policy
+from adagen.policy.pretrained import POLICY as FILE
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
@@ -43,8 +44,9 @@ def load(
     """The sampler of a policy and the generator that it was made for.
 
     Args:
-        policy: file written by `adagen train`, `sweep` or `adopt`; or None for the hand-made
-            schedule; or "halton" or "logsnr_time", which need no file either.
+        policy: file written by `adagen train`, `sweep` or `adopt`, or a folder that
+            `save_pretrained` wrote; or None for the hand-made schedule; or "halton" or
+            "logsnr_time", which need no file either.
         generator: file written by `adagen pretrain`; or a generator, which fixes everything but
             the policy and the batch.
         device: "cpu", "cuda" or "auto", which takes a GPU if there is one.
@@ -66,13 +68,14 @@ def load(
     policy_file = None
     if policy is not None and method is None:
         policy_file = require_path(
-            "policy", policy, content="a policy's file, or None for hand-made"
+            "policy", policy, content="a policy's file or folder, or None for hand-made"
         )
+        policy_file = policy_file / FILE if policy_file.is_dir() else policy_file
     batch = None if batch is None else require_count("batch", batch)
     if isinstance(generator, Generator):
         given = {"steps": steps, "handmade": handmade, "smoothing": smoothing, "settings": settings}
         _require_nothing(given, str(device), generator=generator)
-        return _load_onto(generator, policy, batch=batch)
+        return _load_onto(generator, policy_file or policy, batch=batch)
     chosen_device = choose_device(str(device))
     generator_file = require_path(
         "generator", generator, content="the file that `adagen pretrain` wrote"

@@ -22,6 +22,7 @@ from adagen.config import PolicyNetworkSize
 from adagen.generators.base import Generator
 from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy
+from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.rewards.base import Reward
 from adagen.runtime.arguments import require_count, require_path
 from adagen.runtime.errors import AdagenError
@@ -328,6 +329,18 @@ class Sampler:
             size=PolicyNetworkSize(**metadata["size"]),
             metadata={key: metadata[key] for key in metadata if key not in ("actor", "size")},
         )
+
+    def pretrained(self, **card: Any) -> PretrainedPolicy:
+        """The policy for `save_pretrained`, and for pipelines of diffusers (docs/diffusers.md).
+
+        Args:
+            card: content of its model card: base_model, licence, base_licence, data, protocol and
+                numbers, as `adagen.policy.card.Card` describes them.
+
+        Raises:
+            AdagenError: it was not trained, searched for or loaded, or the card makes no sense.
+        """
+        return pretrained(_plain(self.generator), self.policy, file=self.policy_file, card=card)
 
 
 def _plain(generator: Generator[Any]) -> Generator[Any]:

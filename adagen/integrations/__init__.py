@@ -1,0 +1,1 @@
+"""adagen inside other libraries."""

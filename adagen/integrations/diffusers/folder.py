@@ -1,0 +1,124 @@
+"""The folder of a pipeline: what is read of it, from safetensors alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import nn
+
+from adagen.runtime.errors import AdagenError
+
+CLASS = "StableDiffusionPipeline"
+
+
+def read_networks(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    *,
+    schedule: torch.Tensor,
+    prediction: str,
+    prompts: Sequence[str],
+    embeddings: torch.Tensor,
+) -> None:
+    """Fill networks, noise schedule and embedded prompts from the folder of a pipeline.
+
+    Args:
+        folder: the pipeline's folder.
+        networks: networks of diffusers by the names of their subfolders.
+        schedule: (N,) alpha^2, to be overwritten.
+        prediction: what the UNet must predict.
+        prompts: P texts.
+        embeddings: (P, positions, channels), to be overwritten.
+
+    Raises:
+        AdagenError: it is no folder of Stable Diffusion, holds other networks than the settings
+            describe, or pickled files alone; or transformers is not installed.
+    """
+    _require_stable_diffusion(folder)
+    scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
+    if (found := scheduler.config.prediction_type) != prediction:
+        raise AdagenError(
+            f"{folder} predicts {found!r}, but the generator's key prediction says "
+            f"{prediction!r}: correct the key. Supported are epsilon and v_prediction."
+        )
+    for name, network in networks.items():
+        _fill(network, folder, name)
+    schedule.copy_(scheduler.alphas_cumprod)
+    embeddings.copy_(_embedded(folder, prompts, positions=embeddings.shape[1]))
+
+
+def _require_stable_diffusion(folder: Path) -> None:
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise AdagenError(
+            f"{folder} is no folder of a pipeline: it has no readable model_index.json. Give "
+            "the generator's key model a folder that `save_pretrained` of diffusers wrote, or that "
+            "was downloaded as a whole."
+        ) from None
+    found = index.get("_class_name")
+    if found != CLASS:
+        raise AdagenError(
+            f"{folder} holds a {found}, but a {CLASS} is expected: networks of Stable Diffusion "
+            "1.x and 2.x, with one text encoder. Others, such as SDXL, have inputs that this "
+            "generator doesn't give."
+        )
+
+
+def _fill(network: nn.Module, folder: Path, name: str) -> None:
+    """Give a network the values in its subfolder."""
+    kind: Any = type(network)
+    try:
+        tensors = kind.from_pretrained(folder, subfolder=name, use_safetensors=True).state_dict()
+    except (OSError, ValueError) as error:
+        raise AdagenError(
+            f"{folder / name} can't be read ({' '.join(str(error).split())[:200]}). Weights are "
+            "read from safetensors alone: convert others by loading the pipeline in diffusers and "
+            "saving it again."
+        ) from None
+    found, built = ({k: tuple(v.shape) for k, v in t.items()} for t in (tensors, _state(network)))
+    if found != built:
+        key = next(k for k in [*built, *found] if found.get(k) != built.get(k))
+        raise AdagenError(
+            f"{folder / name} holds another network than the settings describe: {key} is "
+            f"{found.get(key, 'missing')} there and {built.get(key, 'missing')} here. Give the "
+            f"generator's key {name} what {folder / name / 'config.json'} says."
+        )
+    network.load_state_dict(tensors)
+
+
+def _state(network: nn.Module) -> Mapping[str, torch.Tensor]:
+    state: Mapping[str, torch.Tensor] = network.state_dict()
+    return state
+
+
+@torch.no_grad()
+def _embedded(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Tensor:
+    """The embedded prompts (P, positions, channels), by the pipeline's own text encoder."""
+    try:
+        from transformers import CLIPTextModel, CLIPTokenizer
+    except ImportError:
+        raise AdagenError(
+            "transformers is not installed, which has the text encoder of Stable Diffusion: "
+            "pip install 'adagen[diffusers]'."
+        ) from None
+    tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    encoder: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
+    parts = []
+    for start in range(0, len(prompts), BATCH):
+        tokens = tokenizer(
+            list(prompts[start : start + BATCH]),
+            padding="max_length",
+            max_length=positions,
+            truncation=True,
+            return_tensors="pt",
+        )
+        parts.append(encoder.eval()(tokens.input_ids)[0].float())
+    return torch.cat(parts)
+
+
+BATCH = 64
+"""Prompts that are embedded at once."""

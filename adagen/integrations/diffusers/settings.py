@@ -1,0 +1,92 @@
+"""Policies, blends and tables of settings: the kinds of schedule that may steer a pipeline."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
+from adagen.integrations.diffusers.trajectory import Steering
+from adagen.policy.networks import HandMade
+from adagen.policy.pretrained import PretrainedPolicy, solver_description
+from adagen.runtime.errors import AdagenError
+from adagen.sampling.sampler import Sampler
+
+NAMES = ("time", "guidance")
+
+
+def steering_of(policy: object) -> Steering:
+    """Make a policy of any kind ready for a pipeline.
+
+    Raises:
+        AdagenError: it is of no kind that can steer one.
+    """
+    if isinstance(policy, str | Path):
+        policy = PretrainedPolicy.from_pretrained(policy)
+    if isinstance(policy, Sampler):
+        return _of_sampler(policy)
+    if isinstance(policy, Mapping):
+        return _of_table(policy)
+    if not isinstance(policy, PretrainedPolicy):
+        raise AdagenError(
+            f"a {type(policy).__name__} can't steer a pipeline, as a policy alone doesn't know its "
+            "schedule: give a PretrainedPolicy, a Sampler, the folder of a policy, or a table "
+            "{'time': [...], 'guidance': [...]}."
+        )
+    config = policy.config
+    _require_solver(config.actions.names, config.solver)
+    handmade = torch.tensor(config.actions.handmade)
+    actions = Actions(NAMES, (SIGMOID, SOFTPLUS), handmade, config.actions.smoothing)
+    return Steering(policy.policy, actions, config.seen.input, config.solver)
+
+
+def _of_sampler(sampler: Sampler) -> Steering:
+    generator = sampler.generator
+    if sampler.candidates > 1:
+        raise AdagenError(
+            f"{sampler!r} chooses among candidates, which a pipeline doesn't make: give the "
+            "sampler that `adagen.load` returned."
+        )
+    made_for = solver_description(generator)
+    _require_solver(generator.actions.names, made_for)
+    return Steering(sampler.policy, generator.actions, generator.policy_input, made_for)
+
+
+def _require_solver(names: tuple[str, ...], made_for: Mapping[str, Any] | None) -> None:
+    if tuple(names) != NAMES or made_for is None:
+        raise AdagenError(
+            f"the policy's actions are {', '.join(names)}, of another family than diffusion: a "
+            "pipeline is steered by time and guidance."
+        )
+
+
+def _of_table(table: Mapping[str, Any]) -> Steering:
+    columns = {name: _numbers(table, name) for name in NAMES}
+    times, guidance = columns["time"], columns["guidance"]
+    if len(guidance) == 1:
+        guidance = guidance * len(times)
+    if len(times) < 3 or len(times) % 2 == 0 or len(guidance) != len(times):
+        raise AdagenError(
+            f"the table has {len(times)} times and {len(guidance)} scales of guidance, but the "
+            "solver takes T + 1 of each for an even number of steps T (or one scale for all)."
+        )
+    if not all(0 < time < 1 for time in times) or min(guidance) < 0:
+        raise AdagenError(
+            "the table has a time outside (0, 1) or a guidance below 0: time is the share of the "
+            "noise schedule that is left, and guidance is guidance_scale - 1."
+        )
+    handmade = torch.tensor([times, guidance]).T.contiguous()
+    return Steering(HandMade(len(NAMES)), Actions(NAMES, (SIGMOID, SOFTPLUS), handmade, 0.0))
+
+
+def _numbers(table: Mapping[str, Any], name: str) -> list[float]:
+    found = table.get(name)
+    numbers: list[Any] = list(found) if isinstance(found, list | tuple) else [found]
+    if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+        raise AdagenError(
+            f"the table of settings has {name!r}: {found!r}, where numbers are expected: give "
+            "{'time': [...], 'guidance': [...]}, as `adagen schedule --export` writes them."
+        )
+    return [float(n) for n in numbers]

@@ -1,0 +1,191 @@
+"""Stable Diffusion as a generator: diffusers' own networks under the solver of DiT and SiT.
+
+A policy chooses the next time and the guidance of every sample, and sees the output of the UNet's
+deepest block, at its own grid (8x8 of 1,280 channels for images of 512 pixels).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from pydantic import Field
+from torch import nn
+
+from adagen.config import Handmade, InstalledGenerator
+from adagen.config.values import Positive
+from adagen.data.split import Images
+from adagen.generators.discrete import DiscreteSteps, Prediction
+from adagen.generators.installed import InstalledBackbone
+from adagen.generators.solver import SolverGenerator
+from adagen.integrations.diffusers.folder import read_networks
+from adagen.runtime.errors import AdagenError
+
+UNET = {"sample_size": 64, "cross_attention_dim": 768}
+"""Settings of Stable Diffusion 1.x's UNet that are not diffusers' defaults."""
+VAE = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "sample_size": 512,
+}
+"""The same of its autoencoder."""
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+"""The noise schedule of Stable Diffusion 1.x and 2.x."""
+DECODED = 8
+"""Images that are decoded at once. Each takes about a gigabyte."""
+
+
+class StableDiffusionHandmade(Handmade):
+    """Constants of the hand-made schedule."""
+
+    guidance: float = Field(6.5, ge=0, le=100)
+    """w of g = c + w (c - u), at every call: diffusers' default `guidance_scale` of 7.5, less 1."""
+
+
+class StableDiffusionSettings(InstalledGenerator):
+    """Stable Diffusion 1.x or 2.x, which `model` holds in the folders of diffusers."""
+
+    handmade = StableDiffusionHandmade
+    without_values = True
+
+    model: str
+    """Folder of the pipeline, as `save_pretrained` of diffusers writes it, in safetensors."""
+    prediction: Prediction = "epsilon"
+    """Output of the UNet: noise (1.x, 2.1-base) or velocity (2.1)."""
+    prompts: tuple[str, ...] = ()
+    """Prompt of each label, in the order of the labels. The null prompt is the empty one."""
+    positions: Positive = 77
+    """Tokens of a prompt, with those that pad it."""
+    unet: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the UNet's configuration that differ from those of Stable Diffusion 1.x."""
+    vae: dict[str, Any] = Field(default_factory=dict)
+    """The same of the autoencoder."""
+
+
+class PromptedUNet(nn.Module):
+    """A UNet that is given labels, which stand for the embedded prompts of a table.
+
+    Attributes:
+        grid: side of the deepest block's map.
+        width: its channels.
+        embeddings: (prompts + 1, positions, channels); the last is the null prompt.
+    """
+
+    embeddings: torch.Tensor
+
+    def __init__(self, unet: UNet2DConditionModel, prompts: int, *, positions: int) -> None:
+        super().__init__()
+        self.unet = unet
+        size = (prompts + 1, positions, unet.config.cross_attention_dim)
+        self.register_buffer("embeddings", torch.zeros(size))
+        self.grid = unet.config.sample_size // 2 ** (len(unet.config.block_out_channels) - 1)
+        self.width = unet.config.block_out_channels[-1]
+
+    def forward(
+        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict noise or velocity.
+
+        Args:
+            x: (B, 4, h, w) latents.
+            time: (B,) fractional indices of training steps.
+            labels: (B,) rows of the table of prompts.
+
+        Returns:
+            The prediction (B, 4, h, w), and the deepest block's output (B, N, width).
+        """
+        deepest: list[torch.Tensor] = []
+        hook = self.unet.mid_block.register_forward_hook(lambda *call: deepest.append(call[2]))
+        with hook:
+            embedded = self.embeddings[labels]
+            output = self.unet(x, time, encoder_hidden_states=embedded, return_dict=False)[0]
+        return output, deepest[0].flatten(2).mT
+
+
+class StableDiffusion(InstalledBackbone):
+    """UNet, autoencoder and embedded prompts.
+
+    Attributes:
+        latent_shape: (C, h, w) of the latents.
+        alphas_cumprod: (N,) alpha^2 at the training steps.
+    """
+
+    alphas_cumprod: torch.Tensor
+
+    settings = StableDiffusionSettings
+
+    def __init__(
+        self,
+        settings: StableDiffusionSettings,
+        image_shape: tuple[int, int, int],
+        *,
+        num_classes: int,
+    ) -> None:
+        super().__init__(settings, image_shape, num_classes=num_classes)
+        vae = {**VAE, **settings.vae}
+        side = image_shape[1] // 2 ** (len(vae["block_out_channels"]) - 1)
+        unet = UNet2DConditionModel(**{**UNET, "sample_size": side, **settings.unet})
+        self.network = PromptedUNet(unet, num_classes, positions=settings.positions)
+        self.vae = AutoencoderKL(**vae)
+        self.latent_shape = (unet.config.in_channels, side, side)
+        self.register_buffer("alphas_cumprod", DDIMScheduler(**SCHEDULE).alphas_cumprod.clone())
+        if side % self.network.grid or unet.config.sample_size != side:
+            raise AdagenError(
+                f"images of {image_shape[1]} pixels have latents of {side}, which the UNet's "
+                f"{len(unet.config.block_out_channels)} levels don't halve evenly, or whose size "
+                f"is not unet.sample_size ({unet.config.sample_size}): change dataset.size."
+            )
+
+    @property
+    def schedule(self) -> DiscreteSteps:
+        """The noise schedule that the UNet was trained under."""
+        return DiscreteSteps(self.alphas_cumprod.detach(), self.section.prediction)
+
+    def learn(
+        self, train: Images, name: str, *, checkpoint: Path | None, device: torch.device
+    ) -> None:
+        """Read the networks, and embed the prompts by the pipeline's own text encoder."""
+        section = self.section
+        if len(section.prompts) != self.num_classes:
+            raise AdagenError(
+                f"generators.{name}.prompts has {len(section.prompts)} prompts, but there are "
+                f"{self.num_classes} labels: give one for each, in the order of the labels."
+            )
+        read_networks(
+            Path(section.model),
+            {"unet": self.network.unet, "vae": self.vae},
+            schedule=self.alphas_cumprod,
+            prediction=section.prediction,
+            prompts=[*section.prompts, ""],
+            embeddings=self.network.embeddings,
+        )
+        self.to(device)
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        """Map latents (B, C, h, w) to images (B, 3, H, W) in [0, 1]."""
+        latents = x / self.vae.config.scaling_factor
+        images = [self.vae.decode(part).sample for part in latents.split(DECODED)]
+        return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
+
+    def generator(
+        self, steps: int, handmade: Handmade, *, smoothing: float
+    ) -> "StableDiffusionGenerator":
+        """Return the generator of an experiment.
+
+        Raises:
+            AdagenError: the number of steps is odd.
+        """
+        if steps % 2:
+            raise AdagenError(
+                f"steps is {steps}, but the second-order solver takes two evaluations an update: "
+                "use an even number."
+            )
+        return StableDiffusionGenerator(self, steps, handmade=handmade, smoothing=smoothing)
+
+
+class StableDiffusionGenerator(SolverGenerator):
+    """Stable Diffusion under the solver of DiT and SiT. All channels are guided."""
+
+    guided_channels = None

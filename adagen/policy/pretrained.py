@@ -1,0 +1,288 @@
+"""Policies as folders to publish: safetensors, a configuration in JSON, and a model card.
+
+A folder knows all that is needed to ask its policy: unlike a policy file, it needs no generator.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+
+from adagen.config import PolicyInput, PolicyNetworkSize, PolicySettings
+from adagen.config.base import Model
+from adagen.generators.base import Generator
+from adagen.generators.solver import Schedule, SolverGenerator
+from adagen.policy.card import Card, card_text
+from adagen.policy.files import KIND, PolicyFile, build_actor, part, save_policy
+from adagen.policy.networks import Blend, Policy, TabledNetwork
+from adagen.runtime.arguments import require_path
+from adagen.runtime.atomic import move_folder, temporary_folder
+from adagen.runtime.documents import read_json
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, write_json
+
+POLICY = "policy.safetensors"
+"""The policy file in such a folder, which `adagen.load` and the commands read, too."""
+CONFIG = "config.json"
+README = "README.md"
+
+
+class ActionTable(Model):
+    """The actions that a policy steers."""
+
+    names: tuple[str, ...]
+    """Names, in the order of the policy's outputs."""
+    handmade: tuple[tuple[float, ...], ...]
+    """The hand-made schedule, which a policy's zeros stand for: a row for every call."""
+    smoothing: float = Field(ge=0, lt=1)
+    """Constant s of the moving average over the logits."""
+
+
+class Seen(Model):
+    """The input of a policy."""
+
+    input: PolicyInput
+    """The part of a sample that it sees."""
+    step: Literal["seen", "hidden"]
+    """`seen` if it sees the step."""
+    grid: tuple[int, int]
+    """Rows and columns of its input."""
+    width: int = Field(gt=0)
+    """Channels of its input."""
+
+
+class PolicyConfig(Model):
+    """The content of `config.json`."""
+
+    format: Literal[1] = 1
+    """Version of this format."""
+    method: str
+    """Method that the policy was made as."""
+    tabled: Literal["no", "yes"] = "no"
+    """`yes` if a table stands beside the network."""
+    size: PolicyNetworkSize
+    """Size of the network."""
+    seen: Seen
+    """Input of the policy."""
+    actions: ActionTable
+    """Outputs of the policy."""
+    generator: str
+    """Class of the generator that it was made for."""
+    solver: dict[str, Any] | None = None
+    """Schedule, prediction and features of that generator, if it is a solver's."""
+    card: Card = Card()
+    """Content of the model card."""
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainedPolicy:
+    """A policy that knows its actions.
+
+    Attributes:
+        policy: maps what it sees and the call's index to raw action logits.
+        config: all that its folder says of it.
+        metadata: the description in its policy file; None for a blend, which has no file.
+    """
+
+    policy: Policy
+    config: PolicyConfig
+    metadata: Mapping[str, Any] | None = None
+
+    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Return the raw outputs (B, K) for features (B, N, F) at calls (B,)."""
+        return self.policy(features, call)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Read a folder that `save_pretrained` wrote.
+
+        Raises:
+            AdagenError: a file is missing or damaged, or was written by another version.
+        """
+        folder = require_path("folder", folder, content="a folder that `save_pretrained` wrote")
+        if not (folder / CONFIG).exists():
+            raise AdagenError(
+                f"{folder} is no folder of a policy: it has no {CONFIG}. Give the folder that "
+                "`save_pretrained` wrote; of one that was published, download it first."
+            )
+        try:
+            config = PolicyConfig.model_validate(read_json(folder / CONFIG))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise AdagenError(
+                f"{folder / CONFIG} can't be read: {key}: {first['msg']}. It was changed, or "
+                "written by another version of adagen: download it again, or update adagen."
+            ) from None
+        tensors, metadata = load_tensors(folder / POLICY, KIND)
+        policy = _built(config, part(tensors, "actor."), path=folder / POLICY)
+        return cls(policy, config, metadata)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the policy, its configuration and its model card. What was there is replaced.
+
+        Raises:
+            AdagenError: it is a blend, which has no file; or there is no room.
+        """
+        folder = require_path("folder", folder, content="the folder to write")
+        if self.metadata is None or not isinstance(self.policy, nn.Module):
+            raise AdagenError(
+                f"{folder} is not written: only a policy that was trained, searched for or loaded "
+                "can be saved. Of a blend save both policies, and blend them again."
+            )
+        with temporary_folder(folder) as made:
+            save_policy(
+                made / POLICY,
+                self.config.method,
+                actor=self.policy,
+                critic=None,
+                size=self.config.size,
+                metadata={k: v for k, v in self.metadata.items() if k not in ("actor", "size")},
+            )
+            write_json(made / CONFIG, self.config.model_dump(mode="json"))
+            (made / README).write_text(self.card(), encoding="utf-8")
+            if folder.is_dir() and (folder / CONFIG).exists():
+                shutil.rmtree(folder)
+            move_folder(made, folder)
+
+    def card(self) -> str:
+        """Return the model card, in Markdown."""
+        config, actions = self.config, self.config.actions
+        return card_text(
+            config.card,
+            steps=len(actions.handmade) - (config.solver is not None),
+            actions=actions.names,
+            generator=config.generator,
+            method=config.method,
+            pipeline=config.solver is not None,
+        )
+
+    def blend(self, other: "PretrainedPolicy", fidelity: float) -> Self:
+        """The dial: raw outputs are (1 - fidelity) this policy's + fidelity the other's.
+
+        Raises:
+            AdagenError: the other steers something else, or `fidelity` is not in [0, 1].
+        """
+        same = ("seen", "actions", "solver", "generator")
+        if any(getattr(self.config, key) != getattr(other.config, key) for key in same):
+            raise AdagenError(
+                "two policies can be blended where both steer the same generator, with the same "
+                "steps, hand-made schedule and inputs, which these two do not: give two policies "
+                "of one experiment."
+            )
+        blended = Blend(self.policy, other.policy, fidelity=fidelity)
+        return replace(self, policy=blended, metadata=None)
+
+
+def described(
+    schedule: Schedule, grid: tuple[int, int], *, width: int, channels: int | None
+) -> dict[str, Any]:
+    """Describe what a policy for a solver depends on, as plain data.
+
+    Args:
+        schedule: the noise schedule.
+        grid: (rows, columns) of the features.
+        width: their channels.
+        channels: channels of the output that are guided; None for all.
+    """
+    return {
+        "schedule": type(schedule).__name__,
+        "prediction": getattr(schedule, "prediction", "epsilon"),
+        "grid": list(grid),
+        "width": width,
+        "guided_channels": channels,
+    }
+
+
+def solver_description(generator: Generator[Any]) -> dict[str, Any] | None:
+    """The same of a generator; None if it is no solver's."""
+    if not isinstance(generator, SolverGenerator):
+        return None
+    return described(
+        generator.schedule,
+        generator.grid,
+        width=generator.feature_width,
+        channels=generator.guided_channels,
+    )
+
+
+def pretrained(
+    generator: Generator[Any],
+    policy: Policy,
+    *,
+    file: PolicyFile | None,
+    card: Mapping[str, Any],
+) -> PretrainedPolicy:
+    """Make a policy of a generator ready to be saved as a folder.
+
+    Args:
+        generator: what it steers.
+        policy: its network or table.
+        file: what its file says.
+        card: content of the model card.
+
+    Raises:
+        AdagenError: it has no file, or the card makes no sense.
+    """
+    if file is None or not isinstance(policy, nn.Module):
+        raise AdagenError(
+            "only a policy that was trained, searched for or loaded can be published: of a blend "
+            "take both policies, and blend them again."
+        )
+    metadata = file.metadata
+    try:
+        stated = Card.model_validate(dict(card))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise AdagenError(
+            f"the model card can't be written: {key}: {first['msg']}. It has "
+            f"{', '.join(Card.model_fields)}."
+        ) from None
+    actions = generator.actions
+    config = PolicyConfig(
+        method=metadata["method"],
+        tabled="yes" if isinstance(policy, TabledNetwork) else "no",
+        size=PolicyNetworkSize(**metadata["size"]),
+        seen=Seen(
+            input=generator.policy_input,
+            step=metadata["policy"]["step"],
+            grid=generator.grid,
+            width=generator.seen_width,
+        ),
+        actions=ActionTable(
+            names=actions.names,
+            handmade=tuple(map(tuple, actions.handmade.tolist())),
+            smoothing=actions.smoothing,
+        ),
+        generator=type(generator).__name__,
+        solver=solver_description(generator),
+        card=stated,
+    )
+    return PretrainedPolicy(policy, config, metadata)
+
+
+def _built(config: PolicyConfig, tensors: dict[str, torch.Tensor], *, path: Path) -> nn.Module:
+    """The policy of a folder, in eval mode."""
+    seen, actions = config.seen, config.actions
+    generator: Any = SimpleNamespace(
+        actions=SimpleNamespace(names=actions.names, calls=len(actions.handmade)),
+        grid=seen.grid,
+        seen_width=seen.width,
+    )
+    settings = PolicySettings(**config.size.model_dump(), input=seen.input, step=seen.step)
+    actor = build_actor(config.method, generator, settings=settings, tabled=config.tabled == "yes")
+    expected = {key: tuple(value.shape) for key, value in actor.state_dict().items()}
+    if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
+        raise AdagenError(
+            f"{path} does not hold the policy that {CONFIG} beside it describes: one of the two "
+            "was replaced. Download the folder again."
+        )
+    actor.load_state_dict(tensors)
+    return actor.eval().requires_grad_(False)
