@@ -209,11 +209,12 @@ class Solved(Protocol):
 
     Attributes:
         schedule: the noise schedule that the network was trained under.
-        network: a function of x (B, C, h, w), times (B,) in its own units and labels (B,) that
-            returns the output and the features (B, N, width). It has `grid`, the side of the
-            features' grid, and `width`.
+        network: a function of x (B, C, h, w), times (B,) in its own units and what `conditions`
+            returns that gives the output and the features (B, N, width). It has `grid`, the side
+            of the features' grid, and `width`.
         latent_shape: (C, h, w) of x.
-        num_classes: the null class.
+        conditions: what labels stand for.
+        num_classes: the null label.
         device: the device of the networks.
     """
 
@@ -223,6 +224,9 @@ class Solved(Protocol):
 
     @property
     def schedule(self) -> Schedule: ...  # noqa: D102
+
+    @property
+    def conditions(self) -> Conditions: ...  # noqa: D102
 
     @property
     def device(self) -> torch.device: ...  # noqa: D102

@@ -1,7 +1,7 @@
 """The folder of a pipeline: what is read of it, from safetensors alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,18 @@ def read_networks(
     *,
     schedule: torch.Tensor,
     prediction: str,
-    prompts: Sequence[str],
-    embeddings: torch.Tensor,
 ) -> None:
-    """Fill networks, noise schedule and embedded prompts from the folder of a pipeline.
+    """Fill networks and noise schedule from the folder of a pipeline.
 
     Args:
         folder: the pipeline's folder.
         networks: networks of diffusers by the names of their subfolders.
         schedule: (N,) alpha^2, to be overwritten.
         prediction: what the UNet must predict.
-        prompts: P texts.
-        embeddings: (P, positions, channels), to be overwritten.
 
     Raises:
         AdagenError: it is no folder of Stable Diffusion, holds other networks than the settings
-            describe, or pickled files alone; or transformers is not installed.
+            describe, or pickled files alone.
     """
     _require_stable_diffusion(folder)
     scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
@@ -47,7 +43,6 @@ def read_networks(
     for name, network in networks.items():
         _fill(network, folder, name)
     schedule.copy_(scheduler.alphas_cumprod)
-    embeddings.copy_(_embedded(folder, prompts, positions=embeddings.shape[1]))
 
 
 def _require_stable_diffusion(folder: Path) -> None:
@@ -93,32 +88,3 @@ def _fill(network: nn.Module, folder: Path, name: str) -> None:
 def _state(network: nn.Module) -> Mapping[str, torch.Tensor]:
     state: Mapping[str, torch.Tensor] = network.state_dict()
     return state
-
-
-@torch.no_grad()
-def _embedded(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Tensor:
-    """The embedded prompts (P, positions, channels), by the pipeline's own text encoder."""
-    try:
-        from transformers import CLIPTextModel, CLIPTokenizer
-    except ImportError:
-        raise AdagenError(
-            "transformers is not installed, which has the text encoder of Stable Diffusion: "
-            "pip install 'adagen[diffusers]'."
-        ) from None
-    tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    encoder: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
-    parts = []
-    for start in range(0, len(prompts), BATCH):
-        tokens = tokenizer(
-            list(prompts[start : start + BATCH]),
-            padding="max_length",
-            max_length=positions,
-            truncation=True,
-            return_tensors="pt",
-        )
-        parts.append(encoder.eval()(tokens.input_ids)[0].float())
-    return torch.cat(parts)
-
-
-BATCH = 64
-"""Prompts that are embedded at once."""

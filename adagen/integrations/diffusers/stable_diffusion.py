@@ -19,6 +19,7 @@ from adagen.generators.discrete import DiscreteSteps, Prediction
 from adagen.generators.installed import InstalledBackbone
 from adagen.generators.solver import SolverGenerator
 from adagen.integrations.diffusers.folder import read_networks
+from adagen.integrations.diffusers.prompts import PromptConditions
 from adagen.runtime.errors import AdagenError
 
 UNET = {"sample_size": 64, "cross_attention_dim": 768}
@@ -65,33 +66,28 @@ class StableDiffusionSettings(InstalledGenerator):
 
 
 class PromptedUNet(nn.Module):
-    """A UNet that is given labels, which stand for the embedded prompts of a table.
+    """A UNet that also returns the output of its deepest block.
 
     Attributes:
         grid: side of the deepest block's map.
         width: its channels.
-        embeddings: (prompts + 1, positions, channels); the last is the null prompt.
     """
 
-    embeddings: torch.Tensor
-
-    def __init__(self, unet: UNet2DConditionModel, prompts: int, *, positions: int) -> None:
+    def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.unet = unet
-        size = (prompts + 1, positions, unet.config.cross_attention_dim)
-        self.register_buffer("embeddings", torch.zeros(size))
         self.grid = unet.config.sample_size // 2 ** (len(unet.config.block_out_channels) - 1)
         self.width = unet.config.block_out_channels[-1]
 
     def forward(
-        self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor
+        self, x: torch.Tensor, time: torch.Tensor, embedded: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict noise or velocity.
 
         Args:
             x: (B, 4, h, w) latents.
             time: (B,) fractional indices of training steps.
-            labels: (B,) rows of the table of prompts.
+            embedded: (B, positions, channels) the prompts.
 
         Returns:
             The prediction (B, 4, h, w), and the deepest block's output (B, N, width).
@@ -99,7 +95,6 @@ class PromptedUNet(nn.Module):
         deepest: list[torch.Tensor] = []
         hook = self.unet.mid_block.register_forward_hook(lambda *call: deepest.append(call[2]))
         with hook:
-            embedded = self.embeddings[labels]
             output = self.unet(x, time, encoder_hidden_states=embedded, return_dict=False)[0]
         return output, deepest[0].flatten(2).mT
 
@@ -127,7 +122,13 @@ class StableDiffusion(InstalledBackbone):
         vae = {**VAE, **settings.vae}
         side = image_shape[1] // 2 ** (len(vae["block_out_channels"]) - 1)
         unet = UNet2DConditionModel(**{**UNET, "sample_size": side, **settings.unet})
-        self.network = PromptedUNet(unet, num_classes, positions=settings.positions)
+        self.network = PromptedUNet(unet)
+        self.conditions = PromptConditions(
+            num_classes,
+            settings.positions,
+            width=unet.config.cross_attention_dim,
+            folder=Path(settings.model),
+        )
         self.vae = AutoencoderKL(**vae)
         self.latent_shape = (unet.config.in_channels, side, side)
         self.register_buffer("alphas_cumprod", DDIMScheduler(**SCHEDULE).alphas_cumprod.clone())
@@ -148,19 +149,13 @@ class StableDiffusion(InstalledBackbone):
     ) -> None:
         """Read the networks, and embed the prompts by the pipeline's own text encoder."""
         section = self.section
-        if len(section.prompts) != self.num_classes:
-            raise AdagenError(
-                f"generators.{name}.prompts has {len(section.prompts)} prompts, but there are "
-                f"{self.num_classes} labels: give one for each, in the order of the labels."
-            )
         read_networks(
             Path(section.model),
             {"unet": self.network.unet, "vae": self.vae},
             schedule=self.alphas_cumprod,
             prediction=section.prediction,
-            prompts=[*section.prompts, ""],
-            embeddings=self.network.embeddings,
         )
+        self.conditions.embed(section.prompts)
         self.to(device)
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:

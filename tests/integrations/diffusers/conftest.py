@@ -9,6 +9,7 @@ from torch import nn
 
 from adagen.config import Handmade
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.solver import SolverGenerator
 from adagen.integrations.diffusers.pipelines import schedule_of
@@ -47,6 +48,7 @@ class Networks(nn.Module):
         super().__init__()
         self.network, self.vae, self.schedule = network, vae, schedule
         self.latent_shape, self.num_classes = latent_shape, num_classes
+        self.conditions = ClassConditions(num_classes)
         self.device = torch.device("cpu")
 
     def mixed(self):

@@ -42,7 +42,7 @@ def test_times_and_guidance_differ_between_samples(stable_diffusion):
 
 def test_negative_prompts(stable_diffusion):
     pipeline, generator = stable_diffusion
-    sampler, table = sampler_of(generator), generator.backbone.network.embeddings
+    sampler, table = sampler_of(generator), generator.conditions.hidden
     null = table[-1].clone()
     table[-1] = table[2]
     try:
