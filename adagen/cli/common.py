@@ -191,8 +191,9 @@ def load_images(config: Config, generator: "Generator[Any] | None" = None) -> "S
         AdagenError: as `load_dataset`; or images were added, removed or replaced since then; or
             the classes are not the generator's.
     """
+    from adagen.data.inventory import HASHED
     from adagen.data.seen import seen_file
-    from adagen.data.split import HASHED, load_dataset
+    from adagen.data.split import load_dataset
     from adagen.runtime.documents import read_json
 
     split = load_dataset(config.dataset, seen=seen_file(config))

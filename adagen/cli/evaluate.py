@@ -134,8 +134,11 @@ def _statistics(
 
     network = InceptionNetwork.load(networks, evaluation, device=device)
     if evaluation.reference:
+        table = load_images(config).table if config.dataset.captions else None
         with open_asset(config.assets, evaluation.reference) as asset:
-            return released_reference(network, config.dataset, asset=asset, processes=processes)
+            return released_reference(
+                network, config.dataset, asset=asset, table=table, processes=processes
+            )
     return computed_reference(network, load_images(config), processes=processes)
 
 

@@ -61,8 +61,8 @@ def pretrain(
 def dataset(config: Configs, out: Out) -> None:
     """Look through the data set: classes, counts and a hash of the file list, as JSON."""
     settings = load_config(config)
+    from adagen.data.inventory import inventory
     from adagen.data.seen import seen_file
-    from adagen.data.split import inventory
     from adagen.runtime.files import write_json
 
     found = inventory(settings.dataset, seen=seen_file(settings))
@@ -71,15 +71,24 @@ def dataset(config: Configs, out: Out) -> None:
 
 
 def _inventory_lines(found: Mapping[str, Any]) -> list[str]:
-    """A table of the classes, of which the middle is left out where there are many."""
-    rows = list(zip(found["classes"], found["train"], found["heldout"], strict=True))
+    """A table of the classes, of which the middle is left out where there are many.
+
+    Of captions it is a sentence for each of their files.
+    """
+    captions = found.get("captions")
     channels, height, width = found["image_shape"]
-    lines = [
-        f"{found['name']}: {len(rows)} classes; {sum(found['train'])} images for training, "
+    conditions = f"{captions['count']} captions" if captions else f"{len(found['classes'])} classes"
+    head = (
+        f"{found['name']}: {conditions}; {sum(found['train'])} images for training, "
         f"{sum(found['heldout'])} held out; {width}x{height} pixels, "
-        f"{'grey' if channels == 1 else 'colour'}",
-        f"{'label':>5}  {'train':>8}  {'heldout':>8}  class",
-    ]
+        f"{'grey' if channels == 1 else 'colour'}"
+    )
+    if captions:
+        read = [f"{file}: {sentence}." for file, sentence in captions["read"].items()]
+        shown = f"{captions['reported']} captions are reported, {captions['reported_hash'][:8]}"
+        return [head, *read, shown]
+    rows = list(zip(found["classes"], found["train"], found["heldout"], strict=True))
+    lines = [head, f"{'label':>5}  {'train':>8}  {'heldout':>8}  class"]
     shown = [*range(LISTED - 1), len(rows) - 1] if len(rows) > LISTED else range(len(rows))
     for label in shown:
         name, train, heldout = rows[label]
@@ -160,8 +169,8 @@ def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             "the config has no section evaluation.clip_score, which names the CLIP: add it, "
             "`clip_score: {}` for example."
         )
+    from adagen.data.inventory import overview
     from adagen.data.released import open_asset
-    from adagen.data.split import overview
     from adagen.evaluation.clip_score import adopt_clip_score
 
     names = overview(config.dataset)["classes"]
@@ -199,7 +208,7 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
 def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the network that says how well an image shows its class: fitted, or CLIP."""
-    from adagen.data.split import overview
+    from adagen.data.inventory import overview
 
     settings = config.preference
     if isinstance(settings, ClipPreference):

@@ -21,7 +21,7 @@ from adagen.config.base import (
 )
 from adagen.config.clip import ClipScore
 from adagen.config.curves import Budget
-from adagen.config.dataset import Dataset
+from adagen.config.dataset import Captions, Dataset
 from adagen.config.experiments import (
     NORM_GROUP,
     AnyRewardFeatures,

@@ -1,9 +1,9 @@
 """The data set: a folder or a zip of images, or one that ships with a package."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from adagen.config.base import Model
 from adagen.config.values import InputPath, Positive, Seed
@@ -30,6 +30,39 @@ EMBEDDED: Mapping[str, Embedded] = {
     "openmoji": Embedded(20_000, classes=7, channels=3, sides=(16, 128)),
 }
 """The data sets that take no folder."""
+
+
+class Captions(Model):
+    """Captions of the images, which are the conditions in place of classes."""
+
+    train: InputPath
+    """Captions of the images in `folder`: COCO's JSON, a table (.tsv) of captions and images, or
+    `folder` itself where each image has its text in <name>.txt beside it."""
+    heldout: InputPath = ""
+    """Captions of the images in `heldout_folder`, as `train`."""
+    most: int = Field(0, ge=0, le=10_000_000)
+    """Most images of the train part, which are drawn with `split_seed`; 0 for all. The embedding of
+    a caption may take a fifth of a megabyte."""
+    reported: InputPath = ""
+    """List of captions that reported samples show: a JSON, table or list (.txt). If it is empty,
+    they are those of the held-out images."""
+    count: int = Field(0, ge=0, le=10_000_000)
+    """Number of captions that reported samples show, drawn with `seed`; 0 for all. More samples
+    than captions repeat them."""
+    seed: Seed = 0
+    """Seed of that draw."""
+    reference: Literal["all", "matching"] = "all"
+    """Images behind computed reference statistics: all held-out ones, or those of the reported
+    captions."""
+
+    @model_validator(mode="after")
+    def _matching_images(self) -> Self:
+        if self.reported and self.reference == "matching":
+            raise ValueError(
+                f"reported is {self.reported!r}, a list without images, so reference can't be "
+                "'matching': use 'all', or leave reported empty"
+            )
+        return self
 
 
 class Dataset(Model):
@@ -59,6 +92,16 @@ class Dataset(Model):
     memorised."""
     split_seed: Seed = 0
     """Seed of the split, which takes the same share of every class."""
+    captions: Captions | None = None
+    """Captions of a folder's images. Without this section its subfolders are classes."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `captions` out where there are none: files of classes don't depend on them."""
+        content: dict[str, Any] = handler(self)
+        if self.captions is None:
+            content.pop("captions", None)
+        return content
 
     @property
     def embedded(self) -> Embedded | None:
@@ -79,7 +122,9 @@ class Dataset(Model):
                 "take no folder, and any other data set needs its folder"
             )
         if known is None:
-            return self
+            return self._with_captions()
+        if self.captions:
+            raise ValueError(f"captions are those of a folder's images; {self.name} takes none")
         if self.heldout_folder:
             raise ValueError(f"heldout_folder is of a data set in a folder; {self.name} takes none")
         if self.name == "digits" and self.size:
@@ -89,4 +134,18 @@ class Dataset(Model):
             raise ValueError(
                 f"size is {self.size}, but {self.name} is drawn in {smallest} to {largest} pixels"
             )
+        return self
+
+    def _with_captions(self) -> Self:
+        """Refuse captions of a part without images, and images without captions or a size."""
+        captions = self.captions
+        if captions is None:
+            return self
+        if bool(captions.heldout) != bool(self.heldout_folder):
+            raise ValueError(
+                f"heldout_folder is {self.heldout_folder!r} and captions.heldout is "
+                f"{captions.heldout!r}: give both, or neither"
+            )
+        if not self.size:
+            raise ValueError("size is 0, but images with captions are reduced to one: give a size")
         return self

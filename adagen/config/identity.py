@@ -204,7 +204,9 @@ def preference(config: Config) -> Identity:
 def reference(config: Config) -> Identity:
     """The settings that the statistics of real images depend on."""
     if asset := config.evaluation.reference:
-        return {"reference": asset, "dataset": config.dataset.name, **_published(config, asset)}
+        captions = {"captions": _part(config.dataset)} if config.dataset.captions else {}
+        named = {"reference": asset, "dataset": config.dataset.name}
+        return {**named, **captions, **_published(config, asset)}
     return {"dataset": _part(config.dataset)}
 
 

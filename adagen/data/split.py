@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from adagen.config import Dataset
 from adagen.config.dataset import EMBEDDED
+from adagen.data.captions.table import CaptionTable, read_parts
 from adagen.data.copies import check_copies
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images, require_apart
@@ -20,20 +21,13 @@ from adagen.data.openmoji.glyphs import GROUPS
 from adagen.data.openmoji.groups import ChosenRows, group_scenes
 from adagen.data.pixels import Form
 from adagen.data.sources import (
-    FileImages,
     ImageRows,
-    StoredImages,
-    first_of_each,
     form_of,
     open_rows,
-    warn_if_black,
 )
 from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
-
-HASHED = "names and content"
-"""Value of the key `hashed` of an inventory."""
 
 CHUNK = 2048
 """Default number of images in a batch that is read in order."""
@@ -118,6 +112,7 @@ class Split:
         dataset: the settings that define the split.
         class_names: the classes, in the order of their labels.
         known_hash: SHA-256 of the content; empty for that of both parts.
+        table: the captions that labels are rows of; None where they are classes.
     """
 
     train: Images
@@ -126,6 +121,24 @@ class Split:
     dataset: Dataset
     class_names: tuple[str, ...]
     known_hash: str = ""
+    table: CaptionTable | None = None
+
+    @property
+    def reference(self) -> Images:
+        """The images that reference statistics are of.
+
+        They are the train images; where conditions are captions, the held-out ones, or those of
+        them whose captions reported samples show.
+        """
+        settings = self.dataset.captions
+        if self.table is None or settings is None:
+            return self.train
+        if settings.reference == "all":
+            return self.heldout
+        rows = self.table.reported - self.table.train
+        images = self.heldout.images
+        chosen = ChosenRows(images, rows) if isinstance(images, ImageRows) else images[rows]
+        return Images(chosen, self.heldout.labels[rows])
 
     @cached_property
     def file_list_hash(self) -> str:
@@ -136,6 +149,8 @@ class Split:
         if self.known_hash:
             return self.known_hash
         both = f"{self.train.digest()} {self.heldout.digest()}"
+        if self.table is not None:
+            both += f" {self.table.hash} {self.table.reported_hash}"
         return hashlib.sha256(both.encode()).hexdigest()
 
 
@@ -152,80 +167,16 @@ def load_dataset(dataset: Dataset, *, seen: Path | None = None) -> Split:
             held-out folder has other classes, or images of the train part; or the held-out size
             leaves a part too small.
     """
-    split = _load(dataset, partial(open_rows, seen=seen))
-    _check_copies(split)
+    split = split_by(dataset, partial(open_rows, seen=seen), seen=seen)
+    check_parts(split)
     return split
 
 
-def inventory(dataset: Dataset, *, seen: Path | None = None) -> dict[str, Any]:
-    """List the content of a data set as JSON values.
-
-    Where images can be kept for later stages, all are decoded. Otherwise one of each class is, in
-    both parts, so that a wrong folder is noticed before anything is computed from it. The files of
-    a folder are read for their hash; a zip has it.
-
-    Args:
-        dataset: settings.
-        seen: as `load_dataset` takes it.
-
-    Returns:
-        As `overview`; "file_list_hash", SHA-256 over names and content of all files; and "hashed",
-        by which it is told from that of an older version, which was over names and sizes.
-
-    Raises:
-        AdagenError: as `load_dataset`, for the images that are decoded.
-    """
-    split = _load(dataset, partial(open_rows, seen=seen) if seen else _in_files)
-    for part in (split.train, split.heldout):
-        stored = part.images
-        files = stored.files if isinstance(stored, StoredImages) else stored
-        if isinstance(files, FileImages):
-            files.digest(anew=True)  # what the parts share is told whenever they are listed
-    _check_copies(split)
-    return {**_overview(split), "file_list_hash": split.file_list_hash, "hashed": HASHED}
-
-
-def _check_copies(split: Split) -> None:
+def check_parts(split: Split) -> None:
+    """Refuse or warn of images in both parts, as `check_copies`; the digits have none."""
     train, heldout = split.train.images, split.heldout.images
-    if isinstance(train, ImageRows) and isinstance(heldout, ImageRows):  # not the digits
+    if isinstance(train, ImageRows) and isinstance(heldout, ImageRows):
         check_copies(train, heldout, dataset=split.dataset)
-
-
-def overview(dataset: Dataset) -> dict[str, Any]:
-    """Say what a data set contains, without reading all of it.
-
-    Returns:
-        "name"; "classes", their names; "train" and "heldout", the number of images of each class;
-        "image_shape", [C, H, W].
-
-    Raises:
-        AdagenError: as `load_dataset`, for one image of each class.
-    """
-    return _overview(_load(dataset, _in_files))
-
-
-def _in_files(files: ImageFiles, form: Form, *, part: str) -> FileImages:
-    """Images that stay in their files."""
-    return FileImages(files, form)
-
-
-def _overview(split: Split) -> dict[str, Any]:
-    """The content of a split; an image of each class is decoded where none was yet."""
-    counts, brightest = [], []
-    for part in (split.train, split.heldout):
-        if isinstance(part.images, FileImages):
-            for rows in first_of_each(part.labels).split(64):
-                brightest.append(255 * float(part.images[rows].max()))
-        counts.append(part.labels.bincount(minlength=split.num_classes).tolist())
-    if brightest:
-        warn_if_black(max(brightest), split.dataset.folder)
-    return {
-        "name": split.dataset.name,
-        "classes": list(split.class_names),
-        "train": counts[0],
-        "heldout": counts[1],
-        "image_shape": list(split.train.images.shape[1:]),
-    }
 
 
 def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.Tensor:
@@ -250,8 +201,18 @@ def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.T
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def _load(dataset: Dataset, opener: Callable[..., ImageRows]) -> Split:
-    """Split a data set, whose files `opener` opens, given the name of their part."""
+def split_by(
+    dataset: Dataset, opener: Callable[..., ImageRows], *, seen: Path | None = None
+) -> Split:
+    """Split a data set; arguments and errors are those of `load_dataset`.
+
+    Args:
+        dataset: settings.
+        opener: opens files in a form, given the name of their part.
+        seen: as `load_dataset` takes it.
+    """
+    if dataset.captions:
+        return _load_captions(dataset, opener, seen=seen)
     if not dataset.folder:
         return _load_digits(dataset) if dataset.name == "digits" else _load_openmoji(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
@@ -269,6 +230,24 @@ def _load(dataset: Dataset, opener: Callable[..., ImageRows]) -> Split:
         num_classes=len(files.class_names),
         dataset=dataset,
         class_names=files.class_names,
+    )
+
+
+def _load_captions(
+    dataset: Dataset, opener: Callable[..., ImageRows], *, seen: Path | None
+) -> Split:
+    """Split images with captions, of which the rows are labels."""
+    parts = read_parts(dataset, memory=seen and seen.with_name("dataset.broken.json"))
+    form = Form("RGB", dataset.size, dataset.size, crop=True)
+    labels = torch.arange(parts.table.train + parts.table.heldout)
+    own = labels.split([parts.table.train, parts.table.heldout])
+    return Split(
+        Images(opener(parts.train, form, part="train"), own[0], dataset.flip),
+        Images(opener(parts.heldout, form, part="heldout"), own[1]),
+        num_classes=len(parts.table),
+        dataset=dataset,
+        class_names=parts.table.texts,
+        table=parts.table,
     )
 
 

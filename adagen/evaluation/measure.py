@@ -121,6 +121,8 @@ def _dataset(settings: config.Evaluation, *, networks: Path, reference: Path) ->
     named = networks if settings.protocol == "embedded" else reference
     kind = NETWORKS if settings.protocol == "embedded" else REFERENCE
     found = load_metadata(named, kind).get("dataset", {})
+    if captions := found.get("captions"):
+        found = {**found, "captions": config.Captions.model_validate(captions)}
     # A released reference names its data set without a folder, which validation would refuse.
     return config.Dataset().model_copy(update=found)
 

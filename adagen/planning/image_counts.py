@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adagen.config import Config, Generator
-from adagen.data.split import overview
+from adagen.data.inventory import overview
 from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError

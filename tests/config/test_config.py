@@ -299,3 +299,9 @@ def test_a_network_that_rewards_does_not_measure(kind):
     assert "a network that rewards must not measure" in complaint(content)
     content["preference"]["weights"] = "another"
     assert parse_config(content, "test").dial
+
+
+def test_captions_take_a_protocol_without_a_classifier():
+    captions = {"train": "captions.json"}
+    dataset = {"name": "coco", "folder": "images", "size": 32, "captions": captions}
+    assert "whose classifier tells classes" in complaint(with_value("dataset", dataset))

@@ -15,10 +15,11 @@ from PIL import Image
 from adagen.config import Dataset
 from adagen.data import seen, sources
 from adagen.data.folder import list_images
+from adagen.data.inventory import inventory
 from adagen.data.pixels import Form
 from adagen.data.seen import Signature
 from adagen.data.sources import FileImages, StoredImages
-from adagen.data.split import Images, inventory, load_dataset
+from adagen.data.split import Images, load_dataset
 from adagen.runtime.errors import AdagenError
 
 NAMES = [f"{label}/{number}.bmp" for label in "ab" for number in range(4)]

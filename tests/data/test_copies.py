@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from adagen.data import sources
-from adagen.data.split import inventory, load_dataset
+from adagen.data.inventory import inventory
+from adagen.data.split import load_dataset
 from adagen.runtime.errors import AdagenError
 from tests.data.conftest import png
 from tests.data.test_split import mine

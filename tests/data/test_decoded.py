@@ -10,7 +10,8 @@ import torch
 
 from adagen.config import Dataset
 from adagen.data import seen, sources
-from adagen.data.split import Split, inventory, load_dataset
+from adagen.data.inventory import inventory
+from adagen.data.split import Split, load_dataset
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ import torch
 
 from adagen.config import Dataset
 from adagen.data import sources
+from adagen.data.inventory import inventory
 from adagen.data.sources import FileImages, StoredImages
-from adagen.data.split import Images, inventory, load_dataset
+from adagen.data.split import Images, load_dataset
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 

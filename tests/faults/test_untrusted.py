@@ -15,8 +15,8 @@ import torch
 
 import adagen
 from adagen.config import Dataset, Fit
+from adagen.data.inventory import inventory
 from adagen.data.samples import ABOUT, STEERING, Samples, read_shard
-from adagen.data.split import inventory
 from adagen.data.weights import read_released
 from adagen.evaluation.npz import NpzImages, read_gaussian
 from adagen.runtime.checkpoints import load_checkpoint

@@ -65,7 +65,9 @@ def reward_sources(wildcards):
 
 
 def reference_sources(wildcards):
-    return asset_or_images(CONFIG.evaluation.reference)
+    """The released file; with captions the images, too, as the list belongs to the protocol."""
+    released = asset_or_images(CONFIG.evaluation.reference)
+    return [*dict.fromkeys([*released, *images()])] if CONFIG.dataset.captions else released
 
 
 def preference_sources(wildcards):

@@ -21,6 +21,8 @@ from adagen.runtime.limits import (
 
 SUFFIXES = (".json", ".tsv", ".txt")
 """The files of captions; a folder, a zip or a tar holds them beside its images."""
+HEADER = re.compile(r"caption\t\w+\s*", re.IGNORECASE)
+"""First line of a table that names its columns, as img2dataset wants it."""
 ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -89,14 +91,20 @@ def _list_of(content: Any, name: str) -> list[Mapping[str, Any]] | None:
 def _lines(path: Path, *, table: bool) -> Iterator[Entry | None]:
     """A caption on each line; in a table, then a tab and its image.
 
-    The image of line n with an address is the file of number n, from 0, as img2dataset names it.
+    The image of line n with an address is the file of number n, from 0, as img2dataset names it. A
+    first line that names the columns doesn't count.
     """
+    number = -1
     with path.open("rb") as stream:
-        for number, line in enumerate(_limited(stream, path)):
+        for line in _limited(stream, path):
+            number += 1
             try:
                 text = line.decode("utf-8-sig" if number == 0 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
                 yield None
+                continue
+            if table and number == 0 and HEADER.fullmatch(text):
+                number = -1
                 continue
             if not table:
                 yield Entry(text, None)

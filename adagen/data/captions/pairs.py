@@ -6,31 +6,26 @@ counted and reported, and the others are read.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import torch
 
+from adagen.data.captions.broken import broken_images
 from adagen.data.captions.entries import Entry, read_entries
 from adagen.data.captions.tars import TarImages, is_tar_place, list_tars, read_span
 from adagen.data.folder import ImageFiles, list_unlabelled
 from adagen.data.layout import is_number
 from adagen.data.listing import EXTENSIONS, composed
-from adagen.data.pixels import Form, read_pixels
 from adagen.data.zips import list_zip, read_member
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import LINE_BYTES, read_bytes
 from adagen.runtime.notices import warn
-from adagen.runtime.progress import progress
 
 LONGEST = 1000
 """Most characters of a caption. Text encoders read some 300 of them; CC3M's longest has 450."""
-
-CHUNK = 1024
-"""Images that are looked at between two steps of the progress bar."""
 
 REASONS = {
     "unreadable": "unreadable",
@@ -50,6 +45,7 @@ class Counts:
         read: captions that were found.
         kept: captions that are kept.
         left_out: captions that are left out, by the keys of `REASONS`.
+        set_aside: captions that are not chosen, though they could be used.
         uncaptioned: images that no caption of those that are kept belongs to.
         examples: the first caption, image or error of each reason.
     """
@@ -57,6 +53,7 @@ class Counts:
     read: int = 0
     kept: int = 0
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    set_aside: int = 0
     uncaptioned: int = 0
     examples: dict[str, str] = field(default_factory=dict)
 
@@ -73,6 +70,8 @@ class Counts:
             for reason, count in self.left_out.items()
             if count
         ]
+        if self.set_aside:
+            parts.append(f"{self.set_aside:,} are not chosen")
         if self.uncaptioned:
             parts.append(f"{self.uncaptioned:,} images are left without one")
         return text + "".join(f"; {part}" for part in parts)
@@ -121,7 +120,13 @@ def list_hash(texts: Iterable[str]) -> str:
 
 
 def read_captions(
-    source: Path, images: Path | None = None, *, longest: int = LONGEST, decode: bool = True
+    source: Path,
+    images: Path | None = None,
+    *,
+    longest: int = LONGEST,
+    decode: bool = True,
+    choose: Callable[[Sequence[int]], Sequence[int]] | None = None,
+    memory: Path | None = None,
 ) -> Captions:
     """Read captions and find their images; what can't be used is counted, with a warning.
 
@@ -132,6 +137,9 @@ def read_captions(
             lie beside their texts.
         longest: most characters of a caption.
         decode: whether each image is decoded once, so that broken ones are known.
+        choose: returns the positions of the captions that are taken, and in which order, given the
+            row of each one's image; None to take all.
+        memory: file in which broken images are remembered; None to decode all each time.
 
     Raises:
         AdagenError: the source is missing, is none of these or is damaged as a whole; or nothing
@@ -159,14 +167,18 @@ def read_captions(
         if text := _usable(raw, counts, longest=longest):
             texts.append(text)
             rows.append(row)
+    if choose:
+        taken = choose(rows)
+        counts.set_aside = len(rows) - len(taken)
+        texts, rows = [texts[i] for i in taken], [rows[i] for i in taken]
     if files is not None and decode:
-        broken = _broken(files, sorted(set(rows)))
+        broken = broken_images(files, sorted(set(rows)), memory=memory)
         kept = [i for i, row in enumerate(rows) if row not in broken]
         for row in (row for row in rows if row in broken):
             counts.leave_out("broken", broken[row])
         texts, rows = [texts[i] for i in kept], [rows[i] for i in kept]
     counts.kept = len(texts)
-    counts.read = counts.kept + sum(counts.left_out.values())
+    counts.read = counts.kept + counts.set_aside + sum(counts.left_out.values())
     if files is not None:
         counts.uncaptioned = len(files) - len(set(rows)) if rows else len(files)
     if not texts:
@@ -281,27 +293,6 @@ def _texts(names: Mapping[str, object]) -> set[str]:
         for name in names
         if name.endswith(".txt") and not any(p.startswith(".") for p in name.split("/"))
     }
-
-
-def _broken(files: ImageFiles, rows: list[int]) -> dict[int, str]:
-    """The rows whose image can't be decoded, with the reason."""
-    form = Form("RGB", 16, 16, crop=True)
-
-    def fault(row: int) -> str:
-        try:
-            read_pixels(files.read(row), files.location(row), form=form)
-        except AdagenError as error:
-            return str(error)
-        return ""
-
-    broken = {}
-    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for chunk in progress(chunks, f"images of {files.place.name}", total=len(chunks)):
-            for row, text in zip(chunk, pool.map(fault, chunk), strict=True):
-                if text:
-                    broken[row] = text
-    return broken
 
 
 def _shown(text: str) -> str:

@@ -11,10 +11,16 @@ import numpy as np
 import torch
 
 from adagen import config
+from adagen.data.captions.table import CaptionTable
 from adagen.data.split import Split
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.evaluation.inception.meter import BATCH, InceptionNetwork
-from adagen.evaluation.inception.reference import SPATIAL, InceptionReference, protocol_name
+from adagen.evaluation.inception.reference import (
+    SPATIAL,
+    InceptionReference,
+    captions_part,
+    protocol_name,
+)
 from adagen.evaluation.npz import IMAGES, NpzImages, array_names, read_gaussian
 from adagen.runtime.hashing import file_hash
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
@@ -30,6 +36,7 @@ def released_reference(
     dataset: config.Dataset,
     *,
     asset: Path,
+    table: CaptionTable | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> InceptionReference:
     """Make a reference from a released file.
@@ -38,11 +45,19 @@ def released_reference(
     which has images ("arr_0"), whose features are taken, or statistics of the whole data set
     ("mu", "sigma", "mu_s", "sigma_s"), or both. Several processes share the images.
 
+    Args:
+        network: the network of the protocol.
+        dataset: the data set whose statistics they are.
+        asset: the released file.
+        table: the captions that its samples show; None for classes.
+        processes: share the images.
+
     Raises:
         AdagenError: the file is missing, damaged or pickled, holds something else, or has too few
             images.
     """
     names, features, size = array_names(asset), None, None
+    known = _settings(dataset) if table else {"name": dataset.name}
     source = {"kind": "statistics file", "name": asset.name, "sha256": file_hash(asset)}
     has_spatial = network.protocol == "adm"
     if has_spatial and IMAGES in names:
@@ -57,7 +72,7 @@ def released_reference(
         )
         if "mu" not in names:
             statistics.pool.require_full_rank()
-            return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
+            return _reference(network, known, source=source, statistics=statistics, table=table)
         features, size = statistics.features, statistics.size
     pool = read_gaussian(asset, "mu", covariance="sigma", dimension=network.dimension)
     spatial = (
@@ -66,7 +81,7 @@ def released_reference(
         else None
     )
     statistics = _Statistics(None, pool, spatial, features=features, size=size)
-    return _reference(network, {"name": dataset.name}, source=source, statistics=statistics)
+    return _reference(network, known, source=source, statistics=statistics, table=table)
 
 
 def computed_reference(
@@ -74,20 +89,23 @@ def computed_reference(
 ) -> InceptionReference:
     """Make a reference from the train images of a data set, never mirrored.
 
+    Where conditions are captions, it is made from held-out images (`Split.reference`).
+
     Several processes share the images.
 
     Raises:
         AdagenError: an image cannot be read, or there are too few for the dimension of the
             features.
     """
-    height, width = split.train.images.shape[2:]
+    images, table = split.reference, split.table
+    height, width = images.images.shape[2:]
     # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
-    chosen = np.random.RandomState(0).permutation(len(split.train))[:FEATURES]
+    chosen = np.random.RandomState(0).permutation(len(images))[:FEATURES]
     statistics = _statistics(
         network,
-        split.train.batches(BATCH),
+        images.batches(BATCH),
         size=(height, width),
-        count=len(split.train),
+        count=len(images),
         kept=chosen,
         processes=processes,
     )
@@ -95,13 +113,21 @@ def computed_reference(
     # The path of the folder says nothing about the images; cropping and splitting do.
     settings = split.dataset.model_dump(exclude={"folder", "heldout_folder", "flip"})
     description = json.dumps([settings, split.file_list_hash], sort_keys=True)
+    if table:  # which images they are, wherever their captions lie
+        settings = _settings(split.dataset)
+        description = json.dumps([split.dataset.size, images.digest()])
     source = {
         "kind": "images",
         "name": split.dataset.name,
         "file_list": split.file_list_hash,
         "sha256": hashlib.sha256(description.encode()).hexdigest(),
     }
-    return _reference(network, settings, source=source, statistics=statistics)
+    return _reference(network, settings, source=source, statistics=statistics, table=table)
+
+
+def _settings(dataset: config.Dataset) -> dict[str, Any]:
+    """The settings of a data set with captions that its reference belongs to."""
+    return dataset.model_dump(mode="json", include={"name", "size", "split_seed", "captions"})
 
 
 @dataclass(frozen=True)
@@ -155,6 +181,7 @@ def _reference(
     *,
     source: dict[str, str],
     statistics: _Statistics,
+    table: CaptionTable | None,
 ) -> InceptionReference:
     """Bind statistics to the network, the data set and the source they come from."""
     return InceptionReference(
@@ -163,6 +190,8 @@ def _reference(
             network.protocol,
             weights_hash=network.weights_hash,
             source_hash=source["sha256"],
+            captions=captions_part(table, dataset["size"]) if table else "",
+            count=statistics.count,
         ),
         protocol_key=network.protocol,
         dataset=dataset,

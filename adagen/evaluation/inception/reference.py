@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 
 from adagen import config
+from adagen.data.captions.table import CaptionTable
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.evaluation.versions import require_this_version
 from adagen.runtime.errors import AdagenError
@@ -112,12 +113,40 @@ class InceptionReference:
             )
 
 
-def protocol_name(dataset: str, protocol_key: str, *, weights_hash: str, source_hash: str) -> str:
+def protocol_name(
+    dataset: str,
+    protocol_key: str,
+    *,
+    weights_hash: str,
+    source_hash: str,
+    captions: str = "",
+    count: int | None = None,
+) -> str:
     """The full name of a protocol.
 
     An example is "imagenet256-adm-inception.6726825d-reference.3c0b04d7-v1". It lists data set;
     key of the protocol; first digits of the SHA-256 of the released weights, and of the source of
     the reference; version.
+
+    Where conditions are captions, their list and the number of images behind the reference move a
+    distance as much as methods do, so that they belong to the name: "coco30k-clean-256-captions
+    30000.1a2b3c4d-inception.6726825d-reference40504.3c0b04d7-v1", without the space.
+
+    Args:
+        dataset: name of the data set.
+        protocol_key: `authors`, `adm` or `clean`.
+        weights_hash: SHA-256 of the released weights.
+        source_hash: SHA-256 of the source of the reference.
+        captions: size of the images and list of captions, as `captions_part` names them; empty for
+            classes.
+        count: number of images behind the reference; named with captions only.
     """
-    networks, reference = f"inception.{weights_hash[:8]}", f"reference.{source_hash[:8]}"
-    return f"{dataset}-{protocol_key}-{networks}-{reference}-{VERSION}"
+    parts = [dataset, protocol_key, *([captions] if captions else [])]
+    number = count if captions and count else ""
+    networks, reference = f"inception.{weights_hash[:8]}", f"reference{number}.{source_hash[:8]}"
+    return "-".join([*parts, networks, reference, VERSION])
+
+
+def captions_part(table: CaptionTable, side: int) -> str:
+    """The part of a protocol's name for images of a side whose captions are in a table."""
+    return f"{side}-captions{len(table.reported)}.{table.reported_hash[:8]}"

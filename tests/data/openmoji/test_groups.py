@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from adagen.config import Dataset, Fit, MetricNetworks, Pretrain, SitGenerator, Transformer
+from adagen.data.inventory import inventory
 from adagen.data.openmoji.glyphs import GROUPS
 from adagen.data.openmoji.groups import group_scenes
-from adagen.data.split import Split, inventory, load_dataset
+from adagen.data.split import Split, load_dataset
 from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
 from adagen.generators.build import pretrain
 

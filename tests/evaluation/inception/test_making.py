@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from adagen.config import Dataset
+from adagen.config import Captions, Dataset
+from adagen.data.captions.table import CaptionTable
 from adagen.data.split import Images, Split
 from adagen.evaluation.frechet import Gaussian, Moments
 from adagen.evaluation.inception import making
@@ -175,3 +178,64 @@ def test_a_reference_of_another_data_set_or_protocol(tmp_path, small, pictures, 
     save_tensors(path, {}, about={"kind": "reference", "way": "adm", "dataset": {}, "count": None})
     with pytest.raises(AdagenError, match="another version"):
         InceptionReference.load(path, FOLDER, device=CPU)
+
+
+# Captions
+
+
+def captioned(pictures, *, reported=40, **keys) -> Split:
+    """A data set of the pictures, all held out, of which some captions are reported."""
+    dataset = Dataset(
+        name="coco30k",
+        folder="train",
+        heldout_folder="val",
+        size=8,
+        captions=Captions(train="t.json", heldout="v.json", **keys),
+    )
+    count = len(pictures)
+    texts = tuple(f"picture {row % count}" for row in range(2 * count))
+    table = CaptionTable(
+        texts, count, heldout=count, reported=count + torch.arange(reported), read={}
+    )
+    parts = [Images(pictures, torch.arange(count) + count * part) for part in (0, 1)]
+    return Split(*parts, 2 * count, dataset, texts, table=table)
+
+
+def test_captions_and_their_images_belong_to_the_name(small, pictures, tmp_path):
+    whole = computed_reference(small("clean"), captioned(pictures))
+    fewer = computed_reference(small("clean"), captioned(pictures, reported=35))
+    matching = captioned(pictures, reported=35, reference="matching")
+    matched = computed_reference(small("clean"), matching)
+    parts = [reference.protocol.split("-") for reference in (whole, fewer, matched)]
+    hashes = [captioned(pictures, reported=n).table.reported_hash[:8] for n in (40, 35, 35)]
+    assert [part[:4] for part in parts] == [
+        ["coco30k", "clean", "8", f"captions{n}.{digits}"]
+        for n, digits in zip((40, 35, 35), hashes, strict=True)
+    ]
+    assert [part[5].split(".")[0] for part in parts] == [
+        "reference40",
+        "reference40",
+        "reference35",
+    ]
+    assert parts[0][5] == parts[1][5] != parts[2][5]  # the images, whatever is reported of them
+    assert matched.pool.count == 35
+    # Where captions lie says nothing of the images, but a reference is bound to its settings.
+    elsewhere = captioned(pictures, seed=0)
+    moved = elsewhere.dataset.captions.model_copy(update={"train": "other.json"})
+    elsewhere = replace(elsewhere, dataset=elsewhere.dataset.model_copy(update={"captions": moved}))
+    assert computed_reference(small("clean"), elsewhere).protocol == whole.protocol
+    whole.save(tmp_path / "real.safetensors")
+    load = partial(InceptionReference.load, tmp_path / "real.safetensors", device=CPU)
+    assert load(captioned(pictures).dataset).protocol == whole.protocol
+    with pytest.raises(AdagenError, match=r"dataset\.captions\.reference is"):
+        load(matching.dataset)
+
+
+def test_captions_belong_to_the_name_beside_a_released_file(tmp_path, small, statistics, write_npz):
+    asset = write_npz(tmp_path / "fid_stats.npz", None, **statistics)
+    split = captioned(torch.rand(4, 3, 8, 8), reported=3)
+    reference = released_reference(small("authors"), split.dataset, asset=asset, table=split.table)
+    digits = split.table.reported_hash[:8]
+    assert reference.protocol == (
+        f"coco30k-authors-8-captions3.{digits}-inception.aaaaaaaa-reference.{file_hash(asset)[:8]}-v1"
+    )
