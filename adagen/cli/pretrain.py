@@ -3,7 +3,7 @@
 They are fitted here, or taken over from released files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,8 +85,8 @@ def _inventory_lines(found: Mapping[str, Any]) -> list[str]:
     )
     if captions:
         read = [f"{file}: {sentence}." for file, sentence in captions["read"].items()]
-        shown = f"{captions['reported']} captions are reported, {captions['reported_hash'][:8]}"
-        return [head, *read, shown]
+        reported = f"{captions['reported']} captions are reported: {captions['reported_hash'][:8]}"
+        return [head, *read, reported]
     rows = list(zip(found["classes"], found["train"], found["heldout"], strict=True))
     lines = [head, f"{'label':>5}  {'train':>8}  {'heldout':>8}  class"]
     shown = [*range(LISTED - 1), len(rows) - 1] if len(rows) > LISTED else range(len(rows))
@@ -161,6 +161,16 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     )
 
 
+def _names(config: Config) -> Sequence[str]:
+    """The names of the classes, or the captions, in the order of their labels."""
+    if config.dataset.captions:
+        return load_images(config).class_names
+    from adagen.data.inventory import overview
+
+    names: list[str] = overview(config.dataset)["classes"]
+    return names
+
+
 def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the CLIP that gives samples their CLIP score, and the texts of all labels."""
     settings = config.evaluation.clip_score
@@ -169,11 +179,10 @@ def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             "the config has no section evaluation.clip_score, which names the CLIP: add it, "
             "`clip_score: {}` for example."
         )
-    from adagen.data.inventory import overview
     from adagen.data.released import open_asset
     from adagen.evaluation.clip_score import adopt_clip_score
 
-    names = overview(config.dataset)["classes"]
+    names = _names(config)
     with open_asset(config.assets, settings.weights) as asset:
         adopt_clip_score(
             asset,
@@ -208,14 +217,12 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
 def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the network that says how well an image shows its class: fitted, or CLIP."""
-    from adagen.data.inventory import overview
-
     settings = config.preference
     if isinstance(settings, ClipPreference):
         from adagen.data.released import open_asset
         from adagen.rewards.clip import adopt_clip
 
-        names = overview(config.dataset)["classes"]
+        names = _names(config)
         with open_asset(config.assets, settings.weights) as asset:
             adopt_clip(
                 asset,

@@ -249,6 +249,8 @@ class Config(Model):
         for name, generator in self.generators.items():
             if self.evaluation.protocol != "authors" or generator.weights is None:
                 continue
+            if self.dataset.captions:  # each is shown as often as it comes
+                continue
             if self.evaluation.samples % generator.weights.classes:
                 raise ValueError(
                     f"evaluation.samples is {self.evaluation.samples}, but protocol 'authors' "

@@ -98,6 +98,11 @@ def check_counts(
 
 def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
     """Refuse numbers of images that a data set doesn't have, or that leave no neighbours."""
+    if dataset.captions and evaluation.protocol == "embedded":
+        raise ValueError(
+            "evaluation.protocol is 'embedded', whose classifier tells classes, but dataset has "
+            "captions: choose 'authors', 'adm' or 'clean'"
+        )
     counts = {"evaluation.samples": evaluation.samples}
     if known := dataset.embedded:
         if not known.classes <= dataset.heldout <= known.images // 2:
