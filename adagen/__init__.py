@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from adagen.policy.networks import ConstantTable as ConstantTable
     from adagen.policy.networks import Policy as Policy
     from adagen.policy.networks import PolicyNetwork as PolicyNetwork
+    from adagen.policy.pretrained import PretrainedPolicy as PretrainedPolicy
     from adagen.rewards.base import Reward as Reward
     from adagen.runtime.errors import AdagenError as AdagenError
     from adagen.runtime.noise import SampleNoise as SampleNoise
     from adagen.runtime.progress import progress as progress
+    from adagen.sampling.export import export_schedule as export_schedule
     from adagen.sampling.generated import GeneratedSamples as GeneratedSamples
     from adagen.sampling.loading import load as load
     from adagen.sampling.refinement import LookAhead as LookAhead
@@ -72,10 +74,12 @@ _MODULES = {
     "adagen.generators.installed": ("InstalledBackbone", "register_generator"),
     "adagen.networks.fitting": ("Batch", "fit"),
     "adagen.policy.networks": ("Blend", "ConstantTable", "Policy", "PolicyNetwork"),
+    "adagen.policy.pretrained": ("PretrainedPolicy",),
     "adagen.rewards.base": ("Reward",),
     "adagen.runtime.errors": ("AdagenError",),
     "adagen.runtime.noise": ("SampleNoise",),
     "adagen.runtime.progress": ("progress",),
+    "adagen.sampling.export": ("export_schedule",),
     "adagen.sampling.generated": ("GeneratedSamples",),
     "adagen.sampling.loading": ("load",),
     "adagen.sampling.refinement": ("LookAhead",),

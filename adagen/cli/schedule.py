@@ -18,6 +18,7 @@ from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 app = typer.Typer()
 
@@ -42,6 +43,13 @@ def schedule(
         typer.Option(help="Figure to draw, .pdf or .png, one panel an action."),
         Kind.FILE,
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mean schedule to write for other programs, .json or .txt (docs/diffusers.md)."
+        ),
+        Kind.FILE,
+    ] = None,
 ) -> None:
     """Show what a policy does: each action by step, over samples and by class."""
     settings = load_config(config)
@@ -51,14 +59,21 @@ def schedule(
         from adagen.paper.figures.style import require_drawable
 
         require_drawable(figure)
+    if export is not None:
+        from adagen.sampling.export import mean_schedule, require_exportable, write_export
+
+        require_exportable(export)
     inputs = SamplingInputs(generator, policy)
     run = open_run(settings, experiment, method=method, inputs=inputs)
-    table = _table(run, samples, seed=seed)
+    actions, labels = _actions(run, samples, seed=seed)
+    table = _table(run, actions, labels=labels)
     shown = with_effect(table, run.sampler.generator.actions.effective.numpy())
     if out is None:
         typer.echo(schedule_text(shown))
     else:
         write_schedule(table, out)
+    if export is not None:
+        write_export(export, mean_schedule(run.sampler.generator, actions))
     if figure is not None:
         from adagen.paper.figures.schedule import policy_figure
         from adagen.paper.figures.style import save_figure
@@ -66,24 +81,31 @@ def schedule(
         save_figure(policy_figure(shown), figure)
 
 
-def _table(run: SampleRun, samples: int, *, seed: int) -> "pd.DataFrame":
-    """The distribution of every action over samples 0 .. n-1 of a seed, going round the classes.
+def _actions(run: SampleRun, samples: int, *, seed: int) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Actions (T, n, K) and labels (n,) of samples 0 .. n-1 of a seed, going round the classes.
 
     The noise is that of the samples that are reported on.
     """
     import torch
 
-    from adagen.paper.schedule import schedule_table
     from adagen.runtime.progress import progress
 
-    generator, actions = run.sampler.generator, []
-    labels = generator.conditions.in_turn(samples)
+    labels = run.sampler.generator.conditions.in_turn(samples)
+    actions = []
     with progress(None, run.name, total=samples) as bar:
         for _, taken in run.sampler.batches(labels, seed=seed):
             actions.append(taken)
             bar.update(taken.shape[1])
+    return torch.cat(actions, 1), labels
+
+
+def _table(run: SampleRun, actions: "torch.Tensor", *, labels: "torch.Tensor") -> "pd.DataFrame":
+    """The distribution of every action."""
+    from adagen.paper.schedule import schedule_table
+
+    generator = run.sampler.generator
     return schedule_table(
-        torch.cat(actions, 1).numpy(),
+        actions.numpy(),
         generator.actions.handmade.cpu().numpy(),
         labels=labels.numpy(),
         names=generator.actions.names,

@@ -1,5 +1,6 @@
 """`adagen schedule`: what a policy does, printed, written and drawn."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,11 @@ def test_a_mistaken_call(ready, options, told):
     message = ready.mistake(f"schedule {options}")
     for part in told:
         assert part in message
+
+
+def test_the_mean_schedule_for_other_programs(ready):
+    ready(f"schedule {POLICY} --method handmade --samples 20 --export new/schedule.json")
+    exported = json.loads(Path("new/schedule.json").read_text())
+    assert exported["steps"] == 2 and len(exported["time"]) == 3
+    mistake = ready.mistake(f"schedule {POLICY} --method handmade --export s.csv")
+    assert "the suffix '.csv'" in mistake

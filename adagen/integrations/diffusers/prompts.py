@@ -164,7 +164,7 @@ def embedded(
 def _warn_of_long(prompts: Sequence[str], tokenizer: Any, positions: int) -> None:
     """Say which end of a prompt is not read."""
     for prompt in prompts:
-        ids = tokenizer(prompt, add_special_tokens=False).input_ids
+        ids = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
         if len(ids) > positions - 2:  # with one for the start, and one for the end
             lost = tokenizer.decode(ids[positions - 2 :]).strip()
             warn(

@@ -1,0 +1,139 @@
+"""Policies as folders: safetensors, configuration and model card."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from policies import SIZE, random_policy
+
+import adagen
+from adagen.config import identity
+from adagen.policy.files import PolicyFile, build_actor, steered
+from adagen.policy.pretrained import PretrainedPolicy
+from adagen.runtime.errors import AdagenError
+from adagen.sampling.sampler import Sampler
+
+CARD = {
+    "base_model": "somebody/flow",
+    "licence": "mit",
+    "base_licence": "apache-2.0",
+    "data": "scikit-learn's digits",
+    "protocol": "embedded",
+    "numbers": {"FID": {"value": 8.14, "low": 8.0, "high": 8.3, "handmade": 9.03}},
+}
+
+
+def sampler_of(generator, seed=0, method="adagen") -> Sampler:
+    """A sampler as training returns it."""
+    actor = random_policy(generator, seed)
+    if method != "adagen":
+        actor = build_actor(method, generator, settings=SIZE).requires_grad_(False)
+    metadata = {
+        "method": method,
+        "size": SIZE.model_dump(exclude={"input", "step"}),
+        "policy": SIZE.inputs,
+        "generator": "",
+        "steers": steered(generator),
+        "settings": identity.schedule(generator.experiment),
+    }
+    return Sampler(generator, actor, policy_file=PolicyFile(metadata))
+
+
+@pytest.fixture
+def sampler(tiny_generator) -> Sampler:
+    return sampler_of(tiny_generator("sit"))
+
+
+def answers(policy, generator) -> torch.Tensor:
+    torch.manual_seed(1)
+    seen = torch.randn(3, generator.grid[0] * generator.grid[1], generator.seen_width)
+    return policy(seen, torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("family", "method"), [("sit", "adagen"), ("dit", "static"), ("maskgit", "tuned")]
+)
+def test_there_and_back_without_a_generator(tiny_generator, tmp_path, family, method):
+    sampler = sampler_of(tiny_generator(family), method=method)
+    sampler.pretrained(**CARD).save_pretrained(tmp_path / "mine")
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {
+        "README.md",
+        "config.json",
+        "policy.safetensors",
+    }
+    again = PretrainedPolicy.from_pretrained(tmp_path / "mine")
+    generator = sampler.generator
+    assert torch.equal(answers(again, generator), answers(sampler.policy, generator))
+    assert again.config == sampler.pretrained(**CARD).config
+    assert torch.equal(torch.tensor(again.config.actions.handmade), generator.actions.handmade)
+    again.save_pretrained(tmp_path / "mine")  # in the place of the first
+    assert PretrainedPolicy.from_pretrained(str(tmp_path / "mine")).config == again.config
+
+
+def test_the_folder_is_a_policy_for_its_generator(sampler, tmp_path):
+    sampler.pretrained().save_pretrained(tmp_path / "mine")
+    metadata = dict(sampler.policy_file.metadata)
+    loaded = adagen.load(tmp_path / "mine" / "policy.safetensors", sampler.generator, batch=2)
+    assert loaded.policy_file.metadata["method"] == metadata["method"]
+    assert adagen.load(tmp_path / "mine", sampler.generator)(n=2).images.shape == (2, 1, 8, 8)
+
+
+def test_the_card_says_what_is_known(sampler):
+    text = sampler.pretrained(**CARD).card()
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["base_model"] == "somebody/flow" and head["license"] == "mit"
+    for fact in ("apache-2.0", "scikit-learn's digits", "8.14 | 8 to 8.3 | 9.03", "| Steps | 4 |"):
+        assert fact in text
+    plain = sampler.pretrained().card()
+    assert "None were stated." in plain and "| Training data | not stated |" in plain
+
+
+def test_blends(sampler, tmp_path):
+    other = sampler_of(sampler.generator, 1)
+    one, two = sampler.pretrained(), other.pretrained()
+    blend = one.blend(two, 0.25)
+    found = answers(blend, sampler.generator)
+    expected = [answers(s.policy, sampler.generator) for s in (sampler, other)]
+    torch.testing.assert_close(found, torch.lerp(*expected, 0.25))
+    with pytest.raises(AdagenError, match="Of a blend save both policies"):
+        blend.save_pretrained(tmp_path / "blend")
+    with pytest.raises(AdagenError, match="of a blend take both policies"):
+        sampler.blend(sampler, 0.5).pretrained()
+
+
+def test_blends_of_different_things(sampler, tiny_generator):
+    with pytest.raises(AdagenError, match="which these two do not"):
+        sampler.pretrained().blend(sampler_of(tiny_generator("dit")).pretrained(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        ({"license": "mit"}, "license"),
+        ({"numbers": {"FID": {"value": 1, "low": 0}}}, "an interval has two ends"),
+        ({"numbers": {"FID": {"value": 1, "low": 3, "high": 2}}}, "above high"),
+    ],
+)
+def test_cards_that_make_no_sense(sampler, card, told):
+    with pytest.raises(AdagenError, match=told):
+        sampler.pretrained(**card)
+
+
+def test_damaged_folders(sampler, tmp_path):
+    with pytest.raises(AdagenError, match=r"has no config\.json"):
+        PretrainedPolicy.from_pretrained(tmp_path)
+    sampler.pretrained().save_pretrained(tmp_path / "mine")
+    path = tmp_path / "mine" / "config.json"
+    config = json.loads(path.read_text())
+    for changes, told in (
+        ({"format": 2}, "written by another version"),
+        ({"size": {**config["size"], "hidden": 8}}, "does not hold the policy that"),
+    ):
+        path.write_text(json.dumps({**config, **changes}))
+        with pytest.raises(AdagenError, match=told):
+            PretrainedPolicy.from_pretrained(tmp_path / "mine")
+    path.write_text(json.dumps(config))
+    (tmp_path / "mine" / "policy.safetensors").unlink()
+    with pytest.raises(AdagenError, match=r"policy\.safetensors"):
+        PretrainedPolicy.from_pretrained(tmp_path / "mine")
