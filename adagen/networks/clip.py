@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from adagen.data.captions.pairs import list_hash
 from adagen.data.weights import load_released
+from adagen.networks.text_encoder import OpenClipText
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import save_tensors
@@ -207,6 +208,19 @@ def released_clip(asset: Path, model: str, *, key: str) -> tuple[Any, str]:
     with reading(asset) as file:
         load_released(clip, asset)
     return clip, file.hash
+
+
+def released_text(asset: Path, model: str, *, key: str, device: torch.device) -> OpenClipText:
+    """The text tower of released weights, as a text encoder.
+
+    Raises:
+        AdagenError: as `released_clip`.
+    """
+    clip, weights_hash = released_clip(asset, model, key=key)
+    del clip.visual  # most of the weights
+    tokens, name = clip_tokenizer(model, key), Path(model).stem
+    frozen = clip.requires_grad_(False).to(device)
+    return OpenClipText(frozen, tokens, name=name, weights=weights_hash)
 
 
 def clip_network(model: str, key: str) -> Any:

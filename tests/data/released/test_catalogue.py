@@ -12,17 +12,25 @@ from adagen.runtime.errors import AdagenError
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 GENERATORS = (
-    *("maskgit_l", "maskgit_l_512", "vqgan_jax_strongaug"),
+    *("maskgit_l", "maskgit_l_512", "vqgan_jax_strongaug", "maskgit_s_coco", "nat_cc3m"),
     *("dit_xl_2_256", "sit_xl_2_256", "autoencoder_kl"),
     *("var_d16", "var_d30", "var_vqvae"),
 )
-POLICIES = ("policy_maskgit", "policy_dit", "policy_sit", "policy_var_d16", "policy_var_d30")
+POLICIES = (
+    *("policy_maskgit", "policy_dit", "policy_sit", "policy_var_d16", "policy_var_d30"),
+    "policy_nat_cc3m",
+)
 MEASURING = (
     *("inception", "dino_vits16", "clip_vit_b_32"),
     *("clip_vit_l_14_openai", "clip_vit_bigg_14", "aesthetic_head"),
-    *("fid_stats_imagenet256", "fid_stats_imagenet512", "adm_imagenet256", "adm_imagenet512"),
+    *("fid_stats_imagenet256", "fid_stats_imagenet512", "fid_stats_cc3m_val"),
+    *("adm_imagenet256", "adm_imagenet512"),
 )
-NAMES = [*GENERATORS, *POLICIES, *MEASURING, "imagenet_train", "imagenet_val"]
+IMAGES = (
+    *("coco_train2014", "coco_val2014", "coco_annotations2014", "cc3m_val_captions"),
+    *("imagenet_train", "imagenet_val"),
+)
+NAMES = [*GENERATORS, *POLICIES, *MEASURING, *IMAGES]
 
 
 def test_the_catalogue_has_every_published_file_once():
@@ -38,7 +46,9 @@ def test_every_entry_says_where_and_under_which_terms(name):
     asset = assets.catalogue(Assets())[name]
     assert asset.licence and asset.description
     for address in (asset.url, *asset.mirrors):
-        assert address.startswith("https://") or (address == "" and asset.manual)
+        known = len(asset.sha256) == 64  # whoever sends it
+        safe = address.startswith("https://") or (known and address.startswith("http://"))
+        assert safe or (address == "" and asset.manual)
     # What stands in a message has to be one paragraph.
     assert "\n" not in asset.manual + asset.description + asset.licence
     assert len(asset.sha256) in (0, 64)

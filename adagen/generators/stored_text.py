@@ -1,0 +1,222 @@
+"""Captions as conditions whose embeddings stay in their files: those of a large text encoder.
+
+A caption of ViT-bigG-14 takes a fifth of a megabyte, and a list has a hundred thousand. So the file
+of a generator has no embeddings; it names their folder, by its place from there and by a hash.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from adagen.data.captions.embeddings import Embeddings, TextEncoder
+from adagen.data.captions.pairs import plain_text
+from adagen.generators.conditions import Conditions, Norm
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.notices import warn
+
+RECENT = 4
+"""Number of batches whose hidden states are kept for the next pass: a sample asks at every step."""
+
+
+class StoredCaptions(Conditions):
+    """Captions of a data set, with the embeddings of a frozen text encoder.
+
+    Args:
+        embeddings: those of all captions, in the order of their labels.
+        train: number of captions that trainings draw from, which are the first.
+        reported: (R,) int64 captions that reported samples show.
+        encoder: makes the text encoder, for prompts of a user's own.
+    """
+
+    reported: torch.Tensor
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        *,
+        train: int,
+        reported: torch.Tensor,
+        encoder: Callable[[], TextEncoder],
+    ) -> None:
+        super().__init__()
+        self.embeddings, self.train_count, self.encoder = embeddings, train, encoder
+        self.register_buffer("reported", reported.clone(), persistent=False)
+        self._recent: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states (B, M, D) of labels (B,), on their device."""
+        for known, hidden in self._recent:
+            same = known.shape == labels.shape and known.device == labels.device
+            if same and torch.equal(known, labels):
+                return hidden
+        self.embeddings = self._on(labels.device)
+        hidden = self.embeddings.hidden(labels)
+        self._recent = [(labels.clone(), hidden), *self._recent][:RECENT]
+        return hidden
+
+    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the normalised vectors (B, P) of labels (B,), on their device."""
+        self.embeddings = self._on(labels.device)
+        return self.embeddings.pooled(labels)
+
+    def _on(self, device: torch.device) -> Embeddings:
+        """The embeddings; on the device if they are held in memory."""
+        stored = self.embeddings.stored
+        if stored is None or stored["pooled"].device == device:
+            return self.embeddings
+        return self.embeddings.to(device)
+
+    @property
+    def vector_width(self) -> int:
+        """The width P of vectors."""
+        return self.embeddings.null["pooled"].shape[1]
+
+    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+        """Return a linear layer over the vectors."""
+        layer = nn.Linear(self.vector_width, width)
+        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
+        nn.init.zeros_(layer.bias)
+        return _OfVectors(self, norm(layer))
+
+    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw captions (n,) of train images, all equally likely."""
+        return torch.randint(self.train_count, (n,), generator=generator)
+
+    def in_turn(self, n: int) -> torch.Tensor:
+        """Return reported caption i mod R of sample i."""
+        reported = self.reported.cpu()
+        return reported[torch.arange(n) % len(reported)]
+
+    def encoded(self, prompts: Sequence[str]) -> "Prompts":
+        """Return a table of prompts, whose null is that of the captions; so is the empty prompt.
+
+        Raises:
+            AdagenError: there are none, one is no text, or the text encoder's file is gone.
+        """
+        if isinstance(prompts, str) or not prompts or not all(isinstance(p, str) for p in prompts):
+            raise AdagenError(
+                'prompts are a list of texts with at least one, such as ["a red apple"]; got '
+                f"{str(prompts)[:60]!r}."
+            )
+        texts = [plain_text(prompt) for prompt in prompts]
+        encoded = self.encoder().encode(texts)
+        for text, lost in zip(texts, encoded.cut.tolist(), strict=True):
+            if lost:
+                warn(
+                    f"prompt {text[:60]!r} is {lost} tokens longer than the text encoder reads: "
+                    "its end is cut off."
+                )
+        null = self.embeddings.null
+        hidden, pooled = encoded.hidden.float().cpu(), encoded.pooled.float().cpu()
+        for row, text in enumerate(texts):
+            if not text:
+                hidden[row], pooled[row] = null["hidden"][0], null["pooled"][0]
+        table = Prompts(torch.cat([hidden, null["hidden"]]), torch.cat([pooled, null["pooled"]]))
+        return table.to(self.reported.device)
+
+
+class Prompts(Conditions):
+    """Prompts of a user's own, all of them equally frequent.
+
+    Args:
+        hidden: (N + 1, M, D) their hidden states and, at last, those of the null.
+        pooled: (N + 1, P) their vectors.
+    """
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor
+
+    def __init__(self, hidden: torch.Tensor, pooled: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("hidden", hidden)
+        self.register_buffer("pooled", pooled)
+
+    def __len__(self) -> int:
+        return len(self.hidden) - 1
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states (B, M, D) of labels (B,)."""
+        return self.hidden[labels]
+
+    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (B, P) of labels (B,)."""
+        return self.pooled[labels]
+
+    @property
+    def vector_width(self) -> int:
+        """The width P of vectors."""
+        return self.pooled.shape[1]
+
+    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+        """Return a linear layer over the vectors."""
+        return _OfVectors(self, norm(nn.Linear(self.vector_width, width)))
+
+    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw prompts (n,), all equally likely."""
+        return torch.randint(len(self), (n,), generator=generator)
+
+    def in_turn(self, n: int) -> torch.Tensor:
+        """Return prompt i mod N of sample i."""
+        return torch.arange(n) % len(self)
+
+
+class _OfVectors(nn.Module):
+    """A layer over the vectors of labels; the table is no part of the module."""
+
+    def __init__(self, conditions: Conditions, layer: nn.Module) -> None:
+        super().__init__()
+        self.vectors, self.layer = conditions.vectors, layer
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """(B,) -> (B, width)."""
+        out: torch.Tensor = self.layer(self.vectors(labels))
+        return out
+
+
+def described(conditions: StoredCaptions, path: Path) -> dict[str, Any]:
+    """Describe conditions for the file `path` of a generator, as `open_stored` reads them."""
+    embeddings = conditions.embeddings
+    return {
+        "folder": os.path.relpath(embeddings.folder, path.parent),
+        "encoder": embeddings.about["encoder"],
+        "captions_hash": embeddings.about["captions_hash"],
+        "train": conditions.train_count,
+        "reported": conditions.reported.tolist(),
+    }
+
+
+def open_stored(
+    path: Path, about: Mapping[str, Any], *, encoder: Callable[[], TextEncoder]
+) -> StoredCaptions:
+    """The conditions that the file of a generator speaks of, with their embeddings.
+
+    Args:
+        path: the file.
+        about: what `described` gave.
+        encoder: makes the text encoder.
+
+    Raises:
+        AdagenError: the folder is missing or damaged, or has other embeddings.
+    """
+    folder = Path(os.path.normpath(path.parent / about["folder"]))
+    if not folder.exists():
+        raise AdagenError(
+            f"{path} belongs to the embeddings of its captions in {folder}, which does not exist: "
+            "put the folder there, or make both again (`adagen embed`, `adagen pretrain`)."
+        )
+    embeddings = Embeddings.open(folder)
+    for key, of in (("captions_hash", "captions"), ("encoder", "weights")):
+        if embeddings.about[key] != about[key]:
+            raise AdagenError(
+                f"{folder} holds embeddings of other {of} than {path} was made with: put those "
+                "back, or make both again (`adagen embed`, `adagen pretrain`)."
+            )
+    reported = torch.tensor(about["reported"])
+    return StoredCaptions(embeddings, train=about["train"], reported=reported, encoder=encoder)
