@@ -177,6 +177,7 @@ def plain_rollout(
     steps, actions, z = plain(generator), generator.actions, None
     state = steps.start(labels, noise)
     for t in range(actions.calls):
-        z = actions.smooth(z, policy(state.features, torch.full_like(labels, t)), call=t)
+        call_index = torch.full_like(labels[:1], t).expand_as(labels)
+        z = actions.smooth(z, policy(state.features, call_index), call=t)
         state = steps.step(state, actions.squash(z))
     return steps.decode(state)

@@ -287,7 +287,7 @@ def guide(
     for zero in a schedule is taken for zero.
     """
     w = (w * (w > OFF)).view(-1, *[1] * (conditional.ndim - 1))
-    return conditional + w * (conditional - unconditional)
+    return (w * (conditional - unconditional)).add_(conditional)
 
 
 def all_unguided(w: torch.Tensor) -> bool:

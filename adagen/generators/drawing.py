@@ -1,20 +1,28 @@
 """Drawing from the logits of many positions, in parts that fit the cache of a CPU."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from adagen.runtime.deferred import require
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.noise import SampleNoise
+from adagen.runtime.noise import SampleNoise, draw_categorical
 
-AT_ONCE = 2**16
-"""Logits that a thread of a CPU works on at once: in double precision, half a megabyte."""
+AT_ONCE = 2**17
+"""Logits that a thread of a CPU works on at once: in double precision, a megabyte."""
+
+SORTED = 256
+"""Values that a CPU sorts faster than it finds the largest among them."""
 
 
 def in_parts(
-    compute: Callable[..., tuple[torch.Tensor, ...]], logits: torch.Tensor, **others: torch.Tensor
+    compute: Callable[..., tuple[torch.Tensor, ...]],
+    logits: torch.Tensor,
+    *,
+    where: torch.Tensor | None = None,
+    **others: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
     """Apply a function to each position by itself; on a CPU to a part of them at a time.
 
@@ -24,6 +32,7 @@ def in_parts(
     Args:
         compute: takes a part of what follows, under the same names, and returns tensors (b, n).
         logits: (B, N, V).
+        where: (B, N) the positions that matter; what is returned elsewhere has no meaning.
         others: (B, N, ...), or (B,) for a number of each sample.
 
     Returns:
@@ -33,6 +42,8 @@ def in_parts(
         return compute(logits, **others)
     batch, positions, width = logits.shape
     rows = max(1, AT_ONCE * torch.get_num_threads() // width)
+    if where is not None and not where.all():
+        return _at(where, rows, compute=compute, logits=logits, others=others)
     samples = max(1, rows // positions)
     whole: list[torch.Tensor] = []
     for i in range(0, batch, samples):
@@ -46,6 +57,32 @@ def in_parts(
     return tuple(whole)
 
 
+def _at(
+    where: torch.Tensor,
+    rows: int,
+    *,
+    compute: Callable[..., tuple[torch.Tensor, ...]],
+    logits: torch.Tensor,
+    others: Mapping[str, torch.Tensor],
+) -> tuple[torch.Tensor, ...]:
+    """Apply a function to the positions `where` (B, N), so many `rows` at a time; others are 0."""
+    batch, positions = where.shape
+    whole: list[torch.Tensor] = []
+    for part in where.flatten().nonzero().squeeze(1).split(rows):
+
+        def taken(x: torch.Tensor, part: torch.Tensor = part) -> torch.Tensor:
+            """Each position as a sample of its own, (n, 1, ...) or (n,)."""
+            if x.ndim == 1:
+                return x[part // positions]
+            return x.flatten(0, 1).index_select(0, part).unsqueeze(1)
+
+        results = compute(taken(logits), **{name: taken(x) for name, x in others.items()})
+        whole = whole or [result.new_zeros(batch * positions) for result in results]
+        for tensor, result in zip(whole, results, strict=True):
+            tensor[part] = result.squeeze(1)
+    return tuple(tensor.view(batch, positions) for tensor in whole)
+
+
 def ascending(x: torch.Tensor, largest: int | None = None) -> torch.Tensor:
     """The values of x (..., V) in ascending order; if a number is given, that many largest ones.
 
@@ -56,9 +93,44 @@ def ascending(x: torch.Tensor, largest: int | None = None) -> torch.Tensor:
     if x.device.type != "cpu":
         return x.sort(-1).values[..., first:]
     values = x.numpy()
-    if first:
-        values = np.partition(values, first, axis=-1)[..., first:]
-    return torch.from_numpy(np.sort(values, axis=-1))
+    if first and size > SORTED:
+        values, first = np.partition(values, first, axis=-1)[..., first:], 0
+    ordered = np.sort(values, axis=-1)
+    return torch.from_numpy(np.ascontiguousarray(ordered[..., first:]))
+
+
+def draw_from(
+    logits: torch.Tensor, least: torch.Tensor, *, temperature: torch.Tensor, uniform: torch.Tensor
+) -> torch.Tensor:
+    """Draw ids whose logits are large enough.
+
+    A CPU moves them together before it draws, as there may be few of them.
+
+    Args:
+        logits: (B, N, V).
+        least: (B, N, 1) smallest logit of an id that can be drawn.
+        temperature: (B, 1, 1) divides the logits.
+        uniform: (B, N) in [0, 1).
+
+    Returns:
+        Ids (B, N) as `draw_categorical` returns them.
+    """
+    if logits.device.type != "cpu":
+        kept = torch.where(logits >= least, logits, -math.inf)
+        return draw_categorical(kept / temperature, uniform)
+    batch, positions, size = logits.shape
+    rows = logits.numpy().reshape(-1, size)
+    places = np.flatnonzero(rows >= least.numpy().reshape(-1, 1))
+    first = np.searchsorted(places, np.arange(len(rows) + 1) * size)  # place of each row's first
+    counts = np.diff(first)[:, None]
+    values = np.full((len(rows), max(1, counts.max())), -np.inf, dtype=rows.dtype)
+    values[np.arange(values.shape[1]) < counts] = rows.reshape(-1)[places]
+    moved = torch.from_numpy(values).view(batch, positions, -1)
+    drawn = draw_categorical(moved / temperature, uniform).view(-1, 1).numpy()
+    # Nothing could be drawn where the number drawn is that of all columns.
+    ids = np.append(places, 0)[np.minimum(first[:-1, None] + drawn, len(places))]
+    ids = np.where(drawn < values.shape[1], ids - np.arange(len(rows))[:, None] * size, size)
+    return torch.from_numpy(ids).view(batch, positions)
 
 
 def distinct(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

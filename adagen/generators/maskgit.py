@@ -230,6 +230,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
             drawn, log_prob = in_parts(
                 draw_guided,
                 state.logits,
+                where=state.ids == self.mask,
                 null=null,
                 w=w,
                 temperature=sampling_temperature,

@@ -269,8 +269,8 @@ class SolverGenerator(Generator[SolverState]):
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
         """Return pure noise, with features of zeros and without a time."""
         x = noise.normal("start", *self.backbone.latent_shape)
-        features = x.new_zeros(len(labels), self.grid[0] * self.grid[1], self.feature_width)
-        return SolverState(0, labels, noise, features, x)
+        features = x.new_zeros(1, self.grid[0] * self.grid[1], self.feature_width)
+        return SolverState(0, labels, noise, features.expand(len(labels), -1, -1), x)
 
     def step(self, state: SolverState, action: torch.Tensor) -> SolverState:
         """Advance the solver by one network evaluation. Action = (next time, guidance)."""

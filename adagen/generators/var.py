@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch.nn import functional as F
@@ -11,21 +12,19 @@ from adagen.config import Handmade
 from adagen.generators.actions import var_actions
 from adagen.generators.base import FittedBackbone, Generator, State, doubled, guide
 from adagen.generators.conditions import Conditions
-from adagen.generators.drawing import ascending, in_parts, require_drawn
+from adagen.generators.drawing import ascending, draw_from, in_parts, require_drawn
 from adagen.networks.fitting import Batch
 from adagen.networks.var import VAR, VARState
 from adagen.networks.vqvae import MultiScaleVQVAE
-from adagen.runtime.noise import SampleNoise, draw_categorical
+from adagen.runtime.noise import SampleNoise
 
 
-def filter_logits(
-    logits: torch.Tensor, top_k: torch.Tensor, *, top_p: torch.Tensor
-) -> torch.Tensor:
-    """Exclude unlikely ids, first below the k-th largest logit, then outside the mass p.
+def least_kept(logits: torch.Tensor, top_k: torch.Tensor, *, top_p: torch.Tensor) -> torch.Tensor:
+    """Return the smallest logit that is likely enough to be drawn.
 
-    Only the max(k) largest logits are put in order; the rest is compared with a threshold. Sorting
-    the whole vocabulary would take longer than a small network. A GPU sorts everything: it would
-    have to wait for max(k).
+    Ids below the k-th largest logit are excluded first, then those outside the mass p. Only the
+    max(k) largest logits are put in order. Sorting the whole vocabulary would take longer than a
+    small network. A GPU sorts everything: it would have to wait for max(k).
 
     Args:
         logits: (B, N, V).
@@ -33,23 +32,31 @@ def filter_logits(
         top_p: (B,) in (0, 1); the largest logit always stays.
 
     Returns:
-        (B, N, V) logits, -inf where excluded. Ties with the smallest one that is kept stay. They
-        are not divided by the temperature yet.
+        (B, N, 1); ids with that logit or a larger one stay. NaN where there is no such logit.
     """
     size = logits.shape[-1]
     k = top_k.long().clamp(max=size)
-    k = torch.where(k > 0, k, size).view(-1, 1, 1)
-    count = int(k.max()) if k.device.type == "cpu" else size
-    largest = ascending(logits, count)
-    below = largest < largest.gather(-1, (count - k).expand(-1, logits.shape[1], 1))
-    # The mass of each entry and of all smaller ones.
-    mass = largest.masked_fill(below, -math.inf).flip(-1).softmax(-1).flip(-1).cumsum(-1)
-    outside = below | (mass <= 1 - top_p.view(-1, 1, 1))
-    outside[..., -1] = False
-    threshold = largest.masked_fill(outside, math.inf).amin(-1, keepdim=True)
-    # 1 - 1/1 = 0 and 1 - 1/0 = -inf. On a CPU a sum is several times as fast as `masked_fill`.
-    kept = (logits >= threshold).to(logits.dtype)
-    return logits + kept.reciprocal_().neg_().add_(1)
+    k = torch.where(k > 0, k, size).view(-1, 1, 1).expand(-1, logits.shape[1], 1)
+    least, count = (int(k.min()), int(k.max())) if k.device.type == "cpu" else (0, size)
+    largest = kept = ascending(logits, count)
+    first = torch.zeros_like(k)  # index of the smallest that stays
+    if least < count:
+        cut = largest.gather(-1, count - k)
+        first = torch.searchsorted(largest, cut)
+        kept = largest.masked_fill(largest < cut, -math.inf)
+    # The mass of each entry and of all smaller ones. `softmax` is slow where k is small.
+    mass = (kept - largest[..., -1:]).exp_().cumsum(-1)
+    outside = (1 - top_p).view(-1, 1, 1) * mass[..., -1:]
+    first = torch.maximum(first, torch.searchsorted(mass, outside, right=True))
+    return largest.gather(-1, first.clamp(max=count - 1))
+
+
+def filter_logits(
+    logits: torch.Tensor, top_k: torch.Tensor, *, top_p: torch.Tensor
+) -> torch.Tensor:
+    """Return logits (B, N, V), -inf below `least_kept`. Ties with the smallest one stay."""
+    least = least_kept(logits, top_k, top_p=top_p)
+    return torch.where(logits >= least, logits, -math.inf)
 
 
 def draw_filtered(
@@ -68,8 +75,20 @@ def draw_filtered(
     is in [0, 1). Ids are as `draw_categorical` returns them.
     """
     guided = guide(conditional, null, w=w)
-    kept = filter_logits(guided, top_k, top_p=top_p) / temperature.view(-1, 1, 1)
-    return (draw_categorical(kept, uniform),)
+    least = least_kept(guided, top_k, top_p=top_p)
+    temperature = temperature.view(-1, 1, 1)
+    return (draw_from(guided, least, temperature=temperature, uniform=uniform),)
+
+
+@cache
+def bicubic(side: int, finest: int, *, device: torch.device) -> torch.Tensor:
+    """The matrix (finest^2, side^2) that resizes a square grid bicubically.
+
+    A product with it takes a tenth of the time of `interpolate`, which looks up 16 neighbours.
+    """
+    each = torch.eye(side**2).view(1, -1, side, side)
+    resized = F.interpolate(each, (finest, finest), mode="bicubic")
+    return resized.flatten(2).squeeze(0).mT.contiguous().to(device)
 
 
 class VarBackbone(FittedBackbone):
@@ -227,5 +246,5 @@ class VarGenerator(Generator[VarState]):
         """Resize tokens (B, side^2, F) of one scale to the finest grid, bicubically."""
         if side == self.grid[0]:
             return tokens
-        maps = tokens.transpose(1, 2).unflatten(2, (side, side))
-        return F.interpolate(maps, self.grid, mode="bicubic").flatten(2).transpose(1, 2)
+        matrix = bicubic(side, self.grid[0], device=tokens.device)
+        return torch.bmm(matrix.expand(len(tokens), -1, -1), tokens)

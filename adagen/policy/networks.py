@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from adagen.config import PolicyNetworkSize
 from adagen.runtime.errors import AdagenError
@@ -66,16 +67,17 @@ class AdaptiveLayerNorm(nn.Module):
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.width = width
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
 
     def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """x (B, ..., width) modulated by c (B, condition)."""
+        """x (B, ..., width) modulated by c (B, condition), or by one c (1, condition) for all."""
         shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
+        if len(c) == 1:  # then one kernel does it all, and equal to the bit
+            return F.layer_norm(x, (self.width,), 1 + scale[0], shift[0], eps=1e-6)
         if x.ndim == 3:
             shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
-        modulated: torch.Tensor = (self.norm(x) * (1 + scale)).add_(shift)
-        return modulated
+        return torch.addcmul(shift, F.layer_norm(x, (self.width,), eps=1e-6), 1 + scale)
 
 
 class StepEmbedder(nn.Module):
@@ -145,15 +147,22 @@ class PolicyNetwork(nn.Module):
 
     def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
+        batch, call, features = len(features), _once(call), _once(features)
         c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
         x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
         x = self.adaLN1(x, c)  # (B, N, hidden)
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)
         x = self.act(self.pw_conv(self.act(self.dw_conv(x)))).flatten(1)
+        x = x.expand(batch, -1)
         x = self.act(self.adaLN2(self.linear1(x), c))
         x = self.act(self.adaLN3(self.linear2(x), c))
         raw: torch.Tensor = self.linear3(x)
         return raw
+
+
+def _once(x: torch.Tensor) -> torch.Tensor:
+    """Return (1, ...) of (B, ...) that was expanded from it: what all samples have in common."""
+    return x[:1] if x.stride(0) == 0 else x
 
 
 class TabledNetwork(nn.Module):

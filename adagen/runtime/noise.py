@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,14 +65,14 @@ class SampleNoise:
         """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
         rows = self._rows(shape)
         for stream, row in self._streams(draw, rows):
-            stream.random(dtype=np.float32, out=row)
+            stream.random(None, np.float32, row)
         return rows.to(self.device, non_blocking=True)
 
     def normal(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 standard normal."""
         rows = self._rows(shape)
         for stream, row in self._streams(draw, rows):
-            stream.standard_normal(dtype=np.float32, out=row)
+            stream.standard_normal(None, np.float32, row)
         return rows.to(self.device, non_blocking=True)
 
     def gumbel(self, draw: str, *shape: int) -> torch.Tensor:
@@ -96,11 +97,14 @@ class SampleNoise:
         # NumPy rounds a number from 2**63 on to 53 bits if a smaller one is beside it. Existing
         # images depend on that.
         run, counter = _key(self.purpose, self.seed), [0, 0, 0, _key(draw)]
-        philox = np.random.Philox(key=[run, 0], counter=counter)
+        philox: Any = np.random.Philox(key=[run, 0], counter=counter)
         stream, beginning = np.random.Generator(philox), philox.state
-        for index, row in zip(self.indices, rows.numpy().reshape(len(self), -1), strict=True):
-            beginning["state"]["key"][1] = index
-            philox.state = beginning
+        # NumPy reads a state from lists sooner than from arrays.
+        beginning["buffer"] = beginning["buffer"].tolist()
+        beginning["state"] = {name: x.tolist() for name, x in beginning["state"].items()}
+        key, each = beginning["state"]["key"], list(rows.numpy().reshape(len(self), -1))
+        for index, row in zip(self.indices, each, strict=True):
+            key[1], philox.state = index, beginning
             yield stream, row
 
 

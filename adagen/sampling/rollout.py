@@ -75,8 +75,9 @@ def rollout(
         state = generator.start(labels, noise)
         z = None
         for t in range(generator.actions.calls):
-            call = torch.full_like(labels, t)
             seen = generator.seen(state)
+            # Not copied, so that a policy can tell that it is the same for all samples.
+            call = torch.full_like(labels[:1], t).expand_as(labels)
             z = generator.actions.smooth(z, policy(seen, call), call=t)
             action = generator.actions.squash(z)
             require(

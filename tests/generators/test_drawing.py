@@ -1,10 +1,13 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adagen.generators import drawing
-from adagen.generators.drawing import ascending, in_parts
+from adagen.generators.drawing import ascending, draw_from, in_parts
+from adagen.runtime.noise import draw_categorical
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 40))
@@ -22,6 +25,37 @@ def test_parts_give_what_the_whole_gives(batch, positions, width):
         sums, ids = in_parts(compute, logits, a=numbers, u=uniform)
     assert torch.allclose(sums, logits.sum(-1) * numbers.unsqueeze(1) + uniform)
     assert torch.equal(ids, logits.argmax(-1))
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.floats(0, 1))
+def test_only_the_positions_that_matter_are_computed(batch, positions, share):
+    logits, where = torch.randn(batch, positions, 40), torch.rand(batch, positions) < share
+    numbers, uniform = torch.randn(batch), torch.rand(batch, positions)
+    seen = []
+
+    def compute(x, *, a, u):
+        seen.append(x.shape[:2].numel())
+        return (x.sum(-1) * a.unsqueeze(1) + u,)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "AT_ONCE", 400 // torch.get_num_threads())
+        (some,) = in_parts(compute, logits, where=where, a=numbers, u=uniform)
+    assert sum(seen) == where.sum()
+    (everywhere,) = in_parts(compute, logits, a=numbers, u=uniform)
+    assert torch.allclose(some[where], everywhere[where])
+
+
+@given(st.integers(1, 300), st.floats(-3, 3), st.integers(0, 1000))
+def test_draws_of_the_large_logits_are_those_without_the_small(vocabulary, least, seed):
+    """Also where no logit is large enough, or one is not finite: then none is drawn."""
+    draw = torch.Generator().manual_seed(seed)
+    logits = torch.randn(3, 4, vocabulary, generator=draw)
+    logits[2, 3, -1] = [math.nan, math.inf, 0.0][seed % 3]
+    least, temperature = torch.full((3, 4, 1), least), torch.rand(3, 1, 1, generator=draw) + 0.1
+    uniform = torch.rand(3, 4, generator=draw)
+    ids = draw_from(logits, least, temperature=temperature, uniform=uniform)
+    kept = torch.where(logits >= least, logits, -math.inf)
+    assert torch.equal(ids, draw_categorical(kept / temperature, uniform))
 
 
 @given(st.integers(1, 50), st.integers(0, 100))

@@ -76,3 +76,15 @@ def test_a_network_with_a_table_adds_them_up():
         torch.nn.init.normal_(parameter, std=0.2)
     table = policy.table.table[call]
     assert torch.equal(policy(features, call), network(features, call) + table)
+
+
+def test_what_all_samples_share_is_computed_once_with_the_same_answer():
+    torch.manual_seed(0)
+    network = PolicyNetwork(8, (4, 4), actions=2, size=PolicyNetworkSize())
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    features, one = torch.randn(3, 16, 8), torch.randn(1, 16, 8).expand(3, -1, -1)
+    call = torch.tensor([2]).expand(3)
+    for seen in (features, one):
+        expected = network(seen.clone(), call.clone())
+        torch.testing.assert_close(network(seen, call), expected, rtol=1e-4, atol=1e-4)
