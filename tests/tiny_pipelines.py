@@ -26,6 +26,18 @@ VAE: dict[str, Any] = {
     "norm_num_groups": 4,
     "sample_size": 16,
 }
+TEXT_ENCODER: dict[str, Any] = {
+    "vocab_size": 54,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": POSITIONS,
+    "projection_dim": 16,
+    "bos_token_id": 52,
+    "eos_token_id": 53,
+    "pad_token_id": 53,
+}
 
 
 def tokenizer() -> Any:
@@ -38,26 +50,15 @@ def tokenizer() -> Any:
     )
 
 
-def text_config(projection: int = 16) -> Any:
-    return transformers.CLIPTextConfig(
-        vocab_size=54,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=POSITIONS,
-        projection_dim=projection,
-        bos_token_id=52,
-        eos_token_id=53,
-        pad_token_id=53,
-    )
+def text_encoder(kind: Any = transformers.CLIPTextModel) -> Any:
+    return kind(transformers.CLIPTextConfig(**TEXT_ENCODER)).eval()
 
 
 def stable_diffusion(prediction: str = "epsilon", **unet: Any) -> diffusers.StableDiffusionPipeline:
     torch.manual_seed(0)
     pipeline = diffusers.StableDiffusionPipeline(
         vae=diffusers.AutoencoderKL(**VAE),
-        text_encoder=transformers.CLIPTextModel(text_config()).eval(),
+        text_encoder=text_encoder(),
         tokenizer=tokenizer(),
         unet=diffusers.UNet2DConditionModel(**{**UNET, **unet}),
         scheduler=diffusers.DDIMScheduler(
@@ -84,8 +85,12 @@ def sdxl_components() -> dict[str, Any]:
     )
     return {
         "vae": diffusers.AutoencoderKL(**VAE),
-        "text_encoder": transformers.CLIPTextModel(text_config()).eval(),
-        "text_encoder_2": transformers.CLIPTextModelWithProjection(text_config()).eval(),
+        "text_encoder": transformers.CLIPTextModel(
+            transformers.CLIPTextConfig(**TEXT_ENCODER)
+        ).eval(),
+        "text_encoder_2": transformers.CLIPTextModelWithProjection(
+            transformers.CLIPTextConfig(**TEXT_ENCODER)
+        ).eval(),
         "tokenizer": tokenizer(),
         "tokenizer_2": tokenizer(),
         "unet": unet,

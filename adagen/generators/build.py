@@ -153,6 +153,7 @@ def pretrain(
         with seeded("backbone", name):
             installed = build()
         require_reloadable(name, installed, build=build)  # before the hours that `learn` may take
+        installed.class_names, installed.captions = split.class_names, split.table
         installed.learn(train, name, checkpoint=resume, device=device)
         require_reloadable(name, installed, build=build)
         return installed.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar, overload
 import torch
 
 from adagen.config import Handmade, InstalledGenerator, paradigms
+from adagen.data.captions.table import CaptionTable
 from adagen.data.split import Images
 from adagen.generators.base import Backbone, Generator
 from adagen.runtime.errors import AdagenError
@@ -25,11 +26,14 @@ class InstalledBackbone(Backbone, ABC):
         settings: model of the generator's section of the configuration.
         section: that section, as this generator was built from it.
         image_shape: (C, H, W) of the images.
+        captions: the captions of the data set, which labels are rows of, when `learn` is called;
+            None for classes. `class_names` has the names of classes, or the captions, then.
     """
 
     settings: ClassVar[type[InstalledGenerator]] = InstalledGenerator
     section: Any
     image_shape: tuple[int, int, int]
+    captions: CaptionTable | None = None
 
     @abstractmethod
     def __init__(

@@ -25,7 +25,7 @@ def read_networks(
 
     Args:
         folder: the pipeline's folder.
-        networks: networks of diffusers by the names of their subfolders.
+        networks: networks of diffusers and transformers by the names of their subfolders.
         schedule: (N,) alpha^2, to be overwritten.
         prediction: what the UNet must predict.
 

@@ -6,86 +6,110 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from adagen.data.captions.table import CaptionTable
 from adagen.generators.conditions import Conditions, Norm
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.notices import warn
 
-BATCH = 64
-"""Prompts that are embedded at once."""
+BATCH = 1024
+"""Prompts that are split into tokens at once."""
+RECENT = 3
+"""Batches whose embeddings are kept: a sample asks for its own at every step."""
+
+Encoded = tuple[torch.Tensor, torch.Tensor]
+"""Hidden states (B, positions, width), and vectors (B, width) of length 1."""
 
 
 class PromptConditions(Conditions):
-    """Embedded prompts, all of them equally frequent; the null is the empty prompt.
+    """Prompts as tokens, which the text encoder embeds when they are asked for.
+
+    That takes a thousandth of the time in which their images are made; the embeddings of ten
+    thousand prompts would take two gigabytes. The null is the empty prompt.
 
     Args:
         count: number of prompts.
         positions: tokens of a prompt, with those that pad it.
-        width: channels of a hidden state.
-        folder: folder of the pipeline, which has tokenizer and text encoder.
+        encoder: the text encoder.
+        folder: folder of the pipeline, whose tokenizer reads prompts.
 
     Attributes:
-        hidden: (N + 1, positions, width) hidden states; the last are those of the empty prompt.
-        pooled: (N + 1, width) their vectors, of length 1.
+        tokens: (N + 1, positions) int64; the last are those of the empty prompt.
+        trained: (N,) bool, whether training draws a prompt.
+        turn: (N,) int64, prompts that reported samples show, in their order; -1 after the last.
     """
 
-    hidden: torch.Tensor
-    pooled: torch.Tensor
+    tokens: torch.Tensor
+    trained: torch.Tensor
+    turn: torch.Tensor
 
-    def __init__(self, count: int, positions: int, *, width: int, folder: Path) -> None:
+    def __init__(self, count: int, positions: int, *, encoder: Any, folder: Path) -> None:
         super().__init__()
         self.count, self.folder = count, folder
-        self.register_buffer("hidden", torch.zeros(count + 1, positions, width))
-        self.register_buffer("pooled", torch.zeros(count + 1, width))
+        self.encoder = encoder
+        self.register_buffer("tokens", torch.zeros(count + 1, positions, dtype=torch.long))
+        self.register_buffer("trained", torch.ones(count, dtype=torch.bool))
+        self.register_buffer("turn", torch.arange(count))
+        self._recent: list[tuple[torch.Tensor, Encoded]] = []
 
-    def embed(self, prompts: Sequence[str]) -> None:
+    def read(self, prompts: Sequence[str], table: CaptionTable | None = None) -> None:
         """Fill the table by N prompts.
+
+        Args:
+            prompts: texts; longer ones than the encoder reads are cut, with a notice.
+            table: captions of the data set, where they are; it says which are for training, and
+                which are reported.
 
         Raises:
             AdagenError: their number differs, transformers is not installed, or the folder has no
-                text encoder of this size.
+                tokenizer.
         """
         if len(prompts) != self.count:
             raise AdagenError(
-                f"there are {len(prompts)} prompts for {self.count} labels: give the generator's "
-                "key prompts one for each, in the order of the labels."
+                f"there are {len(prompts)} prompts for {self.count} labels: give a class name or a "
+                "caption for each label."
             )
-        hidden, pooled = embedded(self.folder, [*prompts, ""], positions=self.hidden.shape[1])
-        if hidden.shape != self.hidden.shape:
-            raise AdagenError(
-                f"{self.folder} has a text encoder of {hidden.shape[2]} channels, but the UNet "
-                f"takes {self.hidden.shape[2]}: correct unet.cross_attention_dim."
-            )
-        self.hidden.copy_(hidden)
-        self.pooled.copy_(pooled)
+        self.tokens.copy_(_tokens(self.folder, [*prompts, ""], positions=self.tokens.shape[1]))
+        self._recent = []
+        if table is not None:
+            self.trained.copy_(torch.arange(self.count) < table.train)
+            self.turn.fill_(-1)
+            self.turn[: len(table.reported)] = table.reported.to(self.turn.device)
 
     def __len__(self) -> int:
         return self.count
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the hidden states (B, positions, width) of labels (B,)."""
-        return self.hidden[labels]
+        return self._encoded(labels)[0]
 
     def vectors(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the normalised vectors (B, width) of labels (B,)."""
-        return self.pooled[labels]
+        return self._encoded(labels)[1]
 
     @property
     def vector_width(self) -> int:
         """Channels of the text encoder."""
-        return self.pooled.shape[1]
+        return int(self.encoder.config.hidden_size)
 
     def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
         """Return a linear layer over the vectors."""
-        return _OfVectors(self, norm(nn.Linear(self.vector_width, width)))
+        layer = nn.Linear(self.vector_width, width)
+        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
+        nn.init.zeros_(layer.bias)
+        return _OfVectors(self, norm(layer))
 
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw prompts (n,), all equally likely."""
-        return torch.randint(self.count, (n,), generator=generator)
+        """Draw prompts (n,) for training, all equally likely."""
+        rows = self.trained.cpu().nonzero().squeeze(1)
+        return rows[torch.randint(len(rows), (n,), generator=generator)]
 
     def in_turn(self, n: int) -> torch.Tensor:
-        """Return prompt i mod N of sample i."""
-        return torch.arange(n) % self.count
+        """Return reported prompt i mod R of sample i."""
+        rows = self.turn.cpu()
+        rows = rows[rows >= 0]
+        return rows[torch.arange(n) % len(rows)]
 
     def encoded(self, prompts: Sequence[str]) -> "PromptConditions":
         """Return a table of other prompts.
@@ -98,12 +122,28 @@ class PromptConditions(Conditions):
                 f"prompts is {str(prompts)[:60]!r}, but a list of at least one text is expected, "
                 'such as ["a red apple"].'
             )
-        with torch.device(self.hidden.device):
+        with torch.device(self.tokens.device):
             table = PromptConditions(
-                len(prompts), self.hidden.shape[1], width=self.vector_width, folder=self.folder
+                len(prompts), self.tokens.shape[1], encoder=self.encoder, folder=self.folder
             )
-        table.embed(prompts)
+        table.read(prompts)
         return table
+
+    @torch.no_grad()
+    def _encoded(self, labels: torch.Tensor) -> Encoded:
+        """The embeddings of labels (B,), in float32."""
+        if labels.is_meta:  # where nothing is equal, and nothing computed
+            output = self.encoder(self.tokens[labels])
+            return output.last_hidden_state, output.pooler_output
+        for known, encoded in self._recent:
+            if known.shape == labels.shape and known.equal(labels):
+                return encoded
+        with torch.autocast(labels.device.type, enabled=False):
+            output = self.encoder(self.tokens[labels])
+        hidden, pooled = output.last_hidden_state.float(), output.pooler_output.float()
+        encoded = hidden, F.normalize(pooled, dim=1)
+        self._recent = [(labels.clone(), encoded), *self._recent][:RECENT]
+        return encoded
 
 
 class _OfVectors(nn.Module):
@@ -119,55 +159,64 @@ class _OfVectors(nn.Module):
         return out
 
 
-@torch.no_grad()
-def embedded(
-    folder: Path, prompts: Sequence[str], *, positions: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embed prompts as the pipeline in a folder does. Longer ones are cut, with a notice.
-
-    Returns:
-        Hidden states (P, positions, width), and vectors (P, width) of length 1.
+def text_encoder(settings: dict[str, Any]) -> Any:
+    """Build an untrained text encoder: that of Stable Diffusion 1.x, but for some settings.
 
     Raises:
-        AdagenError: transformers is not installed, or the folder has no text encoder in
-            safetensors.
+        AdagenError: transformers is not installed.
     """
+    transformers = _transformers()
+    config = {**TEXT_ENCODER, **settings}
+    return transformers.CLIPTextModel(transformers.CLIPTextConfig(**config))
+
+
+TEXT_ENCODER = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "projection_dim": 768,
+}
+"""Settings of the text encoder of Stable Diffusion 1.x."""
+
+
+def _tokens(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Tensor:
+    """(P, positions) tokens of prompts, by the tokenizer in a pipeline's folder."""
     try:
-        from transformers import CLIPTextModel, CLIPTokenizer
-    except ImportError:
-        raise AdagenError(
-            "transformers is not installed, which has the text encoder of Stable Diffusion: "
-            "pip install 'adagen[diffusers]'."
-        ) from None
-    try:
-        tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        encoder: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
+        tokenizer = _transformers().CLIPTokenizer.from_pretrained(folder / "tokenizer")
     except (OSError, ValueError) as error:
         raise AdagenError(
-            f"{folder} has no tokenizer and text encoder that can be read "
-            f"({' '.join(str(error).split())[:200]}). Both are read from safetensors alone: give "
+            f"{folder / 'tokenizer'} can't be read ({' '.join(str(error).split())[:200]}): give "
             "the generator's key model the whole folder of a pipeline."
         ) from None
-    hidden, pooled = [], []
+    found = []
     for start in range(0, len(prompts), BATCH):
         texts = list(prompts[start : start + BATCH])
         _warn_of_long(texts, tokenizer, positions)
-        tokens = tokenizer(
-            texts, padding="max_length", max_length=positions, truncation=True, return_tensors="pt"
-        )
-        output = encoder.eval()(tokens.input_ids)
-        hidden.append(output.last_hidden_state.float())
-        pooled.append(nn.functional.normalize(output.pooler_output.float(), dim=1))
-    return torch.cat(hidden), torch.cat(pooled)
+        found += tokenizer(
+            texts, padding="max_length", max_length=positions, truncation=True
+        ).input_ids
+    return torch.tensor(found)
 
 
 def _warn_of_long(prompts: Sequence[str], tokenizer: Any, positions: int) -> None:
     """Say which end of a prompt is not read."""
-    for prompt in prompts:
-        ids = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+    found = tokenizer(list(prompts), add_special_tokens=False, verbose=False).input_ids
+    for prompt, ids in zip(prompts, found, strict=True):
         if len(ids) > positions - 2:  # with one for the start, and one for the end
             lost = tokenizer.decode(ids[positions - 2 :]).strip()
             warn(
                 f"prompt {prompt[:60]!r} is longer than the text encoder reads: {lost[:100]!r} at "
                 "its end is cut off."
             )
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise AdagenError(
+            "transformers is not installed, which has the text encoder of Stable Diffusion: "
+            "pip install 'adagen[diffusers]'."
+        ) from None
+    return transformers

@@ -19,7 +19,7 @@ from adagen.generators.discrete import DiscreteSteps, Prediction
 from adagen.generators.installed import InstalledBackbone
 from adagen.generators.solver import SolverGenerator
 from adagen.integrations.diffusers.folder import read_networks
-from adagen.integrations.diffusers.prompts import PromptConditions
+from adagen.integrations.diffusers.prompts import PromptConditions, text_encoder
 from adagen.runtime.errors import AdagenError
 
 UNET = {"sample_size": 64, "cross_attention_dim": 768}
@@ -55,14 +55,16 @@ class StableDiffusionSettings(InstalledGenerator):
     """Folder of the pipeline, as `save_pretrained` of diffusers writes it, in safetensors."""
     prediction: Prediction = "epsilon"
     """Output of the UNet: noise (1.x, 2.1-base) or velocity (2.1)."""
-    prompts: tuple[str, ...] = ()
-    """Prompt of each label, in the order of the labels. The null prompt is the empty one."""
+    prompt: str = "{}"
+    """Prompt of a label: braces stand for the name of its class, or its caption."""
     positions: Positive = 77
     """Tokens of a prompt, with those that pad it."""
     unet: dict[str, Any] = Field(default_factory=dict)
     """Keys of the UNet's configuration that differ from those of Stable Diffusion 1.x."""
     vae: dict[str, Any] = Field(default_factory=dict)
     """The same of the autoencoder."""
+    text_encoder: dict[str, Any] = Field(default_factory=dict)
+    """The same of the text encoder."""
 
 
 class PromptedUNet(nn.Module):
@@ -126,7 +128,7 @@ class StableDiffusion(InstalledBackbone):
         self.conditions = PromptConditions(
             num_classes,
             settings.positions,
-            width=unet.config.cross_attention_dim,
+            encoder=text_encoder(settings.text_encoder),
             folder=Path(settings.model),
         )
         self.vae = AutoencoderKL(**vae)
@@ -147,15 +149,20 @@ class StableDiffusion(InstalledBackbone):
     def learn(
         self, train: Images, name: str, *, checkpoint: Path | None, device: torch.device
     ) -> None:
-        """Read the networks, and embed the prompts by the pipeline's own text encoder."""
+        """Read the networks, and the prompts by the pipeline's own tokenizer."""
         section = self.section
         read_networks(
             Path(section.model),
-            {"unet": self.network.unet, "vae": self.vae},
+            {
+                "unet": self.network.unet,
+                "vae": self.vae,
+                "text_encoder": self.conditions.encoder,
+            },
             schedule=self.alphas_cumprod,
             prediction=section.prediction,
         )
-        self.conditions.embed(section.prompts)
+        prompts = [section.prompt.replace("{}", name) for name in self.class_names]
+        self.conditions.read(prompts, self.captions)
         self.to(device)
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:

@@ -82,18 +82,24 @@ def _pipeline_and_generator(prediction: str, folder: Path) -> tuple[Any, StableD
 
 def settings_of(folder: Path, prediction: str = "epsilon", **keys: Any) -> StableDiffusionSettings:
     unet = {k: v for k, v in tiny_pipelines.UNET.items() if k != "sample_size"}
-    values = {"unet": unet, "vae": tiny_pipelines.VAE, "prompts": PROMPTS, **keys}
+    values = {
+        "unet": unet,
+        "vae": tiny_pipelines.VAE,
+        "text_encoder": tiny_pipelines.TEXT_ENCODER,
+        "positions": tiny_pipelines.POSITIONS,
+        **keys,
+    }
     return StableDiffusionSettings(
         paradigm="stable_diffusion",
         model=str(folder),
         prediction=prediction,
-        positions=tiny_pipelines.POSITIONS,
         **values,
     )
 
 
 def backbone_of(settings: StableDiffusionSettings, side: int = 16) -> StableDiffusion:
     backbone = StableDiffusion(settings, (3, side, side), num_classes=len(PROMPTS))
+    backbone.class_names = PROMPTS
     images = Images(torch.zeros(1, 3, side, side), torch.zeros(1, dtype=torch.long))
     backbone.learn(images, "sd", checkpoint=None, device=torch.device("cpu"))
     return backbone.eval().requires_grad_(False)

@@ -42,13 +42,15 @@ def test_times_and_guidance_differ_between_samples(stable_diffusion):
 
 def test_negative_prompts(stable_diffusion):
     pipeline, generator = stable_diffusion
-    sampler, table = sampler_of(generator), generator.conditions.hidden
+    sampler, table = sampler_of(generator), generator.conditions.tokens
     null = table[-1].clone()
     table[-1] = table[2]
+    generator.conditions._recent.clear()
     try:
         expected, latents = ours(sampler, [0, 1])
     finally:
         table[-1] = null
+        generator.conditions._recent.clear()
     with steer(pipeline, sampler):
         found = pipeline(
             list(PROMPTS[:2]), negative_prompt=[PROMPTS[2]] * 2, latents=latents, **CALL
