@@ -91,8 +91,8 @@ def measure(
     opened = open_images(source)
     if opened.kind == SAMPLES:
         open_configured(source, settings)
-    protocol = settings.evaluation.protocol
-    content = measure_images(opened, meter, protocol=protocol, scorer=scorer)
+    whole = settings.evaluation.protocol == "authors" and not settings.dataset.captions
+    content = measure_images(opened, meter, whole_classes=whole, scorer=scorer)
     write_json(out, content)
     typer.echo(json.dumps(content, indent=2))
 

@@ -49,8 +49,8 @@ def evaluate(
     """
     samples = open_configured(folder, config)
     about = samples.about
-    protocol = config.evaluation.protocol
-    per_seed = _measure_sets(open_images(folder), meter, protocol=protocol, scorer=scorer)
+    whole = config.evaluation.protocol == "authors" and not config.dataset.captions
+    per_seed = _measure_sets(open_images(folder), meter, whole_classes=whole, scorer=scorer)
     return {
         **{key: about[key] for key in DESCRIPTION if key in about},
         "fidelity": about.get("fidelity"),
@@ -74,14 +74,15 @@ def evaluate(
 
 
 def measure_images(
-    source: ImageSets, meter: Meter, *, protocol: str, scorer: ClipScorer | None = None
+    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: ClipScorer | None = None
 ) -> dict[str, Any]:
     """Measure any images.
 
     Args:
         source: one or several sets of images.
         meter: measures them.
-        protocol: key of the protocol, `evaluation.protocol` of a configuration.
+        whole_classes: whether sets in which classes differ in size are refused, as the authors'
+            protocol refuses them.
         scorer: gives the CLIP score of images whose labels are known; None for none.
 
     Returns:
@@ -93,7 +94,7 @@ def measure_images(
     Raises:
         AdagenError: the images are damaged, too few, or differ in size or channels.
     """
-    measured = _measure_sets(source, meter, protocol=protocol, scorer=scorer)
+    measured = _measure_sets(source, meter, whole_classes=whole_classes, scorer=scorer)
     return {
         "source": str(source.path),
         "kind": source.kind,
@@ -118,10 +119,10 @@ def _described(meter: Meter, scorer: ClipScorer | None) -> dict[str, Any]:
 
 
 def _measure_sets(
-    source: ImageSets, meter: Meter, *, protocol: str, scorer: ClipScorer | None
+    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: ClipScorer | None
 ) -> list[Measured]:
     """Measure each set of a source, in order."""
-    if protocol == "authors" and source.labels is not None:
+    if whole_classes and source.labels is not None:
         _require_whole_classes(source.path, source.labels)
     measured = []
     with progress(

@@ -83,7 +83,8 @@ def measure(
                 f"reference of {dataset.name!r}: give the reference of the samples' data set."
             )
     meter = load_meter(settings, dataset, networks=networks, reference=reference, device=chosen)
-    content = measure_images(source, meter, protocol=settings.protocol)
+    whole = settings.protocol == "authors" and not dataset.captions
+    content = measure_images(source, meter, whole_classes=whole)
     return {**content["mean"], **content}
 
 

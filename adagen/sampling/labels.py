@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from adagen import config
-from adagen.generators.conditions import Conditions
+from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.runtime.arguments import require_count
 from adagen.runtime.errors import AdagenError
 
@@ -20,13 +20,14 @@ def report_labels(evaluation: config.Evaluation, conditions: Conditions) -> torc
     """(n,) labels of the samples that are reported on.
 
     Protocol `authors` samples class after class, n / C images of each: sample i has class
-    i div (n / C). In the other protocols the conditions are taken in turn.
+    i div (n / C). In the other protocols the conditions are taken in turn, and captions are in
+    every one.
 
     Raises:
         AdagenError: the protocol is `authors`, and C doesn't divide the number of samples.
     """
     n = evaluation.samples
-    if evaluation.protocol != "authors":
+    if evaluation.protocol != "authors" or not isinstance(conditions, ClassConditions):
         return conditions.in_turn(n)
     num_classes = len(conditions)
     if n % num_classes:

@@ -159,7 +159,7 @@ def test_samples_of_an_unknown_experiment_are_refused(tmp_path, measuring, image
 def test_images_of_another_size_are_refused(tmp_path, measuring, write_folder, side):
     folder = write_folder(tmp_path, torch.zeros(100, 1, side, side))
     with pytest.raises(AdagenError, match=rf"images are {side}x{side} .* from images of 8x8"):
-        measure_images(open_images(folder), measuring.meter, protocol="embedded")
+        measure_images(open_images(folder), measuring.meter, whole_classes=False)
 
 
 def test_no_number_depends_on_how_images_lie_in_memory(measuring, meter_of, images):
@@ -185,15 +185,15 @@ def test_too_few_samples_for_the_features(measuring, images):
 
 
 def test_folder_npz_and_samples_have_the_same_numbers(
-    tmp_path, meter_of, settings_of, images, write_folder, write_npz, write_samples
+    tmp_path, meter_of, images, write_folder, write_npz, write_samples
 ):
-    meter, settings = meter_of("adm"), settings_of("adm")
+    meter = meter_of("adm")
     stored = (images[0] * 255).round() / 255
     folder, npz = write_folder(tmp_path / "f", stored), write_npz(tmp_path / "i.npz", stored)
     # Samples are kept in float: ADM's protocol is what rounds them.
     samples = write_samples(tmp_path / "s", images[:1])
     found = [
-        measure_images(open_images(path), meter, protocol=settings.protocol)
+        measure_images(open_images(path), meter, whole_classes=False)
         for path in (folder, npz, samples)
     ]
     assert found[0]["mean"] == found[1]["mean"] == found[2]["mean"]
@@ -225,14 +225,13 @@ def test_authors_take_equally_many_of_each_class(
     bound = of_samples(config, RUN)
     folder = write_samples(tmp_path / "s", images, classes=8, settings=bound)
     for call in (
-        lambda: measure_images(open_images(folder), meter, protocol=settings.protocol),
+        lambda: measure_images(open_images(folder), meter, whole_classes=True),
         lambda: evaluate(folder, meter, config=config),
     ):
         with pytest.raises(AdagenError, match=r"100 images of 8 classes, .* a multiple of 8"):
             call()
-    good = measure_images(
-        open_images(write_samples(tmp_path / "t", images)), meter, protocol=settings.protocol
-    )
+    equal = open_images(write_samples(tmp_path / "t", images))
+    good = measure_images(equal, meter, whole_classes=True)
     assert good["sets"]["seed 1"]["fid"] > 0 and good["mean"]["sfid"] is None
 
 
@@ -240,5 +239,33 @@ def test_the_very_file_is_named(tmp_path, meter_of, settings_of, images, write_f
     folder = write_folder(tmp_path / "f", images[0])
     (folder / "00070.png").write_bytes(b"no image")
     with pytest.raises(AdagenError) as error:
-        measure_images(open_images(folder), meter_of("clean"), protocol="clean")
+        measure_images(open_images(folder), meter_of("clean"), whole_classes=False)
     assert str(error.value).startswith(f"{folder / '00070.png'} cannot be read")
+
+
+class Pixels:
+    """A CLIP score that is the mean pixel, and the first label."""
+
+    name, described, hash = "clip.tiny.12345678", {"model": "tiny"}, "c" * 64
+
+    def score(self, batches, labels):
+        return {"clip_score": float(torch.cat([*batches]).mean()) + int(labels[0])}
+
+
+def test_a_clip_score_stands_beside_the_other_metrics(tmp_path, measuring, images, write_samples):
+    meter = measuring.meter
+    bound = of_samples(measuring.config, RUN)
+    folder = write_samples(tmp_path / "s", images, settings=bound)
+    plain = evaluate(folder, meter, config=measuring.config)
+    found = evaluate(folder, meter, config=measuring.config, scorer=Pixels())
+    means = [float(part.mean()) for part in images]
+    assert [row.pop("clip_score") for row in found["per_seed"]] == pytest.approx(means, abs=1e-6)
+    assert found["per_seed"] == plain["per_seed"] and "clip_score" not in plain
+    assert found["mean"]["clip_score"] == pytest.approx(sum(means) / len(means))
+    assert found["protocol"] == f"{plain['protocol']}-clip.tiny.12345678"
+    assert found["clip_score"] == {"model": "tiny"} and found["hashes"]["clip_score"] == "c" * 64
+    # Images without labels have none.
+    loose = measure_images(
+        replace(open_images(folder), labels=None), meter, whole_classes=False, scorer=Pixels()
+    )
+    assert loose["mean"]["clip_score"] is None

@@ -8,6 +8,7 @@ from policies import random_policy
 
 from adagen.config import Evaluation
 from adagen.generators.conditions import ClassConditions
+from adagen.generators.stored_text import Prompts
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
@@ -164,3 +165,9 @@ def test_nan_in_the_decoder_names_the_sample(family, part, tiny_generator):
         broken(generator, part)
     with pytest.raises(AdagenError, match=r"sample 0 of seed 3 \(report\) is not finite"):
         images_of(generator, seed=3)
+
+
+def test_captions_are_reported_in_turn_in_every_protocol():
+    table = Prompts(torch.zeros(4, 2, 5), torch.zeros(4, 5))
+    authors = Evaluation(protocol="authors", samples=7)
+    assert report_labels(authors, table).tolist() == [0, 1, 2, 0, 1, 2, 0]
