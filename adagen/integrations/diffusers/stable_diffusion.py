@@ -34,8 +34,6 @@ VAE = {
 """The same of its autoencoder."""
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """The noise schedule of Stable Diffusion 1.x and 2.x."""
-DECODED = 8
-"""Images that are decoded at once. Each takes about a gigabyte."""
 
 
 class StableDiffusionHandmade(Handmade):
@@ -107,8 +105,10 @@ class StableDiffusion(InstalledBackbone):
     Attributes:
         latent_shape: (C, h, w) of the latents.
         alphas_cumprod: (N,) alpha^2 at the training steps.
+        decode_batch: images that are decoded at once; each takes about a gigabyte.
     """
 
+    decode_batch: int = 8
     alphas_cumprod: torch.Tensor
 
     settings = StableDiffusionSettings
@@ -168,7 +168,7 @@ class StableDiffusion(InstalledBackbone):
     def decode(self, x: torch.Tensor) -> torch.Tensor:
         """Map latents (B, C, h, w) to images (B, 3, H, W) in [0, 1]."""
         latents = x / self.vae.config.scaling_factor
-        images = [self.vae.decode(part).sample for part in latents.split(DECODED)]
+        images = [self.vae.decode(part).sample for part in latents.split(self.decode_batch)]
         return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
 
     def generator(
