@@ -115,7 +115,7 @@ def wide(family: str, *, tiny: bool = False) -> Case:
     """A family at width 384 with grid, vocabulary and policy of the paper, or a smaller one."""
     network = config.Transformer(width=384, depth=6, heads=6)
     scales: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
-    side, batch, vocabulary, codes, policy = 32, 4, 1024, 4096, PAPER_POLICY
+    side, batch, vocabulary, codes, policy = 32, 16, 1024, 4096, PAPER_POLICY
     if tiny:
         network = config.Transformer(width=32, depth=2, heads=2)
         scales, side, batch, vocabulary, codes, policy = (1, 2, 4), 8, 2, 64, 128, SMALL_POLICY

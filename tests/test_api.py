@@ -218,6 +218,17 @@ def test_a_schedule_without_a_policy_takes_settings(folder):
     assert not spaced.images.equal(samples.images)
 
 
+@pytest.mark.parametrize("policy", [None, "adagen_seed0.safetensors"])
+def test_blocks_are_compiled_where_the_caller_says_so(folder, monkeypatch, policy):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(self))
+    plain = adagen.load(policy, "flow.safetensors")
+    assert not compiled
+    fast = adagen.load(policy, "flow.safetensors", settings={"compile": "blocks"})
+    assert compiled == [*fast.generator.backbone.network.blocks]
+    assert fast(n=2).images.equal(plain(n=2).images)
+
+
 def test_the_example_runs_as_written(folder, monkeypatch, tmp_path, capsys):
     """On the files of a tiny flow, at the places where the default run puts those of SiT."""
     for place, file in {

@@ -58,7 +58,7 @@ def load(
             (`Sampler.handmade` has those of a policy's).
         smoothing: constant s of the moving average over actions without a policy.
         settings: keys of the generator that its file leaves open, for instance
-            {"precision": "bfloat16"}.
+            {"precision": "bfloat16", "compile": "blocks"} on a GPU.
 
     Raises:
         AdagenError: a file is missing, damaged or of another kind; the policy was made for
