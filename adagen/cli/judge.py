@@ -228,7 +228,7 @@ def _open_judges(
     config: Config, training: "TrainingIdentity", *, files: JudgeFiles, generator: Path
 ) -> dict[str, "Score"]:
     """The judges by the name of their number; no reward that judges sets is among them."""
-    from adagen.generators.build import load_conditions
+    from adagen.generators.described import load_conditions
     from adagen.rewards.build import load_pretrained
     from adagen.sampling.judges import RewardFiles, open_reward
 

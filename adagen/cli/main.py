@@ -10,6 +10,7 @@ import typer
 from adagen.cli import (
     dataset,
     diagnose,
+    embed,
     evaluate,
     fetch,
     judge,
@@ -32,7 +33,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order of the commands is that of `adagen --help`.
-for commands in (fetch, dataset, pretrain, evaluate, train, sample, schedule, judge, paper, plan):
+for commands in (
+    fetch,
+    dataset,
+    embed,
+    pretrain,
+    evaluate,
+    train,
+    sample,
+    schedule,
+    judge,
+    paper,
+    plan,
+):
     app.add_typer(commands.app)
 app.add_typer(diagnose.app, name="diagnose")
 for group in app.registered_groups:

@@ -5,7 +5,7 @@ They are fitted here, or taken over from released files.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,11 @@ from adagen.config import AestheticPreference, ClipPreference, Config, DinoFeatu
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
+
+if TYPE_CHECKING:
+    from adagen.config import Generator
+    from adagen.data.split import Split
+    from adagen.generators.conditions import Conditions
 
 app = typer.Typer()
 
@@ -30,6 +35,13 @@ def pretrain(
     *,
     out: Out,
     checkpoint: Checkpoint = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Text encoder of a generator of captions, written by `adagen embed`."),
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="The folder of embeddings that it wrote too.")
+    ] = None,
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
@@ -51,7 +63,8 @@ def pretrain(
         if target in stages:
             stages[target](settings, out, checkpoint=checkpoint)
         else:
-            _generator(settings, target, out=out, checkpoint=checkpoint)
+            text = (encoder, embeddings)
+            _generator(settings, target, out=out, checkpoint=checkpoint, text=text)
 
 
 @app.command()
@@ -202,7 +215,7 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
 
     claim_checkpoint(checkpoint, "preference", config.dataset, settings)
     resume = checkpoint and checkpoint / "preference.ckpt"
-    split = load_images(config)
+    split = load_images(config).classified
     classifier = fit_preference(
         settings,
         split.train,
@@ -220,8 +233,18 @@ def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     remove_checkpoint(checkpoint)
 
 
-def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None) -> None:
-    """Write a generator: one that is fitted here, or one with released weights."""
+def _generator(
+    config: Config,
+    name: str,
+    *,
+    out: Path,
+    checkpoint: Path | None,
+    text: tuple[Path | None, Path | None],
+) -> None:
+    """Write a generator: one that is fitted here, or one with released weights.
+
+    `text` is the file of the text encoder and the folder of embeddings, for one of captions.
+    """
     from adagen.generators import build
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
@@ -234,9 +257,15 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
         split = load_images(config)
         # A package's generator may keep checkpoints of its own.
         images = {"images": split.file_list_hash if checkpoint else ""}
-        claim_checkpoint(checkpoint, name, config.dataset, settings, images)
+        read = [text[0]] if text[0] else []
+        claim_checkpoint(checkpoint, name, config.dataset, settings, images, *read)
         backbone = build.pretrain(
-            name, settings, split=split, checkpoints=checkpoint, device=device_of(config)
+            name,
+            settings,
+            split=split,
+            checkpoints=checkpoint,
+            conditions=_conditions(name, settings, split=split, files=text),
+            device=device_of(config),
         )
         _, channels, height, width = split.train.images.shape
         names = split.class_names
@@ -251,3 +280,33 @@ def _generator(config: Config, name: str, *, out: Path, checkpoint: Path | None)
     )
     if settings.weights is None:  # released ones are read at once, and claimed nothing
         remove_checkpoint(checkpoint)
+
+
+def _conditions(
+    name: str, settings: "Generator", *, split: "Split", files: tuple[Path | None, Path | None]
+) -> "Conditions | None":
+    """Read the conditions of a generator of captions; return None for classes.
+
+    Raises:
+        AdagenError: the files of a generator of captions were not given, or belong to others.
+    """
+    from adagen.data.captions.embeddings import Embeddings
+    from adagen.generators.text import CaptionConditions
+    from adagen.networks.text_encoder import WordEncoder
+
+    if getattr(settings, "text", None) is None or split.captions is None:
+        return None
+    encoder_file, folder = files
+    if encoder_file is None or folder is None:
+        raise AdagenError(
+            f"the generator {name!r} is of captions: give --encoder and --embeddings, which "
+            f"`adagen embed {name}` wrote."
+        )
+    embeddings = Embeddings.open(folder)
+    if embeddings.texts != tuple(split.class_names):
+        raise AdagenError(
+            f"{folder} holds embeddings of other captions than those of {split.dataset.name!r}: "
+            f"run `adagen embed {name}` again."
+        )
+    encoder = WordEncoder.load(encoder_file)
+    return CaptionConditions.of(embeddings, encoder, shares=split.captions.shares)

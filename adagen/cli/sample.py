@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+LONGEST_PATH = 1000
+"""Characters beyond which a text is taken for no path."""
+
 
 @app.command()
 def sample(
@@ -63,6 +67,10 @@ def sample(
         ),
     ] = None,
     preference: PreferenceFile = None,
+    prompts: Annotated[
+        str,
+        typer.Option(help="A text, or a file with one on each line: an image of each and seed."),
+    ] = "",
     part: Annotated[
         str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
     ] = "",
@@ -79,6 +87,8 @@ def sample(
             fidelity=fidelity,
             refinement=refinement,
         )
+        if prompts:
+            run = prompted(run, prompts)
         write_samples(
             settings,
             run,
@@ -88,6 +98,24 @@ def sample(
             part=part,
             processes=processes,
         )
+
+
+def prompted(run: SampleRun, prompts: str) -> SampleRun:
+    """The same run, of a text or of those in a file.
+
+    Raises:
+        AdagenError: the file can't be read, or the generator reads no such text.
+    """
+    from adagen.runtime.limits import CAPTION_BYTES, read_text
+
+    path = Path(prompts)
+    texts: tuple[str, ...] = (prompts,)
+    if len(prompts) < LONGEST_PATH and path.is_file():
+        try:
+            texts = tuple(read_text(path, most=CAPTION_BYTES).splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise AdagenError(f"--prompts {path} cannot be read as text ({error}).") from None
+    return replace(run, sampler=run.sampler.prompted(texts), prompts=texts)
 
 
 @app.command()
@@ -135,10 +163,14 @@ def write_samples(
 
     numbered = parse_part(part) if part else (1, 1)
     evaluation, generator = config.evaluation, run.sampler.generator
-    labels = report_labels(evaluation, generator.conditions)
+    if run.prompts:
+        evaluation = evaluation.model_copy(update={"samples": len(run.prompts)})
+        labels = generator.conditions.in_turn(len(run.prompts))
+    else:
+        labels = report_labels(evaluation, generator.conditions)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as folder:
         name = f"{run.name} {part}" if part else run.name
-        settings = {**of_samples(config, run.run), "shard": evaluation.shard}
+        settings = {**_made_by(config, run), "shard": evaluation.shard}
         dial = [run.dial] if run.dial else []
         if checkpoint:
             _require_own_place(checkpoint)
@@ -200,8 +232,14 @@ def _description(config: Config, run: SampleRun) -> dict[str, Any]:
             "policy": policy and policy.hash,
             "faithful": run.dial and run.dial.faithful,
         },
-        "settings": of_samples(config, run.run),
+        "settings": _made_by(config, run),
     }
+
+
+def _made_by(config: Config, run: SampleRun) -> dict[str, Any]:
+    """The settings that the samples are bound to, with their prompts."""
+    prompts = {"prompts": {"texts": [*run.prompts]}} if run.prompts else {}
+    return {**of_samples(config, run.run), **prompts}
 
 
 def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:

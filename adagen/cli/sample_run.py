@@ -70,6 +70,7 @@ class SampleRun:
         dial: how far the policy is blended with the faithful one; None for no blend.
         refinement: name of the refinement; empty for a plain run.
         refined_by: its settings; None for a plain run.
+        prompts: texts that images are made of; empty for the captions or classes of the data set.
     """
 
     experiment: str
@@ -79,6 +80,7 @@ class SampleRun:
     dial: Blended | None = None
     refinement: str = ""
     refined_by: AnyRefinement | None = None
+    prompts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -68,3 +68,4 @@ from adagen.config.rewards import (
     TokenSettings,
 )
 from adagen.config.run import Config
+from adagen.config.text import Text

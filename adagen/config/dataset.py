@@ -14,7 +14,7 @@ class Embedded(NamedTuple):
 
     Attributes:
         images: number of images.
-        classes: number of classes.
+        classes: number of classes, or of captions.
         channels: 1 for grey, 3 for colour.
         sides: smallest and largest side of its images.
     """
@@ -28,8 +28,12 @@ class Embedded(NamedTuple):
 EMBEDDED: Mapping[str, Embedded] = {
     "digits": Embedded(1797, classes=10, channels=1, sides=(8, 8)),
     "openmoji": Embedded(20_000, classes=7, channels=3, sides=(16, 128)),
+    "openmoji_things": Embedded(20_000, classes=181, channels=3, sides=(16, 128)),
+    "openmoji_scenes": Embedded(20_000, classes=3340, channels=3, sides=(16, 128)),
 }
 """The data sets that take no folder."""
+CAPTIONED = ("openmoji_things", "openmoji_scenes")
+"""Names of data sets whose labels are captions."""
 
 
 class Captions(Model):
@@ -69,21 +73,22 @@ class Dataset(Model):
     """The images: a folder, scikit-learn's digits, or glyphs of OpenMoji.
 
     The digits are 1,797 grey images of 8x8 in 10 classes. OpenMoji's are 20,000 colour images in 7
-    classes; they need the extra `openmoji`.
+    classes (`openmoji`), or with captions: one thing on each, as in "a red apple"
+    (`openmoji_things`), or one or two (`openmoji_scenes`). They need the extra `openmoji`.
     """
 
     name: str = Field("digits", pattern=r"^[A-Za-z0-9_]+$", max_length=100)
-    """Name of the data set, as tables print it. A folder needs another name than `digits` and
-    `openmoji`."""
+    """Name of the data set, as tables print it. A folder needs another name than `digits`,
+    `openmoji`, `openmoji_things` and `openmoji_scenes`."""
     folder: InputPath = ""
     """Folder of images, <folder>/<class>/<file>, or a zip of one; empty for `digits` and
-    `openmoji`."""
+    those of OpenMoji."""
     heldout_folder: InputPath = ""
     """Folder or zip of images that no training sees. If it is empty, `heldout` images of `folder`
     are held out."""
     size: int = Field(0, ge=0, le=4096)
     """Side to which images are reduced and centre-cropped, as ADM does. With 0 they are taken as
-    they are, and must be square and all of one size. Those of `openmoji` are drawn in this size,
+    they are, and must be square and all of one size. Those of OpenMoji are drawn in this size,
     from 16 to 128."""
     flip: Literal["never", "random"] = "never"
     """`random` if training mirrors images from left to right, each with probability one half."""
@@ -109,6 +114,11 @@ class Dataset(Model):
         return None if self.folder else EMBEDDED[self.name]
 
     @property
+    def captioned(self) -> bool:
+        """True if labels are captions, not classes."""
+        return self.captions is not None or (not self.folder and self.name in CAPTIONED)
+
+    @property
     def side(self) -> int:
         """The side of the images; 0 if it is not known."""
         return 8 if self.name == "digits" else self.size
@@ -118,8 +128,8 @@ class Dataset(Model):
         known = EMBEDDED.get(self.name)
         if (known is None) == (self.folder == ""):
             raise ValueError(
-                f"name is {self.name!r} and folder is {self.folder!r}: {' and '.join(EMBEDDED)} "
-                "take no folder, and any other data set needs its folder"
+                f"name is {self.name!r} and folder is {self.folder!r}: {', '.join(EMBEDDED)} take "
+                "no folder, and any other data set needs its folder"
             )
         if known is None:
             return self._with_captions()
@@ -129,6 +139,8 @@ class Dataset(Model):
             raise ValueError(f"heldout_folder is of a data set in a folder; {self.name} takes none")
         if self.name == "digits" and self.size:
             raise ValueError("size is of a data set in a folder; digits takes none")
+        if self.captioned and self.flip == "random":
+            raise ValueError(f"flip is 'random', but captions of {self.name} say left and right")
         smallest, largest = known.sides
         if not smallest <= self.side <= largest:
             raise ValueError(

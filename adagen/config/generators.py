@@ -17,6 +17,7 @@ from adagen.config import paradigms
 from adagen.config.base import Fit, Model, Paradigm, Precision, by_kind
 from adagen.config.handmade import Handmade
 from adagen.config.overlay import DEFAULT_KINDS
+from adagen.config.text import Text
 from adagen.config.values import (
     Depth,
     Fraction,
@@ -178,6 +179,8 @@ class FrozenGenerator(GeneratorSettings):
     """Settings for fitting the generator, if it has no released weights."""
     weights: Weights | None = None
     """Released weights. Without them the generator is fitted to the data set."""
+    text: Text | None = None
+    """The text encoder of a generator of captions; none for one of classes."""
     decode_batch: Positive = 64
     """Images that are decoded at once. It changes memory, never results."""
     compile: Literal["nothing", "blocks"] = "nothing"
@@ -217,6 +220,12 @@ class VarGenerator(FrozenGenerator):
     """Side of each map of tokens. Their number is the number of steps."""
     tokeniser: ScaleTokeniser = ScaleTokeniser()
     """Turns an image into ids at every scale and back."""
+
+    @model_validator(mode="after")
+    def _of_classes(self) -> Self:
+        if self.text is not None:
+            raise ValueError("text is given, but a VAR is of classes: take maskgit, dit or sit")
+        return self
 
     @model_validator(mode="after")
     def _coarse_to_fine(self) -> Self:

@@ -41,12 +41,17 @@ NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
+ADDED: Mapping[type[Model], frozenset[str]] = {FrozenGenerator: frozenset({"text"})}
+"""Keys that older files don't have. They count where they are set."""
+
 
 def _part(model: Model, *without: str) -> Identity:
     """A section as plain data, less some of its keys and those that change no result."""
     kinds = type(model).__mro__
     nothing = {key for kind in kinds for key in CHANGES_NO_RESULT.get(kind, ())}
-    return model.model_dump(mode="json", exclude={*nothing, *without})
+    added = {key for kind in kinds for key in ADDED.get(kind, ())}
+    unset = {key for key in added if getattr(model, key) is None}
+    return model.model_dump(mode="json", exclude={*nothing, *unset, *without})
 
 
 def experiment_of(config: Config, name: str) -> Experiment:
@@ -149,6 +154,12 @@ def dataset(config: Config) -> Identity:
     How training mirrors them does not matter.
     """
     return _part(config.dataset, "flip")
+
+
+def embeddings(config: Config, generator: str) -> Identity:
+    """The settings that the embeddings of captions depend on, and the encoder that makes them."""
+    text = getattr(config.generators[generator], "text", None)
+    return {"dataset": _part(config.dataset), "text": _part(text) if text else None}
 
 
 def pretrain(config: Config, generator: str) -> Identity:

@@ -8,7 +8,7 @@ OF_NETWORKS = {"metrics", "clip_score", "reward", "preference"}
 """Arguments of `adagen pretrain` other than generators."""
 OF_RESULTS = {"tables", "figures"}
 """Folders of results that belong to no experiment."""
-OF_RESOURCES = {"generators", "resume"}
+OF_RESOURCES = {"generators", "resume", "text"}
 """Folders of resources, which may be the same place."""
 
 

@@ -124,6 +124,11 @@ def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
     """Refuse patches, scales and vocabularies that don't fit the images."""
     if not isinstance(generator, FrozenGenerator):
         return
+    if generator.weights is None and (generator.text is None) == dataset.captioned:
+        has, takes = ("classes", "no") if generator.text else ("captions", "a")
+        raise ValueError(
+            f"{key} takes {takes} section `text`, as the images of {dataset.name!r} have {has}"
+        )
     side = generator.weights.image if generator.weights else dataset.side
     if not side:
         return

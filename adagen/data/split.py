@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
 from adagen.config import Dataset
@@ -17,6 +16,7 @@ from adagen.data.captions.table import CaptionTable, read_parts
 from adagen.data.copies import check_copies
 from adagen.data.digits import read_digits
 from adagen.data.folder import ImageFiles, list_images, require_apart
+from adagen.data.openmoji.captioned import CaptionFacts, captioned
 from adagen.data.openmoji.glyphs import GROUPS
 from adagen.data.openmoji.groups import ChosenRows, group_scenes
 from adagen.data.pixels import Form
@@ -25,6 +25,7 @@ from adagen.data.sources import (
     form_of,
     open_rows,
 )
+from adagen.data.stratified import stratified_indices
 from adagen.runtime.errors import AdagenError
 
 Flip = Literal["never", "random"]
@@ -110,9 +111,10 @@ class Split:
         heldout: images that no training uses.
         num_classes: labels run from 0 to num_classes - 1 in both parts.
         dataset: the settings that define the split.
-        class_names: the classes, in the order of their labels.
+        class_names: the classes, in the order of their labels; or the captions.
         known_hash: SHA-256 of the content; empty for that of both parts.
         table: the captions that labels are rows of; None where they are classes.
+        captions: shares and subjects of captions that are known as scenes; None of others.
     """
 
     train: Images
@@ -122,6 +124,7 @@ class Split:
     class_names: tuple[str, ...]
     known_hash: str = ""
     table: CaptionTable | None = None
+    captions: CaptionFacts | None = None
 
     @property
     def reference(self) -> Images:
@@ -139,6 +142,30 @@ class Split:
         images = self.heldout.images
         chosen = ChosenRows(images, rows) if isinstance(images, ImageRows) else images[rows]
         return Images(chosen, self.heldout.labels[rows])
+
+    @property
+    def subjects(self) -> torch.Tensor | None:
+        """(num_classes,) what a classifier calls each caption; None where labels are classes."""
+        return None if self.captions is None else self.captions.subjects
+
+    @property
+    def classified(self) -> "Split":
+        """The split in classes that a classifier can tell apart: of captions, their subjects."""
+        if self.captions is None:
+            return self
+        train, heldout = (
+            replace(part, labels=self.captions.subjects[part.labels])
+            for part in (self.train, self.heldout)
+        )
+        names = self.captions.subject_names
+        return replace(
+            self,
+            train=train,
+            heldout=heldout,
+            num_classes=len(names),
+            class_names=names,
+            captions=None,
+        )
 
     @cached_property
     def file_list_hash(self) -> str:
@@ -179,28 +206,6 @@ def check_parts(split: Split) -> None:
         check_copies(train, heldout, dataset=split.dataset)
 
 
-def stratified_indices(labels: torch.Tensor, size: int, *, seed: int) -> torch.Tensor:
-    """Draw a random subset that keeps the shares of the classes, up to rounding.
-
-    Args:
-        labels: (N,) classes.
-        size: number of indices, between the number of classes and N.
-        seed: equal seeds draw equal subsets, whatever the versions of libraries.
-
-    Returns:
-        (size,) int64, ascending and distinct.
-    """
-    # RandomState: NumPy guarantees that its stream never changes, unlike its newer generators'.
-    random = np.random.RandomState(seed)
-    members = [np.flatnonzero(labels.numpy() == label) for label in np.unique(labels.numpy())]
-    ideal = np.array([len(rows) for rows in members]) * size / len(labels)
-    counts = np.floor(ideal).astype(int)
-    # The largest remainders get the indices that rounding down left over.
-    counts[np.argsort(counts - ideal, kind="stable")[: size - counts.sum()]] += 1
-    chosen = [random.permutation(rows)[:n] for rows, n in zip(members, counts, strict=True)]
-    return torch.from_numpy(np.sort(np.concatenate(chosen)))
-
-
 def split_by(
     dataset: Dataset, opener: Callable[..., ImageRows], *, seen: Path | None = None
 ) -> Split:
@@ -214,6 +219,8 @@ def split_by(
     if dataset.captions:
         return _load_captions(dataset, opener, seen=seen)
     if not dataset.folder:
+        if dataset.captioned:
+            return _load_captioned(dataset)
         return _load_digits(dataset) if dataset.name == "digits" else _load_openmoji(dataset)
     files = list_images(Path(dataset.folder), "dataset.folder")
     form = form_of(files, dataset.size)
@@ -277,6 +284,22 @@ def _load_openmoji(dataset: Dataset) -> Split:
         dataset=dataset,
         class_names=tuple(GROUPS),
         known_hash=images.digest(),
+    )
+
+
+def _load_captioned(dataset: Dataset) -> Split:
+    """Draw scenes of OpenMoji with their captions."""
+    count = EMBEDDED[dataset.name].images - dataset.heldout
+    train, heldout, facts = captioned(
+        dataset.name, dataset.size, train=count, heldout=dataset.heldout
+    )
+    return Split(
+        Images(train, train.labels),
+        Images(heldout, heldout.labels),
+        num_classes=len(facts.shares),
+        dataset=dataset,
+        class_names=train.captions.texts,
+        captions=facts,
     )
 
 

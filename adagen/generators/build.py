@@ -14,6 +14,12 @@ from adagen.data.split import Images, Split
 from adagen.data.weights import load_released
 from adagen.generators.base import Backbone, FittedBackbone, Generator
 from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.generators.described import (
+    KIND,
+    about_conditions,
+    described_conditions,
+    without_values,
+)
 from adagen.generators.families import ImageShape, built_in_backbone
 from adagen.generators.installed import InstalledBackbone, installed_backbone
 from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
@@ -24,25 +30,36 @@ from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.fitting import fit
 from adagen.networks.vqvae import MultiScaleVQVAE
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_bound, load_metadata, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded
 
-KIND = "generator"
 CPU = torch.device("cpu")
 
 
 def build_backbone(
-    settings: config.Generator, image_shape: ImageShape, *, num_classes: int
+    settings: config.Generator,
+    image_shape: ImageShape,
+    *,
+    num_classes: int,
+    conditions: Conditions | None = None,
 ) -> Backbone:
-    """Build the untrained networks of a generator of classes, for images (C, H, W).
+    """Build the untrained networks of a generator, for images (C, H, W).
+
+    Args:
+        settings: its section of the configuration.
+        image_shape: (C, H, W) of its images.
+        num_classes: number of classes, or of captions.
+        conditions: what labels stand for; None for classes, or for captions without values.
 
     Raises:
         AdagenError: patches or scales don't fit the images.
     """
     if isinstance(settings, config.InstalledGenerator):
         return installed_backbone(settings, image_shape, num_classes=num_classes)
-    return built_in_backbone(settings, image_shape, conditions=ClassConditions(num_classes))
+    if conditions is None:
+        conditions = without_values(settings, num_classes)
+    return built_in_backbone(settings, image_shape, conditions=conditions)
 
 
 def build_generator(
@@ -128,6 +145,7 @@ def pretrain(
     *,
     split: Split,
     checkpoints: Path | None,
+    conditions: Conditions | None = None,
     device: torch.device = CPU,
 ) -> Backbone:
     """Fit a generator to the training images.
@@ -137,6 +155,7 @@ def pretrain(
         settings: its section of the configuration.
         split: the data set.
         checkpoints: folder for resumable state; None to keep none.
+        conditions: what labels stand for; None for classes.
         device: where it is fitted.
 
     Returns:
@@ -157,8 +176,10 @@ def pretrain(
         installed.learn(train, name, checkpoint=resume, device=device)
         require_reloadable(name, installed, build=build)
         return installed.eval().requires_grad_(False)
+    if conditions is None:
+        conditions = ClassConditions(split.num_classes)
     with seeded("backbone", name, settings.pretrain.seed):
-        backbone = built_in_backbone(settings, shape, conditions=ClassConditions(split.num_classes))
+        backbone = built_in_backbone(settings, shape, conditions=conditions)
     backbone.precision = settings.pretrain.precision
     if isinstance(backbone, MaskgitBackbone):
         assert isinstance(backbone.tokeniser, PatchCodebook)
@@ -235,6 +256,7 @@ def save_backbone(
         "image_shape": list(image_shape),
         "num_classes": backbone.num_classes,
         "class_names": list(class_names),
+        **about_conditions(backbone),
     }
     save_tensors(path, backbone.state_dict(), about=about)
 
@@ -257,18 +279,13 @@ def load_backbone(
             remedy=f"Give the file of generator {name!r}, or run `adagen pretrain {name}` again.",
         )
     shape, classes = tuple(about["image_shape"]), about["num_classes"]
-    backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=classes))
+    backbone = build_empty(
+        lambda: build_backbone(
+            settings, shape, num_classes=classes, conditions=described_conditions(about)
+        )
+    )
     fill(backbone, tensors, source=str(path))
     backbone.hash = file.hash
     backbone.class_names = tuple(about.get("class_names", ()))  # older files have none
     backbone.released = settings.weights is not None
     return backbone.eval().requires_grad_(False)
-
-
-def load_conditions(path: Path) -> Conditions:
-    """Read the conditions that the labels of a generator stand for from its file.
-
-    Raises:
-        AdagenError: the file is missing, damaged or of another kind.
-    """
-    return ClassConditions(load_metadata(path, KIND)["num_classes"])

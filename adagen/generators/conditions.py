@@ -18,6 +18,11 @@ Norm = Callable[[nn.Module], nn.Module]
 """Wraps a layer, as spectral normalisation does."""
 
 
+def kept(layer: nn.Module) -> nn.Module:
+    """Return a layer as it is."""
+    return layer
+
+
 class Conditions(nn.Module, ABC):
     """A table of conditions; label i is row i, and `len(conditions)` is the null label."""
 
@@ -39,7 +44,7 @@ class Conditions(nn.Module, ABC):
         """The width P of vectors."""
 
     @abstractmethod
-    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a module to be learnt, which maps labels (B,) to (B, width).
 
         Args:
@@ -94,7 +99,7 @@ class ClassConditions(Conditions):
         """The number of classes."""
         return self.num_classes
 
-    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a table with a row for each class."""
         return norm(nn.Embedding(self.num_classes, width))
 

@@ -1,6 +1,7 @@
 """The networks of the built-in families, from their settings."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -14,8 +15,10 @@ from adagen.generators.patches import PatchCodebook
 from adagen.generators.solver import SolverBackbone
 from adagen.generators.var import VarBackbone
 from adagen.networks.autoencoder_kl import AutoencoderKL
-from adagen.networks.dit import DiT
-from adagen.networks.uvit import UViT
+from adagen.networks.dit import ConditionalDiT, DiT
+from adagen.networks.dit_text import TextDiT
+from adagen.networks.uvit import ConditionalUViT, UViT
+from adagen.networks.uvit_text import TextUViT
 from adagen.networks.var import VAR
 from adagen.networks.vqgan import VQGAN
 from adagen.networks.vqvae import MultiScaleVQVAE
@@ -60,13 +63,11 @@ def _build_maskgit(
     else:
         tokeniser = PatchCodebook(codes, image_shape)
         grid = side // codes.patch
-    uvit = UViT(
-        grid**2,
-        codes.vocabulary,
-        classes=len(conditions),
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
+    sizes = size.model_dump()
+    uvit: ConditionalUViT = (
+        TextUViT(grid**2, codes.vocabulary, text_width=settings.text.width, **sizes)
+        if settings.text
+        else UViT(grid**2, codes.vocabulary, classes=len(conditions), **sizes)
     )
     return MaskgitBackbone(
         uvit, tokeniser, conditions=conditions, dropout=settings.pretrain.label_dropout
@@ -126,15 +127,11 @@ def _build_solver(
         )
     # The released networks, DiT's and SiT's alike, have a second set of output channels.
     learn_sigma = settings.weights is not None
-    dit = DiT(
-        side,
-        settings.patch,
-        channels=channels,
-        classes=len(conditions),
-        width=size.width,
-        depth=size.depth,
-        heads=size.heads,
-        learn_sigma=learn_sigma,
+    sizes: dict[str, Any] = {**size.model_dump(), "channels": channels, "learn_sigma": learn_sigma}
+    dit: ConditionalDiT = (
+        TextDiT(side, settings.patch, text_width=settings.text.width, **sizes)
+        if settings.text
+        else DiT(side, settings.patch, classes=len(conditions), **sizes)
     )
     kind = FlowBackbone if isinstance(settings, config.SitGenerator) else DiffusionBackbone
     return kind(

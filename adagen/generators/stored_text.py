@@ -83,7 +83,7 @@ class StoredCaptions(Conditions):
         layer = nn.Linear(self.vector_width, width)
         nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
         nn.init.zeros_(layer.bias)
-        return _OfVectors(self, norm(layer))
+        return OfVectors(self, norm(layer))
 
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw captions (n,) of train images, all equally likely."""
@@ -156,7 +156,7 @@ class Prompts(Conditions):
 
     def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
         """Return a linear layer over the vectors."""
-        return _OfVectors(self, norm(nn.Linear(self.vector_width, width)))
+        return OfVectors(self, norm(nn.Linear(self.vector_width, width)))
 
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw prompts (n,), all equally likely."""
@@ -167,7 +167,7 @@ class Prompts(Conditions):
         return torch.arange(n) % len(self)
 
 
-class _OfVectors(nn.Module):
+class OfVectors(nn.Module):
     """A layer over the vectors of labels; the table is no part of the module."""
 
     def __init__(self, conditions: Conditions, layer: nn.Module) -> None:

@@ -24,6 +24,8 @@ from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded
 
 KIND = "text encoder"
+DEPTH, HEADS = 2, 4
+"""Blocks of a `WordEncoder` that is fitted here, and heads of their attention."""
 WARMEST = 100.0
 """Largest factor of the cosines, as in CLIP."""
 
@@ -190,7 +192,7 @@ def fit_text_encoder(
         device: where they are fitted, and stay.
     """
     with seeded(KIND, settings.seed):
-        encoder = WordEncoder(Words.of(captions, positions), width, depth=2, heads=4)
+        encoder = WordEncoder(Words.of(captions, positions), width, depth=DEPTH, heads=HEADS)
         pair = ContrastivePair(encoder, data.images.shape[1], captions=captions)
     return fit(
         pair,

@@ -125,8 +125,8 @@ def load_pretrained(
     Raises:
         AdagenError: the file is missing, or was made with other settings or for other classes.
     """
-    settings, classes = config.preference, split.num_classes
-    _require_classes(preference, split)
+    settings, subjects = config.preference, split.subjects
+    _require_classes(preference, split.classified)
     if isinstance(settings, ClipPreference):
         names = split.class_names
         return load_clip(preference, settings, dataset=config.dataset, names=names).to(device)
@@ -137,9 +137,9 @@ def load_pretrained(
         settings,
         dataset=config.dataset,
         channels=split.train.images.shape[1],
-        classes=classes,
+        classes=split.classified.num_classes,
     )
-    return LogConfidence(classifier, device)
+    return LogConfidence(classifier, device, subjects)
 
 
 def _require_classes(preference: Path, split: Split) -> None:

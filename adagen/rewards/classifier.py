@@ -15,7 +15,8 @@ import torch
 
 from adagen.config import AnyPreference, Dataset, Preference
 from adagen.data.split import Images
-from adagen.evaluation.embedded.networks import Classifier, classification_loss
+from adagen.evaluation.embedded.losses import classification_loss
+from adagen.evaluation.embedded.networks import Classifier
 from adagen.networks.fitting import CPU, fit
 from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
@@ -24,14 +25,28 @@ KIND = "preference"
 
 
 class LogConfidence:
-    """The log-probability that a classifier gives to the label of an image, at most 0."""
+    """The log-probability that a classifier gives to the label of an image, at most 0.
 
-    def __init__(self, classifier: Classifier, device: torch.device) -> None:
+    Args:
+        classifier: the classifier.
+        device: where it computes.
+        subjects: (N,) class of each label, where labels are captions; None where they are classes.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        device: torch.device,
+        subjects: torch.Tensor | None = None,
+    ) -> None:
         self.classifier = classifier.to(device)
+        self.subjects = None if subjects is None else subjects.to(device)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """log P(label | image): images (B, C, H, W) in [0, 1] and classes (B,) to (B,)."""
+        """log P(label | image): images (B, C, H, W) in [0, 1] and labels (B,) to (B,)."""
+        if self.subjects is not None:
+            labels = self.subjects[labels]
         log_probabilities = self.classifier(images).log_softmax(1)
         confidence: torch.Tensor = log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
         return confidence

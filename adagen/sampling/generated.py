@@ -20,11 +20,12 @@ class GeneratedSamples:
 
     Attributes:
         images: (B, C, H, W) float32 in [0, 1], on the CPU.
-        labels: (B,) int64 classes.
+        labels: (B,) int64 classes, or rows of the prompts.
         actions: (T, B, K) what each sample was steered by at each call, in action units.
         action_names: K names.
         handmade: (T, K) the hand-made schedule.
         effective: (T, K) bool, whether an action changes the image at that call.
+        prompts: the texts that were given; empty where labels were.
     """
 
     images: torch.Tensor
@@ -33,6 +34,7 @@ class GeneratedSamples:
     action_names: tuple[str, ...]
     handmade: torch.Tensor
     effective: torch.Tensor
+    prompts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

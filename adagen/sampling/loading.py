@@ -16,8 +16,8 @@ from adagen import config
 from adagen.config import identity
 from adagen.config.handmade import with_package_handmade
 from adagen.generators.base import Backbone, Generator
-from adagen.generators.build import KIND as GENERATOR
 from adagen.generators.build import build_generator, load_backbone
+from adagen.generators.described import KIND as GENERATOR
 from adagen.policy.files import KIND as POLICY
 from adagen.policy.files import load_policy, open_policy, steered, with_inputs
 from adagen.policy.networks import HandMade, Policy

@@ -125,6 +125,11 @@ class LookAhead(Generator[S]):
         return state, value / self.temperature + noise.gumbel(f"choice/{state.call}")
 
 
+def without_look_ahead(generator: Generator[Any]) -> Generator[Any]:
+    """The generator that makes one next state of each."""
+    return generator.generator if isinstance(generator, LookAhead) else generator
+
+
 def best_of(
     generator: Generator[Any],
     policy: Policy,

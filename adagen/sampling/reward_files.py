@@ -19,8 +19,8 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyPreference
 from adagen.data.split import Images, Split, load_dataset
-from adagen.generators.build import KIND as GENERATOR
 from adagen.generators.conditions import Conditions
+from adagen.generators.described import KIND as GENERATOR
 from adagen.policy.files import PolicyFile
 from adagen.rewards.build import load_reward
 from adagen.rewards.classifier import KIND as PREFERENCE

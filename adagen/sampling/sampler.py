@@ -8,7 +8,7 @@ Sample i of a seed is the same image whatever the batch size, up to rounding (4e
 noise of its own. It is also the image that `adagen sample` makes for this seed, index and class.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
@@ -31,10 +31,10 @@ from adagen.runtime.outputs import Given, Output, check_outputs
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import hidden_progress
 from adagen.runtime.progress import progress as progress_bar
-from adagen.sampling.blending import require_same_generator
+from adagen.sampling.blending import require_blendable
 from adagen.sampling.generated import GeneratedSamples
 from adagen.sampling.labels import Labels, requested_labels
-from adagen.sampling.refinement import LookAhead, Score, best_of
+from adagen.sampling.refinement import LookAhead, Score, best_of, without_look_ahead
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 from adagen.sampling.scores import ScoreFunction, as_score
 
@@ -50,13 +50,12 @@ class Sampler:
     """A frozen generator under a policy.
 
     Attributes:
-        generator: the generator; looking ahead where that was asked for.
+        generator: the generator, which may look ahead.
         policy: its schedule, on the generator's device.
         batch: images made at once; changes memory and speed, and no image beyond rounding (4e-7).
         batch_sampler: makes a batch: one rollout, or the best of several.
         candidates: whole samples that are made of each one that is kept.
-        policy_file: what the policy's file says, and the value network in it; None for a policy
-            that has no file.
+        policy_file: content of the policy's file, with its value network; None without one.
         generator_file: the file that the generator was read from; None for one without.
         log: the training log, one row an update, of a sampler that was just trained.
     """
@@ -72,7 +71,7 @@ class Sampler:
     log: "pd.DataFrame | None" = None
 
     def __repr__(self) -> str:
-        generator = _plain(self.generator)
+        generator = without_look_ahead(self.generator)
         experiment = generator.experiment
         steps = experiment.steps if experiment else generator.actions.calls
         parts = [type(generator).__name__, type(self.policy).__name__, f"T = {steps}"]
@@ -84,21 +83,31 @@ class Sampler:
         return f"Sampler({', '.join(parts)})"
 
     def __call__(
-        self, labels: Labels = None, *, n: int | None = None, seed: int = 0, progress: bool = True
+        self,
+        labels: Labels = None,
+        *,
+        prompts: Sequence[str] | None = None,
+        n: int | None = None,
+        seed: int = 0,
+        progress: bool = True,
     ) -> GeneratedSamples:
         """Samples 0 .. n-1 of a seed.
 
         Args:
-            labels: one class for all, or a class for each; None goes round the classes.
+            labels: one class for all, or a class for each; None goes round classes or captions.
+            prompts: texts in place of labels, which samples take in turn; "" for no condition.
             n: number of samples; by default as many as there are labels, 1 for a single class,
-                and one of each class without any.
+                and one of each class or prompt without any.
             seed: sampling seed. The same seed, index and class give the same image.
             progress: whether a progress bar is shown.
 
         Raises:
-            AdagenError: a label is none of the generator's classes, `n` is not the number of
-                labels, or an image is not finite.
+            AdagenError: a label is none of the generator's, `n` is not the number of labels, a
+                prompt can't be read, or an image is not finite.
         """
+        if prompts is not None:
+            made = self.prompted(prompts, labels)(n=n, seed=seed, progress=progress)
+            return replace(made, prompts=tuple(prompts))
         classes = requested_labels(labels, n, conditions=self.generator.conditions)
         found: list[Generated] = []
         with (
@@ -118,6 +127,17 @@ class Sampler:
             handmade=kinds.handmade.cpu(),
             effective=kinds.effective,
         )
+
+    def prompted(self, prompts: Sequence[str], labels: Labels = None) -> Self:
+        """The same sampler, whose labels are rows of a list of prompts.
+
+        Raises:
+            AdagenError: the generator takes no text, a prompt can't be read, or labels are given.
+        """
+        if labels is not None:
+            raise AdagenError("both labels and prompts were given, but samples take one.")
+        table = self.generator.conditions.encoded(prompts)
+        return replace(self, generator=self.generator.conditioned(table))
 
     def batches(
         self,
@@ -182,13 +202,10 @@ class Sampler:
         return self.candidates * self.generator.nfe
 
     def handmade(self) -> Self:
-        """The same generator and settings under the hand-made schedule of the policy's experiment.
-
-        Candidates and look-ahead are left out.
-        """
+        """The same generator under the hand-made schedule, without candidates and look-ahead."""
         return replace(
             self,
-            generator=_plain(self.generator),
+            generator=without_look_ahead(self.generator),
             policy=HandMade(len(self.generator.actions.names)),
             batch_sampler=sample_once,
             candidates=1,
@@ -199,8 +216,7 @@ class Sampler:
     def blend(self, other: "Sampler", fidelity: float) -> Self:
         """The dial: raw outputs are (1 - fidelity) this policy's + fidelity the other's.
 
-        The blend has no file. Judges and value networks belong to one policy, so that it takes
-        neither: choose among its candidates by a function.
+        The blend has no file, and takes no judge or value network, which belong to one policy.
 
         Args:
             other: a sampler of the same generator, steps and hand-made schedule.
@@ -210,17 +226,7 @@ class Sampler:
             AdagenError: the other sampler is of something else, one of the two chooses among
                 candidates, or `fidelity` is not in [0, 1].
         """
-        if not isinstance(other, Sampler):
-            raise AdagenError(
-                f"{other!r} can't be blended in: give a sampler, as `adagen.load` returns it."
-            )
-        for sampler in (self, other):
-            if sampler.candidates > 1 or isinstance(sampler.generator, LookAhead):
-                raise AdagenError(
-                    f"{sampler!r} chooses among candidates, but a blend is of two policies: blend "
-                    "samplers that `adagen.load` returned, and call `best_of` on the result."
-                )
-        require_same_generator(self.generator, other.generator)
+        require_blendable(self, other)
         blended = Blend(self.policy, other.policy, fidelity=fidelity)
         return replace(self, policy=blended, policy_file=None, log=None)
 
@@ -309,8 +315,8 @@ class Sampler:
         """Write the policy, with the value network that was trained beside it, for `adagen.load`.
 
         Raises:
-            AdagenError: the policy can't be saved: a blend, or one that was not trained, searched
-                or loaded; or the file is the generator's, or can't be written.
+            AdagenError: the policy is a blend, or was not trained, searched or loaded; or the file
+                is the generator's, or can't be written.
         """
         path = require_path("path", path, content="the file of the policy to write")
         read = [self.generator_file] if self.generator_file else []
@@ -340,9 +346,5 @@ class Sampler:
         Raises:
             AdagenError: it was not trained, searched for or loaded, or the card makes no sense.
         """
-        return pretrained(_plain(self.generator), self.policy, file=self.policy_file, card=card)
-
-
-def _plain(generator: Generator[Any]) -> Generator[Any]:
-    """The generator without look-ahead."""
-    return generator.generator if isinstance(generator, LookAhead) else generator
+        plain = without_look_ahead(self.generator)
+        return pretrained(plain, self.policy, file=self.policy_file, card=card)

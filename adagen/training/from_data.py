@@ -25,7 +25,8 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyReward
 from adagen.data.folder import list_images
-from adagen.data.split import Images, Split, load_dataset, stratified_indices
+from adagen.data.split import Images, Split, load_dataset
+from adagen.data.stratified import stratified_indices
 from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
 from adagen.evaluation.embedded.networks import MetricNetworks as FittedNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
@@ -118,12 +119,12 @@ def build_reward(
     if isinstance(settings, ClassifierSettings):
         classifier = fit_preference(
             Preference(),
-            train,
-            classes=split.num_classes,
+            split.classified.train,
+            classes=split.classified.num_classes,
             checkpoint=folder and folder / "preference.ckpt",
             device=device,
         )
-        return CallableReward(LogConfidence(classifier, device), device)
+        return CallableReward(LogConfidence(classifier, device, split.subjects), device)
     if isinstance(settings, GaussianSettings | FrechetSettings):
         # Checked again with the features, which take a while to be fitted.
         used = min(len(train), FITTED)

@@ -366,7 +366,10 @@ def test_the_digits_take_no_key_of_a_folder(key):
     [
         ({"size": 0}, "size is 0, but openmoji is drawn in 16 to 128 pixels"),
         ({"size": 256}, "is drawn in 16 to 128 pixels"),
-        ({"folder": "elsewhere"}, "digits and openmoji take no folder"),
+        (
+            {"folder": "elsewhere"},
+            "digits, openmoji, openmoji_things, openmoji_scenes take no folder",
+        ),
         ({"heldout_folder": "elsewhere"}, "heldout_folder is of a data set in a folder"),
     ],
 )

@@ -8,7 +8,8 @@ from sklearn.datasets import load_digits
 
 from adagen.config import Dataset
 from adagen.data.digits import read_digits
-from adagen.data.split import load_dataset, stratified_indices
+from adagen.data.split import load_dataset
+from adagen.data.stratified import stratified_indices
 from adagen.runtime.errors import AdagenError
 
 

@@ -9,7 +9,8 @@ from torch import nn
 from torch.profiler import profile
 
 from adagen.config import Transformer, load_config
-from adagen.evaluation.embedded.networks import Classifier, classification_loss
+from adagen.evaluation.embedded.losses import classification_loss
+from adagen.evaluation.embedded.networks import Classifier
 from adagen.generators import build
 from adagen.networks.fitting import Batch
 from adagen.planning.cost import ACTIVATIONS

@@ -134,6 +134,12 @@ def asset_target(wildcards, output):
     return asset_path(CONFIG.assets, asset_name(wildcards)).absolute()
 
 
+def text_options(wildcards, input):
+    if "encoder" not in input.keys():
+        return []
+    return ["--encoder", input.encoder, "--embeddings", input.embeddings]
+
+
 def policy_option(wildcards, input):
     return ["--policy", *input.policy] if input.policy else []
 

@@ -46,6 +46,18 @@ def pretrain_sources(wildcards):
     return [asset(weights.network), asset(weights.decoder)] if weights else images()
 
 
+def text_files(wildcards):
+    """The text encoder of a generator of captions, and the embeddings that it made."""
+    text = getattr(CONFIG.generators[wildcards.generator], "text", None)
+    if text is None:
+        return {}
+    first = next(n for n, s in CONFIG.generators.items() if getattr(s, "text", None) == text)
+    return {
+        "encoder": rules.embeddings.output.encoder.format(generator=first),
+        "embeddings": rules.embeddings.output.embeddings.format(generator=first),
+    }
+
+
 def metric_sources(wildcards):
     return asset_or_images(INCEPTION)
 

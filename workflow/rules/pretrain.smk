@@ -2,8 +2,38 @@
 # for each whether it is fitted to the images or read from a released file.
 
 
+# Once for all generators of captions that have the same text encoder.
+rule embeddings:
+    input:
+        sources=images,
+    output:
+        encoder=ensure("<resources>/text/{generator}.safetensors", non_empty=True),
+        embeddings=directory("<resources>/text/{generator}.embeddings"),
+    log:
+        "<logs>/text/{generator}.log",
+    benchmark:
+        "<benchmarks>/text/{generator}.tsv"
+    priority: 70
+    conda:
+        "../../environment.yml"
+    threads: CORES
+    resources:
+        mem_mb=memory("networks"),
+        runtime=minutes("networks"),
+        gpu=GPU,
+    params:
+        config=config_file,
+        depends=depends(identity.embeddings, "generator"),
+        checkpoint=resume_folder,
+    shell:
+        "adagen embed {wildcards.generator:q} --config {params.config:q}"
+        " --encoder {output.encoder:q} --out {output.embeddings:q}"
+        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
+
+
 rule pretrain:
     input:
+        unpack(text_files),
         sources=pretrain_sources,
     output:
         generator=ensure("<resources>/generators/{generator}.safetensors", non_empty=True),
@@ -23,9 +53,11 @@ rule pretrain:
         config=config_file,
         depends=depends(identity.pretrain, "generator"),
         checkpoint=resume_folder,
+        text=text_options,
     shell:
         "adagen pretrain {wildcards.generator:q} --config {params.config:q}"
-        " --out {output.generator:q} --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
+        " {params.text:q} --out {output.generator:q} --checkpoint {params.checkpoint:q}"
+        " 2>&1 | tee {log:q}"
 
 
 # These only measure: they share nothing with a generator or with the reward.

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from adagen import config
 from adagen.data.split import Images, Split
+from adagen.evaluation.embedded.losses import classification_loss, denoising_loss
 from adagen.evaluation.image_sets import one_layout
 from adagen.evaluation.versions import require_this_version
 from adagen.networks.fitting import CPU, Batch, fit
@@ -27,10 +27,6 @@ PRIMARY = "primary"
 LABEL_FREE = "label_free"
 SPACES = (PRIMARY, LABEL_FREE)
 """The feature spaces, in the order of reports."""
-
-NOISE = 0.1
-"""Standard deviation of the noise that the autoencoder removes. With more of it, its features
-would learn to ignore noise in generated images."""
 
 BATCH = 1000
 """Number of images that are measured at once."""
@@ -281,6 +277,7 @@ def fit_metric_networks(
         checkpoints: folder of resumable states; None to keep none.
         device: where they are fitted, and stay.
     """
+    split = split.classified
     channels, side = split.train.images.shape[1:3]
     with seeded("metrics classifier", settings.classifier.seed):
         classifier = Classifier(channels, settings.width, num_classes=split.num_classes)
@@ -310,25 +307,6 @@ def fit_metric_networks(
         heldout_accuracy=_accuracy(classifier, split.heldout),
         heldout_denoising_error=_denoising_error(autoencoder, split.heldout),
     )
-
-
-def classification_loss(classifier: nn.Module, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the logits of images that are shifted by up to a pixel."""
-    return F.cross_entropy(classifier(_shifted(batch.images, batch.generator)), batch.labels)
-
-
-def denoising_loss(autoencoder: nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean squared error of the images that are recovered from noisy ones."""
-    noise = torch.randn(batch.images.shape, generator=batch.generator).to(batch.images.device)
-    return F.mse_loss(autoencoder(batch.images + NOISE * noise), batch.images)
-
-
-def _shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Shift each image by -1, 0 or 1 pixel along each axis; black pixels fill the border."""
-    rows, columns = images.shape[-2:]
-    windows = F.pad(images, (1, 1, 1, 1)).unfold(2, rows, 1).unfold(3, columns, 1)
-    down, right = torch.randint(3, (2, len(images)), generator=generator).to(images.device)
-    return windows[torch.arange(len(images), device=images.device), :, down, right]
 
 
 @torch.no_grad()

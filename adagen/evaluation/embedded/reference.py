@@ -8,7 +8,8 @@ from typing import Self
 import torch
 
 from adagen import config
-from adagen.data.split import Split, stratified_indices
+from adagen.data.split import Split
+from adagen.data.stratified import stratified_indices
 from adagen.evaluation.embedded.networks import BATCH, PRIMARY, SPACES, MetricNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.versions import require_this_version

@@ -3,7 +3,7 @@ import torch
 
 from adagen.config import Dataset, Evaluation, Fit, MetricNetworks
 from adagen.data.split import load_dataset
-from adagen.evaluation.embedded import networks
+from adagen.evaluation.embedded import losses, networks
 from adagen.evaluation.embedded.networks import fit_metric_networks
 from adagen.runtime import checkpoints
 from adagen.runtime.errors import AdagenError
@@ -64,10 +64,17 @@ def test_fitting_leaves_global_randomness_alone(measuring):
 def test_shifts_move_by_at_most_one_pixel():
     image = torch.zeros(500, 1, 8, 8)
     image[:, 0, 3, 4] = 1
-    moved = networks._shifted(image, torch.Generator().manual_seed(0))
+    moved = losses._shifted(image, torch.Generator().manual_seed(0))
     places = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
     assert moved.sum() == 500
     assert places == {(row, column) for row in (2, 3, 4) for column in (3, 4, 5)}
+
+
+def test_shifts_leave_the_background_as_it_is():
+    page = torch.tensor([1.0, 0.5, 0.25]).view(1, 3, 1, 1).expand(50, 3, 8, 8)
+    assert torch.equal(losses._shifted(page, torch.Generator().manual_seed(0)), page)
+    images = load_dataset(Dataset()).train.images[:]
+    assert not images[:, :, 0, 0].any()  # so that digits are shifted as with zeros
 
 
 def test_networks_of_another_configuration_are_refused(measuring):

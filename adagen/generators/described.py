@@ -1,0 +1,67 @@
+"""The conditions of a generator in its file, and as its settings describe them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adagen import config
+from adagen.data.captions.words import Words
+from adagen.generators.base import Backbone, FittedBackbone
+from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.generators.reloading import build_empty
+from adagen.generators.text import CaptionConditions, empty_captions
+from adagen.networks.text_encoder import DEPTH, HEADS, WordEncoder
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors
+
+KIND = "generator"
+WORDS = 90
+"""Words that a vocabulary is taken to have before it is known, which costs next to nothing."""
+
+
+def without_values(settings: config.BuiltInGenerator, count: int) -> Conditions:
+    """Return conditions of the sizes in a generator's settings, for counting.
+
+    Args:
+        settings: its section of the configuration.
+        count: number of classes or captions.
+    """
+    if settings.text is None:
+        return ClassConditions(count)
+    words = Words([str(number) for number in range(WORDS)], settings.text.positions)
+    encoder = WordEncoder(words, settings.text.width, depth=DEPTH, heads=HEADS)
+    return CaptionConditions(count, encoder)
+
+
+def about_conditions(backbone: Backbone) -> dict[str, Any]:
+    """Return what the file of a generator says of its conditions beside their tensors."""
+    conditions = backbone.conditions if isinstance(backbone, FittedBackbone) else None
+    return {"text": conditions.about} if isinstance(conditions, CaptionConditions) else {}
+
+
+def described_conditions(about: Mapping[str, Any]) -> Conditions:
+    """Return the conditions that the description of a file speaks of, without values."""
+    text = about.get("text")
+    return empty_captions(text) if text else ClassConditions(about["num_classes"])
+
+
+def load_conditions(path: Path) -> Conditions:
+    """Read the conditions that the labels of a generator stand for from its file.
+
+    Raises:
+        AdagenError: the file is missing, damaged or of another kind.
+    """
+    tensors, about = load_tensors(path, KIND)
+    conditions = build_empty(lambda: described_conditions(about))
+    prefix = "conditions."
+    found = {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+    try:
+        conditions.load_state_dict(found, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AdagenError(
+            f"{path} does not hold its captions ({reason}): run `adagen pretrain` again."
+        ) from None
+    return conditions.eval().requires_grad_(False)
