@@ -5,8 +5,8 @@ import torch
 
 from adagen.config import Dataset
 from adagen.config.dataset import CAPTIONED, EMBEDDED
-from adagen.data.openmoji.captioned import KINDS, SUBJECTS, captions_of
 from adagen.data.inventory import overview
+from adagen.data.openmoji.captioned import KINDS, SUBJECTS, captions_of
 from adagen.data.split import load_dataset
 
 
