@@ -46,7 +46,8 @@ class PlainTraining:
         """A training at its beginning; the reward of the parts is `tokens`."""
         assert isinstance(parts.reward, AutoencoderReward)
         self.generator, self.actor, self.critic = parts.generator, parts.actor, parts.critic
-        self.features, self.heads = parts.reward.features, parts.reward.heads
+        self.features: Any = parts.reward.features
+        self.heads: Any = parts.reward.heads
         self.real, self.settings, self.seed = parts.train, settings, seed
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
         self.optimiser = torch.optim.Adam(parameters, settings.learning_rate)
@@ -126,8 +127,17 @@ class PlainTraining:
     @torch.no_grad()
     def _score(self, batch: Batch) -> torch.Tensor:
         self.heads.eval()
-        logits: torch.Tensor = self.heads(self.features(batch.images), batch.labels)
-        return logits.mean(1).sigmoid()
+        return self._logits(self.features(batch.images), batch.labels).mean(1).sigmoid()
+
+    def _logits(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(b, maps N) logits of feature maps (b, maps, width, N), layer by layer."""
+        logits = []
+        for head, x in zip(self.heads.heads, features.unbind(1), strict=True):
+            x = head.enter(x)
+            x = (head.residual(x) + x) / 2**0.5
+            c = head.embedding(labels).unsqueeze(1)
+            logits.append((c @ head.leave(x)).squeeze(1) / head.projection**0.5)
+        return torch.cat(logits, dim=1)
 
     def _loss(self, batch: Batch, returns: torch.Tensor, *, sigma: float) -> torch.Tensor:
         """PPO's loss of one batch of images at all calls; returns (b,)."""
@@ -151,8 +161,9 @@ class PlainTraining:
         for _ in range(steps):
             real = torch.randint(len(self.real), (size,), generator=generator)
             fake = torch.randint(len(labels), (size,), generator=generator)
-            of_real = self.heads(self.features(self.real.images[real]), self.real.labels[real])
-            of_fake = self.heads(self.features(images[fake]), labels[fake])
+            seen = torch.cat([self.features(self.real.images[real]), self.features(images[fake])])
+            of_both = self._logits(seen, torch.cat([self.real.labels[real], labels[fake]]))
+            of_real, of_fake = of_both.chunk(2)
             loss = F.softplus(-of_real).mean() + F.softplus(of_fake).mean()
             self.judge_optimiser.zero_grad()
             loss.backward()

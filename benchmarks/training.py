@@ -35,12 +35,12 @@ from adagen.evaluation.embedded.networks import Autoencoder, Classifier
 from adagen.evaluation.embedded.networks import MetricNetworks as Networks
 from adagen.evaluation.embedded.reference import Reference
 from adagen.generators.conditions import ClassConditions
-from adagen.planning.counting import count
 from adagen.rewards.base import Reward
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.gaussian import GaussianReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.runtime.allocator import keep_freed_memory
+from adagen.runtime.footprint import Footprint
 from adagen.runtime.noise import seeded
 from adagen.training import loop
 from adagen.training.kept import FINALISTS
@@ -324,13 +324,13 @@ def rates(trainings: Trainings, *, repeats: int) -> Iterator[Figure]:
         for r, rollout, ppo, w in zip(rounds, *parts.values(), whole, strict=True)
     ]
     yield figure("share of the reward", rest)
-    tensors = [
-        count(t.update, 1, trainings.case.generator.backbone, t.training.actor, t.training.critic)
-        for t in (ours, plain)
-    ]
-    yield figure(
-        "tensors of an update over AdaNAT's manner", [tensors[0].peak / tensors[1].peak], MEMORY_AIM
-    )
+    tensors = []
+    for t in (ours, plain):
+        networks = (trainings.case.generator.backbone, t.training.actor, t.training.critic)
+        with Footprint(networks) as footprint:
+            t.update()
+        tensors.append(footprint.peak)
+    yield figure("tensors of an update over AdaNAT's manner", [tensors[0] / tensors[1]], MEMORY_AIM)
 
 
 def peak(family: str, *, tiny: bool) -> Figure:

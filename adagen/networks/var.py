@@ -123,8 +123,8 @@ class VAR(nn.Module):
         last = state.scale == len(self.scales) - 1
         caches = []
         for block, past in zip(self.blocks, state.caches, strict=True):
-            x, cache = block(x, condition, past=past)
-            caches.append(None if last else cache)
+            x, cache = block(x, condition, past=past, keep=not last)
+            caches.append(cache)
         return x, VARState(condition, tuple(caches), state.scale + 1)
 
     def logits(self, tokens: torch.Tensor, state: VARState) -> torch.Tensor:
@@ -201,10 +201,16 @@ class _Block(Block):
         condition: torch.Tensor,
         mask: torch.Tensor | None = None,
         past: Cache | None = None,
-    ) -> tuple[torch.Tensor, Cache]:
-        """(B, N, width) and class vectors (B, width) -> (B, N, width), and the longer cache."""
+        keep: bool = True,
+    ) -> tuple[torch.Tensor, Cache | None]:
+        """(B, N, width) and class vectors (B, width) -> (B, N, width), and the longer cache.
+
+        The cache is None if it isn't to be kept.
+        """
         gate1, gate2, scale1, scale2, shift1, shift2 = self.ada_lin(condition).chunk(6, 1)
+        cache: Cache | None
         mixed, cache = self.attn(adaptive_norm(x, shift1, scale=scale1), mask, past=past)
+        cache = cache if keep else None
         x = gated(x, gate1, branch=mixed)
         return gated(x, gate2, branch=self.ffn(adaptive_norm(x, shift2, scale=scale2))), cache
 

@@ -7,6 +7,7 @@ and `adagen.rewards.convolution` (pixels).
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -90,19 +91,21 @@ class AdversarialReward(Reward):
         The generator draws the batches and everything else that is random.
         """
         self.heads.train()
-        value, size = float("nan"), self.settings.batch
+        value, size = torch.full((), torch.nan), self.settings.batch
         for _ in range(steps):
             real_batch, fake_batch = real.draw(size, generator), fake.draw(size, generator)
-            loss = self.loss(real_batch, fake_batch, generator=generator)
             self.optimiser.zero_grad()
-            loss.backward()
+            value = torch.zeros((), device=self.device)
+            for part in self.losses(real_batch, fake_batch):
+                part.backward()  # before the next is computed, which takes the memory of one
+                value += part.detach()
             self.optimiser.step()
-            value = loss.item()
-        return value
+        return value.item()
 
-    def loss(self, real: Drawn, fake: Drawn, *, generator: torch.Generator) -> torch.Tensor:
-        """Mean softplus(-D(real)) + mean softplus(D(fake)) of two batches (features, labels)."""
-        return F.softplus(-self.heads(*real)).mean() + F.softplus(self.heads(*fake)).mean()
+    def losses(self, real: Drawn, fake: Drawn) -> Iterator[torch.Tensor]:
+        """Parts of the loss of two batches (features, labels), which add up to it."""
+        both = self.heads(*(torch.cat(pair) for pair in zip(real, fake, strict=True)))
+        yield two_sided(both, len(real[1]))
 
     def state_dict(self) -> dict[str, Any]:
         """The state of heads and optimiser."""
@@ -113,3 +116,8 @@ class AdversarialReward(Reward):
         self.heads.load_state_dict(state["heads"])
         if "optimiser" in state:
             self.optimiser.load_state_dict(state["optimiser"])
+
+
+def two_sided(logits: torch.Tensor, real: int) -> torch.Tensor:
+    """Mean softplus(-D) of the first `real` images' logits plus mean softplus(D) of the others'."""
+    return F.softplus(-logits[:real]).mean() + F.softplus(logits[real:]).mean()

@@ -4,6 +4,8 @@ It has no frozen features: everything it knows of images it learns during the tr
 opposite extreme of small heads on a frozen network.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -72,15 +74,15 @@ class ConvolutionReward(AdversarialReward):
         """Always streamed: adding noise costs nothing."""
         return StreamedPool(images, self._extract, device=self.device)
 
-    def loss(self, real: Drawn, fake: Drawn, *, generator: torch.Generator) -> torch.Tensor:
-        """The discriminator's loss plus r1 / 2 times the squared gradient at real images (R1)."""
-        loss = super().loss(real, fake, generator=generator)
+    def losses(self, real: Drawn, fake: Drawn) -> Iterator[torch.Tensor]:
+        """The discriminator's loss, and r1 / 2 times the squared gradient at real images (R1)."""
+        yield from super().losses(real, fake)
         if not self.r1:
-            return loss
+            return
         images, labels = real[0].detach().requires_grad_(), real[1]
         logits = self.heads(images, labels)
         (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-        return loss + self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
+        yield self.r1 / 2 * slope.square().sum((1, 2, 3)).mean()
 
     def _extract(self, images: torch.Tensor, noise: torch.Generator | SampleNoise) -> torch.Tensor:
         return add_noise(images, self.pixel_noise, source=noise)

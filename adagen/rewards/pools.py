@@ -46,9 +46,9 @@ class Pool(ABC):
     def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Features of `rows` (b,); the generator draws augmentation, crop and noise."""
 
-    @abstractmethod
     def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        """Rows that stand for the whole set: all of them where that costs nothing, else `size`."""
+        """`size` random rows, which stand for the whole set."""
+        return torch.randint(len(self), (size,), generator=generator)
 
     def draw(self, size: int, generator: torch.Generator) -> Drawn:
         """Features and labels of `size` random rows."""
@@ -66,10 +66,6 @@ class KeptPool(Pool):
         """(b, maps, width, N) of `rows`; nothing is drawn."""
         return self.maps[rows]
 
-    def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        """All rows."""
-        return torch.arange(len(self))
-
 
 class StreamedPool(Pool):
     """Images whose features are computed whenever they are needed."""
@@ -81,10 +77,6 @@ class StreamedPool(Pool):
     def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """(b, maps, width, N) of `rows`, augmented and cropped as the generator draws."""
         return self.extractor(self.images.batch(rows, generator).to(self.device), generator)
-
-    def probe(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        """`size` random rows."""
-        return torch.randint(len(self), (size,), generator=generator)
 
 
 def add_noise(

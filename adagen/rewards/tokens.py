@@ -6,21 +6,34 @@ normalised within its own image, so the reward of an image never depends on the 
 beside it.
 """
 
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from adagen.config import TokenSettings
 from adagen.data.split import Images
 from adagen.generators.conditions import Conditions
-from adagen.rewards.adversarial import AdversarialReward
+from adagen.rewards.adversarial import AdversarialReward, two_sided
 from adagen.rewards.features import MaskedAutoencoder
-from adagen.rewards.pools import KEEP, KeptPool, Pool, StreamedPool
+from adagen.rewards.pools import KEEP, Drawn, KeptPool, Pool, StreamedPool
 from adagen.runtime.noise import SampleNoise
+
+EXTRACTED = 128
+"""Images whose features are computed at once: few enough for a processor's cache."""
 
 
 class Head(nn.Module):
-    """Feature map (B, width, N) and labels (B,) to logits (B, N)."""
+    """Feature map (B, width, N) and labels (B,) to logits (B, N).
+
+    Tokens are rows here and convolutions are matrix products, which takes about half the time of
+    calling the layers one after the other.
+    """
 
     projection = 64
 
@@ -40,11 +53,63 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One logit per token."""
-        x = self.enter(x)
-        x = (self.residual(x) + x) / 2**0.5
-        c = self.embedding(labels).unsqueeze(1)  # (B, 1, projection)
-        logits: torch.Tensor = (c @ self.leave(x)).squeeze(1) / self.projection**0.5
-        return logits
+        enter, residual, leave = self._layers
+        x = _normalised(
+            F.linear(x.transpose(1, 2), enter[0].weight.squeeze(2), enter[0].bias), enter
+        )
+        x = x + _normalised(circular(x, residual[0]), residual)  # (B, N, channels)
+        c = self.embedding(labels) / self.projection**0.5  # (B, projection)
+        weight = (c @ leave.weight.squeeze(2)).unsqueeze(2) / 2**0.5  # (B, channels, 1)
+        return torch.baddbmm((c @ leave.bias).view(-1, 1, 1), x, weight).squeeze(2)
+
+    @property
+    def _layers(self) -> tuple[Any, Any, Any]:
+        return self.enter, self.residual, self.leave
+
+
+def _normalised(x: torch.Tensor, block: Any) -> torch.Tensor:
+    """Normalisation of x (B, N, channels) within each image, as by one group, and activation."""
+    _, norm, activation = block
+    weight, bias = norm.weight.expand(x.shape[1:]), norm.bias.expand(x.shape[1:])
+    activated: torch.Tensor = activation(F.layer_norm(x, x.shape[1:], weight, bias, norm.eps))
+    return activated
+
+
+def circular(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
+    """A convolution of tokens on a ring, as a product of Fourier coefficients.
+
+    Args:
+        x: (B, N, in) tokens.
+        convolution: with an odd number of taps and a circular padding of half of them.
+
+    Returns:
+        (B, N, out).
+    """
+    weight, bias = convolution.weight, convolution.bias
+    assert bias is not None
+    (batch, tokens, _), (out, inner, taps) = x.shape, weight.shape
+    tables = _fourier(tokens, taps, device=x.device)
+    rows = x.transpose(0, 1).reshape(tokens, -1)
+    cosine, sine = ((table @ rows).view(-1, batch, inner) for table in tables[:2])
+    kernel = weight.permute(2, 1, 0).reshape(taps, -1)
+    even, odd = ((table @ kernel).view(-1, inner, out) for table in tables[2:4])
+    real = torch.baddbmm(cosine @ even, sine, odd).flatten(1)  # (N // 2 + 1, B out)
+    imaginary = torch.baddbmm(sine @ even, cosine, odd, alpha=-1).flatten(1)
+    y = torch.addmm(tables[4] @ real, tables[5], imaginary)
+    return y.view(tokens, batch, out).transpose(0, 1) + bias
+
+
+@lru_cache(maxsize=8)
+def _fourier(tokens: int, taps: int, *, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Cosines and sines that take tokens and taps to coefficients, and coefficients to tokens."""
+    frequency = torch.arange(tokens // 2 + 1, device="cpu", dtype=torch.float64).unsqueeze(1)
+    place, tap = (torch.arange(n, device="cpu", dtype=torch.float64) for n in (tokens, taps))
+    of_tokens, of_taps = (2 * math.pi / tokens * frequency * n for n in (place, tap - taps // 2))
+    # A real signal has every frequency twice, but for the constant and the alternating one.
+    share = torch.where(2 * frequency % tokens == 0, 1.0, 2.0) / tokens
+    both = [call(angle) for angle in (of_tokens, of_taps) for call in (torch.cos, torch.sin)]
+    back = [(share * table).T for table in both[:2]]
+    return tuple(table.float().contiguous().to(device) for table in (*both, *back))
 
 
 class Heads(nn.Module):
@@ -84,8 +149,15 @@ class AutoencoderReward(AdversarialReward):
         size = len(images) * first.nbytes
         if images.flip != "never" or size > KEEP:
             return StreamedPool(images, lambda batch, _: self.features(batch), device=self.device)
-        maps = [self.features(batch.to(self.device)) for batch in images.batches()]
+        maps = [self.features(batch.to(self.device)) for batch in images.batches(EXTRACTED)]
         return KeptPool(torch.cat(maps), images.labels.to(self.device))
+
+    def losses(self, real: Drawn, fake: Drawn) -> Iterator[torch.Tensor]:
+        """The loss of each head; all of them take their part in the mean."""
+        heads: Any = self.heads.heads
+        labels = torch.cat([real[1], fake[1]])
+        for head, *maps in zip(heads, real[0].unbind(1), fake[0].unbind(1), strict=True):
+            yield two_sided(head(torch.cat(maps), labels), len(real[1])) / len(heads)
 
     def _extract(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         maps: torch.Tensor = self.features(images)

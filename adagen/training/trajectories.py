@@ -40,9 +40,8 @@ class Trajectories:
 
     @property
     def calls(self) -> torch.Tensor:
-        """(T, B) index of each policy call."""
-        t, b = self.log_prob.shape
-        return torch.arange(t, device=self.raw.device).unsqueeze(1).expand(t, b)
+        """(T,) index of each policy call."""
+        return torch.arange(len(self.log_prob), device=self.raw.device)
 
     def chunks(self, size: int) -> list[slice]:
         """Slices of this process's trajectories, of `size` each; the last may be shorter."""

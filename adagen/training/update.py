@@ -22,7 +22,7 @@ from adagen.training.log import Record
 from adagen.training.trajectories import Trajectories
 
 MEASURED = 8
-"""Trajectories that the memory of a backward pass is measured on."""
+"""Trajectories that the memory of a backward pass is measured on, beside a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +116,19 @@ class PpoUpdate:
     def _chunk_of(self, trajectories: Trajectories) -> int:
         """The number of trajectories that `backward_memory` has room for, measured once."""
         if not self._chunk:
-            chunk = trajectories.chunks(MEASURED)[0]
-            with Footprint([self.actor, self.critic]) as footprint:
-                features, calls = trajectories.seen(chunk), trajectories.calls[:, chunk]
-                raw = self.actor(features.flatten(0, 1), calls.flatten())
-                (raw.sum() + self._values(trajectories, chunk).sum()).backward()
-            self.optimiser.zero_grad()
-            most = 1e9 * self.settings.backward_memory * (chunk.stop - chunk.start)
-            self._chunk = max(1, int(most / footprint.peak))
+            one, several = (self._backward_peak(trajectories, count) for count in (1, MEASURED))
+            each = max(several - one, 1) / (MEASURED - 1)
+            self._chunk = 1 + max(0, int((1e9 * self.settings.backward_memory - one) / each))
         return self._chunk
+
+    def _backward_peak(self, trajectories: Trajectories, count: int) -> int:
+        """Bytes that the backward pass of the first `count` trajectories takes, gradients too."""
+        chunk = trajectories.chunks(count)[0]
+        with Footprint([self.actor, self.critic]) as footprint:
+            mean = self._mean(trajectories, chunk)
+            (mean.sum() + self._values(trajectories, chunk).sum()).backward()
+        self.optimiser.zero_grad()
+        return int(footprint.peak)
 
     def _gradients(self) -> list[torch.Tensor]:
         """The gradients of all parameters that have one."""
@@ -133,17 +137,23 @@ class PpoUpdate:
 
     def _values(self, trajectories: Trajectories, chunk: slice) -> torch.Tensor:
         """(T, b) outputs of the value network for a chunk; zeros if there is no such network."""
-        features, calls = trajectories.seen(chunk), trajectories.calls[:, chunk]
+        shape = trajectories.log_prob[:, chunk].shape
         if not self.settings.value_coefficient:
-            return features.new_zeros(calls.shape)
-        values: torch.Tensor = self.critic(features.flatten(0, 1), calls.flatten())
-        return values.view(calls.shape)
+            return trajectories.log_prob.new_zeros(shape)
+        values: torch.Tensor = self.critic(
+            trajectories.seen(chunk).flatten(0, 1), trajectories.calls
+        )
+        return values.view(shape)
+
+    def _mean(self, trajectories: Trajectories, chunk: slice) -> torch.Tensor:
+        """(T, b, K) outputs of the policy for a chunk."""
+        features = trajectories.seen(chunk).flatten(0, 1)
+        mean: torch.Tensor = self.actor(features, trajectories.calls)
+        return mean.view_as(trajectories.raw[:, chunk])
 
     def _loss(self, trajectories: Trajectories, chunk: slice, *, targets: Targets) -> ppo.PpoLoss:
         """The loss of a chunk of the trajectories under the current policy."""
-        features, calls = trajectories.seen(chunk), trajectories.calls[:, chunk]
-        raw = trajectories.raw[:, chunk]
-        mean = self.actor(features.flatten(0, 1), calls.flatten()).view_as(raw)
+        raw, mean = trajectories.raw[:, chunk], self._mean(trajectories, chunk)
         return ppo.ppo_loss(
             ppo.gaussian_log_prob(raw, mean, sigma=targets.sigma),
             trajectories.log_prob[:, chunk],

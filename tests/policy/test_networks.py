@@ -27,6 +27,18 @@ def test_network_sees_features_and_step():
     assert not torch.allclose(base, network(features.flip(1), torch.tensor([1])))
 
 
+def test_one_index_may_stand_for_many_rows():
+    torch.manual_seed(0)
+    network = TabledNetwork(
+        PolicyNetwork(8, (4, 4), actions=2, size=PolicyNetworkSize()), 3, actions=2
+    )
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    features, calls = torch.randn(12, 16, 8), torch.arange(3)
+    each = network(features, calls.repeat_interleave(4))
+    torch.testing.assert_close(network(features, calls), each, rtol=0, atol=1e-5)
+
+
 def test_table_ignores_features_and_blend_meets_both_ends():
     table, other = ConstantTable(3, 2), ConstantTable(3, 2)
     table.table.data.copy_(torch.arange(6.0).view(3, 2))

@@ -60,11 +60,12 @@ def test_the_backward_pass_takes_no_more_memory_than_it_may():
 def test_without_a_value_network_more_trajectories_fit_and_one_is_always_taken():
     found = []
     for coefficient in (0.5, 0.0):
-        for gigabytes in (1e-6, 0.01, 0.02):
+        for gigabytes in (1e-6, 0.01, 0.02, 0.03):
             settings = Training(
                 trajectories=COUNT, value_coefficient=coefficient, backward_memory=gigabytes
             )
             update = PpoUpdate(*networks(), settings=settings, processes=SINGLE_PROCESS)
             found.append(update._chunk_of(drawn()))
-    assert found[0] == found[3] == 1 and found[1] < found[4]
-    assert all(abs(found[at + 1] - 2 * found[at]) <= 1 for at in (1, 4))
+    valued, alone = found[:4], found[4:]
+    assert valued[0] == alone[0] == 1 and valued[1] < alone[1]
+    assert all(abs(n[3] - 2 * n[2] + n[1]) <= 1 for n in (valued, alone))
