@@ -149,19 +149,17 @@ def test_the_pipeline_is_as_before_when_the_policy_is_removed(stable_diffusion):
     torch.testing.assert_close(pipeline(**call, generator=torch.manual_seed(0)).images, before)
 
 
-def test_with_the_hooks_of_offloading(stable_diffusion):
-    """As `enable_model_cpu_offload` puts them in, here from the CPU to itself."""
-    import accelerate
-
+def test_with_models_that_are_moved_when_they_are_needed(stable_diffusion):
+    """Here from the CPU to itself."""
     pipeline, generator = stable_diffusion
     sampler = sampler_of(generator)
     expected, latents = ours(sampler, [0, 1])
-    accelerate.cpu_offload_with_hook(pipeline.unet, execution_device="cpu")
+    pipeline.enable_model_cpu_offload(device="cpu")
     try:
         with steer(pipeline, sampler):
             found = pipeline(list(PROMPTS[:2]), latents=latents, **CALL).images
     finally:
-        accelerate.hooks.remove_hook_from_module(pipeline.unet)
+        pipeline.remove_all_hooks()
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
