@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from adagen import config
+from adagen.config.paradigms import is_built_in
 from adagen.data.captions.words import Words
 from adagen.generators.base import Backbone, FittedBackbone
 from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.generators.installed import installed_backbone
 from adagen.generators.reloading import build_empty
 from adagen.generators.text import CaptionConditions, empty_captions
 from adagen.networks.text_encoder import DEPTH, HEADS, WordEncoder
@@ -45,6 +47,17 @@ def described_conditions(about: Mapping[str, Any]) -> Conditions:
     return empty_captions(text) if text else ClassConditions(about["num_classes"])
 
 
+def _without_values(about: Mapping[str, Any]) -> Conditions:
+    """Return the conditions that a description speaks of, of a package's generator too."""
+    if is_built_in(about["settings"]["paradigm"]):
+        return described_conditions(about)
+    settings = config.InstalledGenerator.model_validate(about["settings"])
+    shape, count = tuple(about["image_shape"]), about["num_classes"]
+    backbone = installed_backbone(settings, shape, num_classes=count)
+    conditions: Conditions = getattr(backbone, "conditions", ClassConditions(count))
+    return conditions
+
+
 def load_conditions(path: Path) -> Conditions:
     """Read the conditions that the labels of a generator stand for from its file.
 
@@ -52,7 +65,7 @@ def load_conditions(path: Path) -> Conditions:
         AdagenError: the file is missing, damaged or of another kind.
     """
     tensors, about = load_tensors(path, KIND)
-    conditions = build_empty(lambda: described_conditions(about))
+    conditions = build_empty(lambda: _without_values(about))
     prefix = "conditions."
     found = {
         key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)

@@ -1,11 +1,14 @@
 """Stable Diffusion as a generator, read from the folder of a pipeline."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import tiny_pipelines
 import torch
+import yaml
 
 import adagen
 from adagen.config import Dataset, Experiment
@@ -15,6 +18,8 @@ from adagen.generators.build import (
     load_backbone,
     save_backbone,
 )
+from adagen.generators.described import load_conditions
+from adagen.integrations.diffusers.stable_diffusion import StableDiffusionSettings
 from adagen.planning.counting import count, on_meta
 from adagen.policy.files import build_actor
 from adagen.runtime.errors import AdagenError
@@ -81,7 +86,11 @@ def test_it_is_saved_and_read_and_loaded_with_its_steps(folder, tmp_path):
         for generator in (again, expected)
     ]
     torch.testing.assert_close(*images)
+    conditions = load_conditions(path)
+    assert torch.equal(conditions(labels), backbone.conditions(labels))
     sampler = adagen.load(None, path, steps=2)
+    named, asked = sampler(0, n=2), sampler(prompts=[PROMPTS[0]], n=2)
+    torch.testing.assert_close(asked.images, named.images)
     assert sampler.generator.actions.handmade[:, 1].unique().tolist() == [6.5]
 
 
@@ -116,6 +125,27 @@ def test_pickled_weights_are_refused(folder, tmp_path):
     with pytest.raises(AdagenError, match="from safetensors alone"):
         backbone_of(settings_of(copy))
     assert json.loads((copy / "model_index.json").read_text())["unet"]
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "diffusers.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("version", "side", "sizes"),
+    [
+        ("sd15", 512, (859_520_964, 83_653_863, 123_060_480)),
+        ("sd21", 768, (865_910_724, 83_653_863, 340_387_840)),
+    ],
+)
+def test_the_networks_of_the_page_are_those_that_were_released(version, side, sizes):
+    """Parameters of UNet, autoencoder and text encoder."""
+    blocks = re.findall(r"^    generators:\n(?:      .*\n)+", PAGE, re.MULTILINE)
+    sections = {k: v for block in blocks for k, v in yaml.safe_load(block)["generators"].items()}
+    with on_meta():
+        settings = StableDiffusionSettings(**sections[version])
+        networks = build_backbone(settings, (3, side, side), num_classes=3)
+    parts = (networks.network.unet, networks.vae, networks.conditions.encoder)
+    assert tuple(sum(p.numel() for p in part.parameters()) for part in parts) == sizes
 
 
 def test_the_policy_of_the_paper_takes_less_than_a_percent_of_a_step():
