@@ -206,7 +206,7 @@ def test_a_product_of_coefficients_is_a_convolution_on_a_ring(tokens):
 
 
 def test_a_head_computes_what_its_layers_do():
-    head = Head(6, 8, classes=3).eval()
+    head = Head(6, 8, conditions=ClassConditions(3)).eval()
     x, classes = torch.randn(4, 6, 16, generator=draw("maps")), labels(4)
     entered = head.enter(x)
     left = head.leave((head.residual(entered) + entered) / 2**0.5)

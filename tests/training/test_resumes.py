@@ -99,7 +99,7 @@ def real_training(generator, method: str, kind: str = "own", **changes) -> Polic
             )
         else:
             make = ProjectedReward if kind == "dino" else AutoencoderReward
-            reward = make(frozen, 10, settings=chosen, device=generator.device)
+            reward = make(frozen, ClassConditions(10), settings=chosen, device=generator.device)
     parts = TrainingParts(
         generator=generator, actor=actor, critic=critic, reward=reward, train=REAL, heldout=REAL
     )
