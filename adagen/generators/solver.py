@@ -240,9 +240,11 @@ class SolverGenerator(Generator[SolverState]):
     """Latent networks under the solver of this module.
 
     Attributes:
+        denoiser: kind of network, by which policies know their generator.
         guided_channels: leading channels of the output that are guided; None for all.
     """
 
+    denoiser: str = "DiT"
     guided_channels: int | None = GUIDED_CHANNELS
 
     def __init__(

@@ -181,17 +181,24 @@ class PretrainedPolicy:
 
 
 def described(
-    schedule: Schedule, grid: tuple[int, int], *, width: int, channels: int | None
+    denoiser: str,
+    schedule: Schedule,
+    *,
+    grid: tuple[int, int],
+    width: int,
+    channels: int | None,
 ) -> dict[str, Any]:
     """Describe what a policy for a solver depends on, as plain data.
 
     Args:
+        denoiser: kind of network.
         schedule: the noise schedule.
         grid: (rows, columns) of the features.
         width: their channels.
         channels: channels of the output that are guided; None for all.
     """
     return {
+        "denoiser": denoiser,
         "schedule": type(schedule).__name__,
         "prediction": getattr(schedule, "prediction", "epsilon"),
         "grid": list(grid),
@@ -205,8 +212,9 @@ def solver_description(generator: Generator[Any]) -> dict[str, Any] | None:
     if not isinstance(generator, SolverGenerator):
         return None
     return described(
+        generator.denoiser,
         generator.schedule,
-        generator.grid,
+        grid=generator.grid,
         width=generator.feature_width,
         channels=generator.guided_channels,
     )

@@ -12,6 +12,7 @@ from policies import SIZE, random_policy
 import adagen
 from adagen.config import Dataset, Experiment, identity
 from adagen.generators.build import build_generator, load_backbone, save_backbone
+from adagen.integrations.diffusers import steer
 from adagen.integrations.diffusers.stable_diffusion import StableDiffusion, StableDiffusionSettings
 from adagen.policy.files import save_policy
 
@@ -69,6 +70,8 @@ def test_the_page_from_top_to_bottom(folder):
     one, two = names["images"]
     assert one.size == (16, 16) and one.tobytes() != two.tobytes()
     names["exported"] = adagen.export_schedule(names["sampler"], 2)
+    with steer(names["pipe"], names["exported"]):
+        names["pipe"]("rain", num_inference_steps=4)
     scales: list[float] = []
     names["pipe"].unet.register_forward_hook(
         lambda *call: scales.append(names["pipe"].guidance_scale)

@@ -1,5 +1,6 @@
 """The components that stand in a pipeline while a policy steers it: scheduler and guider."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -21,7 +22,7 @@ class Current:
         trajectory: the present one; None where no batch is being made.
     """
 
-    def __init__(self, start: Any, steps: int) -> None:
+    def __init__(self, start: Callable[[], Trajectory], steps: int) -> None:
         self.start, self.steps = start, steps
         self.trajectory: Trajectory | None = None
 

@@ -21,6 +21,14 @@ KINDS: dict[str, Order] = {
     "DiTPipeline": "prompt first",
 }
 """Pipelines that can be steered."""
+STABLE_DIFFUSION, SDXL, DIT = "Stable Diffusion", "Stable Diffusion XL", "DiT"
+DENOISERS = {
+    "StableDiffusionPipeline": STABLE_DIFFUSION,
+    "StableDiffusionXLPipeline": SDXL,
+    "StableDiffusionXLModularPipeline": SDXL,
+    "DiTPipeline": DIT,
+}
+"""Kinds of network, as `SolverGenerator.denoiser` has them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,13 @@ class Pipeline:
     @property
     def description(self) -> dict[str, Any]:
         """The same as plain data, to compare with what a policy was made for."""
-        return described(self.schedule, self.grid, width=self.width, channels=self.channels)
+        return described(
+            DENOISERS[self.name],
+            self.schedule,
+            grid=self.grid,
+            width=self.width,
+            channels=self.channels,
+        )
 
 
 def recognised(pipeline: Any) -> Pipeline:

@@ -19,6 +19,7 @@ from adagen.generators.discrete import DiscreteSteps, Prediction
 from adagen.generators.installed import InstalledBackbone
 from adagen.generators.solver import SolverGenerator
 from adagen.integrations.diffusers.folder import read_networks
+from adagen.integrations.diffusers.pipelines import STABLE_DIFFUSION
 from adagen.integrations.diffusers.prompts import PromptConditions, text_encoder
 from adagen.runtime.errors import AdagenError
 
@@ -190,4 +191,5 @@ class StableDiffusion(InstalledBackbone):
 class StableDiffusionGenerator(SolverGenerator):
     """Stable Diffusion under the solver of DiT and SiT. All channels are guided."""
 
+    denoiser = STABLE_DIFFUSION
     guided_channels = None

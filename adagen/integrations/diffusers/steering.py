@@ -77,7 +77,13 @@ class Steered:
         self._parts = parts
 
         def start() -> Trajectory:
-            return Trajectory(steering, parts.schedule, parts.grid, parts.width, parts.channels)
+            return Trajectory(
+                steering,
+                parts.schedule,
+                grid=parts.grid,
+                width=parts.width,
+                channels=parts.channels,
+            )
 
         self._current = Current(start, steering.steps)
         old = pipeline.scheduler
@@ -134,8 +140,8 @@ class Steered:
         if self._guider is not None:
             self._guider.latents = x
         copies = 1 if self._guider is not None else 2
-        if copies == 2:
-            self._require_both_passes(x, kwargs)
+        if copies == 2 and trajectory.tau is None:
+            self._require_both_passes(kwargs)
         times = trajectory.times(x[: len(x) // copies]).repeat(copies)
         if "timestep" in kwargs:
             return args, {**kwargs, "timestep": times}
@@ -170,7 +176,7 @@ class Steered:
         first = (self._parts.order == "prompt first") != other
         return slice(None, rows // 2) if first else slice(rows // 2, None)
 
-    def _require_both_passes(self, x: torch.Tensor, kwargs: Mapping[str, Any]) -> None:
+    def _require_both_passes(self, kwargs: Mapping[str, Any]) -> None:
         """Refuse a call without guidance, or with what the solver doesn't do."""
         if self._parts.name == "DiTPipeline":
             labels = kwargs["class_labels"]

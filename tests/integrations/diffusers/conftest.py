@@ -12,7 +12,7 @@ from adagen.data.split import Images
 from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.solver import SolverGenerator
-from adagen.integrations.diffusers.pipelines import schedule_of
+from adagen.integrations.diffusers.pipelines import SDXL, schedule_of
 from adagen.integrations.diffusers.stable_diffusion import (
     StableDiffusion,
     StableDiffusionGenerator,
@@ -58,7 +58,8 @@ class Networks(nn.Module):
         return (self.vae.decode(x / self.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
 
 
-class GuidesAll(SolverGenerator):
+class SDXLGenerator(SolverGenerator):
+    denoiser = SDXL
     guided_channels = None
 
 
@@ -154,7 +155,7 @@ def sdxl():
         latent_shape=(4, 8, 8),
         num_classes=3,
     )
-    return stock, GuidesAll(networks, 4, handmade=Handmade(guidance=2.0), smoothing=0.4)
+    return stock, SDXLGenerator(networks, 4, handmade=Handmade(guidance=2.0), smoothing=0.4)
 
 
 def sampler_of(generator: SolverGenerator, seed: int = 0) -> Sampler:

@@ -32,8 +32,13 @@ def test_pipelines(stable_diffusion, dit):
     sampler = sampler_of(generator)
     assert "a str can't be steered" in refused("pipe", sampler)
     words = refused(dit[0], sampler)
-    assert "made for another pipeline than this DiTPipeline: schedule is 'DiscreteSteps'" in words
-    assert "schedule is 'VariancePreserving' there" in refused(pipeline, sampler_of(dit[1]))
+    assert (
+        "made for another pipeline than this DiTPipeline: denoiser is 'Stable Diffusion' th"
+        in words
+    )
+    assert "denoiser is 'DiT' there and 'Stable Diffusion' here" in refused(
+        pipeline, sampler_of(dit[1])
+    )
     with steer(pipeline, sampler):
         assert "under a policy already" in refused(pipeline, sampler)
     flow = SimpleNamespace(config={"prediction_type": "epsilon"}, alphas_cumprod=None)
@@ -68,9 +73,14 @@ def test_a_network_of_another_kind(stable_diffusion, velocity, dit):
     assert "it was distilled" in refused(distilled, TABLE)
 
 
-def test_sdxl_for_stable_diffusion(stable_diffusion, tmp_path):
-    """As a pipeline, and as the folder that a generator is read from."""
-    pipeline = diffusers.StableDiffusionXLPipeline(**tiny_pipelines.sdxl_components())
+def test_sdxl_for_stable_diffusion(stable_diffusion, sdxl, tmp_path):
+    """As a pipeline, even of equal sizes, and as the folder that a generator is read from."""
+    pipeline, generator = sdxl
+    words = "denoiser is 'Stable Diffusion' there and 'Stable Diffusion XL' here"
+    assert words in refused(pipeline, sampler_of(stable_diffusion[1]))
+    assert "policy was made for another pipeline" in refused(
+        stable_diffusion[0], sampler_of(generator)
+    )
     pipeline.save_pretrained(tmp_path)
     with pytest.raises(AdagenError, match="holds a StableDiffusionXLPipeline, but a Stable"):
         backbone_of(settings_of(tmp_path))
