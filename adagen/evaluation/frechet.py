@@ -48,6 +48,20 @@ class Gaussian:
     def require_full_rank(self) -> None:
         """Accept the statistics: without a number of features there is nothing to check."""
 
+    def require_finite(self, whose: str) -> None:
+        """Refuse moments that are NaN or infinite, of the features that `whose` names.
+
+        Raises:
+            AdagenError: some are.
+        """
+        finite = torch.isfinite(self.mean) & torch.isfinite(self.covariance).all(1)
+        if not finite.all():
+            raise AdagenError(
+                f"the moments of {whose} are not finite in {int((~finite).sum())} of {len(finite)} "
+                f"dimensions, the first is {int(finite.int().argmin())} (from 0): the file, or what "
+                "it was made from, is damaged. Make it again."
+            )
+
 
 @dataclass(frozen=True)
 class Moments(Gaussian):
@@ -61,7 +75,19 @@ class Moments(Gaussian):
 
     @classmethod
     def of(cls, features: torch.Tensor) -> Self:
-        """Compute the moments of features (N, D). The covariance of a single one is zero."""
+        """Compute the moments of features (N, D). The covariance of a single one is zero.
+
+        Raises:
+            AdagenError: features are NaN or infinite.
+        """
+        finite = torch.isfinite(features).all(1)
+        if not finite.all():
+            raise AdagenError(
+                f"{int((~finite).sum())} of {len(finite)} images have features that are not "
+                f"finite, the first is image {int(finite.int().argmin())} (from 0): the images, or "
+                "the network that measures them, hold NaN or infinity. Look at that image; make the "
+                "images again, or fit or fetch the network again."
+            )
         features = features.double()
         mean = features.mean(0)
         centred = features - mean
@@ -124,7 +150,12 @@ def gaussian_distance(a: Gaussian, b: Gaussian) -> float:
     Pass the reference, which is better determined, as b. A covariance that was computed in float32
     may have eigenvalues below zero; they are taken as zero, which is the real part of their
     complex root.
+
+    Raises:
+        AdagenError: moments are NaN or infinite.
     """
+    a.require_finite("the images")
+    b.require_finite("the reference")
     lower = b.cholesky
     if lower is None or a.cholesky is None:
         product = b.square_root @ a.covariance @ b.square_root

@@ -150,3 +150,20 @@ def test_a_distance_to_statistics_of_nobody_knows_how_many():
     with pytest.raises(AdagenError, match="3 images are too few"):
         frechet_distance(moments, there)
     assert frechet_distance(moments, unknown) > 0
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_features_that_are_not_finite_are_refused_with_their_image(wrong):
+    features = torch.rand(9, 3)
+    features[[4, 7], 1] = wrong
+    with pytest.raises(AdagenError, match=r"2 of 9 images .* the first is image 4"):
+        Moments.of(features)
+
+
+def test_moments_that_are_not_finite_are_refused_by_whose_they_are():
+    good, bad = (Gaussian(torch.zeros(3), torch.eye(3)) for _ in range(2))
+    bad.covariance[2, 1] = math.nan
+    with pytest.raises(AdagenError, match="of the images .* 1 of 3 dimensions, the first is 2"):
+        gaussian_distance(bad, good)
+    with pytest.raises(AdagenError, match="of the reference"):
+        gaussian_distance(good, bad)
