@@ -57,9 +57,9 @@ class Gaussian:
         finite = torch.isfinite(self.mean) & torch.isfinite(self.covariance).all(1)
         if not finite.all():
             raise AdagenError(
-                f"the moments of {whose} are not finite in {int((~finite).sum())} of {len(finite)} "
-                f"dimensions, the first is {int(finite.int().argmin())} (from 0): the file, or what "
-                "it was made from, is damaged. Make it again."
+                f"the moments of {whose} are not finite in {int((~finite).sum())} of "
+                f"{len(finite)} dimensions, the first is {int(finite.int().argmin())} (from 0): "
+                "the file, or what it was made from, is damaged. Make it again."
             )
 
 
@@ -84,9 +84,9 @@ class Moments(Gaussian):
         if not finite.all():
             raise AdagenError(
                 f"{int((~finite).sum())} of {len(finite)} images have features that are not "
-                f"finite, the first is image {int(finite.int().argmin())} (from 0): the images, or "
-                "the network that measures them, hold NaN or infinity. Look at that image; make the "
-                "images again, or fit or fetch the network again."
+                f"finite, the first is image {int(finite.int().argmin())} (from 0): the images, "
+                "or the network that measures them, hold NaN or infinity. Look at that image; "
+                "make the images again, or fit or fetch the network again."
             )
         features = features.double()
         mean = features.mean(0)

@@ -163,7 +163,7 @@ def test_features_that_are_not_finite_are_refused_with_their_image(wrong):
 def test_moments_that_are_not_finite_are_refused_by_whose_they_are():
     good, bad = (Gaussian(torch.zeros(3), torch.eye(3)) for _ in range(2))
     bad.covariance[2, 1] = math.nan
-    with pytest.raises(AdagenError, match="of the images .* 1 of 3 dimensions, the first is 2"):
+    with pytest.raises(AdagenError, match=r"of the images .* 1 of 3 dimensions, the first is 2"):
         gaussian_distance(bad, good)
     with pytest.raises(AdagenError, match="of the reference"):
         gaussian_distance(good, bad)
