@@ -8,7 +8,7 @@ import typer
 from adagen.cli.common import device_of, load_images
 from adagen.cli.options import Checkpoint, Configs, OutFolder
 from adagen.cli.paths import load_config
-from adagen.config import Config
+from adagen.config import ClipText, Config, Text
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.outputs import Kind
@@ -23,12 +23,14 @@ def embed(
     config: Configs,
     *,
     encoder: Annotated[
-        Path, typer.Option(help="Text encoder to write; it is fitted to the captions."), Kind.FILE
+        Path,
+        typer.Option(help="File to write: the text encoder, or which released one it is."),
+        Kind.FILE,
     ],
     out: OutFolder,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Fit the text encoder of a generator, and compute the embeddings of all captions once."""
+    """Fit or take over a generator's text encoder, and compute all captions' embeddings once."""
     settings = load_config(config)
     with exclusive_folder(checkpoint), stoppable(checkpoint):
         write_text(settings, generator, encoder_file=encoder, out=out, checkpoint=checkpoint)
@@ -43,8 +45,7 @@ def write_text(
         AdagenError: there is no such generator, or it is one of classes; or `out` is something
             else.
     """
-    from adagen.data.captions.embeddings import write_embeddings
-    from adagen.networks.text_encoder import WordEncoder, fit_text_encoder
+    from adagen.data.captions.embeddings import Embeddings
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
 
     text = getattr(config.generators.get(generator), "text", None)
@@ -55,9 +56,23 @@ def write_text(
             f"one: {', '.join(known) or 'none'}."
         )
     claim_checkpoint(checkpoint, f"{generator} text", config.dataset, text)
+    make = _fitted if isinstance(text, Text) else _released
+    make(config, generator, encoder_file=encoder_file, out=out, checkpoint=checkpoint)
+    remove_checkpoint(checkpoint)
+    about = Embeddings.open(out).about
+    typer.echo(f"{about['count']:,} captions, list {about['captions_hash'][:16]}")
+
+
+def _fitted(
+    config: Config, generator: str, *, encoder_file: Path, out: Path, checkpoint: Path | None
+) -> None:
+    """Fit a small text encoder to captions and images, and let it embed the captions."""
+    from adagen.data.captions.embeddings import write_embeddings
+    from adagen.networks.text_encoder import WordEncoder, fit_text_encoder
+
+    text = getattr(config.generators[generator], "text", None)
+    assert isinstance(text, Text)
     split = load_images(config)
-    if split.captions is None:
-        raise AdagenError(f"the data set {config.dataset.name!r} has classes, and no captions.")
     captions = split.class_names
     pair = fit_text_encoder(
         captions,
@@ -71,6 +86,37 @@ def write_text(
     pair.encoder.cpu().save(encoder_file)
     encoder = WordEncoder.load(encoder_file)
     working = checkpoint and checkpoint / "embeddings"
-    embeddings = write_embeddings(captions, encoder, out=out, working=working)
-    remove_checkpoint(checkpoint)
-    typer.echo(f"{len(embeddings):,} captions, list {embeddings.about['captions_hash'][:16]}")
+    write_embeddings(captions, encoder, out=out, working=working)
+
+
+def _released(
+    config: Config, generator: str, *, encoder_file: Path, out: Path, checkpoint: Path | None
+) -> None:
+    """Let a released text encoder embed the captions, in half precision.
+
+    Raises:
+        AdagenError: the weights are missing or those of another network, or its hidden states have
+            another size than the settings say.
+    """
+    import torch
+
+    from adagen.data.captions.embeddings import write_embeddings
+    from adagen.data.released import open_asset
+    from adagen.generators.stored_text import ReleasedEncoder
+    from adagen.networks.clip import released_text
+
+    text = getattr(config.generators[generator], "text", None)
+    assert isinstance(text, ClipText)
+    captions, key = load_images(config).class_names, f"generators.{generator}.text"
+    with open_asset(config.assets, text.weights) as asset:
+        encoder = released_text(asset, text.model, key=f"{key}.model", device=device_of(config))
+        hidden, pooled, _ = encoder.encode([""])
+        found = {"positions": hidden.shape[1], "width": hidden.shape[2], "vectors": pooled.shape[1]}
+        for name, size in found.items():
+            if getattr(text, name) != size:
+                raise AdagenError(
+                    f"key '{key}.{name}' is {getattr(text, name)}, but {text.model} gives {size}."
+                )
+        working = checkpoint and checkpoint / "embeddings"
+        write_embeddings(captions, encoder, out=out, working=working, dtype=torch.float16)
+        ReleasedEncoder(text.model, str(asset)).save(encoder_file)

@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 
 from adagen.cli import (
-    align,
     dataset,
     diagnose,
     embed,
@@ -44,7 +43,6 @@ for commands in (
     sample,
     schedule,
     judge,
-    align,
     paper,
     plan,
 ):

@@ -29,9 +29,7 @@ app = typer.Typer()
 def pretrain(
     target: Annotated[
         str,
-        typer.Argument(
-            help="A generator, `metrics`, `clip_score`, `alignment`, `reward` or `preference`."
-        ),
+        typer.Argument(help="A generator, `metrics`, `clip_score`, `reward` or `preference`."),
     ],
     config: Configs,
     *,
@@ -47,15 +45,14 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    It is a generator of the config, the networks that measure (`metrics`, `clip_score`,
-    `alignment`), the features that the reward sees by (`reward`), or a network that says how well
-    an image shows its class or caption (`preference`).
+    It is a generator of the config, the networks that measure (`metrics`, `clip_score`), the
+    features that the reward sees by (`reward`), or a network that says how well an image shows its
+    class or caption (`preference`).
     """
     settings = load_config(config)
     stages = {
         "metrics": _metrics,
         "clip_score": _clip_score,
-        "alignment": _alignment,
         "reward": _reward,
         "preference": _preference,
     }
@@ -164,31 +161,6 @@ def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
         )
 
 
-def _alignment(config: Config, out: Path, *, checkpoint: Path | None) -> None:
-    """Write the network that says whether images of OpenMoji's scenes show their captions."""
-    settings = config.evaluation.alignment
-    if settings is None:
-        raise AdagenError(
-            "the config has no section evaluation.alignment: add it, with a file of prompts."
-        )
-    from adagen.evaluation.alignment import fit_alignment
-    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-
-    claim_checkpoint(checkpoint, "alignment", config.dataset, settings.fit)
-    fitted = fit_alignment(
-        settings.fit,
-        config.dataset.size,
-        checkpoint=checkpoint and checkpoint / "alignment.ckpt",
-        device=device_of(config),
-    )
-    fitted.save(out)
-    remove_checkpoint(checkpoint)
-    typer.echo(
-        f"real scenes found right: {fitted.accuracy['train']:.2%} of training captions, "
-        f"{fitted.accuracy['heldout']:.2%} of held-out ones"
-    )
-
-
 def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the frozen features of the reward: a fitted masked autoencoder, or DINO."""
     settings = config.reward_features
@@ -278,7 +250,9 @@ def _generator(
 
     settings = config.generators[name]
     if settings.weights is not None:
-        backbone = build.released_backbone(settings, config.assets)
+        split = load_images(config) if config.dataset.captioned else None
+        conditions = _conditions(name, settings, split=split, files=text) if split else None
+        backbone = build.released_backbone(settings, config.assets, conditions=conditions)
         channels, height, width = 3, settings.weights.image, settings.weights.image
         names: tuple[str, ...] = ()
     else:
@@ -296,7 +270,7 @@ def _generator(
             device=device_of(config),
         )
         _, channels, height, width = split.train.images.shape
-        names = split.class_names
+        names = split.class_names if split.table is None else ()
     build.save_backbone(
         out,
         name,
@@ -319,10 +293,11 @@ def _conditions(
         AdagenError: the files of a generator of captions were not given, or belong to others.
     """
     from adagen.data.captions.embeddings import Embeddings
+    from adagen.generators.stored_text import ReleasedEncoder, StoredCaptions
     from adagen.generators.text import CaptionConditions
     from adagen.networks.text_encoder import WordEncoder
 
-    if getattr(settings, "text", None) is None or split.captions is None:
+    if getattr(settings, "text", None) is None:
         return None
     encoder_file, folder = files
     if encoder_file is None or folder is None:
@@ -336,5 +311,13 @@ def _conditions(
             f"{folder} holds embeddings of other captions than those of {split.dataset.name!r}: "
             f"run `adagen embed {name}` again."
         )
+    if split.table is not None:
+        return StoredCaptions(
+            embeddings,
+            train=split.table.train,
+            reported=split.table.reported,
+            encoder=ReleasedEncoder.load(encoder_file),
+        )
+    assert split.captions is not None
     encoder = WordEncoder.load(encoder_file)
     return CaptionConditions.of(embeddings, encoder, shares=split.captions.shares)

@@ -6,7 +6,6 @@ beside it. The list of keys in config/README.md and the schema for editors are g
 """
 
 from adagen.config.ablation import Cell
-from adagen.config.alignment import Alignment
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
     FAMILIES,
@@ -69,4 +68,4 @@ from adagen.config.rewards import (
     TokenSettings,
 )
 from adagen.config.run import Config
-from adagen.config.text import Text
+from adagen.config.text import AnyText, ClipText, Text

@@ -17,7 +17,7 @@ from adagen.config import paradigms
 from adagen.config.base import Fit, Model, Paradigm, Precision, by_kind
 from adagen.config.handmade import Handmade
 from adagen.config.overlay import DEFAULT_KINDS
-from adagen.config.text import Text
+from adagen.config.text import AnyText
 from adagen.config.values import (
     Depth,
     Fraction,
@@ -179,7 +179,7 @@ class FrozenGenerator(GeneratorSettings):
     """Settings for fitting the generator, if it has no released weights."""
     weights: Weights | None = None
     """Released weights. Without them the generator is fitted to the data set."""
-    text: Text | None = None
+    text: AnyText | None = None
     """The text encoder of a generator of captions; none for one of classes."""
     decode_batch: Positive = 64
     """Images that are decoded at once. It changes memory, never results."""

@@ -15,6 +15,7 @@ from adagen.config.experiments import Evaluation, Experiment, Training
 from adagen.config.generators import FrozenGenerator, Generator, GeneratorSettings
 from adagen.config.published import published_numbers
 from adagen.config.run import Config
+from adagen.config.text import ClipText
 
 Identity = dict[str, Any]
 """Plain data, as JSON has it."""
@@ -81,7 +82,7 @@ def generator_file(name: str, settings: Generator, *, dataset: Dataset) -> Ident
     return {
         "name": name,
         **generator_weights(settings),
-        "dataset": None if settings.weights else _part(dataset),
+        "dataset": None if settings.weights and not dataset.captions else _part(dataset),
     }
 
 
@@ -159,7 +160,8 @@ def dataset(config: Config) -> Identity:
 def embeddings(config: Config, generator: str) -> Identity:
     """The settings that the embeddings of captions depend on, and the encoder that makes them."""
     text = getattr(config.generators[generator], "text", None)
-    return {"dataset": _part(config.dataset), "text": _part(text) if text else None}
+    released = _published(config, text.weights) if isinstance(text, ClipText) else {}
+    return {"dataset": _part(config.dataset), "text": _part(text) if text else None, **released}
 
 
 def pretrain(config: Config, generator: str) -> Identity:
@@ -168,7 +170,8 @@ def pretrain(config: Config, generator: str) -> Identity:
     if settings.weights:
         network, decoder = settings.weights.network, settings.weights.decoder
         own = _part(settings, *NOT_OF_WEIGHTS, "pretrain")
-        return {"generator": own, **_published(config, network, decoder)}
+        captions = {"dataset": _part(config.dataset)} if config.dataset.captions else {}
+        return {"generator": own, **captions, **_published(config, network, decoder)}
     weights = generator_weights(settings)
     return {"dataset": _part(config.dataset), "generator": weights.pop("settings"), **weights}
 
@@ -184,12 +187,6 @@ def metric_networks(config: Config) -> Identity:
         "inception": _part(inception),
         **_published(config, inception.weights),
     }
-
-
-def alignment(config: Config) -> Identity:
-    """The settings that the network which judges alignment depends on; empty without one."""
-    settings = config.evaluation.alignment
-    return {"size": config.dataset.size, "fit": _part(settings.fit)} if settings else {}
 
 
 def clip_score(config: Config) -> Identity:

@@ -26,6 +26,8 @@ CHOSEN = {
     ("preference", "classifier"),
     ("preference", "clip"),
     ("preference", "aesthetic"),
+    ("text", "words"),
+    ("text", "clip"),
     ("reward", "gaussian"),
     ("reward", "tokens"),
     ("reward", "convolution"),

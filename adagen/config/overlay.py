@@ -8,6 +8,7 @@ DEFAULT_KINDS = {
     "reward_features": "masked_autoencoder",
     "preference": "classifier",
     "tokeniser": "patches",
+    "text": "words",
 }
 """Sections that are one of several models, and the kind that they are where they don't say."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adagen.config.dataset import CAPTIONED, Dataset
+from adagen.config.dataset import Dataset
 from adagen.config.experiments import (
     AnyRewardFeatures,
     DinoFeatures,
@@ -103,11 +103,6 @@ def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
             "evaluation.protocol is 'embedded', whose classifier tells classes, but dataset has "
             "captions: choose 'authors', 'adm' or 'clean'"
         )
-    if evaluation.alignment and (dataset.name not in CAPTIONED or dataset.size % 8):
-        raise ValueError(
-            f"evaluation.alignment is of {' and '.join(CAPTIONED)} in a size that 8 divides, but "
-            f"dataset is {dataset.name!r} of size {dataset.size}"
-        )
     counts = {"evaluation.samples": evaluation.samples}
     if known := dataset.embedded:
         if not known.classes <= dataset.heldout <= known.images // 2:
@@ -129,11 +124,7 @@ def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
     """Refuse patches, scales and vocabularies that don't fit the images."""
     if not isinstance(generator, FrozenGenerator):
         return
-    if generator.weights is None and (generator.text is None) == dataset.captioned:
-        has, takes = ("classes", "no") if generator.text else ("captions", "a")
-        raise ValueError(
-            f"{key} takes {takes} section `text`, as the images of {dataset.name!r} have {has}"
-        )
+    _check_text(key, generator, dataset)
     side = generator.weights.image if generator.weights else dataset.side
     if not side:
         return
@@ -163,6 +154,20 @@ def _check_generator(key: str, generator: Any, dataset: Dataset) -> None:
         if generator.latent:
             side = _reduced(f"{key}.latent.multipliers", generator.latent.multipliers, side=side)
         _require_divisor(f"{key}.patch", generator.patch, side=side)
+
+
+def _check_text(key: str, generator: FrozenGenerator, dataset: Dataset) -> None:
+    """Refuse a generator of captions where there are classes, and the reverse."""
+    has = generator.text.kind if generator.text else ""
+    takes = "clip" if dataset.captions else "words" if dataset.captioned else ""
+    if has == takes:
+        return
+    conditions = "captions" if takes else "classes"
+    needs = f"a section `text` of kind {takes!r}" if takes else "no section `text`"
+    raise ValueError(
+        f"{key} needs {needs}, since the conditions of {dataset.name!r} are {conditions}: change "
+        "one of the two"
+    )
 
 
 def _tokens(generator: MaskgitGenerator, dataset: Dataset) -> int | None:

@@ -6,7 +6,7 @@ its zip list the same images in the same order, so that they split in the same w
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,10 @@ class ImageFiles:
         """The path of an image."""
         name = f"{self.inside}{self.names[row]}"
         return f"{self.place}/{self.written.get(name, name)}"
+
+    def paths(self) -> Iterable[str]:
+        """The paths of the files on the disk, which change if an image does."""
+        return map(self.location, range(len(self)))
 
     def read(self, row: int) -> bytes:
         """Read the bytes of an image file.

@@ -19,6 +19,7 @@ from adagen.config import (
     Asset,
     Assets,
     ClassifierSettings,
+    ClipText,
     Config,
     DinoFeatures,
     Preference,
@@ -123,6 +124,9 @@ def needed(config: Config) -> dict[str, list[str]]:
     for experiment, settings in config.experiments.items():
         weights = config.generators[settings.generator].weights
         names = [weights.network, weights.decoder] if weights else []
+        text = getattr(config.generators[settings.generator], "text", None)
+        if isinstance(text, ClipText):
+            names.append(text.weights)
         if "released" in config.methods:
             names.append(settings.released_policy)
         for name in filter(None, dict.fromkeys([*names, *shared])):

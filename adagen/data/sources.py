@@ -156,7 +156,7 @@ class FileImages(ImageRows):
         """Numbers of the files that change with them; None where no hash is kept."""
         if self.seen is None or self.files.members is not None:  # a zip has the hashes of its files
             return None
-        return Signature(self.files.location(row) for row in range(len(self)))
+        return Signature(self.files.paths())
 
     def _remember(self, before: Signature | None) -> None:
         """Keep the hash, if nothing was done to the files while they were read."""

@@ -111,8 +111,15 @@ def _installed_generator(
     return generator
 
 
-def released_backbone(settings: config.Generator, assets: config.Assets) -> Backbone:
+def released_backbone(
+    settings: config.Generator, assets: config.Assets, *, conditions: Conditions | None = None
+) -> Backbone:
     """Build a generator from its released files.
+
+    Args:
+        settings: its section of the configuration.
+        assets: where the files are.
+        conditions: what labels stand for; None for classes.
 
     Raises:
         AdagenError: a file is missing, damaged, or doesn't hold the network that the settings
@@ -121,7 +128,9 @@ def released_backbone(settings: config.Generator, assets: config.Assets) -> Back
     weights = settings.weights
     assert weights is not None
     shape = (3, weights.image, weights.image)
-    backbone = build_empty(lambda: build_backbone(settings, shape, num_classes=weights.classes))
+    backbone = build_empty(
+        lambda: build_backbone(settings, shape, num_classes=weights.classes, conditions=conditions)
+    )
     network, decoder = _parts(backbone)
     for module, name in ((network, weights.network), (decoder, weights.decoder)):
         with open_asset(assets, name) as path:
@@ -256,7 +265,7 @@ def save_backbone(
         "image_shape": list(image_shape),
         "num_classes": backbone.num_classes,
         "class_names": list(class_names),
-        **about_conditions(backbone),
+        **about_conditions(backbone, path),
     }
     save_tensors(path, backbone.state_dict(), about=about)
 
@@ -281,7 +290,7 @@ def load_backbone(
     shape, classes = tuple(about["image_shape"]), about["num_classes"]
     backbone = build_empty(
         lambda: build_backbone(
-            settings, shape, num_classes=classes, conditions=described_conditions(about)
+            settings, shape, num_classes=classes, conditions=described_conditions(about, path)
         )
     )
     fill(backbone, tensors, source=str(path))

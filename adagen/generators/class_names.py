@@ -11,6 +11,7 @@ from typing import Any
 
 from adagen.data.layout import is_number
 from adagen.generators.base import Generator
+from adagen.generators.stored_text import StoredCaptions
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.notices import warn
 
@@ -35,7 +36,9 @@ def require_same_classes(generator: Generator[Any], names: Sequence[str], *, sou
             f"{source} has {len(names)} classes, but the generator makes {generator.num_classes}: "
             "give the images that it was trained on."
         )
-    if generator.released:
+    if isinstance(generator.conditions, StoredCaptions):
+        generator.conditions.require_same(names, source)
+    elif generator.released:
         _require_released_order(names, source)
     elif generator.class_names:
         for label, (found, expected) in enumerate(zip(names, generator.class_names, strict=True)):

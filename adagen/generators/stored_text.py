@@ -5,21 +5,72 @@ of a generator has no embeddings; it names their folder, by its place from there
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
 
 from adagen.data.captions.embeddings import Embeddings, TextEncoder
-from adagen.data.captions.pairs import plain_text
-from adagen.generators.conditions import Conditions, Norm
+from adagen.data.captions.pairs import list_hash, plain_text
+from adagen.generators.conditions import Conditions, Norm, kept
+from adagen.networks.clip import released_text
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.files import load_tensors, save_tensors
 from adagen.runtime.notices import warn
 
+KIND = "released text encoder"
 RECENT = 4
 """Number of batches whose hidden states are kept for the next pass: a sample asks at every step."""
+
+
+class ReleasedEncoder(NamedTuple):
+    """A text encoder whose file is read when somebody gives prompts.
+
+    Attributes:
+        model: name of the network in open_clip, or path of a file that describes it.
+        file: its weights.
+    """
+
+    model: str
+    file: str
+
+    def save(self, path: Path) -> None:
+        """Write model and file, for `load`."""
+        about = {"kind": KIND, "model": self.model, "file": os.path.abspath(self.file)}
+        save_tensors(path, {}, about=about)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            AdagenError: the file is missing, damaged or of another kind.
+        """
+        _, about = load_tensors(path, KIND)
+        return cls(about["model"], about["file"])
+
+    def open(self, embeddings: Embeddings) -> TextEncoder:
+        """Read it from its file.
+
+        Raises:
+            AdagenError: the file is gone, or holds other weights than those that made the
+                embeddings.
+        """
+        path = Path(self.file)
+        if not path.exists():
+            raise AdagenError(
+                f"{path} does not exist, the text encoder that prompts are read by: put it there "
+                "again (`adagen fetch`), or give labels."
+            )
+        encoder = released_text(path, self.model, key="text.model", device=torch.device("cpu"))
+        if dict(encoder.origin) != embeddings.about["encoder"]:
+            raise AdagenError(
+                f"{path} holds another text encoder than the one that made {embeddings.folder}: "
+                "put that one back, or give labels."
+            )
+        return encoder
 
 
 class StoredCaptions(Conditions):
@@ -29,7 +80,7 @@ class StoredCaptions(Conditions):
         embeddings: those of all captions, in the order of their labels.
         train: number of captions that trainings draw from, which are the first.
         reported: (R,) int64 captions that reported samples show.
-        encoder: makes the text encoder, for prompts of a user's own.
+        encoder: the text encoder, for prompts of a user's own.
     """
 
     reported: torch.Tensor
@@ -40,7 +91,7 @@ class StoredCaptions(Conditions):
         *,
         train: int,
         reported: torch.Tensor,
-        encoder: Callable[[], TextEncoder],
+        encoder: ReleasedEncoder,
     ) -> None:
         super().__init__()
         self.embeddings, self.train_count, self.encoder = embeddings, train, encoder
@@ -78,7 +129,7 @@ class StoredCaptions(Conditions):
         """The width P of vectors."""
         return self.embeddings.null["pooled"].shape[1]
 
-    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a linear layer over the vectors."""
         layer = nn.Linear(self.vector_width, width)
         nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
@@ -94,6 +145,18 @@ class StoredCaptions(Conditions):
         reported = self.reported.cpu()
         return reported[torch.arange(n) % len(reported)]
 
+    def require_same(self, texts: Sequence[str], source: str) -> None:
+        """Refuse a data set of other captions, or in another order; `source` names it.
+
+        Raises:
+            AdagenError: it is.
+        """
+        if list_hash(texts) != self.embeddings.about["captions_hash"]:
+            raise AdagenError(
+                f"{source} has other captions than the generator was made with: run `adagen embed` "
+                "and `adagen pretrain` again, or restore the captions."
+            )
+
     def encoded(self, prompts: Sequence[str]) -> "Prompts":
         """Return a table of prompts, whose null is that of the captions; so is the empty prompt.
 
@@ -106,7 +169,7 @@ class StoredCaptions(Conditions):
                 f"{str(prompts)[:60]!r}."
             )
         texts = [plain_text(prompt) for prompt in prompts]
-        encoded = self.encoder().encode(texts)
+        encoded = self.encoder.open(self.embeddings).encode(texts)
         for text, lost in zip(texts, encoded.cut.tolist(), strict=True):
             if lost:
                 warn(
@@ -154,7 +217,7 @@ class Prompts(Conditions):
         """The width P of vectors."""
         return self.pooled.shape[1]
 
-    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
+    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a linear layer over the vectors."""
         return OfVectors(self, norm(nn.Linear(self.vector_width, width)))
 
@@ -189,18 +252,60 @@ def described(conditions: StoredCaptions, path: Path) -> dict[str, Any]:
         "captions_hash": embeddings.about["captions_hash"],
         "train": conditions.train_count,
         "reported": conditions.reported.tolist(),
+        "model": conditions.encoder.model,
+        "file": os.path.abspath(conditions.encoder.file),
     }
 
 
-def open_stored(
-    path: Path, about: Mapping[str, Any], *, encoder: Callable[[], TextEncoder]
-) -> StoredCaptions:
+class SizedCaptions(Conditions):
+    """Captions of which only number and sizes are known, for counting operations.
+
+    Args:
+        count: number of captions.
+        positions: hidden states of a caption.
+        width: channels of a hidden state.
+        vectors: numbers of a vector.
+    """
+
+    def __init__(self, count: int, *, positions: int, width: int, vectors: int) -> None:
+        super().__init__()
+        self.count, self.shape, self.numbers = count, (positions, width), vectors
+
+    def __len__(self) -> int:
+        return self.count
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return hidden states (B, M, D) without values."""
+        return torch.empty(len(labels), *self.shape, device=labels.device)
+
+    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return vectors (B, P) without values."""
+        return torch.empty(len(labels), self.numbers, device=labels.device)
+
+    @property
+    def vector_width(self) -> int:
+        """The width P of vectors."""
+        return self.numbers
+
+    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
+        """Return a linear layer over the vectors."""
+        return OfVectors(self, norm(nn.Linear(self.vector_width, width)))
+
+    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw captions (n,), all equally likely."""
+        return torch.randint(self.count, (n,), generator=generator)
+
+    def in_turn(self, n: int) -> torch.Tensor:
+        """Return caption i mod N of sample i."""
+        return torch.arange(n) % self.count
+
+
+def open_stored(path: Path, about: Mapping[str, Any]) -> StoredCaptions:
     """The conditions that the file of a generator speaks of, with their embeddings.
 
     Args:
         path: the file.
         about: what `described` gave.
-        encoder: makes the text encoder.
 
     Raises:
         AdagenError: the folder is missing or damaged, or has other embeddings.
@@ -218,5 +323,9 @@ def open_stored(
                 f"{folder} holds embeddings of other {of} than {path} was made with: put those "
                 "back, or make both again (`adagen embed`, `adagen pretrain`)."
             )
-    reported = torch.tensor(about["reported"])
-    return StoredCaptions(embeddings, train=about["train"], reported=reported, encoder=encoder)
+    return StoredCaptions(
+        embeddings,
+        train=about["train"],
+        reported=torch.tensor(about["reported"]),
+        encoder=ReleasedEncoder(about["model"], about["file"]),
+    )

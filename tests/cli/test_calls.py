@@ -135,7 +135,10 @@ def test_a_bad_config(console, text, parts, command):
 @pytest.mark.parametrize(
     ("command", "parts"),
     [
-        ("pretrain gone --out o.safetensors", ["'gone'", "flow, metrics, reward, preference"]),
+        (
+            "pretrain gone --out o.safetensors",
+            ["'gone'", "flow, metrics, clip_score, reward"],
+        ),
         ("reference --networks gone.safetensors --out o", ["gone.safetensors does not exist"]),
         ("reference --networks flow.safetensors --out o", ["generator file", "metrics file"]),
         (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),

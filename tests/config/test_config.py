@@ -3,7 +3,7 @@
 import pytest
 from minimal import MINIMAL, complaint, with_value
 
-from adagen.config import parse_config
+from adagen.config import Text, parse_config
 from adagen.config.overlay import DEFAULT_KINDS, overlay
 from adagen.config.runs import dial_runs
 
@@ -232,6 +232,7 @@ def test_the_default_kinds_are_those_of_the_models():
         "reward_features": config.reward_features,
         "preference": config.preference,
         "tokeniser": config.generators["tokens"].tokeniser,
+        "text": Text(),
     }
     assert {section: model.kind for section, model in found.items()} == DEFAULT_KINDS
 

@@ -16,6 +16,7 @@ class Named:
     class_names: tuple[str, ...] = ()
     released: bool = False
     hash: str = "h"
+    conditions: object = None
 
 
 def check(names, generator):

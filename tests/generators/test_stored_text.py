@@ -6,7 +6,12 @@ from clips import write_clip
 
 from adagen.data.captions import embeddings as module
 from adagen.data.captions.embeddings import write_embeddings
-from adagen.generators.stored_text import StoredCaptions, described, open_stored
+from adagen.generators.stored_text import (
+    ReleasedEncoder,
+    StoredCaptions,
+    described,
+    open_stored,
+)
 from adagen.networks.clip import released_text
 from adagen.runtime.errors import AdagenError
 
@@ -27,7 +32,8 @@ def conditions(tmp_path, encoder, monkeypatch):
     """Six captions in two files, of which four are of train images and three reported."""
     monkeypatch.setattr(module, "IN_MEMORY", 0)
     found = write_embeddings(TEXTS, encoder, out=tmp_path / "text" / "a.embeddings", shard=4)
-    return StoredCaptions(found, train=4, reported=torch.tensor([4, 5, 1]), encoder=lambda: encoder)
+    files = ReleasedEncoder(str(tmp_path / "tiny.json"), str(tmp_path / "clip.safetensors"))
+    return StoredCaptions(found, train=4, reported=torch.tensor([4, 5, 1]), encoder=files)
 
 
 def test_they_are_the_encoders_and_the_last_is_the_null(conditions, encoder):
@@ -72,12 +78,15 @@ def test_the_file_of_a_generator_names_their_folder(conditions, encoder, tmp_pat
     path = tmp_path / "generators" / "a.safetensors"
     about = described(conditions, path)
     assert about["folder"] == "../text/a.embeddings"
-    again = open_stored(path, about, encoder=lambda: encoder)
+    again = open_stored(path, about)
     labels = torch.arange(7)
     assert torch.equal(again(labels), conditions(labels))
     assert again.in_turn(3).tolist() == [4, 5, 1] and again.train_count == 4
     with pytest.raises(AdagenError, match="embeddings of other captions than"):
-        open_stored(path, {**about, "captions_hash": "0"}, encoder=lambda: encoder)
+        open_stored(path, {**about, "captions_hash": "0"})
+    (tmp_path / "clip.safetensors").unlink()
+    with pytest.raises(AdagenError, match=r"clip\.safetensors does not exist, the text encoder"):
+        again.encoded(["a fox"])
     (tmp_path / "text").rename(tmp_path / "moved")
     with pytest.raises(AdagenError, match=r"text/a\.embeddings, which does not exist"):
-        open_stored(path, about, encoder=lambda: encoder)
+        open_stored(path, about)

@@ -123,7 +123,7 @@ def write_mirror(config: Config, mirror: Path) -> None:
         settings = config.generators[experiment.generator]
         assert settings.weights is not None
         backbone = build_backbone(settings, (3, SIDE, SIDE), num_classes=CLASSES)
-        contents[settings.weights.network], contents[settings.weights.decoder] = _parts(backbone)
+        contents[settings.weights.network], contents[settings.weights.decoder] = parts(backbone)
         generator = build_generator(backbone, experiment)
         contents[experiment.released_policy] = PolicyNetwork(
             generator.feature_width,
@@ -133,13 +133,13 @@ def write_mirror(config: Config, mirror: Path) -> None:
         )
     known = catalogue(config.assets)
     for name, network in contents.items():
-        _write_weights(mirror / known[name].file, _shaken(network).state_dict())
+        write_weights(mirror / known[name].file, shaken(network).state_dict())
     features = np.random.default_rng(0).normal(size=(500, config.evaluation.dimension))
     statistics = {"mu": features.mean(0), "sigma": np.cov(features, rowvar=False)}
     np.savez(mirror / known[config.evaluation.reference].file, **statistics)
 
 
-def _parts(backbone: Any) -> tuple[nn.Module, nn.Module]:
+def parts(backbone: Any) -> tuple[nn.Module, nn.Module]:
     """The transformer, and what turns its output into images; two files, as released."""
     assert isinstance(backbone, Backbone)
     decoder = getattr(backbone, "autoencoder", None) or backbone.tokeniser
@@ -147,7 +147,7 @@ def _parts(backbone: Any) -> tuple[nn.Module, nn.Module]:
     return backbone.network, decoder
 
 
-def _shaken(network: nn.Module) -> nn.Module:
+def shaken(network: nn.Module) -> nn.Module:
     """No layer that is born zero stays so, and Inception's signal survives its depth."""
     frozen = getattr(network, "derived", dict)()
     for layer in network.modules():
@@ -160,7 +160,7 @@ def _shaken(network: nn.Module) -> nn.Module:
     return network
 
 
-def _write_weights(path: Path, state: dict[str, torch.Tensor]) -> None:
+def write_weights(path: Path, state: dict[str, torch.Tensor]) -> None:
     """A kind of file for each ending; .ckpt wraps its weights, as the VQGAN's does."""
     if path.suffix == ".ckpt":
         torch.save({"state_dict": state}, path)

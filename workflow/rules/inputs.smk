@@ -37,13 +37,25 @@ def asset_or_images(name):
 
 def dataset_sources(wildcards):
     """The user's folders or zips. If one is missing, the job fails with a message, not the plan."""
-    sources = (CONFIG.dataset.folder, CONFIG.dataset.heldout_folder)
-    return [source for source in sources if source and Path(source).exists()]
+    sources = [CONFIG.dataset.folder, CONFIG.dataset.heldout_folder]
+    if captions := CONFIG.dataset.captions:
+        sources += [captions.train, captions.heldout, captions.reported]
+    return [source for source in dict.fromkeys(sources) if source and Path(source).exists()]
 
 
 def pretrain_sources(wildcards):
     weights = CONFIG.generators[wildcards.generator].weights
-    return [asset(weights.network), asset(weights.decoder)] if weights else images()
+    if not weights:
+        return images()
+    released = [asset(weights.network), asset(weights.decoder)]
+    # Which captions there are is no matter of the released files.
+    return [*released, *(images() if CONFIG.dataset.captions else [])]
+
+
+def embeddings_sources(wildcards):
+    """The captions, and a released text encoder if it is one."""
+    text = CONFIG.generators[wildcards.generator].text
+    return [*images(), *([asset(text.weights)] if text.kind == "clip" else [])]
 
 
 def text_files(wildcards):

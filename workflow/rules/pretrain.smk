@@ -5,7 +5,7 @@
 # Once for all generators of captions that have the same text encoder.
 rule embeddings:
     input:
-        sources=images,
+        sources=embeddings_sources,
     output:
         encoder=ensure("<resources>/text/{generator}.safetensors", non_empty=True),
         embeddings=directory("<resources>/text/{generator}.embeddings"),

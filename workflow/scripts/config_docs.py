@@ -139,7 +139,9 @@ class Schema:
 
 def _models(node: Node) -> list[str]:
     """Names of the models that a node refers to: one, some to choose from, or none."""
-    options = [node, *node.get("oneOf", []), *node.get("anyOf", [])]
+    options = [node, *node.get("oneOf", [])]
+    for part in node.get("anyOf", []):  # one of several, or none
+        options += [part, *part.get("oneOf", [])]
     return [str(option["$ref"]).rpartition("/")[2] for option in options if "$ref" in option]
 
 

@@ -5,6 +5,7 @@ Only the offsets of files are kept. Nothing is unpacked, and no file stays open.
 
 import os
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -105,6 +106,10 @@ class TarImages(ImageFiles):
             origins=frozenset({os.path.realpath(place)}),
             spans=tuple(spans.values()),
         )
+
+    def paths(self) -> Iterable[str]:
+        """The paths of the tars."""
+        return dict.fromkeys(str(span.tar) for span in self.spans)
 
     def read(self, row: int) -> bytes:
         """Read the bytes of an image file; errors are those of `ImageFiles.read`."""
