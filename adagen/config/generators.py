@@ -307,7 +307,7 @@ class InstalledGenerator(GeneratorSettings):
         """Validate a section by the settings of the package that brings its paradigm."""
         if cls is not InstalledGenerator or not isinstance(data, Mapping):
             return handler(data)
-        settings = paradigms.registered(data["paradigm"]).settings
+        settings = paradigms.settings_of(data["paradigm"])
         if settings is InstalledGenerator:  # a package without keys of its own
             return handler(data)
         validated: Self = settings.model_validate(data)

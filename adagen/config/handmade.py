@@ -65,7 +65,7 @@ def with_package_handmade(experiment: Any, generators: Any) -> Any:
     model = Handmade
     with suppress(ValueError):  # the generator's own section says what is wrong with it
         if paradigm is not None and not paradigms.is_built_in(paradigm):
-            model = getattr(paradigms.registered(paradigm).settings, "handmade", Handmade)
+            model = getattr(paradigms.settings_of(paradigm), "handmade", Handmade)
     if model is Handmade:
         return experiment
     return {**experiment, "handmade": PackageHandmade(model, experiment.get("handmade", {}))}

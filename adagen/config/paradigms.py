@@ -5,21 +5,39 @@ The latter are entry points of packages, or registered in Python (docs/generator
 
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic_core import PydanticKnownError
 
 from adagen.config.base import Model, Paradigm
-from adagen.runtime.errors import AdagenError
 
 GROUP = "adagen.generators"
 """Group of entry points: the name of one is a paradigm, and it leads to the paradigm's backbone."""
 
-SHIPPED: dict[str, tuple[str, str]] = {
-    "stable_diffusion": ("adagen.integrations.diffusers.stable_diffusion:StableDiffusion", "1")
+
+class Shipped(NamedTuple):
+    """A paradigm that adagen ships beside the built-in ones, as a package would.
+
+    It is imported when it is asked for, as it needs an extra.
+
+    Attributes:
+        backbone: what its backbone is imported from, as entry points say it.
+        settings: the same of its settings, which need no extra.
+        version: its files are bound to it.
+    """
+
+    backbone: str
+    settings: str
+    version: str
+
+
+SHIPPED = {
+    "stable_diffusion": Shipped(
+        "adagen.integrations.diffusers.stable_diffusion:StableDiffusion",
+        "adagen.config.stable_diffusion:StableDiffusionSettings",
+        "1",
+    )
 }
-"""Paradigms that adagen ships beside the built-in ones, as a package would: what their backbones
-are imported from, as entry points say it, and their version. They need an extra to be installed."""
 
 _IN_PYTHON: dict[str, tuple[Any, str]] = {}
 """Backbone and version of every paradigm that was registered in this process."""
@@ -76,11 +94,12 @@ def registered(paradigm: object) -> Any:
     Raises:
         ValueError: nobody brings it, several packages do, or it can't be loaded; a part of the
             error of the configuration that asks for it.
+        AdagenError: adagen ships it, and the extra that it needs is not installed.
     """
     if isinstance(paradigm, str) and paradigm in _IN_PYTHON:
         return _IN_PYTHON[paradigm][0]
     if isinstance(paradigm, str) and paradigm in SHIPPED:
-        return _shipped(paradigm)
+        return _imported(SHIPPED[paradigm].backbone)
     entry = _entry_point(paradigm)
     try:
         backbone = entry.load()
@@ -99,23 +118,22 @@ def package(paradigm: str) -> dict[str, str]:
     if paradigm in _IN_PYTHON:
         return {"name": "registered in Python", "version": _IN_PYTHON[paradigm][1]}
     if paradigm in SHIPPED:
-        return {"name": "adagen", "version": SHIPPED[paradigm][1]}
+        return {"name": "adagen", "version": SHIPPED[paradigm].version}
     distribution = _entry_point(paradigm).dist
     assert distribution is not None  # those that `entry_points` finds belong to a distribution
     return {"name": distribution.name, "version": distribution.version}
 
 
-def _shipped(paradigm: str) -> Any:
-    """Import a paradigm that adagen ships.
+def settings_of(paradigm: object) -> Any:
+    """The model of the settings of a paradigm that is not built in; errors are `registered`'s."""
+    if isinstance(paradigm, str) and paradigm in SHIPPED:
+        return _imported(SHIPPED[paradigm].settings)
+    return registered(paradigm).settings
 
-    Raises:
-        ValueError: what it needs is not installed.
-    """
-    module, name = SHIPPED[paradigm][0].split(":")
-    try:
-        return getattr(import_module(module), name)
-    except AdagenError as error:
-        raise ValueError(f"the paradigm {paradigm!r} can't be used: {error}") from None
+
+def _imported(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)
 
 
 def _require_settings(backbone: Any, subject: str) -> None:

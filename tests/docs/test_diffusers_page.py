@@ -11,9 +11,10 @@ from policies import SIZE, random_policy
 
 import adagen
 from adagen.config import Dataset, Experiment, identity
+from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.generators.build import build_generator, load_backbone, save_backbone
 from adagen.integrations.diffusers import steer
-from adagen.integrations.diffusers.stable_diffusion import StableDiffusion, StableDiffusionSettings
+from adagen.integrations.diffusers.stable_diffusion import StableDiffusion
 from adagen.policy.files import save_policy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diffusers.md").read_text()

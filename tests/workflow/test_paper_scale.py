@@ -61,6 +61,18 @@ CURVES = {"table_steps": 1, "figure_steps": 1}
             },
         ),
         (
+            "stable_diffusion",
+            {
+                "fetch": 2,
+                "pretrain": 1,
+                "train": 1,
+                "sample": 2,
+                "evaluate": 1,
+                "figure_samples": 1,
+                "figure_schedule": 1,
+            },
+        ),
+        (
             "cifar10",
             {
                 "pretrain": 2,

@@ -5,17 +5,15 @@ deepest block, at its own grid (8x8 of 1,280 channels for images of 512 pixels).
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from pydantic import Field
 from torch import nn
 
-from adagen.config import Handmade, InstalledGenerator
-from adagen.config.values import Positive
+from adagen.config import Handmade
+from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.data.split import Images
-from adagen.generators.discrete import DiscreteSteps, Prediction
+from adagen.generators.discrete import DiscreteSteps
 from adagen.generators.installed import InstalledBackbone
 from adagen.generators.solver import SolverGenerator
 from adagen.integrations.diffusers.folder import read_networks
@@ -35,35 +33,6 @@ VAE = {
 """The same of its autoencoder."""
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """The noise schedule of Stable Diffusion 1.x and 2.x."""
-
-
-class StableDiffusionHandmade(Handmade):
-    """Constants of the hand-made schedule."""
-
-    guidance: float = Field(6.5, ge=0, le=100)
-    """w of g = c + w (c - u), at every call: diffusers' default `guidance_scale` of 7.5, less 1."""
-
-
-class StableDiffusionSettings(InstalledGenerator):
-    """Stable Diffusion 1.x or 2.x, which `model` holds in the folders of diffusers."""
-
-    handmade = StableDiffusionHandmade
-    without_values = True
-
-    model: str
-    """Folder of the pipeline, as `save_pretrained` of diffusers writes it, in safetensors."""
-    prediction: Prediction = "epsilon"
-    """Output of the UNet: noise (1.x, 2.1-base) or velocity (2.1)."""
-    prompt: str = "{}"
-    """Prompt of a label: braces stand for the name of its class, or its caption."""
-    positions: Positive = 77
-    """Tokens of a prompt, with those that pad it."""
-    unet: dict[str, Any] = Field(default_factory=dict)
-    """Keys of the UNet's configuration that differ from those of Stable Diffusion 1.x."""
-    vae: dict[str, Any] = Field(default_factory=dict)
-    """The same of the autoencoder."""
-    text_encoder: dict[str, Any] = Field(default_factory=dict)
-    """The same of the text encoder."""
 
 
 class PromptedUNet(nn.Module):

@@ -8,6 +8,7 @@ from policies import random_policy
 from torch import nn
 
 from adagen.config import Handmade
+from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.data.split import Images
 from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import VariancePreserving
@@ -16,7 +17,6 @@ from adagen.integrations.diffusers.pipelines import SDXL, schedule_of
 from adagen.integrations.diffusers.stable_diffusion import (
     StableDiffusion,
     StableDiffusionGenerator,
-    StableDiffusionSettings,
 )
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout

@@ -156,5 +156,6 @@ def test_the_extra_is_missing(monkeypatch):
         import adagen.integrations.diffusers  # noqa: F401
     from adagen.config import paradigms
 
-    with pytest.raises(ValueError, match="diffusers is not installed"):
+    assert paradigms.settings_of("stable_diffusion")  # a configuration is read without it
+    with pytest.raises(AdagenError, match="diffusers is not installed"):
         paradigms.registered("stable_diffusion")

@@ -12,6 +12,7 @@ import yaml
 
 import adagen
 from adagen.config import Dataset, Experiment
+from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.generators.build import (
     build_backbone,
     build_generator,
@@ -19,7 +20,6 @@ from adagen.generators.build import (
     save_backbone,
 )
 from adagen.generators.described import load_conditions
-from adagen.integrations.diffusers.stable_diffusion import StableDiffusionSettings
 from adagen.planning.counting import count, on_meta
 from adagen.policy.files import build_actor
 from adagen.runtime.errors import AdagenError
