@@ -53,6 +53,11 @@ if dial_runs(CONFIG):
 include: "workflow/rules/paper.smk"
 
 
+if CONFIG.evaluation.alignment:
+
+    include: "workflow/rules/text.smk"
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -75,4 +80,5 @@ rule all:
         rules.pretrained.input,
         expand_runs(POLICY, policies_of(runs_of(CONFIG))),
         [files for category, files in SHOWN.items() if category not in ("Samples", "Ablation")],
+        rules.alignment.output if CONFIG.evaluation.alignment else [],
     localrule: True

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from adagen.cli import (
+    align,
     dataset,
     diagnose,
     embed,
@@ -43,6 +44,7 @@ for commands in (
     sample,
     schedule,
     judge,
+    align,
     paper,
     plan,
 ):

@@ -29,7 +29,9 @@ app = typer.Typer()
 def pretrain(
     target: Annotated[
         str,
-        typer.Argument(help="A generator, `metrics`, `clip_score`, `reward` or `preference`."),
+        typer.Argument(
+            help="A generator, `metrics`, `clip_score`, `alignment`, `reward` or `preference`."
+        ),
     ],
     config: Configs,
     *,
@@ -45,14 +47,15 @@ def pretrain(
 ) -> None:
     """Make a frozen network: fit it, or take over its released weights.
 
-    It is a generator of the config, the networks that measure (`metrics`, `clip_score`), the
-    features that the reward sees by (`reward`), or a network that says how well an image shows its
-    class or caption (`preference`).
+    It is a generator of the config, the networks that measure (`metrics`, `clip_score`,
+    `alignment`), the features that the reward sees by (`reward`), or a network that says how well
+    an image shows its class or caption (`preference`).
     """
     settings = load_config(config)
     stages = {
         "metrics": _metrics,
         "clip_score": _clip_score,
+        "alignment": _alignment,
         "reward": _reward,
         "preference": _preference,
     }
@@ -159,6 +162,31 @@ def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
             out=out,
             device=device_of(config),
         )
+
+
+def _alignment(config: Config, out: Path, *, checkpoint: Path | None) -> None:
+    """Write the network that says whether images of OpenMoji's scenes show their captions."""
+    settings = config.evaluation.alignment
+    if settings is None:
+        raise AdagenError(
+            "the config has no section evaluation.alignment: add it, with a file of prompts."
+        )
+    from adagen.evaluation.alignment import fit_alignment
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+
+    claim_checkpoint(checkpoint, "alignment", config.dataset, settings.fit)
+    fitted = fit_alignment(
+        settings.fit,
+        config.dataset.size,
+        checkpoint=checkpoint and checkpoint / "alignment.ckpt",
+        device=device_of(config),
+    )
+    fitted.save(out)
+    remove_checkpoint(checkpoint)
+    typer.echo(
+        f"real scenes found right: {fitted.accuracy['train']:.2%} of training captions, "
+        f"{fitted.accuracy['heldout']:.2%} of held-out ones"
+    )
 
 
 def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:

@@ -69,8 +69,9 @@ def sample(
     preference: PreferenceFile = None,
     prompts: Annotated[
         str,
-        typer.Option(help="A text, or a file with one on each line: an image of each and seed."),
+        typer.Option(help="A text, or a file with one on each line, in place of labels."),
     ] = "",
+    each: Annotated[int, typer.Option(min=1, help="Images of each prompt and seed.")] = 1,
     part: Annotated[
         str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
     ] = "",
@@ -88,7 +89,7 @@ def sample(
             refinement=refinement,
         )
         if prompts:
-            run = prompted(run, prompts)
+            run = prompted(run, prompts, each=each)
         write_samples(
             settings,
             run,
@@ -100,8 +101,8 @@ def sample(
         )
 
 
-def prompted(run: SampleRun, prompts: str) -> SampleRun:
-    """The same run, of a text or of those in a file.
+def prompted(run: SampleRun, prompts: str, *, each: int) -> SampleRun:
+    """The same run, of a text or of those in a file, with so many images of each.
 
     Raises:
         AdagenError: the file can't be read, or the generator reads no such text.
@@ -115,7 +116,7 @@ def prompted(run: SampleRun, prompts: str) -> SampleRun:
             texts = tuple(read_text(path, most=CAPTION_BYTES).splitlines())
         except (OSError, UnicodeDecodeError) as error:
             raise AdagenError(f"--prompts {path} cannot be read as text ({error}).") from None
-    return replace(run, sampler=run.sampler.prompted(texts), prompts=texts)
+    return replace(run, sampler=run.sampler.prompted(texts), prompts=texts, each=each)
 
 
 @app.command()
@@ -164,8 +165,8 @@ def write_samples(
     numbered = parse_part(part) if part else (1, 1)
     evaluation, generator = config.evaluation, run.sampler.generator
     if run.prompts:
-        evaluation = evaluation.model_copy(update={"samples": len(run.prompts)})
-        labels = generator.conditions.in_turn(len(run.prompts))
+        evaluation = evaluation.model_copy(update={"samples": run.each * len(run.prompts)})
+        labels = generator.conditions.in_turn(evaluation.samples)
     else:
         labels = report_labels(evaluation, generator.conditions)
     with working_folder(out, checkpoint) if processes.first else nullcontext(out) as folder:
@@ -238,7 +239,7 @@ def _description(config: Config, run: SampleRun) -> dict[str, Any]:
 
 def _made_by(config: Config, run: SampleRun) -> dict[str, Any]:
     """The settings that the samples are bound to, with their prompts."""
-    prompts = {"prompts": {"texts": [*run.prompts]}} if run.prompts else {}
+    prompts = {"prompts": {"texts": [*run.prompts], "each": run.each}} if run.prompts else {}
     return {**of_samples(config, run.run), **prompts}
 
 

@@ -71,6 +71,7 @@ class SampleRun:
         refinement: name of the refinement; empty for a plain run.
         refined_by: its settings; None for a plain run.
         prompts: texts that images are made of; empty for the captions or classes of the data set.
+        each: number of images of each prompt.
     """
 
     experiment: str
@@ -81,6 +82,7 @@ class SampleRun:
     refinement: str = ""
     refined_by: AnyRefinement | None = None
     prompts: tuple[str, ...] = ()
+    each: int = 1
 
     @property
     def name(self) -> str:

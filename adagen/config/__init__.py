@@ -6,6 +6,7 @@ beside it. The list of keys in config/README.md and the schema for editors are g
 """
 
 from adagen.config.ablation import Cell
+from adagen.config.alignment import Alignment
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import (
     FAMILIES,

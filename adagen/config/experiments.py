@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from adagen.config.alignment import Alignment
 from adagen.config.base import Fit, Model, PolicyInput, by_kind
 from adagen.config.clip import ClipScore
 from adagen.config.generators import Transformer
@@ -276,6 +277,8 @@ class Evaluation(Model):
     """The network of the other protocols."""
     clip_score: ClipScore | None = None
     """CLIP score, a metric beside the others. Without this section there is none."""
+    alignment: Alignment | None = None
+    """Alignment with captions of OpenMoji. Without this section none is measured."""
 
     @property
     def dimension(self) -> int:

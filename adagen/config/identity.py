@@ -189,6 +189,12 @@ def metric_networks(config: Config) -> Identity:
     }
 
 
+def alignment(config: Config) -> Identity:
+    """The settings that the network which judges alignment depends on; empty without one."""
+    settings = config.evaluation.alignment
+    return {"size": config.dataset.size, "fit": _part(settings.fit)} if settings else {}
+
+
 def clip_score(config: Config) -> Identity:
     """The settings that the CLIP score depends on; empty without one."""
     settings = config.evaluation.clip_score

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from adagen.config.values import require_name
 
-OF_NETWORKS = {"metrics", "clip_score", "reward", "preference"}
+OF_NETWORKS = {"alignment", "metrics", "clip_score", "reward", "preference"}
 """Arguments of `adagen pretrain` other than generators."""
 OF_RESULTS = {"tables", "figures"}
 """Folders of results that belong to no experiment."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adagen.config.dataset import Dataset
+from adagen.config.dataset import CAPTIONED, Dataset
 from adagen.config.experiments import (
     AnyRewardFeatures,
     DinoFeatures,
@@ -102,6 +102,11 @@ def _check_numbers(dataset: Dataset, evaluation: Evaluation) -> None:
         raise ValueError(
             "evaluation.protocol is 'embedded', whose classifier tells classes, but dataset has "
             "captions: choose 'authors', 'adm' or 'clean'"
+        )
+    if evaluation.alignment and (dataset.name not in CAPTIONED or dataset.size % 8):
+        raise ValueError(
+            f"evaluation.alignment is of {' and '.join(CAPTIONED)} in a size that 8 divides, but "
+            f"dataset is {dataset.name!r} of size {dataset.size}"
         )
     counts = {"evaluation.samples": evaluation.samples}
     if known := dataset.embedded:

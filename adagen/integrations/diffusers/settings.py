@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ def _of_table(table: Mapping[str, Any]) -> Steering:
         raise AdagenError(
             f"the table has {len(times)} times and {len(guidance)} scales of guidance, but the "
             "solver takes T + 1 of each for an even number of steps T (or one scale for all)."
+        )
+    if any(after > before for before, after in pairwise(times)):
+        raise AdagenError(
+            "the table has times that rise, but time is the share of the noise schedule that "
+            "is left: give a table that was exported for a diffusion model, not one of a flow."
         )
     if not all(0 < time < 1 for time in times) or min(guidance) < 0:
         raise AdagenError(

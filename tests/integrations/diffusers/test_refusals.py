@@ -121,6 +121,7 @@ def test_policies_that_are_not_finite(stable_diffusion):
         ({"time": [0.9, 0.5], "guidance": 2}, "has 2 times and 2 scales"),
         ({"time": [0.9, 0.5, 0.1], "guidance": [1, 2]}, "has 3 times and 2 scales"),
         ({"time": [999, 500, 1], "guidance": 2}, "a time outside"),
+        ({"time": [0.1, 0.5, 0.9], "guidance": 2}, "times that rise"),
         ({"time": [0.9, 0.5, 0.1], "guidance": -1}, "a guidance below 0"),
         ({"time": [0.9, 0.5, 0.1]}, "'guidance': None, where numbers are expected"),
         ({"time": ["a"], "guidance": 1}, "where numbers are expected"),

@@ -1,0 +1,84 @@
+"""Generators of captions, from the text encoder to a figure of prompts, as a user calls them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from adagen.data.samples import Samples
+from adagen.evaluation import aligned, alignment
+
+FIT = {"updates": 2, "batch": 8}
+CONFIG = {
+    "name": "text",
+    "results": "results",
+    "resources": "resources",
+    "dataset": {"name": "openmoji_things", "size": 16, "heldout": 200},
+    "generators": {
+        "sit": {
+            "paradigm": "sit",
+            "text": {"positions": 6, "width": 16, "fit": FIT},
+            "network": {"width": 16, "depth": 2, "heads": 2},
+            "patch": 4,
+            "pretrain": FIT,
+        }
+    },
+    "experiments": {"words_t2": {"generator": "sit", "steps": 2}},
+    "evaluation": {
+        "samples": 300,
+        "seeds": [0, 1],
+        "alignment": {"prompts": "prompts.txt", "images": 2, "fit": FIT},
+    },
+}
+TEXT = "--encoder text.safetensors"
+SAMPLE = "sample --experiment words_t2 --method handmade --generator words.safetensors"
+
+
+@pytest.fixture
+def words(console, monkeypatch):
+    """A console with a generator of captions, which has learnt next to nothing."""
+    Path("config.yaml").write_text(yaml.safe_dump(CONFIG))
+    Path("prompts.txt").write_text("a fox\na red tulip\n")
+    monkeypatch.setattr(aligned, "REAL", 20)
+    monkeypatch.setattr(alignment, "SCENES", 50)
+    monkeypatch.setattr(alignment, "CHECKED", 20)
+    console(f"embed sit {TEXT} --out embeddings --checkpoint state")
+    console(f"pretrain sit {TEXT} --embeddings embeddings --out words.safetensors")
+    return console
+
+
+@pytest.mark.slow
+def test_from_captions_to_a_figure_of_prompts(words):
+    words(f"{SAMPLE} --prompts prompts.txt --each 2 --out prompts")
+    samples = Samples.open(Path("prompts"))
+    assert samples.labels.tolist() == [0, 1, 0, 1] and samples.image_shape == (3, 16, 16)
+    words("pretrain alignment --out alignment.safetensors")
+    files = "--out alignment.csv --figure prompts.pdf --png prompts.png"
+    words(f"align --network alignment.safetensors {files} prompts")
+    table = pd.read_csv("alignment.csv")
+    assert table["captions"].tolist() == ["seen", "seen", "unseen"]
+    assert table["images"].tolist() == [20, 4, 4] and table["right"].between(0, 1).all()
+    assert Path("prompts.png").stat().st_size > 1000
+
+    words(f"{SAMPLE} --prompts prompts.txt --out single")
+    again = Samples.open(Path("single"))
+    assert torch.allclose(again.images(0, [0]), samples.images(0, [0]), atol=1e-5)
+    # Samples of prompts are no samples of the run: nothing measures them in its place.
+    message = words.mistake(
+        "align --network alignment.safetensors --out o.csv words.safetensors"
+        " --figure o.pdf --png o.png"
+    )
+    assert "words.safetensors" in message
+
+
+def test_what_is_missing_or_unknown_is_said(words):
+    message = words.mistake("pretrain sit --out other.safetensors")
+    assert "is of captions: give --encoder and --embeddings" in message
+    assert "has words that the text encoder was never shown: 'zebra'" in words.mistake(
+        f"{SAMPLE} --prompts zebra --out other"
+    )
+    assert "no generator 'other' with a section `text`" in words.mistake(
+        f"embed other {TEXT} --out more"
+    )
