@@ -5,6 +5,7 @@ made again with the same inputs.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from adagen.sampling.rollout import rollout
 from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
 from benchmarks.figures import FAMILIES, Figure
 from benchmarks.straightforward import draw, plain_rollout, sorted_filter
-from benchmarks.tape import Tape
+from benchmarks.tape import Tape, watched
 from benchmarks.timing import Spread, alternate, ratio
 
 AIMS = {
@@ -142,8 +143,24 @@ def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]
         aim=AIMS[case.size, case.family],
         **about,
     )
+    yield Figure.of(
+        "sampling",
+        "rollout over its time inside the network",
+        spread=Spread.of([over_inside(case, least=least) for _ in range(repeats)]),
+        **about,
+    )
     share = tape.rows / (case.generator.nfe * case.batch)
     yield Figure.of("sampling", "evaluations made, of all", spread=Spread.of([share]), **about)
+
+
+def over_inside(case: Case, *, least: float) -> float:
+    """Time of rollouts over the part of it that their own calls of the network take."""
+    began = stop = time.process_time()
+    with watched(case.generator.backbone, time.process_time) as stamps:
+        while not stamps or stop - began < least:
+            images(case)
+            stop = time.process_time()
+    return (stop - began) / sum(after - before for before, after in stamps)
 
 
 def over_plain(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:
