@@ -142,11 +142,13 @@ def grid_embedding(side: int, width: int) -> torch.Tensor:
     """Sine-cosine position embedding (1, side^2, width) of a square grid, row-major.
 
     The first half of the channels encodes the column and the second half the row. Within each half
-    sines precede cosines, at frequencies 10000^(-j / (width / 4)).
+    sines precede cosines, at frequencies 10000^(-j / (width / 4)). It is made on the CPU: the first
+    power on the `meta` device makes torch import its compiler, which takes a second and a half.
     """
     quarter = width // 4
-    frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
-    angles = torch.outer(torch.arange(side, dtype=torch.float64), frequencies)
+    with torch.device("cpu"):
+        frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+        angles = torch.outer(torch.arange(side, dtype=torch.float64), frequencies)
     axis = torch.cat([angles.sin(), angles.cos()], 1)
     columns = axis.expand(side, side, -1)
     return torch.cat([columns, columns.transpose(0, 1)], 2).reshape(1, side**2, width).float()

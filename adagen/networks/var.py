@@ -182,6 +182,8 @@ class VAR(nn.Module):
 
 def _block_causal(level: torch.Tensor) -> torch.Tensor:
     """Additive mask (1, 1, L, L): a token attends to its own scale and to all coarser ones."""
+    if level.is_meta:  # where the first comparison makes torch import its compiler: a second
+        return level.new_empty(1, 1, len(level), len(level), dtype=torch.float32)
     hidden = level.unsqueeze(0) > level.unsqueeze(1)
     return torch.zeros(hidden.shape).masked_fill(hidden, -math.inf)[None, None]
 

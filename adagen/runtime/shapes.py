@@ -17,9 +17,11 @@ ELEMENTWISE = ACTIVATIONS | ARITHMETIC | FUNCTIONS | GRADIENTS
 """Operators whose result has the joint shape of the tensors they are given; in place too."""
 
 
-def shaped(func: Any, args: Sequence[Any]) -> torch.Tensor | tuple[torch.Tensor, ...] | None:
+def shaped(func: Any, args: Sequence[Any]) -> torch.Tensor | tuple[torch.Tensor | None, ...] | None:
     """The result of an operator on `meta`; None where only torch knows it."""
     first = args[0] if args else None
+    if func is torch.ops.aten.cat.default:
+        return _joined(*args)
     if not isinstance(first, torch.Tensor) or not first.is_meta:
         return None
     name = func._schema.name.removeprefix("aten::")
@@ -33,6 +35,12 @@ def shaped(func: Any, args: Sequence[Any]) -> torch.Tensor | tuple[torch.Tensor,
         normalised = len(args[1])
         kept = first.shape[: first.ndim - normalised] + (1,) * normalised
         return _empty(first.shape, first), _empty(kept, first), _empty(kept, first)
+    if name == "native_layer_norm_backward":
+        shapes = args[1].shape, args[2], args[2]
+        return tuple(
+            _empty(of, first) if wanted else None
+            for of, wanted in zip(shapes, args[7], strict=True)
+        )
     if name == "native_group_norm" and first.is_contiguous():
         groups = first.shape[0], args[6]
         return _empty(first.shape, first), _empty(groups, first), _empty(groups, first)
@@ -45,11 +53,26 @@ def _elementwise(args: Sequence[Any]) -> torch.Tensor | None:
     kind = tensors[0].dtype
     if not kind.is_floating_point or any(x.dtype != kind or not x.ndim for x in tensors):
         return None
+    if len(tensors) == 1:
+        return torch.empty_like(tensors[0])  # which keeps its order in memory
     shape = torch.broadcast_shapes(*(x.shape for x in tensors))
     # Without one of that layout, torch has rules of its own for the order in memory.
     if all(x.is_contiguous() for x in tensors):
         return _empty(shape, tensors[0])
     return None
+
+
+def _joined(tensors: Sequence[torch.Tensor], dim: int = 0) -> torch.Tensor | None:
+    """The concatenation of tensors of one kind. Torch's imports its compiler at first use."""
+    first = tensors[0]
+    if not all(
+        x.is_meta and x.is_contiguous() and x.ndim == first.ndim > 0 and x.dtype == first.dtype
+        for x in tensors
+    ):
+        return None
+    shape = list(first.shape)
+    shape[dim] = sum(x.shape[dim] for x in tensors)
+    return _empty(shape, first)
 
 
 def _empty(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,15 @@ from adagen.runtime.shapes import shaped
 
 META = torch.device("meta")
 
+
+def slopes_of_layer_norms(x, y):
+    weight = torch.empty(6, device=META, requires_grad=True)
+    with torch.enable_grad():
+        x, y = x.requires_grad_(), y.requires_grad_()
+        total = F.layer_norm(x, (6,), weight).sum() + F.layer_norm(y, (4, 6)).sum()
+        return torch.autograd.grad(total, (x, y, weight))
+
+
 CASES = {
     "broadcast": lambda x, y: x * y + 2 - x / y,
     "another order in memory": lambda x, y: x.transpose(1, 2) * 2 + y.transpose(1, 2),
@@ -15,6 +24,10 @@ CASES = {
     "matrices": lambda x, y: (x @ y.transpose(1, 2), F.linear(x, y[0, :1], y[0, 0, :1])),
     "layer norm": lambda x, y: F.layer_norm(x, x.shape[1:]),
     "group norm": lambda x, y: F.group_norm(x, 2),
+    "joined": lambda x, y: (torch.cat([x, y[:, :2], x], 1), torch.cat([x, y]), torch.cat([x], -1)),
+    "joined views": lambda x, y: torch.cat([x.transpose(1, 2), y.transpose(1, 2)], 2),
+    "a view and a number": lambda x, y: (1 + x.chunk(2, -1)[0], x.mT.chunk(2, 1)[1] * 2),
+    "slope of a layer norm": slopes_of_layer_norms,
     "whole numbers": lambda x, y: (x.long() + 1, x.long() / 2, x > y, x.double() * y),
 }
 
