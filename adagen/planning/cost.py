@@ -29,7 +29,12 @@ MEASURED = 1000
 """Images measured at once, at most."""
 MOMENTS = 8 * (2048 + 2048**2)
 """Bytes of mean and covariance of Inception's features."""
-DESCRIBED = {"dino_vits16": 87e6, "clip_vit_b_32": 600e6}
+DESCRIBED = {
+    "dino_vits16": 87e6,
+    "clip_vit_b_32": 600e6,
+    "clip_vit_l_14_openai": 1.7e9,
+    "clip_vit_bigg_14": 10e9,
+}
 """Bytes of released files, as their entries in the catalogue describe them."""
 TRAINING = 3
 """FLOPs of a training step over those of a forward pass."""

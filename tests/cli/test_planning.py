@@ -18,7 +18,11 @@ def offline(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("imagenet256", marks=pytest.mark.slow), "imagenet512", "cifar10"]
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("imagenet256", "coco", "cc3m")),
+        *("imagenet512", "cifar10"),
+    ],
 )
 def test_paper_scale_is_planned_with_nothing_there(console, capsys, offline, name: str) -> None:
     console(f"plan --config {CONFIGS / name}.yaml --device-name a100 --csv plan.csv")
