@@ -104,7 +104,7 @@ def test_coco_from_fetch_to_table(tmp_path) -> None:
 def test_cc3m_from_fetch_to_table(tmp_path) -> None:
     tiny = run_tiny(tmp_path, "cc3m")
     rows = rows_of(tiny)
-    assert [row["method"] for row in rows] == ["handmade", "released", "adagen"]
+    assert [row["method"] for row in rows] == ["handmade", "released"]
     listed = json.loads((tiny.folder / "resources/tiny/dataset.json").read_text())
     assert (listed["train"], listed["heldout"]) == ([14], [12])
     assert listed["captions"]["count"] == 14 + 12 + REPORTED

@@ -59,7 +59,7 @@ CHANGES: dict[str, Any] = {
     "cc3m": {
         "generators": {"nat_cc3m": {"weights": {"image": SIDE}, "text": CLIP}},
         "experiments": {"cc3m_t8": {"steps": 4}},
-        "methods": ["handmade", "released", "adagen"],
+        "methods": ["handmade", "released"],
         "dataset": {
             "folder": "data/tars",
             "heldout_folder": "data/more",
