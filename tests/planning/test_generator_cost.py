@@ -14,7 +14,8 @@ from adagen.policy.networks import HandMade
 from adagen.runtime.noise import SampleNoise, seeded
 from adagen.sampling.rollout import sample_once
 
-CONFIG = load_config([Path(__file__).parents[2] / "config" / "config.yaml"])
+ROOT = Path(__file__).parents[2]
+CONFIG = load_config([ROOT / "config" / "config.yaml"])
 
 
 @pytest.mark.parametrize("name", CONFIG.generators)
@@ -38,3 +39,18 @@ def test_an_image_is_so_many_evaluations_and_a_decoding(name: str):
     assert nfe * taken.evaluation + taken.decoding == pytest.approx(real * 1e9, rel=1e-9)
     assert taken.weights == sum(tensor.nbytes for tensor in backbone.state_dict().values())
     assert 0 < taken.held <= taken.stepping
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "captions"),
+    [
+        ("coco", 82_783, 123_287),
+        ("cc3m", 100_000, 115_840),
+        ("stable_diffusion", 10_000, 50_504),
+    ],
+)
+def test_captions_of_published_data_sets_are_counted_before_they_are_there(
+    name: str, train: int, captions: int
+):
+    images = images_of(load_config([ROOT / "config" / f"{name}.yaml"]))
+    assert (images.train, images.classes) == (train, captions)
