@@ -66,8 +66,7 @@ def pretrain(
         if target in stages:
             stages[target](settings, out, checkpoint=checkpoint)
         else:
-            text = (encoder, embeddings)
-            _generator(settings, target, out=out, checkpoint=checkpoint, text=text)
+            _generator(settings, target, out=out, checkpoint=checkpoint, text=(encoder, embeddings))
 
 
 @app.command()

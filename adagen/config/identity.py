@@ -1,8 +1,8 @@
 """The part of the configuration that each result depends on.
 
-Snakemake compares these dictionaries between runs (the parameter `depends` of a rule) and runs a
-job again when one has changed. Files hold them, and are refused when they differ. A new key counts
-by itself, unless `CHANGES_NO_RESULT` lists it.
+Snakemake compares these dictionaries between runs (`depends` of a rule) and runs a job again when
+one changed. Files hold them, and are refused when they differ. A new key counts by itself, unless
+`CHANGES_NO_RESULT` lists it.
 """
 
 from collections.abc import Mapping
@@ -33,11 +33,10 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
 """Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes, and
 counts where the asset is read."""
 
-# A title is printed by a table, which depends on it (see `system`). Weights are the same at every
-# precision, which matters when images are generated (see `_scheduled`).
+# A title is printed by a table (see `system`). Weights are the same at every precision, which
+# matters when images are generated (see `_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")
-# These decide how policies are trained, or are shown beside results.
-NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")
+NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but of its training
 
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
