@@ -12,7 +12,7 @@ import typer
 from adagen.cli.common import device_of, load_images, open_experiment, policy_metadata
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
 from adagen.cli.paths import load_config
-from adagen.config import AestheticPreference, ClipPreference, Config, DinoFeatures
+from adagen.config import AestheticPreference, ClipPreference, ClipText, Config, DinoFeatures
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
@@ -297,7 +297,8 @@ def _generator(
             device=device_of(config),
         )
         _, channels, height, width = split.train.images.shape
-        names = split.class_names if split.table is None else ()
+        stored = isinstance(getattr(settings, "text", None), ClipText)
+        names = () if stored else split.class_names  # the folder of embeddings has them
     build.save_backbone(
         out,
         name,

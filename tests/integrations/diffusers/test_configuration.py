@@ -18,7 +18,7 @@ from adagen.config.overlay import overlay
 from adagen.data.released import catalogue
 from adagen.evaluation.inception.network import Inception
 from adagen.rewards.dino import Dino
-from tests.workflow.tiny_imagenet import _shaken, _write_weights
+from tests.workflow.tiny_imagenet import shaken, write_weights
 
 CONFIG = Path(__file__).parents[3] / "config" / "stable_diffusion.yaml"
 SIZES = {
@@ -96,7 +96,7 @@ def ready(tmp_path, monkeypatch, capsys) -> Console:
         "inception": Inception(config.evaluation.inception.shrink),
         "dino_vits16": Dino(config.reward_features).vit,
     }.items():
-        _write_weights(Path("mirror") / known[name].file, _shaken(network).state_dict())
+        write_weights(Path("mirror") / known[name].file, shaken(network).state_dict())
     monkeypatch.setenv("ADAGEN_MIRROR", str(tmp_path / "mirror"))
     return console
 
