@@ -160,7 +160,7 @@ def readable(prompts: Sequence[str], words: Words) -> list[str]:
             raise AdagenError(
                 f"prompt {prompt[:60]!r} has words that the text encoder was never shown: "
                 f"{', '.join(dict.fromkeys(letters))[:200]!r}. It knows "
-                f"{len(words.vocabulary)} words: {near}, ... (docs/text.md)."
+                f"{len(words.vocabulary)} words: {near}, ... (docs/openmoji.md)."
             )
         text = " ".join(word for word in known if word not in strange)
         if lost := int(words.cut([text])[0]):
