@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from adagen.config import AnyRewardFeatures, RewardFeatures
 from adagen.data.split import Images
 from adagen.networks.fitting import CPU, Batch, fit
+from adagen.networks.vit import VisionTransformer
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
@@ -26,8 +27,6 @@ class MaskedAutoencoder(nn.Module):
     """A vision transformer that reconstructs hidden patches."""
 
     def __init__(self, settings: RewardFeatures, image_shape: tuple[int, int, int]) -> None:
-        from timm.models.vision_transformer import VisionTransformer  # two seconds of start-up
-
         super().__init__()
         channels, height, width = image_shape
         if height % settings.patch or width % settings.patch:
@@ -37,13 +36,11 @@ class MaskedAutoencoder(nn.Module):
             )
         self.settings, size = settings, settings.network
         self.vit = VisionTransformer(
-            img_size=(height, width),
-            patch_size=settings.patch,
-            in_chans=channels,
-            embed_dim=size.width,
+            image_shape,
+            patch=settings.patch,
+            width=size.width,
             depth=size.depth,
-            num_heads=size.heads,
-            num_classes=0,
+            heads=size.heads,
         )
         self.head = nn.Linear(size.width, channels * settings.patch**2)
 
@@ -55,7 +52,7 @@ class MaskedAutoencoder(nn.Module):
         hidden = torch.rand(shape, generator=batch.generator) < self.settings.mask
         hidden = hidden.to(patches.device)
         seen = F.fold(patches.masked_fill(hidden, 0.5), batch.images.shape[2:], patch, stride=patch)
-        tokens = self.vit.forward_features(seen)[:, 1:]
+        tokens = self.vit(seen)[:, 1:]
         error: torch.Tensor = (
             (self.head(tokens).transpose(1, 2) - patches).square().mean(1, keepdim=True)
         )
@@ -67,14 +64,8 @@ class MaskedAutoencoder(nn.Module):
 
         There is one map for each block; the class token is added to its patch tokens.
         """
-        blocks: Any = self.vit.forward_intermediates(
-            images,
-            norm=False,
-            return_prefix_tokens=True,
-            output_fmt="NLC",
-            intermediates_only=True,
-        )
-        return torch.stack([(tokens + cls).transpose(1, 2) for tokens, cls in blocks], dim=1)
+        maps = [x[:, 1:] + x[:, :1] for x in self.vit.after_blocks(images)]
+        return torch.stack([x.transpose(1, 2) for x in maps], dim=1)
 
 
 def fit_reward_features(
