@@ -8,6 +8,7 @@ from torch import nn
 
 from adagen import config
 from adagen.generators.base import every_pass
+from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import DiffusionBackbone
 from adagen.generators.flow import FlowBackbone
 from adagen.generators.solver import SolverGenerator
@@ -221,7 +222,8 @@ class Oracle(DiT):
 def oracle(family: str, steps: int, guidance: float, means: list[float], spread: float):
     kind = SOLVERS[family]
     network = Oracle(kind, means, spread)
-    backbone = kind(network, (1, 8, 8), num_classes=len(means) - 1, dropout=0.0)
+    classes = ClassConditions(len(means) - 1)
+    backbone = kind(network, (1, 8, 8), conditions=classes, dropout=0.0)
     return SolverGenerator(
         backbone, steps, handmade=config.Handmade(guidance=guidance), smoothing=0.0
     )
