@@ -3,16 +3,16 @@
 They are fitted here, or taken over from released files.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adagen.cli.common import device_of, load_images, open_experiment, policy_metadata
+from adagen.cli.judging_networks import write_clip_score, write_preference
 from adagen.cli.options import Checkpoint, Configs, ExperimentName, GeneratorFile, Out
 from adagen.cli.paths import load_config
-from adagen.config import AestheticPreference, ClipPreference, ClipText, Config, DinoFeatures
+from adagen.config import ClipText, Config, DinoFeatures
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.shutdown import stoppable
@@ -54,10 +54,10 @@ def pretrain(
     settings = load_config(config)
     stages = {
         "metrics": _metrics,
-        "clip_score": _clip_score,
+        "clip_score": write_clip_score,
         "alignment": _alignment,
         "reward": _reward,
-        "preference": _preference,
+        "preference": write_preference,
     }
     if target not in settings.generators and target not in stages:
         known = ", ".join([*settings.generators, *stages])
@@ -130,39 +130,6 @@ def _metrics(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     )
 
 
-def _names(config: Config) -> Sequence[str]:
-    """The names of the classes, or the captions, in the order of their labels."""
-    if config.dataset.captions:
-        return load_images(config).class_names
-    from adagen.data.inventory import overview
-
-    names: list[str] = overview(config.dataset)["classes"]
-    return names
-
-
-def _clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> None:
-    """Write the CLIP that gives samples their CLIP score, and the texts of all labels."""
-    settings = config.evaluation.clip_score
-    if settings is None:
-        raise AdagenError(
-            "the config has no section evaluation.clip_score, which names the CLIP: add it, "
-            "`clip_score: {}` for example."
-        )
-    from adagen.data.released import open_asset
-    from adagen.evaluation.clip_score import adopt_clip_score
-
-    names = _names(config)
-    with open_asset(config.assets, settings.weights) as asset:
-        adopt_clip_score(
-            asset,
-            settings,
-            dataset=config.dataset,
-            names=names,
-            out=out,
-            device=device_of(config),
-        )
-
-
 def _alignment(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     """Write the network that says whether images of OpenMoji's scenes show their captions."""
     settings = config.evaluation.alignment
@@ -206,57 +173,6 @@ def _reward(config: Config, out: Path, *, checkpoint: Path | None) -> None:
     train = load_images(config).train
     features = fit_reward_features(settings, train, checkpoint=resume, device=device_of(config))
     save_reward_features(out, features, image_shape=list(train.images.shape[1:]))
-    remove_checkpoint(checkpoint)
-
-
-def _preference(config: Config, out: Path, *, checkpoint: Path | None) -> None:
-    """Write the network that says how well an image shows its class: fitted, or CLIP."""
-    settings = config.preference
-    if isinstance(settings, ClipPreference):
-        from adagen.data.released import open_asset
-        from adagen.rewards.clip import adopt_clip
-
-        names = _names(config)
-        with open_asset(config.assets, settings.weights) as asset:
-            adopt_clip(
-                asset,
-                settings,
-                dataset=config.dataset,
-                names=names,
-                out=out,
-                device=device_of(config),
-            )
-        return
-    if isinstance(settings, AestheticPreference):
-        from adagen.data.released import open_asset
-        from adagen.rewards.aesthetic import adopt_aesthetic
-
-        with (
-            open_asset(config.assets, settings.weights) as asset,
-            open_asset(config.assets, settings.head) as head,
-        ):
-            adopt_aesthetic(asset, head, settings=settings, dataset=config.dataset, out=out)
-        return
-    from adagen.rewards.classifier import fit_preference, save_preference
-    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-
-    claim_checkpoint(checkpoint, "preference", config.dataset, settings)
-    resume = checkpoint and checkpoint / "preference.ckpt"
-    split = load_images(config).classified
-    classifier = fit_preference(
-        settings,
-        split.train,
-        classes=split.num_classes,
-        checkpoint=resume,
-        device=device_of(config),
-    )
-    save_preference(
-        out,
-        classifier,
-        settings=settings,
-        dataset=config.dataset,
-        class_names=split.class_names,
-    )
     remove_checkpoint(checkpoint)
 
 

@@ -137,7 +137,7 @@ def test_a_bad_config(console, text, parts, command):
     [
         (
             "pretrain gone --out o.safetensors",
-            ["'gone'", "flow, metrics, clip_score, reward"],
+            ["'gone'", "flow, metrics, clip_score"],
         ),
         ("reference --networks gone.safetensors --out o", ["gone.safetensors does not exist"]),
         ("reference --networks flow.safetensors --out o", ["generator file", "metrics file"]),
