@@ -38,7 +38,9 @@ class ReleasedEncoder(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Write model and file, for `load`."""
-        about = {"kind": KIND, "model": self.model, "file": os.path.abspath(self.file)}
+        described = self.model.endswith(".json")  # a path, and not a name that open_clip knows
+        model = os.path.abspath(self.model) if described else self.model
+        about = {"kind": KIND, "model": model, "file": os.path.abspath(self.file)}
         save_tensors(path, {}, about=about)
 
     @classmethod

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from stage_server import started_stages
 
+import adagen
 from adagen.config import parse_config
 from tests.workflow.conftest import Checkout
 from tests.workflow.test_paper_scale import CURVES, PAPER, SHARED
@@ -110,3 +111,11 @@ def test_cc3m_from_fetch_to_table(tmp_path) -> None:
     assert listed["captions"]["count"] == 14 + 12 + REPORTED
     assert all(row["protocol"].startswith("cc3m-authors-16-captions10.") for row in rows)
     assert len({row["protocol"] for row in rows}) == 1
+    # Prompts of one's own, in another folder than that of the run.
+    policy = tiny.folder / "results/tiny/cc3m_t8/policy/released.safetensors"
+    sampler = adagen.load(policy, tiny.folder / "resources/tiny/generators/nat_cc3m.safetensors")
+    apples = sampler(prompts=["a red apple", "two foxes"], n=4)
+    assert apples.images.shape == (4, 3, 16, 16) and apples.prompts == ("a red apple", "two foxes")
+    known = sampler(labels=14 + 12, n=1)  # the first of the reported captions
+    same = sampler(prompts=["reported caption 0"], n=1)
+    assert float((known.images - same.images).abs().max()) < 0.05  # files hold half precision
