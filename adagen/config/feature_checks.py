@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from adagen.config.experiments import NORM_GROUP, DinoFeatures, Evaluation, Experiment
+from adagen.config.clip import ClipScore
+from adagen.config.dataset import Dataset
+from adagen.config.experiments import NORM_GROUP, DinoFeatures, Experiment
 from adagen.config.refinements import AnyRefinement
 from adagen.config.rewards import (
     AestheticPreference,
@@ -53,26 +55,33 @@ def check_features(
             raise ValueError(f"refinements.{name}.judge is 'gaussian', {ELSE} 'reward'")
 
 
-def check_clip_score(
-    evaluation: Evaluation, preference: object, *, dial: object, places: Places
+def check_preference(
+    preference: object, dataset: Dataset, *, scored: ClipScore | None, dial: object, places: Places
 ) -> None:
-    """Raise if the CLIP score has the weights of a CLIP that rewards.
+    """Raise if a preference that rewards can't tell captions apart, or measures as well.
 
     Args:
-        evaluation: the section `evaluation`.
         preference: the section `preference`.
+        dataset: the section `dataset`.
+        scored: the section `evaluation.clip_score`; None without one.
         dial: the section `dial`; None without one.
         places: the experiments.
 
     Raises:
-        ValueError: it has: policies would be trained to please the metric that judges them.
+        ValueError: it is a classifier where there are captions of a folder; or a CLIP with the
+            weights of the CLIP score, which policies would then be trained to please.
     """
-    scored = evaluation.clip_score
-    if scored is None or not isinstance(preference, ClipPreference | AestheticPreference):
-        return
     rewards = [experiment.training.reward for _, experiment in places]
-    asked = dial is not None or any(isinstance(reward, ClassifierSettings) for reward in rewards)
-    if asked and scored.weights == preference.weights:
+    if dial is None and not any(isinstance(reward, ClassifierSettings) for reward in rewards):
+        return
+    if not isinstance(preference, ClipPreference | AestheticPreference):
+        if dataset.captions:
+            raise ValueError(
+                f"preference.kind is 'classifier', which tells classes, but {dataset.name!r} has "
+                "captions: choose 'clip' or 'aesthetic'"
+            )
+        return
+    if scored and scored.weights == preference.weights:
         raise ValueError(
             f"evaluation.clip_score.weights and preference.weights are both {scored.weights!r}: a "
             "network that rewards must not measure. Take the weights of another CLIP for one of "

@@ -22,7 +22,7 @@ from adagen.config.experiments import (
     Sweep,
     Training,
 )
-from adagen.config.feature_checks import check_clip_score, check_features
+from adagen.config.feature_checks import check_features, check_preference
 from adagen.config.generators import Generator, VarGenerator
 from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
@@ -266,7 +266,13 @@ class Config(Model):
         check_features(
             self.reward_features, self._places(), trained=trained, refinements=self.refinements
         )
-        check_clip_score(self.evaluation, self.preference, dial=self.dial, places=self._places())
+        check_preference(
+            self.preference,
+            self.dataset,
+            scored=self.evaluation.clip_score,
+            dial=self.dial,
+            places=self._places(),
+        )
         return self
 
     @model_validator(mode="after")

@@ -305,4 +305,10 @@ def test_a_network_that_rewards_does_not_measure(kind):
 def test_captions_take_a_protocol_without_a_classifier():
     captions = {"train": "captions.json"}
     dataset = {"name": "coco", "folder": "images", "size": 32, "captions": captions}
-    assert "whose classifier tells classes" in complaint(with_value("dataset", dataset))
+    content = with_value("dataset", dataset)
+    assert "whose classifier tells classes" in complaint(content)
+    content["evaluation"] = {"protocol": "clean", "inception": {"shrink": 16}}
+    content["dial"] = {"weight": 1.0}
+    assert "which tells classes, but 'coco' has captions" in complaint(content)
+    content["preference"] = {"kind": "aesthetic"}
+    assert "needs a section `text` of kind 'clip'" in complaint(content)
