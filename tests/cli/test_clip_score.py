@@ -5,10 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 import yaml
 from clips import write_clip
 
+from adagen.config import load_config
 from adagen.config.overlay import overlay
+from adagen.data.split import load_dataset
+from adagen.rewards.build import load_pretrained
 
 EVALUATE = "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir measured"
 ASSET = {"licence": "none", "description": "for tests", "manual": "made by the test"}
@@ -24,7 +29,8 @@ def scored(ready):
     """A configuration with a CLIP score, and the CLIP."""
     Path("assets").mkdir()
     write_clip(Path("tiny.json"), Path("assets/clip.safetensors"), "score")
-    catalogue = {name: {"file": f"{name}.safetensors", **ASSET} for name in ("clip", "again")}
+    names = ("clip", "again", "head")
+    catalogue = {name: {"file": f"{name}.safetensors", **ASSET} for name in names}
     lay_over(
         assets={"folder": "assets", "catalogue": catalogue},
         evaluation={"clip_score": {"model": "tiny.json", "weights": "clip", "prompt": "a {}"}},
@@ -58,3 +64,24 @@ def test_a_clip_that_rewards_does_not_measure_under_another_name(scored):
     )
     told = scored.mistake("pretrain clip_score --out clip_score.safetensors")
     assert "the same weights as the asset 'again'" in told
+
+
+def test_an_aesthetic_head_is_a_preference(scored):
+    write_clip(Path("tiny.json"), Path("assets/again.safetensors"), "reward")
+    head = {"layers.0.weight": torch.ones(1, 16), "layers.0.bias": torch.zeros(1)}
+    safetensors.torch.save_file(head, "assets/head.safetensors")
+    settings = {"kind": "aesthetic", "model": "tiny.json", "weights": "again", "head": "head"}
+    lay_over(preference=settings, dial={"weight": 1.0})
+    scored("pretrain preference --out preference.safetensors")
+    config = load_config([Path("config.yaml")])
+    split = load_dataset(config.dataset)
+    reward = load_pretrained(
+        config,
+        Path("preference.safetensors"),
+        split=split,
+        device=torch.device("cpu"),
+    )
+    images, labels = split.train.images[:6], split.train.labels[:6]
+    scores = reward(images, labels)
+    assert scores.shape == (6,) and scores.std() > 0
+    assert torch.equal(reward(images, labels.flip(0)), scores)  # whatever they show
