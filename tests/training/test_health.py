@@ -138,22 +138,25 @@ def hacked(fids: list[float], rewards: list[float]) -> list[Record]:
     )
 
 
-def test_distance_and_reward_that_rise_together():
+def test_a_distance_that_rises_is_told_whatever_the_reward_does():
     rising = [0.40, 0.42, 0.44, 0.46, 0.48]
-    records = hacked([1.0, 0.9, 1.0, 1.1, 1.2], rising)
-    assert told(records) == {"reward_hacked"}
-    assert (
-        "from 0.9 to 1.2, while"
-        in warnings(records, UPDATES, adaptive=True, saturates=True)["reward_hacked"]
-    )
-    both = [{**record, "validation_fid_label_free": 0.5} for record in records]
+    fids = [1.0, 0.9, 1.0, 1.1, 1.2]
+    for rewards, went in (
+        (rising, "rose (0.42 to 0.48)"),
+        (rising[::-1], "did not rise (0.46 to 0.4)"),
+        ([0.5] * 5, "did not rise (0.5 to 0.5)"),
+    ):
+        records = hacked(fids, rewards)
+        assert told(records) == {"reward_hacked"}
+        sentence = warnings(records, UPDATES, adaptive=True, saturates=True)["reward_hacked"]
+        assert f"from 0.9 to 1.2, while the reward {went}" in sentence
+        assert told(records[:-2]) == set()  # one rise fewer
+    both = [{**record, "validation_fid_label_free": 0.5} for record in hacked(fids, rising)]
     sentence = warnings(both, UPDATES, adaptive=True, saturates=True)["reward_hacked"]
     assert "from 0.9 to 1.2 (the label-free one from 0.5 to 0.5), while" in sentence
-    assert told(records[:-2]) == set()  # one rise fewer
     assert RISES == 3
-    for fids, rewards in (
-        ([1.0, 0.9, 1.0, 0.99, 1.2], rising),  # not each time
-        ([1.0, 1.0, 1.01, 1.02, 1.03], rising),  # not much
-        ([1.0, 0.9, 1.0, 1.1, 1.2], rising[::-1]),  # the policy loses, and knows it
+    for fids in (
+        [1.0, 0.9, 1.0, 0.99, 1.2],  # not each time
+        [1.0, 1.0, 1.01, 1.02, 1.03],  # not much
     ):
-        assert told(hacked(fids, rewards)) == set()
+        assert told(hacked(fids, rising)) == set()
