@@ -1,7 +1,7 @@
 """The pipelines of diffusers that a policy can steer, and what a policy has to know of one."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import diffusers
 
@@ -14,21 +14,28 @@ from adagen.runtime.errors import AdagenError
 Order = Literal["null first", "prompt first", "apart"]
 """Places of the two passes in a batch: the null one before or after the other, or two calls."""
 
-KINDS: dict[str, Order] = {
-    "StableDiffusionPipeline": "null first",
-    "StableDiffusionXLPipeline": "null first",
-    "StableDiffusionXLModularPipeline": "apart",
-    "DiTPipeline": "prompt first",
-}
-"""Pipelines that can be steered."""
 STABLE_DIFFUSION, SDXL, DIT = "Stable Diffusion", "Stable Diffusion XL", "DiT"
-DENOISERS = {
-    "StableDiffusionPipeline": STABLE_DIFFUSION,
-    "StableDiffusionXLPipeline": SDXL,
-    "StableDiffusionXLModularPipeline": SDXL,
-    "DiTPipeline": DIT,
+
+
+class Kind(NamedTuple):
+    """A class of pipelines.
+
+    Attributes:
+        order: where its two passes are.
+        denoiser: kind of its network, as `SolverGenerator.denoiser` has it.
+    """
+
+    order: Order
+    denoiser: str
+
+
+KINDS = {
+    "StableDiffusionPipeline": Kind("null first", STABLE_DIFFUSION),
+    "StableDiffusionXLPipeline": Kind("null first", SDXL),
+    "StableDiffusionXLModularPipeline": Kind("apart", SDXL),
+    "DiTPipeline": Kind("prompt first", DIT),
 }
-"""Kinds of network, as `SolverGenerator.denoiser` has them."""
+"""Pipelines that can be steered, by their names in diffusers."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,9 @@ class Pipeline:
     """The parts of a pipeline that a policy steers.
 
     Attributes:
-        name: name of its class in `KINDS`.
+        name: name of its class.
         network: UNet or transformer.
         deepest: the part of it whose output the policy sees.
-        order: where the two passes are.
         schedule: the noise schedule of the network.
         grid: (rows, columns) of the features.
         width: their channels.
@@ -49,17 +55,21 @@ class Pipeline:
     name: str
     network: Any
     deepest: Any
-    order: Order
     schedule: Schedule
     grid: tuple[int, int]
     width: int
     channels: int | None
 
     @property
+    def order(self) -> Order:
+        """Places of the two passes."""
+        return KINDS[self.name].order
+
+    @property
     def description(self) -> dict[str, Any]:
         """The same as plain data, to compare with what a policy was made for."""
         return described(
-            DENOISERS[self.name],
+            KINDS[self.name].denoiser,
             self.schedule,
             grid=self.grid,
             width=self.width,
@@ -85,7 +95,8 @@ def recognised(pipeline: Any) -> Pipeline:
 
 
 def _transformer(pipeline: Any) -> Pipeline:
-    if (prediction := _prediction(pipeline)) != "epsilon":
+    prediction = pipeline.scheduler.config.get("prediction_type", "epsilon")
+    if prediction != "epsilon":
         raise AdagenError(
             f"the scheduler's prediction_type is {prediction!r}, but DiTPipeline is steered where "
             "its network predicts the noise: give a pipeline with prediction_type 'epsilon'."
@@ -96,7 +107,6 @@ def _transformer(pipeline: Any) -> Pipeline:
         "DiTPipeline",
         network,
         network.transformer_blocks[-1],
-        KINDS["DiTPipeline"],
         VariancePreserving(),
         (side, side),
         network.config.num_attention_heads * network.config.attention_head_dim,
@@ -118,7 +128,6 @@ def _unet(pipeline: Any, kind: str) -> Pipeline:
         kind,
         network,
         network.mid_block,
-        KINDS[kind],
         schedule_of(pipeline.scheduler),
         (height // down, width // down),
         network.config.block_out_channels[-1],
@@ -147,7 +156,3 @@ def schedule_of(scheduler: Any) -> DiscreteSteps:
             "DDIMScheduler."
         )
     return DiscreteSteps(scheduler.alphas_cumprod, cast(Prediction, prediction))
-
-
-def _prediction(pipeline: Any) -> str:
-    return str(pipeline.scheduler.config.get("prediction_type", "epsilon"))

@@ -57,7 +57,7 @@ class PromptConditions(Conditions):
         """Fill the table by N prompts.
 
         Args:
-            prompts: texts; longer ones than the encoder reads are cut, with a notice.
+            prompts: texts; longer ones than the encoder reads are cut, with a warning.
             table: captions of the data set, where they are; it says which are for training, and
                 which are reported.
 
@@ -189,26 +189,29 @@ def _tokens(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Te
             f"{folder / 'tokenizer'} can't be read ({' '.join(str(error).split())[:200]}): give "
             "the generator's key model the whole folder of a pipeline."
         ) from None
-    found = []
+    found: list[list[int]] = []
+    cut: list[str] = []
     for start in range(0, len(prompts), BATCH):
         texts = list(prompts[start : start + BATCH])
-        _warn_of_long(texts, tokenizer, positions)
+        cut += _cut(texts, tokenizer, positions)
         found += tokenizer(
             texts, padding="max_length", max_length=positions, truncation=True
         ).input_ids
+    if cut:
+        others = f", and {len(cut) - 1} others" if len(cut) > 1 else ""
+        warn(f"{cut[0]}{others}: prompts end where the text encoder stops reading.")
     return torch.tensor(found)
 
 
-def _warn_of_long(prompts: Sequence[str], tokenizer: Any, positions: int) -> None:
-    """Say which end of a prompt is not read."""
+def _cut(prompts: Sequence[str], tokenizer: Any, positions: int) -> list[str]:
+    """Say of each prompt that is too long which end of it is not read."""
+    cut = []
     found = tokenizer(list(prompts), add_special_tokens=False, verbose=False).input_ids
     for prompt, ids in zip(prompts, found, strict=True):
         if len(ids) > positions - 2:  # with one for the start, and one for the end
             lost = tokenizer.decode(ids[positions - 2 :]).strip()
-            warn(
-                f"prompt {prompt[:60]!r} is longer than the text encoder reads: {lost[:100]!r} at "
-                "its end is cut off."
-            )
+            cut.append(f"of prompt {prompt[:60]!r} the end {lost[:100]!r} is cut off")
+    return cut
 
 
 def _transformers() -> Any:

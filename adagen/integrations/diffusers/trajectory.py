@@ -82,9 +82,13 @@ class Trajectory:
     def saw(self, features: torch.Tensor) -> None:
         """Take the features (B, width, rows, columns) or (B, N, width) of the pass with prompts.
 
+        A table of settings needs none, and so suits images of any size.
+
         Raises:
             AdagenError: they lie on another grid than the policy's.
         """
+        if self.steering.made_for is None:
+            return
         self._features = (features.flatten(2).mT if features.ndim == 4 else features).float()
         cells = self.grid[0] * self.grid[1]
         if self._features.shape[1:] != (cells, self.width):

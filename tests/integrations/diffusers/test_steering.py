@@ -90,7 +90,9 @@ def test_a_table_of_settings(stable_diffusion):
     table = {"time": actions.handmade[:, 0].tolist(), "guidance": [2.0]}
     with steer(pipeline, table):
         found = pipeline(list(PROMPTS[:2]), latents=latents, **CALL).images
+        larger = pipeline(PROMPTS[0], height=32, width=24, **CALL).images
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)  # smoothing rounds otherwise
+    assert larger.shape == (1, 3, 32, 24)
 
 
 def test_dit(dit):
