@@ -149,6 +149,14 @@ def test_candidates_and_other_families(stable_diffusion):
         generator.actions = actions
 
 
+def test_transformers_is_missing(monkeypatch):
+    from adagen.integrations.diffusers.prompts import text_encoder
+
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(AdagenError, match=r"pip install 'adagen\[diffusers\]'"):
+        text_encoder({})
+
+
 def test_the_extra_is_missing(monkeypatch):
     for name in [m for m in sys.modules if m.startswith("adagen.integrations.diffusers")]:
         monkeypatch.delitem(sys.modules, name)
