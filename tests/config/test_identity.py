@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from every_key import EVERY_SECTION, RELEASED, Key, changed
+from minimal import MINIMAL, with_value
 from pydantic import ValidationError
 
-from adagen.config import LEARNED, Config, identity, parse_config
+from adagen.config import LEARNED, Captions, Config, Dataset, identity, parse_config
+from adagen.config.bindings import of_metrics, of_samples
 from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
-from adagen.config.runs import ablation_runs, evaluations, runs_of
+from adagen.config.runs import Run, ablation_runs, evaluations, runs_of
 
 
 def results(config: Config) -> Iterator[object]:
@@ -70,3 +72,31 @@ def differs(config: Config, before: list[object]) -> bool:
         return False
     except (KeyError, ValueError):
         return True
+
+
+def test_a_clip_score_counts_where_samples_are_measured_alone():
+    def bound(**keys):
+        content = with_value("evaluation.clip_score", keys or None)
+        config = parse_config(content, "toy")
+        run = Run("toy_t4", "handmade")
+        return of_metrics(config, run), of_samples(config, run)
+
+    without, scored, worded = bound(), bound(weights="x"), bound(weights="x", prompt="a {}")
+    assert "clip_score" not in without[0]
+    assert without[0].items() < scored[0].items()
+    assert scored[0] != worded[0]
+    assert without[1] == scored[1] == worded[1]
+
+
+def test_every_key_of_captions_counts_where_images_are_listed():
+    captions = Captions(train="t.json", heldout="v.json", most=5, count=3)
+    dataset = Dataset(name="coco", folder="t", heldout_folder="v", size=16, captions=captions)
+    config = parse_config(MINIMAL, "toy")
+    base = identity.dataset(config.model_copy(update={"dataset": dataset}))
+    assert "captions" not in identity.dataset(config)
+    for key in Captions.model_fields:
+        value = getattr(captions, key)
+        changed_to = value + 1 if isinstance(value, int) else f"{value}-other"
+        other = captions.model_copy(update={key: changed_to})
+        changed = dataset.model_copy(update={"captions": other})
+        assert identity.dataset(config.model_copy(update={"dataset": changed})) != base, key
