@@ -59,6 +59,7 @@ EVERY_SECTION = {
         "best": {"kind": "repeated", "experiments": ["b"]},
         "chosen": {"kind": "resampled", "judge": "gaussian", "experiments": ["b"]},
     },
+    "sweep": {"table": {"evaluations": 5}},
     "curves": {
         "steps": {"b": {"steps": [2]}},
         "sweep": {"samples": 900},

@@ -55,7 +55,7 @@ def trains(processes: Processes):
 
 def stages(processes: Processes):
     """Every stage that processes share, in the folder of the tests of the command line."""
-    from adagen.cli import evaluate, sample, train
+    from adagen.cli import evaluate, sample, sweep, train
     from adagen.cli.sample_run import SamplingInputs, open_run
 
     config, made = load_config([Path("config1.yaml")]), Path(f"made{processes.count}")
@@ -91,10 +91,10 @@ def stages(processes: Processes):
         processes=processes,
     )
     processes.wait()
-    train.search_schedule(
+    sweep.search_schedule(
         *run,
         method="tuned",
-        inputs=train.SearchInputs(generator, networks, reference),
+        inputs=sweep.SearchInputs(generator, networks, reference),
         outputs=train.TrainingOutputs(made / "searched", made / "trials", checkpoint=state),
         processes=processes,
     )

@@ -20,6 +20,7 @@ from adagen.cli import (
     pretrain,
     sample,
     schedule,
+    sweep,
     train,
 )
 from adagen.cli.paths import Stage
@@ -41,6 +42,7 @@ for commands in (
     pretrain,
     evaluate,
     train,
+    sweep,
     sample,
     schedule,
     judge,

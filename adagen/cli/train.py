@@ -1,4 +1,4 @@
-"""`adagen train`, `sweep`: policies are learnt with PPO, static schedules are searched for."""
+"""`adagen train`: policies are learnt with PPO."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,40 +25,18 @@ from adagen.cli.options import (
     Out,
     PreferenceFile,
     ReferenceFile,
-    SearchedMethod,
     TrainedMethod,
 )
 from adagen.cli.paths import load_config
-from adagen.config import LEARNED, SEARCHED, Config
-from adagen.config.identity import search_state, training_state
-from adagen.runtime.errors import AdagenError, explain_out_of_memory
+from adagen.config import LEARNED, Config
+from adagen.config.identity import training_state
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
-    from adagen.policy.networks import ConstantTable
     from adagen.runtime.processes import Processes
 
 app = typer.Typer()
-
-
-@dataclass(frozen=True)
-class SearchInputs:
-    """The files that a search for a schedule reads.
-
-    Attributes:
-        generator: written by `adagen pretrain <generator>`.
-        networks: written by `adagen pretrain metrics`.
-        reference: written by `adagen reference`.
-    """
-
-    generator: Path
-    networks: Path
-    reference: Path
-
-    @property
-    def files(self) -> list[Path]:
-        """All of them."""
-        return [self.generator, self.networks, self.reference]
 
 
 @dataclass(frozen=True)
@@ -141,33 +119,6 @@ def train(
             inputs=inputs,
             outputs=outputs,
             processes=processes,
-        )
-
-
-@app.command()
-def sweep(
-    config: Configs,
-    experiment: ExperimentName,
-    *,
-    generator: GeneratorFile,
-    networks: NetworksFile,
-    reference: ReferenceFile,
-    out: Out,
-    log: Annotated[Path, typer.Option(help="Trials to write, CSV."), Kind.FILE],
-    method: SearchedMethod = "tuned",
-    checkpoint: Checkpoint = None,
-) -> None:
-    """Search for the best static schedule."""
-    settings = load_config(config)
-    if method not in SEARCHED:
-        known = ", ".join(SEARCHED)
-        raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
-    require_experiment(settings, experiment)
-    inputs = SearchInputs(generator, networks, reference)
-    outputs = TrainingOutputs(out, log, checkpoint=checkpoint)
-    with running(settings, checkpoint) as processes:
-        search_schedule(
-            settings, experiment, method=method, inputs=inputs, outputs=outputs, processes=processes
         )
 
 
@@ -281,63 +232,5 @@ def train_policy(
         critic=trained.critic,
         size=settings.policy,
         metadata=policy_metadata(config, experiment, method=method, generator=generator, seed=seed),
-    )
-    remove_checkpoint(outputs.checkpoint)
-
-
-def search_schedule(
-    config: Config,
-    experiment: str,
-    *,
-    method: str,
-    inputs: SearchInputs,
-    outputs: TrainingOutputs,
-    processes: "Processes",
-) -> None:
-    """Search for the best schedule of a method, and write it with all trials.
-
-    Raises:
-        AdagenError: a file is missing or belongs to something else.
-    """
-    import pandas as pd
-
-    from adagen.policy.files import save_policy
-    from adagen.runtime.atomic import atomic_path
-    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.sampling.sampler import Sampler
-    from adagen.training.search import search, space_of
-
-    settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
-    device, budget = device_of(config), config.sweep_of(experiment)
-    batch = config.generators[settings.generator].batch
-    meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
-
-    def distance(policy: "ConstantTable") -> float:
-        images = Sampler(generator, policy.to(device), batch=batch).image_batches(
-            budget.samples, purpose="search", seed=budget.seed, processes=processes
-        )
-        return meter.distance(images)[0]
-
-    name = f"{experiment} {method}"
-    claim_checkpoint(outputs.checkpoint, name, *search_state(config, experiment), *inputs.files)
-    with explain_out_of_memory(
-        f"Lower generators.{settings.generator}.batch; the result stays the same."
-    ):
-        policy, trials = search(
-            space_of(method, generator.actions),
-            distance,
-            settings=budget,
-            name=name,
-            checkpoint=outputs.checkpoint and outputs.checkpoint / "search.ckpt",
-            processes=processes,
-        )
-    processes.wait()
-    if not processes.first:
-        return
-    with atomic_path(outputs.log) as temporary:
-        pd.DataFrame(trials).to_csv(temporary, index=False, float_format="%.6g")
-    metadata = policy_metadata(config, experiment, method=method, generator=generator)
-    save_policy(
-        outputs.policy, method, actor=policy, critic=None, size=settings.policy, metadata=metadata
     )
     remove_checkpoint(outputs.checkpoint)

@@ -24,6 +24,7 @@ from adagen.config.clip import ClipScore
 from adagen.config.curves import Budget
 from adagen.config.dataset import Captions, Dataset
 from adagen.config.experiments import (
+    FINALISTS,
     NORM_GROUP,
     AnyRewardFeatures,
     DinoFeatures,
@@ -34,7 +35,6 @@ from adagen.config.experiments import (
     PolicyNetworkSize,
     PolicySettings,
     RewardFeatures,
-    Sweep,
     Training,
 )
 from adagen.config.generators import (
@@ -69,4 +69,5 @@ from adagen.config.rewards import (
     TokenSettings,
 )
 from adagen.config.run import Config
+from adagen.config.search import Sweep, TableSearch
 from adagen.config.text import AnyText, ClipText, Text

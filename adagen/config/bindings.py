@@ -32,7 +32,7 @@ def of_policy(config: Config, experiment: str, *, method: str) -> Binding:
         "reference": identity.reference(config),
     }
     if method in SEARCHED:
-        return {f"sweep {method}": identity.sweep(config, experiment), **chosen_by}
+        return {f"sweep {method}": identity.sweep(config, experiment, search=method), **chosen_by}
     asked = asks_preference(identity.experiment_of(config, experiment), method)
     return {
         f"train {method}": identity.train(config, experiment, method=method),

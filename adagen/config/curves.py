@@ -9,9 +9,10 @@ from pydantic import Field
 from adagen.config.ablation import settings_of
 from adagen.config.base import Method, Model
 from adagen.config.dials import FidelityCurve, GuidanceCurve
-from adagen.config.experiments import Experiment, Sweep, Training
+from adagen.config.experiments import Experiment, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.search import Sweep
 from adagen.config.values import Different, Steps
 
 Scheduled = Literal["handmade", "tuned", "static", "adagen"]

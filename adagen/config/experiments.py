@@ -18,7 +18,6 @@ from adagen.config.values import (
     Different,
     Positive,
     Rate,
-    Seed,
     Seeds,
     Side,
     Steps,
@@ -53,6 +52,10 @@ class PolicySettings(PolicyNetworkSize):
     def inputs(self) -> dict[str, str]:
         """The settings that decide what the network sees; policy files hold them."""
         return {"input": self.input, "step": self.step}
+
+
+FINALISTS = 3
+"""Policies of a training that are measured once more at the end, on more samples."""
 
 
 class Training(Model):
@@ -114,6 +117,25 @@ class Training(Model):
     """Programs that show the training log while it grows; each has a folder beside the log. They
     change no result."""
 
+    @property
+    def explored(self) -> int:
+        """Trajectories of all updates, and of the reward's warm-up where it has one."""
+        reward = self.reward
+        warms_up = isinstance(reward, GaussianSettings) or bool(getattr(reward, "warmup", 0))
+        return self.trajectories * (self.updates + warms_up)
+
+    def validated(self, method: str) -> int:
+        """Samples of all validations, those of the finalists at the end among them."""
+        validations = math.ceil(self.updates / self.validate_every)
+        chosen = validations > 1 and method != "faithful"
+        finalists = min(FINALISTS, validations) if chosen else 0
+        final = max(0, self.final_samples - self.validate_samples)
+        return self.validate_samples * validations + final * finalists
+
+    def images(self, method: str) -> int:
+        """Images that a training of a method draws: its budget, as that of a search is counted."""
+        return self.explored + self.validated(method)
+
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
         if self.trajectories % self.group:
@@ -123,25 +145,6 @@ class Training(Model):
         if self.baseline == "value" and not self.value_coefficient:
             raise ValueError("value_coefficient is 0, but baseline 'value' is what it learns")
         return self
-
-
-class Sweep(Model):
-    """Search for the best static schedule by CMA-ES, with the same budget for every experiment.
-
-    The method `tuned` searches over offset and slope of every action, in logits; the method
-    `interval` over the bounds of the steps with guidance, and its strength.
-    """
-
-    evaluations: Positive = 50
-    """Number of schedules that are tried."""
-    samples: Positive = 800
-    """Samples that each of them is measured on. The budget is evaluations x samples, equal for all
-    families and for both methods."""
-    spread: Deviation = 1.0
-    """Initial standard deviation of the search: in logits (`tuned`), or in angles and in the
-    logarithm of the strength (`interval`)."""
-    seed: Seed = 0
-    """Seed of the search."""
 
 
 class Experiment(Model):

@@ -263,14 +263,14 @@ def released(config: Config, experiment: str) -> Identity:
     return {**own, **_published(config, settings.released_policy)}
 
 
-def sweep(config: Config, experiment: str) -> Identity:
-    """The settings that a searched schedule depends on.
+def sweep(config: Config, experiment: str, *, search: str) -> Identity:
+    """The settings that the schedule of a searched method depends on.
 
     Its file is bound to the inputs of policies too, as all policy files.
     """
     return {
         **_scheduled(config, experiment),
-        "sweep": _part(config.sweep_of(experiment)),
+        "sweep": config.sweep_of(experiment).phases_of(search),
         "policy": experiment_of(config, experiment).policy.inputs,
     }
 

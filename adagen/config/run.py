@@ -19,7 +19,6 @@ from adagen.config.experiments import (
     Experiment,
     PolicySettings,
     RewardFeatures,
-    Sweep,
     Training,
 )
 from adagen.config.feature_checks import check_features, check_preference
@@ -31,6 +30,7 @@ from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
+from adagen.config.search import Sweep
 from adagen.config.size_checks import check_counts, check_sizes
 from adagen.config.values import LONGEST_DERIVED, Different, Name, OutputFolder, Processes, Seeds
 
@@ -174,7 +174,10 @@ class Config(Model):
     def sweep_of(self, experiment: str) -> Sweep:
         """The search of an experiment; one that only a steps curve has may have another."""
         of_curve = experiment in {budget.name for budget in self.budgets} - {*self.experiments}
-        return self.curves.sweep if self.curves.sweep and of_curve else self.sweep
+        sweep = self.curves.sweep if self.curves.sweep and of_curve else self.sweep
+        if sweep.table is None:
+            return sweep
+        return sweep.within(self.every_experiment[experiment].training.images("adagen"))
 
     def dial_of(self, experiment: str) -> tuple[float, ...]:
         """The points of the dial at which an experiment is sampled; none without a curve."""

@@ -9,7 +9,6 @@ from adagen.config.experiments import (
     DinoFeatures,
     Evaluation,
     Experiment,
-    Sweep,
 )
 from adagen.config.generators import (
     FrozenGenerator,
@@ -18,6 +17,7 @@ from adagen.config.generators import (
     VarGenerator,
     VqganTokeniser,
 )
+from adagen.config.search import Sweep
 
 
 def check_sizes(

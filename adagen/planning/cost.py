@@ -23,7 +23,6 @@ from adagen.planning.jobs import Job
 from adagen.planning.network_cost import Networks
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
-from adagen.training.kept import FINALISTS
 
 MEASURED = 1000
 """Images measured at once, at most."""
@@ -189,14 +188,9 @@ class Plan:
         reward = networks.reward(experiment)
         actor, critic = networks.policy_and_value(experiment, policy.method)
         calls, updates = generator.actions.calls, training.updates
-        explored = training.trajectories * (updates + (reward.warmup > 0))
+        explored, validated = training.explored, training.validated(policy.method)
         scored = training.trajectories * updates
-        validations = math.ceil(updates / training.validate_every)
-        final = max(0, training.final_samples - training.validate_samples)
-        chosen = validations > 1 and policy.method != "faithful"
-        finalists = min(FINALISTS, validations) if chosen else 0
-        validated = training.validate_samples * validations + final * finalists
-        images = explored + validated
+        images = training.images(policy.method)
         learned_from = 2 * reward.batch * (reward.warmup + reward.steps * updates)
         probed = 2 * reward.batch * updates
         real = VIEWS * reward.once
@@ -239,7 +233,7 @@ class Plan:
         generator = networks.generators.of(experiment)
         cost = networks.generators.cost(experiment.generator)
         search = self.config.sweep_of(policy.experiment)
-        images = search.evaluations * search.samples
+        images = search.images(policy.method)
         return Job(
             "search",
             policy.experiment,

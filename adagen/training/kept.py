@@ -6,14 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from adagen.config import Training
+from adagen.config import FINALISTS, Training
 from adagen.rewards.base import Reward
 from adagen.runtime.progress import progress
 from adagen.training.log import Record, Validation
 from adagen.training.validation import Validator
-
-FINALISTS = 3
-"""Policies that are measured once more at the end, on more samples."""
 
 
 class KeptPolicies:

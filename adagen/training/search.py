@@ -1,17 +1,19 @@
 """The best schedule that a search finds: the baselines that a learned schedule is compared with.
 
 CMA-ES varies a few parameters to lower the Frechet distance of samples. Their noise is the same for
-every candidate, and is never used for reporting. With all parameters zero the schedule is the
-hand-made one. The parameters are
+every candidate, and is never used for reporting. A search has one phase or several. With all
+parameters zero the schedule is the hand-made one in the first phase, and in each later phase the
+best one so far. The parameters are
 
-- for `tuned`, an offset and a slope over the steps for each action, in logits;
+- for `tuned`, an offset and a slope over the steps for each action, in logits; and in the second
+  phase, if there is one, each entry of the table that can change an image;
 - for `interval`, two angles and a logarithm: the squared sines of the angles are the shares of the
   run without guidance at its beginning and at its end, and the exponential of the third parameter
   is the factor of the guidance in between.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,20 +49,74 @@ class Space:
     log_columns: Callable[[Parameters], Trial]
 
 
-def space_of(method: str, actions: Actions) -> Space:
-    """The search space of a method, `tuned` or `interval`."""
-    if method == "interval":
-        return Space(
-            size=3,
-            schedule=lambda x: interval_schedule(x, actions),
-            log_columns=lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of a search.
+
+    Attributes:
+        space: the schedules that it chooses among, given the best one so far (none at first).
+        evaluations: number of schedules that it tries.
+        spread: initial standard deviation of the parameters.
+    """
+
+    space: Callable[[ConstantTable | None], Space]
+    evaluations: int
+    spread: float
+
+
+def phases_of(method: str, actions: Actions, *, settings: Sweep) -> list[Phase]:
+    """The phases of the search of a method, `tuned` or `interval`."""
+    first = interval_space(actions) if method == "interval" else static_space(actions)
+    phases = [
+        Phase(space=lambda best: first, evaluations=settings.evaluations, spread=settings.spread)
+    ]
+    if settings.table and method != "interval":
+        table = settings.table
+        phases.append(
+            Phase(
+                space=lambda best: table_space(best, actions),
+                evaluations=table.evaluations,
+                spread=table.spread,
+            )
         )
+    return phases
+
+
+def interval_space(actions: Actions) -> Space:
+    """Hand-made schedules whose guidance is bounded."""
+    return Space(
+        size=3,
+        schedule=lambda x: interval_schedule(x, actions),
+        log_columns=lambda x: dict(zip(BOUNDS, interval_bounds(x, actions.calls), strict=True)),
+    )
+
+
+def static_space(actions: Actions) -> Space:
+    """Schedules with an offset and a slope for each action."""
     names = [f"{action}_{kind}" for kind in ("offset", "slope") for action in actions.names]
     return Space(
         size=len(names),
         schedule=lambda x: static_schedule(x, actions),
         log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
     )
+
+
+def table_space(best: ConstantTable | None, actions: Actions) -> Space:
+    """All tables, around one of them. Entries that change no image stay as they are."""
+    assert best is not None  # it is no first phase
+    calls, columns = actions.effective.nonzero(as_tuple=True)
+    cells = list(zip(calls.tolist(), columns.tolist(), strict=True))
+
+    def schedule(x: Parameters) -> ConstantTable:
+        table = best.table.clone()
+        table[calls, columns] += torch.from_numpy(x).float()
+        return ConstantTable.of(table)
+
+    def log_columns(x: Parameters) -> Trial:
+        table = schedule(x).table
+        return {f"{actions.names[k]}_{t}": float(table[t, k]) for t, k in cells}
+
+    return Space(size=len(cells), schedule=schedule, log_columns=log_columns)
 
 
 BOUNDS = ("first", "last", "strength")
@@ -100,7 +156,7 @@ def static_schedule(parameters: Parameters, actions: Actions) -> ConstantTable:
 
 
 def search(
-    space: Space,
+    phases: Sequence[Phase],
     distance: Callable[[ConstantTable], float],
     *,
     settings: Sweep,
@@ -108,15 +164,15 @@ def search(
     checkpoint: Path | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> tuple[ConstantTable, list[Trial]]:
-    """Find the static schedule of least distance within `settings.evaluations` trials.
+    """Find the static schedule of least distance within the trials of all phases.
 
     The hand-made schedule is the first trial, so by the search's own samples the result is never
     worse. A killed search resumes by replaying the trials of its checkpoint.
 
     Args:
-        space: the schedules to choose among.
+        phases: what is tried, in order.
         distance: the distance of a schedule's samples, which is minimised.
-        settings: number of trials, initial spread and seed.
+        settings: the seed, and what the checkpoint is bound to.
         name: names the search in progress bar, messages and checkpoint.
         checkpoint: file of the resumable state; None to keep none.
         processes: evaluate each trial together; the first one writes the checkpoint.
@@ -124,25 +180,30 @@ def search(
     Returns:
         The best schedule and all trials, in order.
     """
-    tried: list[Parameters] = []
     trials: list[Trial] = []
     if checkpoint is not None and processes.first:
         trials = (load_checkpoint(checkpoint, name, settings=settings) or {}).get("trials", [])
     trials = processes.broadcast(trials)
     done = iter(list(trials))
-    bar = progress(None, name, total=settings.evaluations, done=len(trials))
+    total = sum(phase.evaluations for phase in phases)
+    bar = progress(None, name, total=total, done=len(trials))
+    best: ConstantTable | None = None
+    least = math.inf
 
-    def evaluate(x: Parameters) -> float:
-        tried.append(x)
+    def evaluate(space: Space, x: Parameters) -> float:
+        nonlocal best, least
         if (known := next(done, None)) is not None:
-            return known["fid"]
-        # All processes must see the same number to the last bit, or their searches diverge.
-        value = processes.broadcast(float(distance(space.schedule(x))))
-        trials.append({"evaluation": len(trials) + 1, "fid": value, **space.log_columns(x)})
-        bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
-        bar.update()
-        if checkpoint is not None and processes.first:
-            save_checkpoint(checkpoint, name, settings=settings, state={"trials": trials})
+            value = known["fid"]
+        else:
+            # All processes must see the same number to the last bit, or their searches diverge.
+            value = processes.broadcast(float(distance(space.schedule(x))))
+            trials.append({"evaluation": len(trials) + 1, "fid": value, **space.log_columns(x)})
+            bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
+            bar.update()
+            if checkpoint is not None and processes.first:
+                save_checkpoint(checkpoint, name, settings=settings, state={"trials": trials})
+        if best is None or value < least:
+            best, least = space.schedule(x), value
         return value
 
     random = np.random.default_rng(settings.seed)
@@ -151,17 +212,21 @@ def search(
         "seed": np.nan,  # leave numpy's global state alone
         "randn": lambda *shape: random.standard_normal(shape),
     }
-    strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), settings.spread, options)
     with bar:
-        evaluate(np.zeros(space.size))
-        used = 1
-        while used < settings.evaluations:
-            candidates = strategy.ask()
-            if used + len(candidates) > settings.evaluations:
-                for x in candidates[: settings.evaluations - used]:
-                    evaluate(x)
-                break
-            strategy.tell(candidates, [evaluate(x) for x in candidates])
-            used += len(candidates)
-    best = min(range(len(trials)), key=lambda i: trials[i]["fid"])
-    return space.schedule(tried[best]), trials
+        for phase in phases:
+            space = phase.space(best)
+            strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
+            used = 0
+            if best is None:
+                evaluate(space, np.zeros(space.size))
+                used = 1
+            while used < phase.evaluations:
+                candidates = strategy.ask()
+                if used + len(candidates) > phase.evaluations:
+                    for x in candidates[: phase.evaluations - used]:
+                        evaluate(space, x)
+                    break
+                strategy.tell(candidates, [evaluate(space, x) for x in candidates])
+                used += len(candidates)
+    assert best is not None  # a search has one trial at least
+    return best, trials

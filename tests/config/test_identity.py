@@ -7,7 +7,7 @@ from every_key import EVERY_SECTION, RELEASED, Key, changed
 from minimal import MINIMAL, with_value
 from pydantic import ValidationError
 
-from adagen.config import LEARNED, Captions, Config, Dataset, identity, parse_config
+from adagen.config import LEARNED, SEARCHED, Captions, Config, Dataset, identity, parse_config
 from adagen.config.bindings import of_metrics, of_samples
 from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
@@ -36,8 +36,9 @@ def results(config: Config) -> Iterator[object]:
         yield identity.generator_file(name, settings, dataset=config.dataset)
     for name, experiment in config.every_experiment.items():
         yield identity.policy_file(name, experiment, generator_hash="")
-        for of_experiment in (identity.released, identity.sweep, identity.sample, identity.judge):
+        for of_experiment in (identity.released, identity.sample, identity.judge):
             yield of_experiment(config, name)
+        yield [identity.sweep(config, name, search=method) for method in SEARCHED]
         yield [identity.train(config, name, method=method) for method in LEARNED]
         yield identity.fit_judges(config, name)
         yield [

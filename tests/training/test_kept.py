@@ -6,12 +6,11 @@ import pytest
 import torch
 from toy import Toy, ToyReward, no_validation, toy_training
 
-from adagen.config import Training
+from adagen.config import FINALISTS, Training
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
 from adagen.policy.networks import ConstantTable
 from adagen.rewards.pretrained import RewardMixture
-from adagen.training.kept import FINALISTS
 from adagen.training.validation import Validator
 
 SETTINGS = Training(validate_samples=20, final_samples=50, batch=16)

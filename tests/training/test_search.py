@@ -8,17 +8,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adagen.config import Handmade, Sweep
+from adagen.config import Handmade, Sweep, TableSearch
 from adagen.generators.actions import solver_actions
 from adagen.policy.baselines import guidance_interval
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
-from adagen.training.search import interval_bounds, search, space_of, static_schedule
+from adagen.training.search import interval_bounds, phases_of, search, static_schedule
 
 ACTIONS = solver_actions(4, 0.9, last=0.01, handmade=Handmade(), smoothing=0.0)
-SPACE = space_of("tuned", ACTIONS)
 OPTIMUM = np.array([0.8, -1.2, 0.5, 0.3])
 SETTINGS = Sweep(evaluations=60, samples=100)
+
+
+def search_for(distance, settings=SETTINGS, *, method="tuned", name="toy", checkpoint=None):
+    phases = phases_of(method, ACTIONS, settings=settings)
+    return search(phases, distance, settings=settings, name=name, checkpoint=checkpoint)
 
 
 class Valley:
@@ -44,9 +48,44 @@ def test_a_schedule_is_offset_and_slope_over_the_calls():
 
 def test_it_finds_a_known_optimum():
     valley = Valley()
-    policy, trials = search(SPACE, valley, settings=Sweep(evaluations=400, samples=100), name="toy")
+    policy, trials = search_for(valley, Sweep(evaluations=400, samples=100))
     assert (policy.table - static_schedule(OPTIMUM, ACTIONS).table).abs().max() < 0.05
     assert min(trial["fid"] for trial in trials) < 1e-3 < trials[0]["fid"]
+
+
+def test_the_whole_table_is_searched_after_offsets_and_slopes():
+    rng = np.random.default_rng(5)
+    planted = torch.from_numpy(rng.normal(size=(ACTIONS.calls, 2))).float()
+    planted[0, 1] = 0.0  # the first call's guidance changes no image: it is not searched
+    seen = []
+
+    def distance(policy):
+        seen.append(policy.table.clone())
+        return float((policy.table - planted).mul(ACTIONS.effective).square().mean())
+
+    settings = Sweep(evaluations=80, samples=100, table=TableSearch(evaluations=500))
+    policy, trials = search_for(distance, settings)
+    one_phase, first_trials = search_for(distance, settings.model_copy(update={"table": None}))
+    assert trials[:80] == first_trials and len(trials) == 580 == settings.trials("tuned")
+    # An offset and a slope an action can't reach it; all entries together do.
+    assert distance(one_phase) > 0.1 and distance(policy) < 1e-3
+    assert torch.equal(policy.table[0, 1], one_phase.table[0, 1])
+    assert list(trials[80])[2:] == ["time_0"] + [
+        f"{action}_{call}" for call in range(1, 5) for action in ("time", "guidance")
+    ]
+    assert trials[80]["time_3"] == pytest.approx(float(seen[80][3, 0]))
+    # Other methods have their one phase.
+    assert len(phases_of("interval", ACTIONS, settings=settings)) == 1
+
+
+def test_a_table_may_use_the_images_that_a_training_draws():
+    asked = Sweep(evaluations=40, samples=700, table=TableSearch())
+    assert asked.within(100_000).trials("tuned") == 142  # 100,000 // 700
+    assert asked.within(100_000).images("tuned") == 99_400
+    assert asked.within(100_000).trials("interval") == 40
+    assert asked.within(28_000).table is None  # nothing is left
+    given = Sweep(evaluations=40, samples=700, table=TableSearch(evaluations=7))
+    assert given.within(0) is given and given.trials("tuned") == 47
 
 
 def test_bounds_cut_off_shares_of_the_run():
@@ -68,7 +107,6 @@ def test_it_finds_a_known_interval():
         return ACTIONS.squash(policy.table + ACTIONS.residual)[:, 1]
 
     target = guidance(guidance_interval(ACTIONS, first=2, last=3, strength=1.7))
-    space = space_of("interval", ACTIONS)
     tried = []
 
     def distance(policy):
@@ -76,7 +114,7 @@ def test_it_finds_a_known_interval():
         return (guidance(policy) - target).square().mean()
 
     settings = Sweep(evaluations=200, samples=100)
-    policy, trials = search(space, distance, settings=settings, name="toy")
+    policy, trials = search_for(distance, settings, method="interval")
     assert tried[0].abs().max() == 0 and len(trials) == 200
     assert list(trials[0]) == ["evaluation", "fid", "first", "last", "strength"]
     assert (trials[0]["first"], trials[0]["last"], trials[0]["strength"]) == (0, 4, 1.0)
@@ -90,7 +128,7 @@ def test_it_finds_a_known_interval():
 def test_the_budget_is_kept_exactly_and_begins_with_the_hand_made(evaluations):
     valley = Valley()
     settings = SETTINGS.model_copy(update={"evaluations": evaluations})
-    policy, trials = search(SPACE, valley, settings=settings, name="toy")
+    policy, trials = search_for(valley, settings)
     assert len(valley.seen) == len(trials) == evaluations
     assert [trial["evaluation"] for trial in trials] == list(range(1, evaluations + 1))
     assert valley.seen[0].abs().max() == 0  # zeros are the hand-made schedule
@@ -101,15 +139,21 @@ def test_the_budget_is_kept_exactly_and_begins_with_the_hand_made(evaluations):
     assert torch.equal(policy.table, valley.seen[best])
 
 
-@pytest.mark.parametrize("kill_at", [0, 1, 5, 9, 30])
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, kill_at):
+TWO_PHASES = SETTINGS.model_copy(update={"evaluations": 20, "table": TableSearch(evaluations=25)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "kill_at"),
+    [*((SETTINGS, n) for n in (0, 1, 5, 9, 30)), *((TWO_PHASES, n) for n in (19, 20, 27, 44))],
+)
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, settings, kill_at):
     checkpoint = tmp_path / "search.ckpt"
     with pytest.raises(KeyboardInterrupt):
-        search(SPACE, Valley(kill_at), settings=SETTINGS, name="toy", checkpoint=checkpoint)
+        search_for(Valley(kill_at), settings, checkpoint=checkpoint)
     rest = Valley()
-    policy, trials = search(SPACE, rest, settings=SETTINGS, name="toy", checkpoint=checkpoint)
-    whole_policy, whole_trials = search(SPACE, Valley(), settings=SETTINGS, name="toy")
-    assert len(rest.seen) == SETTINGS.evaluations - kill_at  # nothing was tried twice
+    policy, trials = search_for(rest, settings, checkpoint=checkpoint)
+    whole_policy, whole_trials = search_for(Valley(), settings)
+    assert len(rest.seen) == settings.trials("tuned") - kill_at  # nothing was tried twice
     assert trials == whole_trials
     assert torch.equal(policy.table, whole_policy.table)
 
@@ -117,33 +161,25 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, kill_at):
 def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     checkpoint = tmp_path / "search.ckpt"
     with pytest.raises(KeyboardInterrupt):
-        search(SPACE, Valley(4), settings=SETTINGS, name="toy", checkpoint=checkpoint)
+        search_for(Valley(4), checkpoint=checkpoint)
     with pytest.raises(AdagenError, match=r"search\.ckpt was written by another run"):
-        search(SPACE, Valley(), settings=SETTINGS, name="other", checkpoint=checkpoint)
+        search_for(Valley(), name="other", checkpoint=checkpoint)
 
 
 def test_numbers_of_any_library_can_be_checkpointed(tmp_path):
     checkpoint = tmp_path / "search.ckpt"
     killed = Valley(4)
     with pytest.raises(KeyboardInterrupt):
-        search(
-            SPACE,
-            lambda policy: np.float64(killed(policy)),
-            settings=SETTINGS,
-            name="toy",
-            checkpoint=checkpoint,
-        )
-    assert (
-        len(search(SPACE, Valley(), settings=SETTINGS, name="toy", checkpoint=checkpoint)[1]) == 60
-    )
+        search_for(lambda policy: np.float64(killed(policy)), checkpoint=checkpoint)
+    assert len(search_for(Valley(), checkpoint=checkpoint)[1]) == 60
 
 
 def test_seeds_differ_and_global_randomness_is_left_alone():
     np.random.seed(4321)
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
-    first = search(SPACE, Valley(), settings=SETTINGS, name="toy")[1]
-    assert first == search(SPACE, Valley(), settings=SETTINGS, name="toy")[1]
-    other = search(SPACE, Valley(), settings=SETTINGS.model_copy(update={"seed": 1}), name="toy")[1]
+    first = search_for(Valley())[1]
+    assert first == search_for(Valley())[1]
+    other = search_for(Valley(), SETTINGS.model_copy(update={"seed": 1}))[1]
     assert first[0] == other[0] and first[1] != other[1]
     assert np.array_equal(before[0], np.random.get_state()[1])
     assert before[1] == random.getstate() and torch.equal(before[2], torch.get_rng_state())

@@ -25,7 +25,7 @@ rule sweep:
         gpu=GPU * PROCESSES,
     params:
         config=config_file,
-        depends=depends(identity.sweep, "experiment"),
+        depends=depends(identity.sweep, "experiment", "search"),
         checkpoint=resume_folder,
     shell:
         "adagen sweep --config {params.config:q} --experiment {wildcards.experiment:q}"
