@@ -16,6 +16,8 @@ from adagen.runtime.errors import AdagenError
 
 IN_A_ROW = 12
 """Prompts beside each other."""
+SMALL = 5.5
+"""Size of prompts and credit in points: twelve words fit beside each other."""
 
 
 @themed
@@ -52,8 +54,10 @@ def prompts_figure(folders: Sequence[Path], *, credit: str = "") -> Figure:
         rows = [strip(run.images([*texts]), gap) for run in runs]
         axes.imshow(np.concatenate(rows), interpolation="nearest")
         places = [width / 2 + i * (width + gap) - 0.5 for i in range(len(texts))]
-        labels = ["\n".join(textwrap.wrap(text, 10)) for text in texts.values()]
-        axes.set_xticks(places, labels)
+        labels = [
+            "\n".join(textwrap.wrap(text, 9, break_long_words=False)) for text in texts.values()
+        ]
+        axes.set_xticks(places, labels, fontsize=SMALL)
         axes.xaxis.tick_top()
         heights = [side / 2 + i * (side + gap) - 0.5 for i in range(len(runs))]
         axes.set_yticks(heights, [METHOD_NAMES[run.method] for run in runs])
@@ -62,7 +66,7 @@ def prompts_figure(folders: Sequence[Path], *, credit: str = "") -> Figure:
         axes.grid(False)
         axes.spines[:].set_visible(False)
     if credit:
-        figure.supxlabel(credit, fontsize=5, color="0.4")
+        figure.supxlabel(credit, fontsize=SMALL, color="0.4")
     return figure
 
 
