@@ -22,27 +22,30 @@ KEPT = 8
 
 def broken_images(
     files: ImageFiles, rows: Sequence[int], *, memory: Path | None = None
-) -> dict[int, str]:
-    """The rows whose image can't be decoded, with the reason.
+) -> tuple[dict[int, str], bool]:
+    """Find the rows whose image can't be decoded.
 
     Args:
         files: the images.
         rows: those that are looked at.
         memory: file of what was found before, for images of the same names and sizes; None to look
             at all of them.
+
+    Returns:
+        The rows with the reason of each; and whether that was known before.
     """
     digest = hashlib.sha256(files.hash.encode() + torch.tensor(rows).numpy().tobytes()).hexdigest()
     known = _remembered(memory)
     if digest in known:
-        return {int(row): reason for row, reason in known[digest].items()}
+        return {int(row): reason for row, reason in known[digest].items()}, True
     broken = _decoded(files, rows)
     if memory is not None:
         found = {**known, digest: {str(row): reason for row, reason in broken.items()}}
         try:
             write_json(memory, dict(list(found.items())[-KEPT:]))
         except (AdagenError, OSError):  # then later stages look at them again
-            return broken
-    return broken
+            return broken, False
+    return broken, False
 
 
 def _remembered(memory: Path | None) -> dict[str, dict[str, str]]:

@@ -139,7 +139,8 @@ def read_captions(
         decode: whether each image is decoded once, so that broken ones are known.
         choose: returns the positions of the captions that are taken, and in which order, given the
             row of each one's image; None to take all.
-        memory: file in which broken images are remembered; None to decode all each time.
+        memory: file in which broken images are remembered, with which a later call is quick and
+            quiet; None to decode all each time.
 
     Raises:
         AdagenError: the source is missing, is none of these or is damaged as a whole; or nothing
@@ -167,12 +168,13 @@ def read_captions(
         if text := _usable(raw, counts, longest=longest):
             texts.append(text)
             rows.append(row)
+    told = False
     if choose:
         taken = choose(rows)
         counts.set_aside = len(rows) - len(taken)
         texts, rows = [texts[i] for i in taken], [rows[i] for i in taken]
     if files is not None and decode:
-        broken = broken_images(files, sorted(set(rows)), memory=memory)
+        broken, told = broken_images(files, sorted(set(rows)), memory=memory)
         kept = [i for i, row in enumerate(rows) if row not in broken]
         for row in (row for row in rows if row in broken):
             counts.leave_out("broken", broken[row])
@@ -183,7 +185,7 @@ def read_captions(
         counts.uncaptioned = len(files) - len(set(rows)) if rows else len(files)
     if not texts:
         raise AdagenError(f"{source}: nothing is left of its captions ({counts}). Check the paths.")
-    if any(counts.left_out.values()):
+    if any(counts.left_out.values()) and not told:
         warn(f"{source}: {counts}.")
     return Captions(tuple(texts), files, torch.tensor(rows if files else []).long(), counts)
 

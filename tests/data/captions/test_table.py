@@ -109,7 +109,7 @@ def test_some_are_held_out_of_one_folder_with_texts_beside_images(coco, tmp_path
         load_dataset(one.model_copy(update={"heldout": 7}))
 
 
-def test_what_is_left_out_is_counted_and_remembered(coco, tmp_path):
+def test_what_is_left_out_is_counted_and_remembered(coco, tmp_path, capsys):
     seen = tmp_path / "dataset.seen.json"
     told = inventory(coco(count=4), seen=seen)
     assert (told["train"], told["heldout"], told["classes"]) == ([12], [7], [])
@@ -119,7 +119,9 @@ def test_what_is_left_out_is_counted_and_remembered(coco, tmp_path):
     assert "1 with a broken image" in val and "8 are not chosen" in val
     remembered = (tmp_path / "dataset.broken.json").read_text()
     assert "cannot be read as an image" in remembered
+    assert capsys.readouterr().err.count("dead links") == 2
     assert inventory(coco(count=4), seen=seen) == told
+    assert "dead links" not in capsys.readouterr().err  # it was told before
     (tmp_path / "dataset.broken.json").write_text("damaged")
     assert inventory(coco(count=4), seen=seen) == told
 
