@@ -33,7 +33,10 @@ ClipScoreFile = Annotated[
 ]
 SearchedMethod = Annotated[
     str,
-    typer.Option("--method", help="`tuned` (all actions) or `interval` (bounds of guidance)."),
+    typer.Option(
+        "--method",
+        help="`tuned` (all actions), `tuned_class` (by class too) or `interval` (guidance).",
+    ),
 ]
 MetricsFiles = Annotated[list[Path], typer.Argument(help="Files written by `adagen evaluate`.")]
 LatexFile = Annotated[Path, typer.Option(help="LaTeX file to write."), Kind.FILE]

@@ -32,8 +32,8 @@ from adagen.runtime.errors import AdagenError, explain_out_of_memory
 from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
-    from adagen.policy.networks import ConstantTable
     from adagen.runtime.processes import Processes
+    from adagen.training.search_spaces import Schedule
 
 app = typer.Typer()
 
@@ -105,7 +105,8 @@ def search_schedule(
     from adagen.runtime.atomic import atomic_path
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.sampling.sampler import Sampler
-    from adagen.training.search import phases_of, search
+    from adagen.training.search import search
+    from adagen.training.search_spaces import phases_of
 
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     device, budget = device_of(config), config.sweep_of(experiment)
@@ -113,7 +114,7 @@ def search_schedule(
     batch = config.generators[settings.generator].batch
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
 
-    def distance(policy: "ConstantTable") -> float:
+    def distance(policy: "Schedule") -> float:
         images = Sampler(generator, policy.to(device), batch=batch).image_batches(
             budget.samples, purpose="search", seed=budget.seed, processes=processes
         )
@@ -130,7 +131,7 @@ def search_schedule(
         f"Lower generators.{settings.generator}.batch; the result stays the same."
     ):
         policy, trials = search(
-            phases_of(method, generator.actions, settings=budget),
+            phases_of(method, generator, settings=budget),
             distance,
             settings=budget,
             name=name,

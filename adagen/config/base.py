@@ -15,6 +15,7 @@ Method = Literal[
     "logsnr_time",
     "interval",
     "tuned",
+    "tuned_class",
     "static",
     "released",
     "adagen",
@@ -24,7 +25,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """All methods, in the order of the tables."""
 WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
 """Methods that follow from the settings: they have no policy file."""
-SEARCHED: tuple[Method, ...] = ("interval", "tuned")
+SEARCHED: tuple[Method, ...] = ("interval", "tuned", "tuned_class")
 LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),

@@ -18,12 +18,28 @@ class TableSearch(Model):
     """Initial standard deviation of each entry, in logits."""
 
 
+class ClassSearch(Model):
+    """Last phase of the search `tuned_class`: an offset for each class and action.
+
+    They are added to the best table of the phases before.
+    """
+
+    evaluations: Positive = 100
+    """Number of schedules that are tried."""
+    spread: Deviation = 0.3
+    """Initial standard deviation of each offset, in logits."""
+    groups: int = Field(10, ge=2, le=1000)
+    """Number of groups of conditions that share offsets, at most. Neighbouring classes form a
+    group, and captions whose embeddings are near."""
+
+
 class Sweep(Model):
     """Search for the best static schedule by CMA-ES, with the same budget for every experiment.
 
     The method `tuned` searches over offset and slope of every action, in logits, and then over the
-    whole table if there is a section `table`; the method `interval` over the bounds of the steps
-    with guidance, and its strength.
+    whole table if there is a section `table`; the method `tuned_class` goes on over an offset for
+    each class and action; the method `interval` searches over the bounds of the steps with
+    guidance, and its strength.
     """
 
     evaluations: Positive = 50
@@ -38,18 +54,21 @@ class Sweep(Model):
     """Seed of the search."""
     table: TableSearch | None = None
     """Second phase of `tuned`, over all calls and actions. Without this section there is none."""
+    classes: ClassSearch = ClassSearch()
+    """Last phase of `tuned_class`."""
 
     def trials(self, method: str) -> int:
         """The number of schedules that a method tries; the phases are those of `within`."""
         table = self.table.evaluations if self.table and method != "interval" else 0
-        return self.evaluations + table
+        classes = self.classes.evaluations if method == "tuned_class" else 0
+        return self.evaluations + table + classes
 
     def phases_of(self, method: str) -> dict[str, Any]:
         """The settings that the search of a method depends on, as JSON has them.
 
         Phases that it doesn't have are left out.
         """
-        without = {"interval": {"table"}}.get(method, set())
+        without = {"interval": {"table", "classes"}, "tuned": {"classes"}}.get(method, set())
         return self.model_dump(mode="json", exclude=without, exclude_none=True)
 
     def images(self, method: str) -> int:

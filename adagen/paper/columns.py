@@ -121,6 +121,7 @@ FID_COLUMNS = (
     NFE,
     GFLOPS,
     Column("images_per_second", digits=2),
+    Column("drawn_images", digits=9, optional=True),
     Column("protocol"),
 )
 

@@ -1,5 +1,6 @@
 """The main table: every metric of every run, and methods compared in pairs by their distance."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagen.config import LEARNED, METHODS
+from adagen.config import LEARNED, METHODS, Sweep, Training
+from adagen.config.runs import Run
 from adagen.paper.columns import FID_COLUMNS
 from adagen.paper.metrics import Metrics, by_experiment, read_plain, row_order
 from adagen.paper.statistics import ABSENT, Pair, averages, mean_and_error, paired
@@ -25,6 +27,8 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
       fid_s(this run) - fid_s(hand-made, or tuned, run of the same experiment): negative is
       better. Its error is that of the S paired differences. Empty (NaN) in the row of that
       method itself, and where that method is not among the files.
+    - `drawn_images` is the number of images that the search or the training of the method drew,
+      where one of the rows is of a search that is given a budget (`budgeted`).
     - A score that the protocol doesn't have is empty (NaN), and so is an error over one seed.
     - In the row with training_seed "mean", every number is the mean of the R rows above it, and
       `*_se` is std(ddof=1) / sqrt(R) of those R numbers: the error from *training*. The runs
@@ -43,8 +47,28 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
     Raises:
         AdagenError: as `read_plain`.
     """
-    experiments = by_experiment(read_plain(metrics))
-    return frame((row for runs in experiments.values() for row in _rows(runs)), FID_COLUMNS)
+    plain = read_plain(metrics)
+    budgets = {run.run: drawn_images(run) for run in plain} if any(map(budgeted, plain)) else {}
+    experiments = by_experiment(plain)
+    rows = (row for runs in experiments.values() for row in _rows(runs, budgets))
+    return frame(rows, FID_COLUMNS)
+
+
+def drawn_images(run: Metrics) -> float:
+    """The number of images that the search or training of a run's policy drew; NaN without one."""
+    (settings,) = run.settings
+    if searched := settings.get(f"sweep {run.method}"):
+        return Sweep.model_validate(searched["sweep"]).images(run.method)
+    if trained := settings.get(f"train {run.method}"):
+        return Training.model_validate(trained["training"]).images(run.method)
+    return math.nan
+
+
+def budgeted(run: Metrics) -> bool:
+    """True if a run's schedule is of a search over a whole table, or by class."""
+    (settings,) = run.settings
+    searched = settings.get(f"sweep {run.method}")
+    return bool(searched and {"table", "classes"} & {*searched["sweep"]})
 
 
 def headline_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -60,13 +84,16 @@ def headline_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(seeds=seeds)[is_mean | ~run.isin(run[is_mean])]
 
 
-def _rows(runs: Sequence[Metrics]) -> list[dict[str, Any]]:
+def _rows(runs: Sequence[Metrics], budgets: Mapping[Run, float]) -> list[dict[str, Any]]:
     """The rows of one experiment, in the order of the methods."""
     baselines: dict[str, Metrics] = {run.method: run for run in runs if run.method not in LEARNED}
     rows: list[dict[str, Any]] = []
     for method in METHODS:
         trained = sorted((run for run in runs if run.method == method), key=row_order)
-        singles = [_row(run, baselines) for run in trained]
+        singles = [
+            {**_row(run, baselines), "drawn_images": budgets.get(run.run, math.nan)}
+            for run in trained
+        ]
         rows += singles
         if len(singles) > 1:
             rows.append(_mean_row(singles))

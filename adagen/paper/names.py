@@ -10,6 +10,7 @@ METHOD_NAMES = {
     "logsnr_time": "log-SNR times",
     "interval": "guidance interval",
     "tuned": "tuned static",
+    "tuned_class": "tuned by class",
     "static": "learned static",
     "released": "AdaGen, released",
     "adagen": "AdaGen",
@@ -21,8 +22,10 @@ PAIRS = (
     ("adagen", "logsnr_time"),
     ("adagen", "interval"),
     ("adagen", "tuned"),
+    ("adagen", "tuned_class"),
     ("adagen", "static"),
     ("static", "tuned"),
+    ("tuned_class", "tuned"),
     ("released", "handmade"),
     ("faithful", "adagen"),
 )

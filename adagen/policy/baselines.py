@@ -1,7 +1,7 @@
 """Static schedules from the literature, each the hand-made one with a single change.
 
-`training/search.py` searches for the constants that a schedule here leaves open. MaskGIT's Halton
-order is no schedule, and stands in `generators/halton.py`.
+The constants that a schedule here leaves open are searched for (`training/search_spaces.py`).
+MaskGIT's Halton order is no schedule, and stands in `generators/halton.py`.
 """
 
 import torch

@@ -18,6 +18,7 @@ from adagen.data.weights import adopt, read_released
 from adagen.generators.base import Generator, State
 from adagen.generators.solver import SolverGenerator
 from adagen.policy.baselines import log_snr_times
+from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable, HandMade, Policy, PolicyNetwork, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import difference, load_bound, save_tensors
@@ -82,7 +83,8 @@ def build_actor(
     *,
     settings: PolicySettings,
     tabled: bool = False,
-) -> ConstantTable | PolicyNetwork | TabledNetwork:
+    groups: int = 1,
+) -> ConstantTable | ClassTable | PolicyNetwork | TabledNetwork:
     """An untrained policy of a method, which returns zeros.
 
     Args:
@@ -90,8 +92,12 @@ def build_actor(
         generator: says how much the policy sees and how many actions it has.
         settings: size of the network, and what it may see.
         tabled: put a table beside the network, unless the network may not know the step.
+        groups: number of groups of conditions of a schedule by class.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
+    if method == "tuned_class":
+        width = generator.conditions.vector_width
+        return ClassTable(calls, actions, groups=groups, width=width)
     if method in ("static", *SEARCHED):
         return ConstantTable(calls, actions)
     seen = settings.step == "seen"
@@ -200,8 +206,15 @@ def load_policy(
         )
     settings = PolicySettings(**metadata["size"], **metadata["policy"])
     tabled = metadata.get("actor") == TABLED
-    actor = build_actor(metadata["method"], generator, settings=settings, tabled=tabled)
-    actor.load_state_dict(part(tensors, "actor."))
+    weights = part(tensors, "actor.")
+    actor = build_actor(
+        metadata["method"],
+        generator,
+        settings=settings,
+        tabled=tabled,
+        groups=len(weights.get("offsets", [0])),
+    )
+    actor.load_state_dict(weights)
     critic = None
     if weights := part(tensors, "critic."):
         critic = build_critic(generator, settings)

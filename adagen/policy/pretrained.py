@@ -18,6 +18,7 @@ from adagen.config import PolicyInput, PolicyNetworkSize, PolicySettings
 from adagen.config.base import Model
 from adagen.generators.base import Generator
 from adagen.generators.solver import Schedule, SolverGenerator
+from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
 from adagen.policy.files import KIND, PolicyFile, build_actor, part, save_policy
 from adagen.policy.networks import Blend, Policy, TabledNetwork
@@ -244,6 +245,11 @@ def pretrained(
             "take both policies, and blend them again."
         )
     metadata = file.metadata
+    if isinstance(policy, ClassTable):
+        raise AdagenError(
+            "a schedule of the method 'tuned_class' needs the classes of a data set, which a "
+            "folder doesn't hold: publish a policy of another method."
+        )
     try:
         stated = Card.model_validate(dict(card))
     except ValidationError as error:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from adagen.generators.base import Generator, State
+from adagen.policy.by_class import for_labels
 from adagen.policy.networks import Policy
 from adagen.runtime.deferred import deferred_checks, require
 from adagen.runtime.errors import AdagenError
@@ -73,6 +74,7 @@ def rollout(
     require_classes(labels, generator.num_classes)
     with deferred_checks():
         state = generator.start(labels, noise)
+        policy = for_labels(policy, labels, conditions=generator.conditions)
         z = None
         for t in range(generator.actions.calls):
             seen = generator.seen(state)

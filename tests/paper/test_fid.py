@@ -27,6 +27,29 @@ def complete(run):
     ]
 
 
+def test_images_of_searches_and_trainings_stand_beside_each_other(run):
+    def made(method, job, sections, seed=None):
+        sample = {"experiment": {"generator": "g"}}
+        settings = [{"sample": sample, **({job: sections} if job else {})}]
+        return run.metrics("digits_sit_t4", method, [0.2, 0.3], seed, settings=settings)
+
+    searched = {"evaluations": 40, "samples": 700, "spread": 1.0, "seed": 0}
+    training = {"updates": 10, "trajectories": 80, "validate_every": 5, "validate_samples": 500}
+    plain = [
+        made("handmade", "", {}),
+        made("adagen", "train adagen", {"training": training}, 0),
+        made("tuned", "sweep tuned", {"sweep": searched}),
+    ]
+    assert "drawn_images" not in fid_table(plain)  # nothing says how large the budget should be
+    classes = {"evaluations": 60, "spread": 0.3, "groups": 10}
+    by_class = made("tuned_class", "sweep tuned_class", {"sweep": {**searched, "classes": classes}})
+    table = fid_table([*plain, by_class]).set_index("method")["drawn_images"]
+    # 80 trajectories for the reward's first look and in each of 10 updates, and two validations.
+    assert table["adagen"] == 80 * 11 + 2 * 500
+    assert (table["tuned"], table["tuned_class"]) == (28_000, 70_000)
+    assert math.isnan(table["handmade"])
+
+
 def test_rows_follow_the_methods_and_columns_are_fixed(complete):
     table = fid_table(complete)
     assert list(table.columns) == names(FID_COLUMNS)

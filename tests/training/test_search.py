@@ -1,27 +1,33 @@
 """The search for the best static schedule, on a landscape whose lowest point is known."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
 
-from adagen.config import Handmade, Sweep, TableSearch
+from adagen.config import ClassSearch, Handmade, Sweep, TableSearch
 from adagen.generators.actions import solver_actions
+from adagen.generators.conditions import ClassConditions
 from adagen.policy.baselines import guidance_interval
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
-from adagen.training.search import interval_bounds, phases_of, search, static_schedule
+from adagen.sampling.sampler import Sampler
+from adagen.training.search import search
+from adagen.training.search_spaces import interval_bounds, phases_of, static_schedule
 
 ACTIONS = solver_actions(4, 0.9, last=0.01, handmade=Handmade(), smoothing=0.0)
 OPTIMUM = np.array([0.8, -1.2, 0.5, 0.3])
+GENERATOR = SimpleNamespace(actions=ACTIONS, conditions=ClassConditions(3))
 SETTINGS = Sweep(evaluations=60, samples=100)
 
 
 def search_for(distance, settings=SETTINGS, *, method="tuned", name="toy", checkpoint=None):
-    phases = phases_of(method, ACTIONS, settings=settings)
+    phases = phases_of(method, GENERATOR, settings=settings)
     return search(phases, distance, settings=settings, name=name, checkpoint=checkpoint)
 
 
@@ -75,7 +81,34 @@ def test_the_whole_table_is_searched_after_offsets_and_slopes():
     ]
     assert trials[80]["time_3"] == pytest.approx(float(seen[80][3, 0]))
     # Other methods have their one phase.
-    assert len(phases_of("interval", ACTIONS, settings=settings)) == 1
+    assert len(phases_of("interval", GENERATOR, settings=settings)) == 1
+
+
+def test_classes_whose_optima_differ_get_offsets_of_their_own():
+    generator, meter = ClassToy(), PixelMeter()
+    settings = Sweep(
+        evaluations=30,
+        samples=60,
+        classes=ClassSearch(evaluations=120),
+        table=TableSearch(evaluations=9),
+    )
+
+    def distance(policy):
+        sampler = Sampler(generator, policy, batch=60)
+        return meter.distance(sampler.image_batches(60, purpose="search", seed=0))[0]
+
+    def found(method):
+        phases = phases_of(method, generator, settings=settings)
+        return search(phases, distance, settings=settings, name="toy")
+
+    best, trials = found("tuned_class")
+    static, static_trials = found("tuned")
+    assert trials[:39] == static_trials and len(trials) == 159 == settings.trials("tuned_class")
+    assert list(trials[39])[2:] == ["level_group0", "level_group1", "level_group2"]
+    # What theory gives, up to the finite sample.
+    assert trials[0]["fid"] == pytest.approx(((HANDMADE - MEAN) ** 2 + VARIANCE) / 4, rel=0.03)
+    assert distance(static) == pytest.approx(VARIANCE / 4, rel=0.05)
+    assert distance(best) < 0.1 * distance(static) and distance(best) > 0.5 * FLOOR
 
 
 def test_a_table_may_use_the_images_that_a_training_draws():

@@ -1,0 +1,107 @@
+"""Schedules that depend on the class alone: a table, and an offset for each group of conditions.
+
+A policy is shown no label, so the rollout binds such a schedule to the labels of its batch.
+"""
+
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.policy.networks import Blend, Policy
+from adagen.runtime.errors import AdagenError
+
+CLUSTERED = 10_000
+"""Captions whose vectors are clustered, at most; the others join the nearest cluster."""
+
+
+class ClassTable(nn.Module):
+    """Raw outputs table[t, k] + offsets[g, k] for samples of group g.
+
+    The group of a condition is that of the centre which is nearest to its vector: so prompts that
+    nobody has seen have one too.
+    """
+
+    centres: torch.Tensor
+
+    def __init__(self, calls: int, actions: int, *, groups: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(calls, actions))
+        self.offsets = nn.Parameter(torch.zeros(groups, actions))
+        self.register_buffer("centres", torch.zeros(groups, width))
+
+    @classmethod
+    def of(cls, raw: torch.Tensor, offsets: torch.Tensor, *, centres: torch.Tensor) -> Self:
+        """A frozen schedule of a table (T, K), offsets (G, K) and centres of the groups (G, P)."""
+        policy = cls(*raw.shape, groups=len(offsets), width=centres.shape[1])
+        policy.table.data.copy_(raw)
+        policy.offsets.data.copy_(offsets)
+        policy.centres.copy_(centres)
+        return policy.requires_grad_(False)
+
+    def groups(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(B,) groups of conditions with these vectors (B, P)."""
+        return torch.cdist(vectors, self.centres).argmin(1)
+
+    def for_vectors(self, vectors: torch.Tensor) -> Policy:
+        """The policy for a batch of samples whose conditions have these vectors (B, P)."""
+        offsets = self.offsets[self.groups(vectors)]
+
+        def policy(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+            return self.table[call] + offsets
+
+        return policy
+
+    def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """Refuse to answer, as nothing here tells the classes of the samples.
+
+        Raises:
+            AdagenError: always.
+        """
+        raise AdagenError(
+            "a schedule of the method 'tuned_class' depends on the class, which is not known here: "
+            "sample with `adagen sample` or `adagen.load`, or take one of another method."
+        )
+
+
+def for_labels(policy: Policy, labels: torch.Tensor, *, conditions: Conditions) -> Policy:
+    """The policy for samples of labels (B,): one that depends on the class is bound to them."""
+    if isinstance(policy, ClassTable):
+        return policy.for_vectors(conditions.vectors(labels))
+    if isinstance(policy, Blend):
+        diverse, faithful = (
+            for_labels(part, labels, conditions=conditions)
+            for part in (policy.diverse, policy.faithful)
+        )
+        return Blend(diverse, faithful, fidelity=policy.fidelity)
+    return policy
+
+
+def group_centres(conditions: Conditions, groups: int) -> torch.Tensor:
+    """Centres (G, P) of groups of conditions, `groups` of them at most.
+
+    Classes have no similarity that adagen knows: neighbouring labels form a group, which are alike
+    where labels are sorted by meaning, as ImageNet's. Captions are clustered by their vectors.
+
+    Args:
+        conditions: what labels stand for.
+        groups: number of groups.
+    """
+    count = min(groups, len(conditions))
+    labels = torch.arange(len(conditions))
+    if isinstance(conditions, ClassConditions):
+        members = [labels[labels * count // len(conditions) == group] for group in range(count)]
+        return torch.stack([conditions.vectors(own).mean(0) for own in members])
+    return _clustered(conditions, count)
+
+
+def _clustered(conditions: Any, count: int) -> torch.Tensor:
+    """The centres of k means of the vectors of captions."""
+    from sklearn.cluster import KMeans  # a second of start-up
+
+    shown = conditions.in_turn(CLUSTERED).unique()
+    device = next(iter(conditions.state_dict().values())).device
+    vectors = conditions.vectors(shown.to(device)).float().cpu().numpy()
+    means = KMeans(min(count, len(shown)), n_init=1, random_state=0).fit(vectors)
+    return torch.from_numpy(means.cluster_centers_).float()
