@@ -27,11 +27,11 @@ class ClassToy(Toy):
     actions = Toy.actions.__class__(
         ("level",), Toy.actions.squashes, torch.full((2, 1), HANDMADE), 0.0
     )
-    targets = TARGETS
+    targets, noise = TARGETS, NOISE
 
     def decode(self, state):
         missed = state.taken.sum(1) / 2 - self.targets[state.labels]
-        noise = NOISE * (state.noise.uniform("pixel") - 0.5)
+        noise = self.noise * (state.noise.uniform("pixel") - 0.5)
         return (0.5 + missed / 2 + noise).view(-1, 1, 1, 1)
 
     def raw(self, state):
@@ -39,9 +39,9 @@ class ClassToy(Toy):
 
 
 class AlikeToy(ClassToy):
-    """The same, where all classes have one optimum."""
+    """The same, where all classes have one optimum, and noise that hides what a search misses."""
 
-    targets = torch.full((3,), MEAN)
+    targets, noise = torch.full((3,), MEAN), 0.2
 
 
 class PixelMeter(Meter):

@@ -10,10 +10,10 @@ import typer
 from adagen.cli import (
     align,
     dataset,
-    diagnose,
     embed,
     evaluate,
     fetch,
+    headroom,
     judge,
     paper,
     plan,
@@ -51,7 +51,7 @@ for commands in (
     plan,
 ):
     app.add_typer(commands.app)
-app.add_typer(diagnose.app, name="diagnose")
+app.add_typer(headroom.app, name="diagnose")  # the group of diagnose.py, with one more command
 for group in app.registered_groups:
     for command in group.typer_instance.registered_commands if group.typer_instance else ():
         command.cls = Stage

@@ -26,6 +26,7 @@ def search(
     name: str,
     checkpoint: Path | None = None,
     processes: Processes = SINGLE_PROCESS,
+    known: Sequence[Trial] = (),
 ) -> tuple[Schedule, list[Trial]]:
     """Find the static schedule of least distance within the trials of all phases.
 
@@ -39,6 +40,7 @@ def search(
         name: names the search in progress bar, messages and checkpoint.
         checkpoint: file of the resumable state; None to keep none.
         processes: evaluate each trial together; the first one writes the checkpoint.
+        known: the first trials, of a search that begins alike; they are not tried again.
 
     Returns:
         The best schedule and all trials, in order.
@@ -46,6 +48,7 @@ def search(
     trials: list[Trial] = []
     if checkpoint is not None and processes.first:
         trials = (load_checkpoint(checkpoint, name, settings=settings) or {}).get("trials", [])
+    trials = trials or [*known]
     trials = processes.broadcast(trials)
     done = iter(list(trials))
     total = sum(phase.evaluations for phase in phases)

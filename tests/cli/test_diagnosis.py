@@ -155,3 +155,19 @@ def test_a_mistaken_call(ready, options, parts):
     message = ready.mistake(f"{DIAGNOSE} --out o.json {options}")
     for part in parts:
         assert part in message
+
+
+def test_headroom_from_files_to_a_verdict(ready):
+    call = (
+        f"diagnose headroom --config config.yaml --experiment flow_t2 {FILES} --trials 3 --seeds 2"
+    )
+    ready(f"{call} --out headroom.json --checkpoint state")
+    printed = ready.capsys.readouterr().out
+    found = json.loads(Path("headroom.json").read_text())
+    assert [one["name"] for one in found["schedules"]] == ["handmade", "static", "by class"]
+    # Three trials of the first phase, and twice three of the others, of 40 images each.
+    assert [one["images"] for one in found["schedules"]] == [0, 360, 360]
+    assert [len(one["fid"]) for one in found["schedules"]] == [2, 2, 2]
+    assert found["verdict"] in printed and "360" in printed
+    assert not list(Path("state").glob("*"))  # a finished call leaves no state behind
+    assert "--samples is 16" in ready.mistake(f"{call} --out other.json --samples 16")

@@ -21,6 +21,8 @@ COMMANDS = {
     "dataset": "dataset --out OUT",
     "diagnose reward": f"diagnose reward --config config.yaml --experiment flow_t2 {FILES} "
     "--features f --preference p --policy y --out OUT --figure figure.png",
+    "diagnose headroom": f"diagnose headroom --config config.yaml --experiment flow_t2 {FILES} "
+    "--out OUT --checkpoint state",
     "evaluate": "evaluate s/one s/two --networks n --reference r --out-dir metrics",
     "fit-judges": "fit-judges --experiment flow_t2 --method adagen --generator g --policy y "
     "--features f --out OUT",
@@ -131,7 +133,9 @@ def test_an_output_that_is_an_input(here, command):
     replaced = options(command, (Kind.FILE, Kind.REPLACED, Kind.STATE))
     words = call(command).split()
     inputs = [word for word in words if Path(word).exists()]
-    inputs += [] if command in ("gather", "diagnose reward") else ["config.yaml"]
+    inputs += (
+        [] if command in ("gather", "diagnose headroom", "diagnose reward") else ["config.yaml"]
+    )
     manners = ["dots", "absolute", "link", "hard link"]
     for number, output in enumerate(replaced):
         key = output.removeprefix("--").replace("-", "_")

@@ -1,0 +1,139 @@
+"""`adagen diagnose headroom`: what tuning and what adapting could gain, before anyone trains."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adagen.cli.common import open_experiment, open_meter, require_experiment, running
+from adagen.cli.diagnose import app as app
+from adagen.cli.options import (
+    Checkpoint,
+    Configs,
+    ExperimentName,
+    GeneratorFile,
+    NetworksFile,
+    Out,
+    ReferenceFile,
+)
+from adagen.cli.paths import load_config
+from adagen.cli.sweep import SearchInputs
+from adagen.config import Config
+from adagen.config.identity import search_state
+from adagen.runtime.errors import AdagenError, explain_out_of_memory
+
+
+@app.command("headroom")
+def headroom(
+    config: Configs,
+    experiment: ExperimentName,
+    *,
+    generator: GeneratorFile,
+    networks: NetworksFile,
+    reference: ReferenceFile,
+    out: Out,
+    trials: Annotated[
+        int,
+        typer.Option(min=2, max=1_000_000, help="Schedules of each later phase of a search."),
+    ] = 80,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images to measure on; without it those of a validation."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="Seeds to measure at.")] = 4,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Compare hand-made, best static and best schedule by class (docs/diagnose.md).
+
+    Both searches draw equally many images; all three schedules are measured on the same new noise.
+    """
+    measure_headroom(
+        load_config(config),
+        experiment,
+        inputs=SearchInputs(generator, networks, reference),
+        out=out,
+        trials=trials,
+        samples=samples,
+        seeds=seeds,
+        checkpoint=checkpoint,
+    )
+
+
+def measure_headroom(
+    config: Config,
+    experiment: str,
+    *,
+    inputs: SearchInputs,
+    out: Path,
+    trials: int,
+    samples: int | None,
+    seeds: int,
+    checkpoint: Path | None,
+) -> None:
+    """Search, measure, print and write.
+
+    Args:
+        config: the configuration.
+        experiment: key of `experiments`.
+        inputs: the files that a search reads.
+        out: JSON file to write.
+        trials: schedules of each later phase of a search.
+        samples: images to measure on at each seed; None for those of a validation.
+        seeds: number of seeds.
+        checkpoint: folder of resumable state; None to keep none.
+
+    Raises:
+        AdagenError: files don't belong together, or there are too few samples.
+    """
+    settings = require_experiment(config, experiment)
+    measured_on = samples or settings.training.validate_samples
+    if measured_on <= (dimension := config.evaluation.dimension):
+        raise AdagenError(
+            f"--samples is {measured_on}, but a Frechet distance over the {dimension} features of "
+            f"protocol {config.evaluation.protocol!r} takes at least {dimension + 1} images."
+        )
+    from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
+    from adagen.runtime.hashing import file_hash
+    from adagen.runtime.records import write_record
+    from adagen.training.headroom import headroom, report
+
+    with running(config, checkpoint):
+        settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
+        meter = open_meter(config, inputs.networks, reference=inputs.reference)
+        name = f"{experiment} headroom"
+        state = search_state(config, experiment)
+        claim_checkpoint(checkpoint, name, *state, {"trials": trials}, *inputs.files)
+        with explain_out_of_memory(
+            f"Lower generators.{settings.generator}.batch; the result stays the same."
+        ):
+            found = headroom(
+                generator,
+                meter,
+                settings=config.sweep_of(experiment),
+                trials=trials,
+                samples=measured_on,
+                seeds=range(seeds),
+                batch=config.generators[settings.generator].batch,
+                checkpoint=checkpoint,
+            )
+        write_record(
+            out,
+            {
+                "experiment": experiment,
+                "steps": settings.steps,
+                "protocol": meter.protocol,
+                "sweep": config.sweep_of(experiment).model_dump(mode="json"),
+                "trials": trials,
+                "samples": measured_on,
+                "seeds": seeds,
+                "schedules": [asdict(one) for one in found.schedules],
+                "tuning": found.tuning,
+                "adapting": found.adapting,
+                "verdict": found.verdict,
+                "of_training": settings.training.images("adagen"),
+                "hashes": {"generator": file_hash(inputs.generator), **meter.hashes},
+            },
+        )
+        typer.echo(report(found))
+        remove_checkpoint(checkpoint)
