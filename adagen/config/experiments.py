@@ -156,6 +156,10 @@ class Experiment(Model):
     """Number of generation steps T."""
     smoothing: float = Field(0.0, ge=0, lt=1)
     """Constant s of the moving average over the logits of an action; 0 for none."""
+    solver: Literal["2s", "2m", "adams2", "adams3", "adams4"] = "2s"
+    """Solver of DiT and SiT: DPM-Solver++(2S), where two evaluations make an update, as in the
+    paper; or a multistep solver, where each makes one: DPM-Solver++(2M), or exponential
+    Adams-Bashforth of this order."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     released_policy: str = ""

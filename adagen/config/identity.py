@@ -41,16 +41,16 @@ NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but 
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
-ADDED: Mapping[type[Model], frozenset[str]] = {FrozenGenerator: frozenset({"text"})}
-"""Keys that older files don't have. They count where they are set."""
+ADDED: Mapping[type[Model], set[str]] = {FrozenGenerator: {"text"}, Experiment: {"solver"}}
+"""Keys that older files don't have. They count where they are not the default."""
 
 
 def _part(model: Model, *without: str) -> Identity:
     """A section as plain data, less some of its keys and those that change no result."""
-    kinds = type(model).__mro__
-    nothing = {key for kind in kinds for key in CHANGES_NO_RESULT.get(kind, ())}
-    added = {key for kind in kinds for key in ADDED.get(kind, ())}
-    unset = {key for key in added if getattr(model, key) is None}
+    kind = type(model)
+    nothing = {key for base in kind.__mro__ for key in CHANGES_NO_RESULT.get(base, ())}
+    added = {key for base in kind.__mro__ for key in ADDED.get(base, ())}
+    unset = {key for key in added if getattr(model, key) == kind.model_fields[key].default}
     return model.model_dump(mode="json", exclude={*nothing, *unset, *without})
 
 

@@ -24,7 +24,7 @@ def check_methods(
         generators: the section `generators`.
 
     Raises:
-        ValueError: a method is of another family, or takes guidance where there is none.
+        ValueError: a method or solver is of another family, or takes guidance where there is none.
     """
     present = {method for _, of_experiment in rows.values() for method in of_experiment}
     if lost := [method for method in methods if method in FAMILIES and method not in present]:
@@ -41,6 +41,12 @@ def check_methods(
             )
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
+        paradigm = generators[experiment.generator].paradigm
+        if experiment.solver != "2s" and paradigm not in ("dit", "sit"):
+            raise ValueError(
+                f"{place}.solver is {experiment.solver!r}, but a solver is for generators of "
+                f"paradigm dit and sit, and its own is of {paradigm!r}: leave it out"
+            )
         if "interval" in of_experiment and experiment.handmade.guidance == 0:
             raise ValueError(
                 f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "

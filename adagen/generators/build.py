@@ -90,7 +90,9 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     if isinstance(backbone, InstalledBackbone):
         return _installed_generator(backbone, experiment)
     assert isinstance(backbone, SolverBackbone)
-    return SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
+    generator = SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
+    generator.solver = experiment.solver
+    return generator
 
 
 def _installed_generator(

@@ -12,7 +12,7 @@ with h = lambda_t - lambda_s and phi = expm1(-h). Call 0 of the policy picks onl
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -30,6 +30,7 @@ from adagen.generators.base import (
     passes_join,
 )
 from adagen.generators.conditions import Conditions
+from adagen.generators.multistep import ORDERS, Past, multistep
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import ConditionalDiT
 from adagen.runtime.noise import SampleNoise
@@ -166,7 +167,8 @@ def guide_channels(
 class SolverState(State):
     """x at time tau, its outputs with and without the class, and the update that has begun, if any.
 
-    `null`, the output without, is None where that pass has not been made.
+    `null`, the output without, is None where that pass has not been made. `past` are the
+    evaluations that a multistep solver looks back to.
     """
 
     x: torch.Tensor
@@ -174,6 +176,7 @@ class SolverState(State):
     conditional: torch.Tensor | None = None
     null: torch.Tensor | None = None
     update: Begun | None = None
+    past: Past = ()
 
 
 class SolverBackbone(FittedBackbone):
@@ -241,10 +244,12 @@ class SolverGenerator(Generator[SolverState]):
 
     Attributes:
         denoiser: kind of network, by which policies know their generator.
+        solver: "2s", the one of this module, or a key of `multistep.ORDERS`.
         guided_channels: leading channels of the output that are guided; None for all.
     """
 
     denoiser: str = "DiT"
+    solver: str = "2s"
     guided_channels: int | None = GUIDED_CHANNELS
 
     def __init__(
@@ -279,14 +284,14 @@ class SolverGenerator(Generator[SolverState]):
         chosen = self.schedule.bound(action[:, 0], state.tau)
         if state.tau is None or state.conditional is None:
             return self._evaluate(state, state.x, tau=chosen, update=None)
-        x, update = advance(
-            self.schedule,
-            self._guided(state, action[:, 1]),
-            x=state.x,
-            tau=state.tau,
-            chosen=chosen,
-            begun=state.update,
-        )
+        x, tau = state.x, state.tau
+        output = self._guided(state, action[:, 1])
+        if self.solver in ORDERS:
+            x0 = predict_data(self.schedule, output, x=x, tau=tau)
+            past = (*state.past, (tau, x0))[-ORDERS[self.solver] :]
+            x = multistep(self.schedule, x, past=past, chosen=chosen, solver=self.solver)
+            return replace(self._evaluate(state, x, tau=chosen, update=None), past=past)
+        x, update = advance(self.schedule, output, x=x, tau=tau, chosen=chosen, begun=state.update)
         return self._evaluate(state, x, tau=chosen, update=update)
 
     def decode(self, state: SolverState) -> torch.Tensor:

@@ -212,7 +212,8 @@ def solver_description(generator: Generator[Any]) -> dict[str, Any] | None:
     """The same of a generator; None if it is no solver's."""
     if not isinstance(generator, SolverGenerator):
         return None
-    return described(
+    others = {"solver": generator.solver} if generator.solver != "2s" else {}
+    return others | described(
         generator.denoiser,
         generator.schedule,
         grid=generator.grid,
