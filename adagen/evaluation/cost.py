@@ -68,10 +68,14 @@ class Operations(TorchDispatchMode):
         if _consists_of_others(func):
             with self:
                 return func.decompose(*args, **kwargs)
-        result = func(*args, **kwargs)
+        result = self.run(func, args, kwargs=kwargs)
         if formula := flop_registry.get(func._overloadpacket):
             self.flops += formula(*args, **kwargs, out_val=result)
         return result
+
+    def run(self, func: Any, args: Any, *, kwargs: Any) -> Any:
+        """Run an operator."""
+        return func(*args, **kwargs)
 
 
 @cache

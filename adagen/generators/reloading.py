@@ -20,10 +20,12 @@ DRAWS = {
     for name in ("bernoulli", "cauchy", "exponential", "geometric", "kaiming_uniform", "log_normal")
 } | {"normal_", "random_", "uniform_"}
 """Methods of a tensor, and functions of `nn.init`, that fill it with random numbers."""
+CHANGES = {"add_", "clamp_", "copy_", "div_", "erfinv_", "fill_", "mul_", "sub_", "zero_"}
+"""Methods of a tensor that follow, and change its values alone."""
 
 
 class NothingDrawn(TorchFunctionMode):
-    """Draws no random numbers for tensors without values.
+    """Draws no random numbers for tensors without values, and changes none.
 
     There is nothing to draw, but the first such call makes torch import its compiler, which takes
     a second and a half: more than small networks take to be built and filled.
@@ -32,7 +34,7 @@ class NothingDrawn(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tensor = args[0] if args else kwargs.get("tensor")  # which `nn.init` passes by name
-        if getattr(func, "__name__", "") in DRAWS and _is_meta(tensor):
+        if getattr(func, "__name__", "") in DRAWS | CHANGES and _is_meta(tensor):
             return tensor
         return func(*args, **kwargs)
 

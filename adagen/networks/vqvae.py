@@ -188,6 +188,10 @@ class _Quantiser(nn.Module):
         scale. With much larger codes nearly all vectors fall to the few codes next to the origin,
         and only these get gradients. Much smaller codes make the first updates unstable.
         """
+        if (
+            self.embedding.weight.is_meta
+        ):  # where `logspace` makes torch import SymPy: half a second
+            return
         spread = torch.logspace(math.log10(0.3), math.log10(0.04), self.embedding.num_embeddings)
         nn.init.normal_(self.embedding.weight).data.mul_(spread.unsqueeze(1))
 

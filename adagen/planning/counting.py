@@ -42,6 +42,12 @@ class Count:
     made: float = 0.0
 
 
+class _Counter(Footprint, Operations):
+    """Counts memory and operations at once, in half the time that two modes take."""
+
+    __torch_dispatch__ = Operations.__torch_dispatch__
+
+
 def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> Count:
     """Count a computation while it runs, on any device.
 
@@ -51,9 +57,9 @@ def count(compute: Callable[[], object], images: int, *networks: nn.Module) -> C
         networks: the networks that it uses, whose weights are not counted.
     """
     kept: list[object] = []
-    with plain_attention(), Footprint(networks) as footprint, Operations() as operations:
+    with plain_attention(), _Counter(networks) as counter:
         kept.append(compute())
-        numbers = operations.flops, footprint.peak, footprint.live, footprint.made
+        numbers = counter.flops, counter.peak, counter.live, counter.made
     return Count(*(number / images for number in numbers))
 
 

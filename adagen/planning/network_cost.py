@@ -1,7 +1,8 @@
 """The costs of all networks beside the generators: policies, rewards, networks that measure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.projected import ProjectedHeads
 from adagen.rewards.tokens import Heads
+from adagen.runtime.shapes import Shapes
 
 CALLS = 64
 """Calls of a policy that are counted at once."""
@@ -59,6 +61,10 @@ class Network:
 
 
 NONE = Network()
+INCEPTION = Network(
+    Count(11_426_464_960, peak=13_829_824, held=234_176, made=99_223_296), weights=95_542_320
+)
+"""The released Inception network, as it counts; to build it takes longer than most plans."""
 
 
 def _network(module: nn.Module, rows: int, *inputs: torch.Tensor) -> Network:
@@ -69,33 +75,14 @@ def _network(module: nn.Module, rows: int, *inputs: torch.Tensor) -> Network:
     return Network(forward, training, weight_bytes(module))
 
 
-def _policy_and_value(
-    generator: Generator[Any], experiment: Experiment, *, method: str
-) -> tuple[Network, Network]:
-    """Actor and critic of a method, for one call.
-
-    A table of logits takes nothing, nor does a network that the method doesn't have.
-    """
-    tabled = experiment.training.table_learning_rate > 0
+def _seeing(generator: Generator[Any], network: Callable[[], nn.Module]) -> Network:
+    """The cost of a policy network or a value network, for one call."""
     cells = generator.grid[0] * generator.grid[1]
     seen = torch.empty(CALLS, cells, generator.seen_width, device=META)
     call = torch.zeros(CALLS, dtype=torch.long, device=META)
-    critic = actor = NONE
     with on_meta():
-        networks = (
-            build_actor(
-                method,
-                generator,
-                settings=experiment.policy,
-                tabled=tabled and method != "released",
-            ),
-            build_critic(generator, experiment.policy),
-        )
-    if method in ("adagen", "faithful", "released"):
-        actor = _network(networks[0], CALLS, seen, call)
-    if method in ("static", "adagen", "faithful") and experiment.training.value_coefficient:
-        critic = _network(networks[1], CALLS, seen, call)
-    return actor, critic
+        built = network()
+    return _network(built, CALLS, seen, call)
 
 
 @dataclass(frozen=True)
@@ -152,7 +139,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
             once=images.train,
         )
     count_of_maps, width = maps.shape[1:3]
-    with on_meta():
+    with on_meta(), Shapes():  # to normalise its weights, a head computes as it is built
         heads: nn.Module = (
             ProjectedHeads(count_of_maps, width, conditions=images.conditions)
             if isinstance(networks.config.reward_features, DinoFeatures)
@@ -193,16 +180,22 @@ def _preference(config: Config, images: Images) -> Network:
     return _network(classifier, NORM_GROUP, pictures)
 
 
+def inception_cost(shrink: int, images: int) -> Network:
+    """The cost of Inception with a share of its channels, counted on a batch of images."""
+    with on_meta():
+        inception = Inception(shrink).eval()
+    pictures = torch.empty(images, 3, 299, 299, device=META)
+    with torch.no_grad():
+        forward = count(lambda: inception(pictures), images, inception)
+    return Network(forward, weights=weight_bytes(inception))
+
+
 def _metric(evaluation: Evaluation, images: Images) -> Network:
     """The cost of the networks that measure, of both where there are two."""
     n = 8
     if evaluation.protocol != "embedded":
-        with on_meta():
-            inception = Inception(evaluation.inception.shrink).eval()
-        pictures = torch.empty(n, 3, 299, 299, device=META)
-        with torch.no_grad():
-            forward = count(lambda: inception(pictures), n, inception)
-        return Network(forward, weights=weight_bytes(inception))
+        shrink = evaluation.inception.shrink
+        return INCEPTION if shrink == 1 else inception_cost(shrink, n)
     width, channels = evaluation.networks.width, images.shape[0]
     pictures = torch.empty(n, *images.shape, device=META)
     with on_meta(), torch.no_grad():
@@ -223,7 +216,7 @@ class Networks:
     def __init__(self, config: Config, images: Images) -> None:
         self.config, self.images = config, images
         self.generators = Generators(config, images)
-        self._policies: dict[tuple[object, ...], tuple[Network, Network]] = {}
+        self._policies: dict[tuple[object, ...], Network] = {}
         self._rewards: dict[str, RewardCost] = {}
 
     @cached_property
@@ -263,12 +256,28 @@ class Networks:
         return Network(forward, weights=weight_bytes(network)), maps[0]
 
     def policy_and_value(self, experiment: Experiment, method: str) -> tuple[Network, Network]:
-        """Actor and critic of a method, for one call."""
-        tabled = experiment.training.table_learning_rate > 0
-        key = experiment.generator, experiment.policy.model_dump_json(), tabled, method
+        """Actor and critic of a method, for one call.
+
+        A table of logits takes nothing, nor does a network that the method doesn't have.
+        """
+        generator, settings = self.generators.of(experiment), experiment.policy
+        seen = generator.grid, generator.seen_width, settings.model_dump_json()
+        actor = critic = NONE
+        if method in ("adagen", "faithful", "released"):
+            tabled = experiment.training.table_learning_rate > 0 and method != "released"
+            actions = len(generator.actions.names), tabled and generator.actions.calls
+            build = partial(build_actor, method, generator, settings=settings, tabled=tabled)
+            actor = self._once(generator, (*seen, *actions), build=build)
+        if method in ("static", "adagen", "faithful") and experiment.training.value_coefficient:
+            critic = self._once(generator, seen, build=partial(build_critic, generator, settings))
+        return actor, critic
+
+    def _once(
+        self, generator: Generator[Any], key: tuple[object, ...], *, build: Callable[[], nn.Module]
+    ) -> Network:
+        """The cost of a network that sees a generator's features, counted once for each key."""
         if key not in self._policies:
-            generator = self.generators.of(experiment)
-            self._policies[key] = _policy_and_value(generator, experiment, method=method)
+            self._policies[key] = _seeing(generator, build)
         return self._policies[key]
 
     def reward(self, experiment: Experiment) -> RewardCost:

@@ -5,7 +5,7 @@ half, cropped at one window, so that the discriminator sees fine texture and who
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,11 +13,10 @@ from torch.nn import functional as F
 
 from adagen.config import DinoFeatures
 from adagen.data.weights import load_released
+from adagen.generators.reloading import NothingDrawn
+from adagen.networks.vit import VisionTransformer
 from adagen.rewards.features import KIND, read_features
 from adagen.runtime.files import save_tensors
-
-if TYPE_CHECKING:
-    from timm.models.vision_transformer import VisionTransformer
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's pixels, by channel, which the network was trained with."""
@@ -27,24 +26,21 @@ class Dino(nn.Module):
     """Feature maps of a frozen DINO; parameter names are those of the released discriminators."""
 
     def __init__(self, settings: DinoFeatures) -> None:
-        from timm.models.vision_transformer import VisionTransformer  # two seconds of start-up
-
         super().__init__()
         self.settings, size = settings, settings.network
         vit = VisionTransformer(
-            img_size=settings.image,
-            patch_size=settings.patch,
-            embed_dim=size.width,
+            (3, settings.image, settings.image),
+            patch=settings.patch,
+            width=size.width,
             depth=size.depth,
-            num_heads=size.heads,
-            num_classes=0,
+            heads=size.heads,
         )
         self.model = nn.ModuleDict({"model": vit})
 
     @property
-    def vit(self) -> "VisionTransformer":
+    def vit(self) -> VisionTransformer:
         """The transformer itself, with the keys of the released file."""
-        return cast("VisionTransformer", self.model["model"])
+        return cast(VisionTransformer, self.model["model"])
 
     @property
     def maps(self) -> int:
@@ -62,7 +58,7 @@ class Dino(nn.Module):
             images: of any size; a grey image stands for three equal channels.
             generator: draws the crop of this batch; with None, whole images are reduced.
         """
-        vit: Any = self.vit
+        vit = self.vit
         x = normalise(view(images, self.settings.image, generator=generator))
         x = vit.patch_embed(x)  # (B, N, width)
         x = torch.cat([vit.cls_token.expand(len(x), -1, -1), x], dim=1) + vit.pos_embed
@@ -100,7 +96,7 @@ def adopt(asset: Path, settings: DinoFeatures, *, out: Path) -> None:
         AdagenError: the file is missing or damaged, or its network has another size than the
             settings say.
     """
-    with torch.device("meta"):  # its random weights would all be replaced
+    with torch.device("meta"), NothingDrawn():  # its random weights would all be replaced
         network = Dino(settings)
     load_released(network.vit, asset)
     about = {"kind": KIND, "settings": settings.model_dump(mode="json")}
@@ -114,7 +110,7 @@ def load_dino(path: Path, settings: DinoFeatures) -> Dino:
         AdagenError: the file was made with other settings.
     """
     tensors, _ = read_features(path, settings)
-    with torch.device("meta"):
+    with torch.device("meta"), NothingDrawn():
         network = Dino(settings)
     network.vit.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(False)

@@ -38,14 +38,18 @@ class Footprint(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.run(func, args, kwargs=kwargs)
+
+    def run(self, func: Any, args: Any, *, kwargs: Any) -> Any:
+        """Run an operator, and count the tensors that it makes."""
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             return True
         if func is torch.ops.aten.upsample_bicubic2d.default and args[0].is_meta:
             # On `meta` torch would compute the indices of all neighbours, for a second a call.
             result = args[0].new_empty(*args[0].shape[:2], *args[1])
-        elif (result := shaped(func, args)) is None:
+        elif (result := shaped(func, args, kwargs=kwargs)) is None:
             result = func(*args, **(kwargs or {}))
-        for value in tree_leaves(result):
+        for value in (result,) if isinstance(result, torch.Tensor) else tree_leaves(result):
             if isinstance(value, torch.Tensor):
                 self._see(value.untyped_storage())
         return result

@@ -84,9 +84,8 @@ def test_maps_are_the_chosen_blocks_and_the_embedded_patches_with_the_class_toke
     assert dino.maps == 3
     for index, tokens in enumerate((outputs[0], outputs[2], inputs[0][0])):
         assert torch.allclose(maps[:, index], (tokens[:, 1:] + tokens[:, :1]).mT, atol=1e-5)
-    # The transformer as its library runs it comes to the same tokens before its last norm.
-    assert torch.allclose(dino.vit.norm(outputs[2]), dino.vit.forward_features(normalise(images)),
-                          atol=1e-4)  # fmt: skip
+    # The whole transformer comes to the same tokens before its last norm.
+    assert torch.allclose(dino.vit.norm(outputs[2]), dino.vit(normalise(images)), atol=1e-4)
 
 
 def test_grey_images_count_as_three_equal_channels(dino):
