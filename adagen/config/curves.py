@@ -72,7 +72,7 @@ def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[B
     for base, curve in curves.steps.items():
         experiment = experiments[base]
         for steps in sorted({*curve.steps, experiment.steps}):
-            others = {"released_policy": "", "published": ""}
+            others = {"released_policy": "", "published": "", "schedule": {}}
             changed = {"steps": steps, "training": curve.training, **others}
             if steps == experiment.steps:
                 yield Budget(base, base, experiment, COMPARED)

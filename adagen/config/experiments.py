@@ -12,6 +12,7 @@ from adagen.config.generators import Transformer
 from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 from adagen.config.rewards import AnyReward, GaussianSettings
+from adagen.config.schedules import GivenSchedule
 from adagen.config.values import (
     Coefficient,
     Deviation,
@@ -162,6 +163,10 @@ class Experiment(Model):
     Adams-Bashforth of this order."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
+    schedule: GivenSchedule = Field({})
+    """Table in place of that schedule: values by action, one for each call, of which DiT and SiT
+    have T + 1. Actions that are left out keep theirs. Or the name of a published schedule in
+    adagen/config/schedules.yaml, such as autonat_l_t8."""
     released_policy: str = ""
     """Asset that holds the authors' policy, with which the method `released` samples. An experiment
     without one does not have this method."""

@@ -41,7 +41,7 @@ NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but 
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
-ADDED: Mapping[type[Model], set[str]] = {FrozenGenerator: {"text"}, Experiment: {"solver"}}
+ADDED: dict[type[Model], set[str]] = {FrozenGenerator: {"text"}, Experiment: {"solver", "schedule"}}
 """Keys that older files don't have. They count where they are not the default."""
 
 

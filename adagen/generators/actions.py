@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch.nn import functional as F
@@ -102,6 +103,23 @@ class Actions:
         v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
         s = self.smoothing
         return torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
+
+    def given(self, values: Mapping[str, Sequence[float]]) -> Self:
+        """Return the same actions, whose hand-made schedule has other values for some of them.
+
+        Raises:
+            AdagenError: there is no such action, or another number of values than of calls.
+        """
+        schedule = self.handmade.clone()
+        for name, column in values.items():
+            if name not in self.names or len(column) != self.calls:
+                raise AdagenError(
+                    f"key 'schedule' has {len(column)} values of {name!r}, but the generator's "
+                    f"actions are {', '.join(self.names)}, at {self.calls} calls: give one value "
+                    "for each call of these."
+                )
+            schedule[:, self.names.index(name)] = schedule.new_tensor(column)
+        return replace(self, handmade=schedule)
 
     def raw(self, schedule: torch.Tensor) -> torch.Tensor:
         """Return the raw outputs (T, K) that reproduce a schedule (T, K) in action units."""

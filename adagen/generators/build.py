@@ -72,6 +72,8 @@ def build_generator(
     if isinstance(backbone, FittedBackbone):
         backbone.compile_blocks()
     generator = _scheduled(backbone, experiment, method)
+    if experiment.schedule:
+        generator.actions = generator.actions.given(experiment.schedule)
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
     generator.class_names, generator.released = backbone.class_names, backbone.released
     generator.experiment = experiment

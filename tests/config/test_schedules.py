@@ -1,0 +1,56 @@
+"""Schedules that are given as tables: read by name or as they stand, and sampled as hand-made."""
+
+import pytest
+import torch
+from minimal import MINIMAL, with_value
+
+from adagen.config import Experiment, Handmade, identity, parse_config
+from adagen.config.schedules import published_schedules
+from adagen.generators.actions import maskgit_actions, solver_actions
+from adagen.runtime.errors import AdagenError
+
+
+def test_every_published_schedule_fits_its_generator():
+    for name, entry in published_schedules().items():
+        if "ratio" in entry.actions:
+            actions = maskgit_actions(entry.steps, Handmade(), smoothing=0.8)
+        else:
+            actions = solver_actions(entry.steps, 0.99, last=0.01, handmade=Handmade(), smoothing=0)
+        given = actions.given(entry.actions)
+        for action, values in entry.actions.items():
+            column = given.handmade[:, given.names.index(action)]
+            assert column.tolist() == pytest.approx(values), name
+        # A policy's zeros reproduce it, in spite of smoothing.
+        z = None
+        for call in range(given.calls):
+            z = given.smooth(z, torch.zeros(1, len(given.names)), call=call)
+            torch.testing.assert_close(given.squash(z)[0], given.handmade[call], atol=1e-4, rtol=0)
+
+
+def test_a_schedule_is_named_or_written_out():
+    by_name = Experiment(generator="tokens", steps=8, schedule="autonat_l_t8")
+    assert by_name.schedule["guidance"][3] == 0.91513
+    again = Experiment.model_validate_json(by_name.model_dump_json())
+    assert again == by_name
+    written = Experiment(generator="flow", steps=2, schedule={"guidance": [0, 1, 2]})
+    actions = solver_actions(2, 0.01, last=0.99, handmade=Handmade(), smoothing=0)
+    given = actions.given(written.schedule)
+    assert given.handmade[:, 1].tolist() == [0, 1, 2]
+    assert torch.equal(given.handmade[:, 0], actions.handmade[:, 0])  # times stay
+    with pytest.raises(ValueError, match="'autonat' is no entry"):
+        Experiment(generator="tokens", schedule="autonat")
+
+
+@pytest.mark.parametrize("values", [{"speed": [1, 2, 3]}, {"time": [0.1, 0.9]}])
+def test_a_table_that_does_not_fit_is_refused(values):
+    actions = solver_actions(2, 0.01, last=0.99, handmade=Handmade(), smoothing=0)
+    with pytest.raises(AdagenError, match="time, guidance, at 3 calls"):
+        actions.given(values)
+
+
+def test_files_of_experiments_without_one_stay_valid():
+    experiment = parse_config(MINIMAL, "test").experiments["toy_t4"]
+    assert not {"schedule", "solver"} & {*identity.schedule(experiment)}
+    guided = {"guidance": [1.0, 2.0, 3.0, 4.0]}
+    given = parse_config(with_value("experiments.toy_t4.schedule", guided), "test")
+    assert identity.schedule(given.experiments["toy_t4"])["schedule"] == guided
