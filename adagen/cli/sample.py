@@ -1,5 +1,6 @@
 """`adagen sample`, `gather`: the images that are reported on."""
 
+import os
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from adagen.sampling.sampler import Sampler
 
 app = typer.Typer()
-
-LONGEST_PATH = 1000
-"""Characters beyond which a text is taken for no path."""
 
 
 @app.command()
@@ -90,6 +88,8 @@ def sample(
         )
         if prompts:
             run = prompted(run, prompts, each=each)
+        elif each > 1:
+            raise AdagenError("--each is of prompts, but there are none: give --prompts, too.")
         write_samples(
             settings,
             run,
@@ -105,17 +105,25 @@ def prompted(run: SampleRun, prompts: str, *, each: int) -> SampleRun:
     """The same run, of a text or of those in a file, with so many images of each.
 
     Raises:
-        AdagenError: the file can't be read, or the generator reads no such text.
+        AdagenError: the file is missing or empty or can't be read, or the generator reads no such
+            text.
     """
     from adagen.runtime.limits import CAPTION_BYTES, read_text
 
     path = Path(prompts)
     texts: tuple[str, ...] = (prompts,)
-    if len(prompts) < LONGEST_PATH and path.is_file():
+    if os.path.isfile(prompts):  # unlike that of a path, it takes a text of any length
         try:
-            texts = tuple(read_text(path, most=CAPTION_BYTES).splitlines())
+            lines = read_text(path, most=CAPTION_BYTES).split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise AdagenError(f"--prompts {path} cannot be read as text ({error}).") from None
+            raise AdagenError(
+                f"--prompts {path} cannot be read as text ({error}): give a file in UTF-8."
+            ) from None
+        texts = tuple(line.strip() for line in lines if line.strip())
+        if not texts:
+            raise AdagenError(f"--prompts {path} has no prompts: write one on each line.")
+    elif path.suffix == ".txt":
+        raise AdagenError(f"--prompts {prompts} does not exist: check the path of the file.")
     return replace(run, sampler=run.sampler.prompted(texts), prompts=texts, each=each)
 
 

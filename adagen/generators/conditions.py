@@ -12,7 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from adagen.data.captions.pairs import plain_text
+from adagen.runtime.arguments import require_prompts
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.notices import warn
 
 Norm = Callable[[nn.Module], nn.Module]
 """Wraps a layer, as spectral normalisation does."""
@@ -43,14 +46,19 @@ class Conditions(nn.Module, ABC):
     def vector_width(self) -> int:
         """The width P of vectors."""
 
-    @abstractmethod
     def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a module to be learnt, which maps labels (B,) to (B, width).
+
+        Without another one it is a linear layer over the vectors.
 
         Args:
             width: numbers for each label.
             norm: wraps the layer that has the weights.
         """
+        layer = nn.Linear(self.vector_width, width)
+        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
+        nn.init.zeros_(layer.bias)
+        return OfVectors(self, norm(layer))
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
@@ -61,15 +69,47 @@ class Conditions(nn.Module, ABC):
         """Return the labels (n,) of samples 0 .. n-1, which cover the conditions evenly."""
 
     def encoded(self, prompts: Sequence[str]) -> "Conditions":
-        """Return a table of prompts of a user's own.
+        """Return a table of prompts of a user's own, whose labels number them; "" is the null.
 
         Raises:
-            AdagenError: the generator takes no prompts.
+            AdagenError: they are no list of texts, or the generator can't read one of them.
+        """
+        return self.of_texts([plain_text(prompt) for prompt in require_prompts(prompts)])
+
+    def of_texts(self, texts: Sequence[str]) -> "Conditions":
+        """Return the same of texts as `plain_text` returns them, of which there is at least one.
+
+        Raises:
+            AdagenError: the generator takes no prompts, or can't read one of them.
         """
         raise AdagenError(
             f"prompts were given, but this generator makes {len(self)} classes and reads no text: "
             "give labels, or load a generator with a section `text`."
         )
+
+
+class OfVectors(nn.Module):
+    """A layer over the vectors of labels; the table is no part of the module."""
+
+    def __init__(self, conditions: Conditions, layer: nn.Module) -> None:
+        super().__init__()
+        self.vectors, self.layer = conditions.vectors, layer
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """(B,) -> (B, width)."""
+        out: torch.Tensor = self.layer(self.vectors(labels))
+        return out
+
+
+def tell_cut(cut: Sequence[str]) -> None:
+    """Warn of texts that are longer than a text encoder reads, in one warning for all.
+
+    Args:
+        cut: a sentence on each of them, without its full stop.
+    """
+    if cut:
+        count = f" In all, {len(cut):,} are too long." if len(cut) > 1 else ""
+        warn(f"{cut[0]}.{count}")
 
 
 class ClassConditions(Conditions):

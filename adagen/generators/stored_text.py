@@ -6,19 +6,18 @@ of a generator has no embeddings; it names their folder, by its place from there
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import nn
 
-from adagen.data.captions.embeddings import Embeddings, TextEncoder
-from adagen.data.captions.pairs import list_hash, plain_text
-from adagen.generators.conditions import Conditions, Norm, kept
+from adagen.data.captions.embeddings import BATCH, Embeddings, TextEncoder
+from adagen.data.captions.pairs import list_hash
+from adagen.generators.conditions import Conditions, tell_cut
 from adagen.networks.clip import released_text
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors
-from adagen.runtime.notices import warn
 
 KIND = "released text encoder"
 RECENT = 4
@@ -131,13 +130,6 @@ class StoredCaptions(Conditions):
         """The width P of vectors."""
         return self.embeddings.null["pooled"].shape[1]
 
-    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
-        """Return a linear layer over the vectors."""
-        layer = nn.Linear(self.vector_width, width)
-        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
-        nn.init.zeros_(layer.bias)
-        return OfVectors(self, norm(layer))
-
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw captions (n,) of train images, all equally likely."""
         return torch.randint(self.train_count, (n,), generator=generator)
@@ -159,30 +151,31 @@ class StoredCaptions(Conditions):
                 "and `adagen pretrain` again, or restore the captions."
             )
 
-    def encoded(self, prompts: Sequence[str]) -> "Prompts":
+    @cached_property
+    def _opened(self) -> TextEncoder:
+        """The text encoder, which is read once: some have gigabytes."""
+        return self.encoder.open(self.embeddings)
+
+    def of_texts(self, texts: Sequence[str]) -> "Prompts":
         """Return a table of prompts, whose null is that of the captions; so is the empty prompt.
 
         Raises:
-            AdagenError: there are none, one is no text, or the text encoder's file is gone.
+            AdagenError: the text encoder's file is gone.
         """
-        if isinstance(prompts, str) or not prompts or not all(isinstance(p, str) for p in prompts):
-            raise AdagenError(
-                'prompts are a list of texts with at least one, such as ["a red apple"]; got '
-                f"{str(prompts)[:60]!r}."
-            )
-        texts = [plain_text(prompt) for prompt in prompts]
-        encoded = self.encoder.open(self.embeddings).encode(texts)
-        for text, lost in zip(texts, encoded.cut.tolist(), strict=True):
-            if lost:
-                warn(
-                    f"prompt {text[:60]!r} is {lost} tokens longer than the text encoder reads: "
-                    "its end is cut off."
-                )
-        null = self.embeddings.null
-        hidden, pooled = encoded.hidden.float().cpu(), encoded.pooled.float().cpu()
-        for row, text in enumerate(texts):
-            if not text:
-                hidden[row], pooled[row] = null["hidden"][0], null["pooled"][0]
+        parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        encoded = [self._opened.encode(part) for part in parts]
+        hidden, pooled, cut = (torch.cat(found).cpu() for found in zip(*encoded, strict=True))
+        tell_cut(
+            [
+                f"prompt {text[:60]!r} is {lost} tokens longer than the text encoder reads: its "
+                "end is cut off"
+                for text, lost in zip(texts, cut.tolist(), strict=True)
+                if lost
+            ]
+        )
+        null, empty = self.embeddings.null, torch.tensor([not text for text in texts])
+        hidden, pooled = hidden.float(), pooled.float()
+        hidden[empty], pooled[empty] = null["hidden"], null["pooled"]
         table = Prompts(torch.cat([hidden, null["hidden"]]), torch.cat([pooled, null["pooled"]]))
         return table.to(self.reported.device)
 
@@ -219,10 +212,6 @@ class Prompts(Conditions):
         """The width P of vectors."""
         return self.pooled.shape[1]
 
-    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
-        """Return a linear layer over the vectors."""
-        return OfVectors(self, norm(nn.Linear(self.vector_width, width)))
-
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw prompts (n,), all equally likely."""
         return torch.randint(len(self), (n,), generator=generator)
@@ -230,19 +219,6 @@ class Prompts(Conditions):
     def in_turn(self, n: int) -> torch.Tensor:
         """Return prompt i mod N of sample i."""
         return torch.arange(n) % len(self)
-
-
-class OfVectors(nn.Module):
-    """A layer over the vectors of labels; the table is no part of the module."""
-
-    def __init__(self, conditions: Conditions, layer: nn.Module) -> None:
-        super().__init__()
-        self.vectors, self.layer = conditions.vectors, layer
-
-    def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        """(B,) -> (B, width)."""
-        out: torch.Tensor = self.layer(self.vectors(labels))
-        return out
 
 
 def described(conditions: StoredCaptions, path: Path) -> dict[str, Any]:
@@ -288,10 +264,6 @@ class SizedCaptions(Conditions):
     def vector_width(self) -> int:
         """The width P of vectors."""
         return self.numbers
-
-    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
-        """Return a linear layer over the vectors."""
-        return OfVectors(self, norm(nn.Linear(self.vector_width, width)))
 
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw captions (n,), all equally likely."""

@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from adagen.data.captions.embeddings import Embeddings
-from adagen.data.captions.pairs import plain_text
 from adagen.data.captions.words import Words, split_words
-from adagen.generators.conditions import Conditions, Norm, kept
-from adagen.generators.stored_text import OfVectors, Prompts
+from adagen.generators.conditions import Conditions, tell_cut
+from adagen.generators.stored_text import Prompts
 from adagen.networks.text_encoder import WordEncoder
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.notices import warn
 
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of the golden ratio, less their whole parts, fill [0, 1) evenly from the first on."""
@@ -82,13 +79,6 @@ class CaptionConditions(Conditions):
         """The width P of the encoder's vectors."""
         return self.pooled.shape[1]
 
-    def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
-        """Return a linear layer over the vectors."""
-        layer = nn.Linear(self.vector_width, width)
-        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
-        nn.init.zeros_(layer.bias)
-        return OfVectors(self, norm(layer))
-
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw captions (n,) by their shares."""
         return self._at(torch.rand(n, dtype=torch.float64, generator=generator))
@@ -103,13 +93,13 @@ class CaptionConditions(Conditions):
         return torch.searchsorted(ends, uniform * ends[-1], right=True).clamp(max=len(self) - 1)
 
     @torch.no_grad()
-    def encoded(self, prompts: Sequence[str]) -> Prompts:
+    def of_texts(self, texts: Sequence[str]) -> Prompts:
         """Return a table of prompts, all of them equally frequent; the empty one is the null.
 
         Raises:
             AdagenError: a prompt has words that the encoder was not fitted to.
         """
-        texts = readable(prompts, self.encoder.words)
+        texts = readable(texts, self.encoder.words)
         encoded = self.encoder.encode(texts)
         hidden = torch.cat([encoded.hidden, self.hidden[-1:]])
         pooled = torch.cat([encoded.pooled, self.pooled[-1:]])
@@ -142,18 +132,11 @@ def readable(prompts: Sequence[str], words: Words) -> list[str]:
     """Prompts in words that an encoder knows; punctuation that it doesn't know is left out.
 
     Raises:
-        AdagenError: there are none, one is no text, or it has words that the encoder doesn't know.
+        AdagenError: one has words that the encoder doesn't know.
     """
-    if isinstance(prompts, str) or not len(prompts):
-        raise AdagenError(
-            'prompts are a list of texts with at least one, such as ["a red apple"]; got '
-            f"{str(prompts)[:60]!r}."
-        )
-    texts = []
+    texts, cut = [], []
     for prompt in prompts:
-        if not isinstance(prompt, str):
-            raise AdagenError(f"a prompt is {prompt!r}, but texts were expected.")
-        known = split_words(plain_text(prompt))
+        known = split_words(prompt)
         strange = words.unknown(" ".join(known))
         if letters := [word for word in strange if re.match(r"\w", word)]:
             near = ", ".join(words.vocabulary[:12])
@@ -165,9 +148,10 @@ def readable(prompts: Sequence[str], words: Words) -> list[str]:
         text = " ".join(word for word in known if word not in strange)
         if lost := int(words.cut([text])[0]):
             kept_words = split_words(text)[: words.positions - 1]
-            warn(
+            cut.append(
                 f"prompt {prompt[:60]!r} is {lost} words longer than the text encoder reads: it "
-                f"ends after {' '.join(kept_words)[-60:]!r}."
+                f"ends after {' '.join(kept_words)[-60:]!r}"
             )
         texts.append(text)
+    tell_cut(cut)
     return texts

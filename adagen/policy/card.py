@@ -1,5 +1,6 @@
 """The model card of a policy: a page in Markdown that is generated from its numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -85,12 +86,12 @@ def card_text(
     }
     parts = [
         f"---\n{dump_yaml(head)}---",
-        f"# A policy for {card.base_model or generator} at {steps} steps",
+        f"# A policy for {_plain(card.base_model or generator)} at {steps} steps",
         "It chooses the settings of a frozen image generator at every step, for every sample "
         "(AdaGen, arXiv 2603.06993). It is no generator, and holds none of the base model's "
         "weights.",
         "\n".join(
-            ["| | |", "|---|---|", *(f"| {k} | {_cell(v or UNKNOWN)} |" for k, v in facts.items())]
+            ["| | |", "|---|---|", *(f"| {k} | {_plain(v or UNKNOWN)} |" for k, v in facts.items())]
         ),
         "## Numbers",
         _numbers(card.numbers),
@@ -108,13 +109,16 @@ def _numbers(numbers: Mapping[str, Number]) -> str:
     for name, number in numbers.items():
         interval = UNKNOWN if number.low is None else f"{number.low:g} to {number.high:g}"
         handmade = UNKNOWN if number.handmade is None else f"{number.handmade:g}"
-        rows.append(f"| {_cell(name)} | {number.value:g} | {interval} | {handmade} |")
+        rows.append(f"| {_plain(name)} | {number.value:g} | {interval} | {handmade} |")
     return "\n".join(rows)
 
 
 def _use(steps: int, pipeline: bool) -> str:
     if not pipeline:
-        return '```python\nsampler = adagen.load("this-folder", "generator.safetensors")\n```'
+        return (
+            "```python\nimport adagen\n\n"
+            'sampler = adagen.load("this-folder", "generator.safetensors")\n```'
+        )
     return (
         "```python\nfrom adagen.integrations.diffusers import steer\n\n"
         'with steer(pipe, "this-folder"):\n'
@@ -122,6 +126,6 @@ def _use(steps: int, pipeline: bool) -> str:
     )
 
 
-def _cell(text: str) -> str:
-    """Text as it may stand in a cell of a table."""
-    return " ".join(text.replace("|", "\\|").split())
+def _plain(text: str) -> str:
+    """Text on one line that Markdown shows as it is."""
+    return re.sub(r"[\\`*<>\[\]|]", r"\\\g<0>", " ".join(text.split()))

@@ -218,9 +218,13 @@ class Blend:
         Raises:
             AdagenError: lambda is not in [0, 1].
         """
-        if not 0 <= fidelity <= 1:
+        try:
+            inside = 0 <= fidelity <= 1
+        except TypeError:
+            inside = False
+        if not inside:
             raise AdagenError(
-                f"fidelity is {fidelity}: give a number from 0, the diverse policy alone, to 1, "
+                f"fidelity is {fidelity!r}: give a number from 0, the diverse policy alone, to 1, "
                 "the faithful one."
             )
         self.diverse, self.faithful, self.fidelity = diverse, faithful, fidelity

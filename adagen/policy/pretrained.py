@@ -3,7 +3,7 @@
 A folder knows all that is needed to ask its policy: unlike a policy file, it needs no generator.
 """
 
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,15 @@ from types import SimpleNamespace
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import nn
 
-from adagen.config import PolicyInput, PolicyNetworkSize, PolicySettings
+from adagen.config import Method, PolicyInput, PolicyNetworkSize, PolicySettings
 from adagen.config.base import Model
+from adagen.config.values import Side, Width
 from adagen.generators.base import Generator
+from adagen.generators.flow import StraightPath
+from adagen.generators.reloading import build_empty, fill
 from adagen.generators.solver import Schedule, SolverGenerator
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
@@ -27,11 +30,15 @@ from adagen.runtime.atomic import move_folder, temporary_folder
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, write_json
+from adagen.runtime.hashing import file_hash, reading
+from adagen.runtime.outputs import Kind, Output, check_outputs
 
 POLICY = "policy.safetensors"
 """The policy file in such a folder, which `adagen.load` and the commands read, too."""
 CONFIG = "config.json"
 README = "README.md"
+BOUND = "policy_sha256"
+"""Key of the policy file's hash in `config.json`, so that neither is taken for another's."""
 
 
 class ActionTable(Model):
@@ -44,6 +51,12 @@ class ActionTable(Model):
     smoothing: float = Field(ge=0, lt=1)
     """Constant s of the moving average over the logits."""
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.handmade or any(len(row) != len(self.names) for row in self.handmade):
+            raise ValueError("handmade has a number for each action at every call")
+        return self
+
 
 class Seen(Model):
     """The input of a policy."""
@@ -52,9 +65,9 @@ class Seen(Model):
     """The part of a sample that it sees."""
     step: Literal["seen", "hidden"]
     """`seen` if it sees the step."""
-    grid: tuple[int, int]
+    grid: tuple[Side, Side]
     """Rows and columns of its input."""
-    width: int = Field(gt=0)
+    width: Width
     """Channels of its input."""
 
 
@@ -63,7 +76,7 @@ class PolicyConfig(Model):
 
     format: Literal[1] = 1
     """Version of this format."""
-    method: str
+    method: Method
     """Method that the policy was made as."""
     tabled: Literal["no", "yes"] = "no"
     """`yes` if a table stands beside the network."""
@@ -112,26 +125,35 @@ class PretrainedPolicy:
                 f"{folder} is no folder of a policy: it has no {CONFIG}. Give the folder that "
                 "`save_pretrained` wrote; of one that was published, download it first."
             )
+        content = read_json(folder / CONFIG)
+        bound = content.pop(BOUND, None) if isinstance(content, dict) else None
         try:
-            config = PolicyConfig.model_validate(read_json(folder / CONFIG))
+            config = PolicyConfig.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
+            key = ".".join(map(str, first["loc"])) or "the file"
             raise AdagenError(
                 f"{folder / CONFIG} can't be read: {key}: {first['msg']}. It was changed, or "
                 "written by another version of adagen: download it again, or update adagen."
             ) from None
-        tensors, metadata = load_tensors(folder / POLICY, KIND)
+        with reading(folder / POLICY) as file:
+            tensors, metadata = load_tensors(folder / POLICY, KIND)
+        if bound not in (None, file.hash):
+            raise AdagenError(_other(folder / POLICY))
         policy = _built(config, part(tensors, "actor."), path=folder / POLICY)
         return cls(policy, config, metadata)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the policy, its configuration and its model card. What was there is replaced.
+        """Write the policy, its configuration and its model card. Another policy is replaced.
 
         Raises:
-            AdagenError: it is a blend, which has no file; or there is no room.
+            AdagenError: it is a blend, which has no file; the folder holds something else than a
+                policy; or it can't be written.
         """
         folder = require_path("folder", folder, content="the folder to write")
+        folder = Path(os.path.abspath(folder))  # "." has no name
+        check_outputs([Output("folder", folder, Kind.REPLACED)], [])
+        _require_replaceable(folder)
         if self.metadata is None or not isinstance(self.policy, nn.Module):
             raise AdagenError(
                 f"{folder} is not written: only a policy that was trained, searched for or loaded "
@@ -146,22 +168,22 @@ class PretrainedPolicy:
                 size=self.config.size,
                 metadata={k: v for k, v in self.metadata.items() if k not in ("actor", "size")},
             )
-            write_json(made / CONFIG, self.config.model_dump(mode="json"))
+            bound = {BOUND: file_hash(made / POLICY)}
+            write_json(made / CONFIG, {**self.config.model_dump(mode="json"), **bound})
             (made / README).write_text(self.card(), encoding="utf-8")
-            if folder.is_dir() and (folder / CONFIG).exists():
-                shutil.rmtree(folder)
             move_folder(made, folder)
 
     def card(self) -> str:
         """Return the model card, in Markdown."""
         config, actions = self.config, self.config.actions
+        schedule = (config.solver or {}).get("schedule")
         return card_text(
             config.card,
             steps=len(actions.handmade) - (config.solver is not None),
             actions=actions.names,
             generator=config.generator,
             method=config.method,
-            pipeline=config.solver is not None,
+            pipeline=schedule not in (None, StraightPath.__name__),  # none of a flow is steered
         )
 
     def blend(self, other: "PretrainedPolicy", fidelity: float) -> Self:
@@ -171,7 +193,9 @@ class PretrainedPolicy:
             AdagenError: the other steers something else, or `fidelity` is not in [0, 1].
         """
         same = ("seen", "actions", "solver", "generator")
-        if any(getattr(self.config, key) != getattr(other.config, key) for key in same):
+        if not isinstance(other, PretrainedPolicy) or any(
+            getattr(self.config, key) != getattr(other.config, key) for key in same
+        ):
             raise AdagenError(
                 "two policies can be blended where both steer the same generator, with the same "
                 "steps, hand-made schedule and inputs, which these two do not: give two policies "
@@ -198,9 +222,11 @@ def described(
         width: their channels.
         channels: channels of the output that are guided; None for all.
     """
+    ratios = schedule.log_snr(torch.tensor([0.25, 0.5, 0.75]))
     return {
         "denoiser": denoiser,
         "schedule": type(schedule).__name__,
+        "log_snr": [round(ratio, 2) for ratio in ratios.tolist()],
         "prediction": getattr(schedule, "prediction", "epsilon"),
         "grid": list(grid),
         "width": width,
@@ -283,6 +309,24 @@ def pretrained(
     return PretrainedPolicy(policy, config, metadata)
 
 
+def _require_replaceable(folder: Path) -> None:
+    """Refuse to replace anything but a policy."""
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    others = found - {POLICY, CONFIG, README} or (found if POLICY not in found else None)
+    if others:
+        raise AdagenError(
+            f"{folder} is there already and holds {min(others)}, which is no part of a policy and "
+            "would be lost: give a new folder, or an empty one."
+        )
+
+
+def _other(path: Path) -> str:
+    return (
+        f"{path} does not hold the policy that {CONFIG} beside it describes: one of the two was "
+        "replaced. Download the folder again."
+    )
+
+
 def _built(config: PolicyConfig, tensors: dict[str, torch.Tensor], *, path: Path) -> nn.Module:
     """The policy of a folder, in eval mode."""
     seen, actions = config.seen, config.actions
@@ -292,12 +336,14 @@ def _built(config: PolicyConfig, tensors: dict[str, torch.Tensor], *, path: Path
         seen_width=seen.width,
     )
     settings = PolicySettings(**config.size.model_dump(), input=seen.input, step=seen.step)
-    actor = build_actor(config.method, generator, settings=settings, tabled=config.tabled == "yes")
+    if config.method == "tuned_class":  # never published, as it needs the classes of a data set
+        raise AdagenError(_other(path))
+    tabled = config.tabled == "yes"
+    actor = build_empty(
+        lambda: build_actor(config.method, generator, settings=settings, tabled=tabled)
+    )
     expected = {key: tuple(value.shape) for key, value in actor.state_dict().items()}
     if expected != {key: tuple(value.shape) for key, value in tensors.items()}:
-        raise AdagenError(
-            f"{path} does not hold the policy that {CONFIG} beside it describes: one of the two "
-            "was replaced. Download the folder again."
-        )
-    actor.load_state_dict(tensors)
+        raise AdagenError(_other(path))
+    fill(actor, tensors, source=str(path))
     return actor.eval().requires_grad_(False)

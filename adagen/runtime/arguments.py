@@ -1,5 +1,6 @@
 """Checks of what a caller in Python passes, with messages that name the argument."""
 
+from collections.abc import Mapping, Set
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,29 @@ def require_path(name: str, value: Any, *, content: str) -> Path:
         content: what the file holds or who wrote it, for the message.
 
     Raises:
-        AdagenError: it is neither a `str` nor a `Path`.
+        AdagenError: it is neither a `str` nor a `Path`, or has a null character.
     """
-    if not isinstance(value, str | Path):
+    if not isinstance(value, str | Path) or "\0" in str(value):
         raise AdagenError(
             f"{name} is {value!r}, but the path of a file is expected, a str or a Path: give "
             f"{content}."
         )
     return Path(value)
+
+
+def require_prompts(value: Any) -> tuple[str, ...]:
+    """The value of an argument that has to be a list of texts, of at least one.
+
+    Raises:
+        AdagenError: it is a single text, empty or no list, or has something else in it.
+    """
+    try:
+        texts = () if isinstance(value, str | bytes | Mapping | Set) else tuple(value)
+    except TypeError:
+        texts = ()
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise AdagenError(
+            f"prompts is {value!r:.60}, but a list of texts with at least one is expected: give "
+            'one such as ["a red apple"].'
+        )
+    return texts

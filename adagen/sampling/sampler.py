@@ -24,7 +24,7 @@ from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.rewards.base import Reward
-from adagen.runtime.arguments import require_count, require_path
+from adagen.runtime.arguments import require_count, require_path, require_prompts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.outputs import Given, Output, check_outputs
@@ -36,7 +36,7 @@ from adagen.sampling.generated import GeneratedSamples
 from adagen.sampling.labels import Labels, requested_labels
 from adagen.sampling.refinement import LookAhead, Score, best_of, without_look_ahead
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
-from adagen.sampling.scores import ScoreFunction, as_score
+from adagen.sampling.scores import ScoreFunction, as_score, require_promptable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +106,9 @@ class Sampler:
                 prompt can't be read, or an image is not finite.
         """
         if prompts is not None:
-            made = self.prompted(prompts, labels)(n=n, seed=seed, progress=progress)
-            return replace(made, prompts=tuple(prompts))
+            texts = require_prompts(prompts)
+            made = self.prompted(texts, labels)(n=n, seed=seed, progress=progress)
+            return replace(made, prompts=texts)
         classes = requested_labels(labels, n, conditions=self.generator.conditions)
         found: list[Generated] = []
         with (
@@ -132,10 +133,9 @@ class Sampler:
         """The same sampler, whose labels are rows of a list of prompts.
 
         Raises:
-            AdagenError: the generator takes no text, a prompt can't be read, or labels are given.
+            AdagenError: a prompt can't be read, labels are given, or a reward judges candidates.
         """
-        if labels is not None:
-            raise AdagenError("both labels and prompts were given, but samples take one.")
+        require_promptable(self.batch_sampler, labels)
         table = self.generator.conditions.encoded(prompts)
         return replace(self, generator=self.generator.conditioned(table))
 

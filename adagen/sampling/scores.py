@@ -13,6 +13,23 @@ ScoreFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Images (B, C, H, W) in [0, 1] and their labels (B,) to scores (B,); higher is better."""
 
 
+def require_promptable(batch_sampler: object, labels: object) -> None:
+    """Refuse prompts beside labels, or a reward as judge, which would misread their numbers.
+
+    Raises:
+        AdagenError: labels were given, or the score of the candidates is that of a reward.
+    """
+    if labels is not None:
+        raise AdagenError("both labels and prompts were given, but samples take one.")
+    score = getattr(batch_sampler, "keywords", {}).get("score")
+    if isinstance(getattr(score, "__self__", None), Reward):
+        raise AdagenError(
+            "prompts were given, but candidates are judged by a reward, which knows the captions "
+            "of the data set by their number: give labels, or call `best_of` with a function of "
+            "images and of the numbers of their prompts."
+        )
+
+
 def as_score(score: ScoreFunction | Reward) -> Score:
     """A user's function, which draws nothing, or a reward as a score.
 

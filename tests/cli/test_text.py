@@ -7,8 +7,11 @@ import pytest
 import torch
 import yaml
 
+from adagen.cli.sample import prompted
+from adagen.cli.sample_run import SampleRun
 from adagen.data.samples import Samples
 from adagen.evaluation import aligned, alignment
+from adagen.runtime.errors import AdagenError
 
 FIT = {"updates": 2, "batch": 8}
 CONFIG = {
@@ -34,6 +37,42 @@ CONFIG = {
 }
 TEXT = "--encoder text.safetensors"
 SAMPLE = "sample --experiment words_t2 --method handmade --generator words.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (b"\xef\xbb\xbfa fox\r\n\r\n a red tulip \r\n\n", ("a fox", "a red tulip")),
+        ("caf\u00e9\u2028\u202eabc".encode(), ("caf\u00e9\u2028\u202eabc",)),
+        (b" \n\n", "has no prompts: write one on each line"),
+        (b"", "has no prompts"),
+        (bytes(range(256)), "cannot be read as text"),
+    ],
+)
+def test_files_of_prompts(tmp_path, content, texts):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes(content)
+    run = SampleRun("words_t2", None, "handmade", Prompted())
+    if isinstance(texts, tuple):
+        assert prompted(run, str(path), each=2).prompts == texts
+    else:
+        with pytest.raises(AdagenError, match=texts):
+            prompted(run, str(path), each=1)
+
+
+def test_texts_that_are_no_files_are_prompts(tmp_path):
+    run = SampleRun("words_t2", None, "handmade", Prompted())
+    for text in ("a fox", "a\nfox", "x" * 300, "x" * 5000, "a/b", "what?", str(tmp_path)):
+        assert prompted(run, text, each=1).prompts == (text,)
+    with pytest.raises(AdagenError, match=r"missing\.txt does not exist"):
+        prompted(run, "missing.txt", each=1)
+
+
+class Prompted:
+    """A sampler of anything."""
+
+    def prompted(self, texts):
+        return self
 
 
 @pytest.fixture
@@ -78,6 +117,9 @@ def test_what_is_missing_or_unknown_is_said(words):
     assert "is of captions: give --encoder and --embeddings" in message
     assert "has words that the text encoder was never shown: 'zebra'" in words.mistake(
         f"{SAMPLE} --prompts zebra --out other"
+    )
+    assert "--each is of prompts, but there are none" in words.mistake(
+        f"{SAMPLE} --each 2 --out other"
     )
     assert "no generator 'other' with a section `text`" in words.mistake(
         f"embed other {TEXT} --out more"

@@ -6,6 +6,7 @@ from clips import write_clip
 
 from adagen.data.captions import embeddings as module
 from adagen.data.captions.embeddings import write_embeddings
+from adagen.generators import stored_text
 from adagen.generators.stored_text import (
     ReleasedEncoder,
     StoredCaptions,
@@ -59,7 +60,7 @@ def test_trainings_draw_train_captions_and_samples_show_reported_ones(conditions
     assert conditions.in_turn(7).tolist() == [4, 5, 1, 4, 5, 1, 4]
 
 
-def test_prompts_of_ones_own(conditions, encoder, capsys):
+def test_prompts_of_ones_own(conditions, encoder, capsys, monkeypatch):
     prompts = ["a red\n  apple", "", "one " * 90]
     table = conditions.encoded(prompts)
     expected = encoder.encode(["a red apple"])
@@ -69,8 +70,10 @@ def test_prompts_of_ones_own(conditions, encoder, capsys):
     assert torch.equal(table(torch.tensor([len(table)])), null)
     assert "15 tokens longer than the text encoder reads" in capsys.readouterr().err
     assert table.in_turn(4).tolist() == [0, 1, 2, 0]
+    monkeypatch.setattr(stored_text, "BATCH", 2)  # so many are encoded at once
+    torch.testing.assert_close(conditions.encoded(prompts)(torch.arange(4)), table(torch.arange(4)))
     for wrong in ("a red apple", [], [3]):
-        with pytest.raises(AdagenError, match="prompts are a list of texts"):
+        with pytest.raises(AdagenError, match="a list of texts with at least one"):
             conditions.encoded(wrong)
 
 

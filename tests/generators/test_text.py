@@ -1,5 +1,6 @@
 """Captions as conditions, and generators of them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from adagen.generators.described import load_conditions
 from adagen.generators.text import CaptionConditions
 from adagen.networks.text_encoder import WordEncoder
 from adagen.policy.networks import HandMade
+from adagen.rewards.base import Reward
 from adagen.rewards.convolution import Convolutions
 from adagen.rewards.projected import ProjectedHeads
 from adagen.rewards.tokens import Heads
@@ -88,7 +90,6 @@ def test_a_prompt_is_the_caption_of_the_same_words(table):
         ("a zebra", "was never shown: 'zebra'"),
         ("ein roter Äpfel", "never shown: 'ein, roter, äpfel'"),
         ("תפוח אדום", "never shown"),
-        (3, "a prompt is 3, but texts"),
     ],
 )
 def test_what_an_encoder_never_saw_is_refused(table, prompt, reason):
@@ -96,17 +97,46 @@ def test_what_an_encoder_never_saw_is_refused(table, prompt, reason):
         table.encoded([prompt])
 
 
-@pytest.mark.parametrize("prompts", [[], "a red apple"])
+@pytest.mark.parametrize(
+    "prompts", [[], "a red apple", None, 3, [3], ["a fox", None], {"a fox"}, {"a fox": 1}, b"a fox"]
+)
 def test_prompts_are_a_list(table, prompts):
     with pytest.raises(AdagenError, match="list of texts"):
         table.encoded(prompts)
 
 
-def test_a_long_prompt_says_where_it_is_cut(table, capsys):
-    table.encoded(["a red apple a blue apple a fox"])
-    assert "3 words longer than the text encoder reads: it ends after 'a red apple a blue'" in (
-        capsys.readouterr().err
-    )
+@pytest.mark.parametrize("kind", [tuple, np.array, iter])
+def test_any_sequence_of_texts_is_a_list(sampler, kind):
+    samples = sampler(prompts=kind(["a fox"]), progress=False)
+    assert samples.prompts == ("a fox",) and len(samples) == 1
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a\0fox", "\u202ea fox\u202c", "a fox \U0001f98a", "a fox \ud800"]
+)
+def test_signs_and_marks_mean_nothing(table, prompt):
+    prompts = table.encoded([prompt])
+    assert torch.allclose(prompts(torch.tensor([0])), table(torch.tensor([2])), atol=1e-6)
+
+
+def test_a_reward_does_not_judge_samples_of_prompts(sampler):
+    """It would take the number of a prompt for that of a caption."""
+
+    class Judge(Reward):
+        pool = score_pool = learn = None
+
+    Judge.__abstractmethods__ = frozenset()
+    with pytest.raises(AdagenError, match="knows the captions of the data set by their number"):
+        sampler.best_of(2, Judge())(prompts=["a fox"])
+    own = sampler.best_of(2, lambda images, labels: images.flatten(1).mean(1))
+    assert len(own(prompts=["a fox"], progress=False)) == 1
+
+
+def test_long_prompts_say_where_they_are_cut(table, capsys):
+    table.encoded(["a red apple a blue apple a fox", "a fox", "two foxes " * 9])
+    told = capsys.readouterr().err
+    assert "3 words longer than the text encoder reads: it ends after 'a red apple a blue'" in told
+    assert told.count("warning") == 1 and "In all, 2 are too long." in told
 
 
 def test_prompts_make_the_same_images_in_any_batch(sampler):

@@ -85,8 +85,37 @@ def test_the_card_says_what_is_known(sampler):
     assert head["base_model"] == "somebody/flow" and head["license"] == "mit"
     for fact in ("apache-2.0", "scikit-learn's digits", "8.14 | 8 to 8.3 | 9.03", "| Steps | 4 |"):
         assert fact in text
+    assert "adagen.load(" in text and "steer" not in text  # no pipeline has a flow
     plain = sampler.pretrained().card()
     assert "None were stated." in plain and "| Training data | not stated |" in plain
+
+
+def test_the_card_shows_names_as_they_are(sampler):
+    """They make no headings, no rows, no images and no HTML."""
+    name = "x\n# y\n| z\n![a](b) <script> `c`"
+    text = sampler.pretrained(base_model=name, numbers={name: {"value": 1}}).card()
+    body = text.split("---\n")[-1]
+    assert [line for line in body.splitlines() if line.startswith("# ")] == [
+        "# A policy for x # y \\| z !\\[a\\](b) \\<script\\> \\`c\\` at 4 steps"
+    ]
+    assert yaml.safe_load(text.split("\n---\n")[0])["base_model"] == name
+
+
+def test_nothing_but_a_policy_is_replaced(sampler, tmp_path, monkeypatch):
+    policy = sampler.pretrained()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(AdagenError, match="is a file, but a folder will be written"):
+        policy.save_pretrained(tmp_path / "file")
+    for name in ("thesis.tex", "config.json"):
+        (tmp_path / name[:3]).mkdir()
+        (tmp_path / name[:3] / name).write_text("mine")
+        with pytest.raises(AdagenError, match=f"holds {name}, which is no part of a policy"):
+            policy.save_pretrained(tmp_path / name[:3])
+        assert (tmp_path / name[:3] / name).read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    policy.save_pretrained(".")
+    assert (tmp_path / "empty" / "config.json").exists()
 
 
 def test_blends(sampler, tmp_path):
@@ -105,6 +134,10 @@ def test_blends(sampler, tmp_path):
 def test_blends_of_different_things(sampler, tiny_generator):
     with pytest.raises(AdagenError, match="which these two do not"):
         sampler.pretrained().blend(sampler_of(tiny_generator("dit")).pretrained(), 0.5)
+    with pytest.raises(AdagenError, match="which these two do not"):
+        sampler.pretrained().blend("other", 0.5)
+    with pytest.raises(AdagenError, match="fidelity is 'half'"):
+        sampler.pretrained().blend(sampler.pretrained(), "half")
 
 
 @pytest.mark.parametrize(
@@ -129,11 +162,18 @@ def test_damaged_folders(sampler, tmp_path):
     for changes, told in (
         ({"format": 2}, "written by another version"),
         ({"size": {**config["size"], "hidden": 8}}, "does not hold the policy that"),
+        ({"seen": {**config["seen"], "grid": [4096, 4096]}}, "does not hold the policy that"),
+        ({"seen": {**config["seen"], "grid": [-2, -2]}}, "seen.grid.0"),
+        ({"method": "tuned_class"}, "does not hold the policy that"),
+        ({"actions": {**config["actions"], "handmade": []}}, "a number for each action"),
+        ({"policy_sha256": "0" * 64}, "does not hold the policy that"),
     ):
         path.write_text(json.dumps({**config, **changes}))
         with pytest.raises(AdagenError, match=told):
             PretrainedPolicy.from_pretrained(tmp_path / "mine")
+    del config["policy_sha256"]  # as older versions wrote it
     path.write_text(json.dumps(config))
+    assert PretrainedPolicy.from_pretrained(tmp_path / "mine").config.method == "adagen"
     (tmp_path / "mine" / "policy.safetensors").unlink()
     with pytest.raises(AdagenError, match=r"policy\.safetensors"):
         PretrainedPolicy.from_pretrained(tmp_path / "mine")

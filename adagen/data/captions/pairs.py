@@ -20,6 +20,7 @@ from adagen.data.folder import ImageFiles, list_unlabelled
 from adagen.data.layout import is_number
 from adagen.data.listing import EXTENSIONS, composed
 from adagen.data.zips import list_zip, read_member
+from adagen.runtime.arguments import require_path
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import LINE_BYTES, read_bytes
 from adagen.runtime.notices import warn
@@ -146,6 +147,7 @@ def read_captions(
         AdagenError: the source is missing, is none of these or is damaged as a whole; or nothing
             can be kept.
     """
+    source = require_path("source", source, content="a file of captions, or their place")
     if not os.path.exists(source):
         raise AdagenError(f"{source} does not exist: check the path of the captions.")
     counts = Counts()
@@ -193,6 +195,9 @@ def read_captions(
 def _usable(raw: str, counts: Counts, *, longest: int) -> str:
     """A caption with single spaces; "" if it is left out."""
     text = plain_text(raw)
+    if "\0" in raw:  # no text, or one of two bytes a letter
+        counts.leave_out("unreadable", text)
+        return ""
     if not text:
         counts.leave_out("empty", repr(raw[:20]))
     elif len(text) > longest:
@@ -298,5 +303,6 @@ def _texts(names: Mapping[str, object]) -> set[str]:
 
 
 def _shown(text: str) -> str:
-    """A text of limited length, for a message."""
+    """A text of limited length on one line, for a message."""
+    text = plain_text(text)
     return text if len(text) <= 200 else f"{text[:60]}..."

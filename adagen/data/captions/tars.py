@@ -16,6 +16,9 @@ from adagen.data.folder import ImageFiles
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import ENTRIES, IMAGE_BYTES, require_regular
 
+BLOCK = 512
+"""Bytes of a header; one of zeros ends a tar."""
+
 
 class Span(NamedTuple):
     """A file inside a tar: the tar, the offset of its content, and its bytes."""
@@ -57,6 +60,14 @@ def list_tars(place: Path) -> dict[str, Span]:
                             "short: fetch or make it again."
                         )
                     found[name] = Span(path, member.offset_data, member.size)
+                # What stands there is no file: the end that every tar has, or damage.
+                archive.fileobj.seek(archive.offset)
+                if archive.fileobj.read(BLOCK) != bytes(BLOCK):
+                    raise AdagenError(
+                        f"{path} holds no file and no end of a tar at byte {archive.offset:,}, so "
+                        "that what follows would be missing. It is cut short or damaged: fetch or "
+                        "make it again."
+                    )
         except (tarfile.TarError, OSError, ValueError) as error:
             raise AdagenError(
                 f"{path} cannot be read as a tar ({error}): it is cut short, damaged or packed. "

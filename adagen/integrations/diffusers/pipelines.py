@@ -89,6 +89,15 @@ def recognised(pipeline: Any) -> Pipeline:
             f"a {type(pipeline).__name__} can't be steered: give one of {', '.join(KINDS)}. Other "
             "pipelines have loops of their own, or no noise schedule of this kind."
         )
+    missing = [
+        name
+        for name in ("scheduler", "transformer" if found == "DiTPipeline" else "unet")
+        if getattr(pipeline, name, None) is None
+    ]
+    if missing:
+        raise AdagenError(
+            f"the {found} has no {missing[0]} yet: load its components first (`load_components`)."
+        )
     if found == "DiTPipeline":
         return _transformer(pipeline)
     return _unet(pipeline, found)

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from adagen.data.captions.table import CaptionTable
-from adagen.generators.conditions import Conditions, Norm
+from adagen.generators.conditions import Conditions, tell_cut
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.notices import warn
 
 BATCH = 1024
 """Prompts that are split into tokens at once."""
@@ -93,13 +91,6 @@ class PromptConditions(Conditions):
         """Channels of the text encoder."""
         return int(self.encoder.config.hidden_size)
 
-    def embedding(self, width: int, norm: Norm = lambda layer: layer) -> nn.Module:
-        """Return a linear layer over the vectors."""
-        layer = nn.Linear(self.vector_width, width)
-        nn.init.normal_(layer.weight)  # of unit vectors it makes numbers like those of a table
-        nn.init.zeros_(layer.bias)
-        return _OfVectors(self, norm(layer))
-
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw prompts (n,) for training, all equally likely."""
         rows = self.trained.cpu().nonzero().squeeze(1)
@@ -111,22 +102,17 @@ class PromptConditions(Conditions):
         rows = rows[rows >= 0]
         return rows[torch.arange(n) % len(rows)]
 
-    def encoded(self, prompts: Sequence[str]) -> "PromptConditions":
+    def of_texts(self, texts: Sequence[str]) -> "PromptConditions":
         """Return a table of other prompts.
 
         Raises:
-            AdagenError: there are none, or the pipeline's folder is gone.
+            AdagenError: the pipeline's folder is gone.
         """
-        if isinstance(prompts, str) or not prompts or not all(isinstance(p, str) for p in prompts):
-            raise AdagenError(
-                f"prompts is {str(prompts)[:60]!r}, but a list of at least one text is expected, "
-                'such as ["a red apple"].'
-            )
         with torch.device(self.tokens.device):
             table = PromptConditions(
-                len(prompts), self.tokens.shape[1], encoder=self.encoder, folder=self.folder
+                len(texts), self.tokens.shape[1], encoder=self.encoder, folder=self.folder
             )
-        table.read(prompts)
+        table.read(texts)
         return table
 
     @torch.no_grad()
@@ -144,19 +130,6 @@ class PromptConditions(Conditions):
         encoded = hidden, F.normalize(pooled, dim=1)
         self._recent = [(labels.clone(), encoded), *self._recent][:RECENT]
         return encoded
-
-
-class _OfVectors(nn.Module):
-    """A layer over the vectors of labels; the table is no part of the module."""
-
-    def __init__(self, conditions: Conditions, layer: nn.Module) -> None:
-        super().__init__()
-        self.vectors, self.layer = conditions.vectors, layer
-
-    def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        """(B,) -> (B, width)."""
-        out: torch.Tensor = self.layer(self.vectors(labels))
-        return out
 
 
 def text_encoder(settings: dict[str, Any]) -> Any:
@@ -197,9 +170,7 @@ def _tokens(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Te
         found += tokenizer(
             texts, padding="max_length", max_length=positions, truncation=True
         ).input_ids
-    if cut:
-        others = f", and {len(cut) - 1} others" if len(cut) > 1 else ""
-        warn(f"{cut[0]}{others}: prompts end where the text encoder stops reading.")
+    tell_cut(cut)
     return torch.tensor(found)
 
 
@@ -210,7 +181,10 @@ def _cut(prompts: Sequence[str], tokenizer: Any, positions: int) -> list[str]:
     for prompt, ids in zip(prompts, found, strict=True):
         if len(ids) > positions - 2:  # with one for the start, and one for the end
             lost = tokenizer.decode(ids[positions - 2 :]).strip()
-            cut.append(f"of prompt {prompt[:60]!r} the end {lost[:100]!r} is cut off")
+            cut.append(
+                f"prompt {prompt[:60]!r} is longer than the text encoder reads: its end, "
+                f"{lost[:100]!r}, is cut off"
+            )
     return cut
 
 

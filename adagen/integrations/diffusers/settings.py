@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
 from adagen.integrations.diffusers.trajectory import Steering
 from adagen.policy.networks import HandMade
 from adagen.policy.pretrained import PretrainedPolicy, solver_description
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
 
@@ -19,13 +21,14 @@ NAMES = ("time", "guidance")
 
 
 def steering_of(policy: object) -> Steering:
-    """Make a policy of any kind ready for a pipeline.
+    """Make a policy of any kind ready for a pipeline, as a copy that may move to its device.
 
     Raises:
         AdagenError: it is of no kind that can steer one.
     """
     if isinstance(policy, str | Path):
-        policy = PretrainedPolicy.from_pretrained(policy)
+        exported = Path(policy).suffix == ".json" and Path(policy).is_file()
+        policy = read_json(Path(policy)) if exported else PretrainedPolicy.from_pretrained(policy)
     if isinstance(policy, Sampler):
         return _of_sampler(policy)
     if isinstance(policy, Mapping):
@@ -40,7 +43,7 @@ def steering_of(policy: object) -> Steering:
     _require_solver(config.actions.names, config.solver)
     handmade = torch.tensor(config.actions.handmade)
     actions = Actions(NAMES, (SIGMOID, SOFTPLUS), handmade, config.actions.smoothing)
-    return Steering(policy.policy, actions, config.seen.input, config.solver)
+    return Steering(deepcopy(policy.policy), actions, config.seen.input, config.solver)
 
 
 def _of_sampler(sampler: Sampler) -> Steering:
@@ -52,7 +55,7 @@ def _of_sampler(sampler: Sampler) -> Steering:
         )
     made_for = solver_description(generator)
     _require_solver(generator.actions.names, made_for)
-    return Steering(sampler.policy, generator.actions, generator.policy_input, made_for)
+    return Steering(deepcopy(sampler.policy), generator.actions, generator.policy_input, made_for)
 
 
 def _require_solver(names: tuple[str, ...], made_for: Mapping[str, Any] | None) -> None:

@@ -37,7 +37,8 @@ def steer(
         pipeline: a StableDiffusionPipeline, StableDiffusionXLPipeline, DiTPipeline, or modular
             pipeline of SDXL.
         policy: a policy, or a blend of two, as `PretrainedPolicy` or `Sampler`; the folder of one;
-            or a table of settings, {"time": T + 1 numbers, "guidance": T + 1 numbers or one}.
+            or a table of settings, {"time": T + 1 numbers, "guidance": T + 1 numbers or one}, or
+            the JSON file of one.
 
     Returns:
         A context that removes the policy when it is left; or call `remove`.
@@ -53,9 +54,10 @@ def steer(
         )
     parts = recognised(pipeline)
     steering = steering_of(policy)
-    if steering.made_for is not None and (
-        words := difference(dict(steering.made_for), parts.description)
-    ):
+    made_for = steering.made_for or {}
+    # Folders of older versions say less.
+    found = {key: value for key, value in parts.description.items() if key in made_for}
+    if words := difference(dict(made_for), found):
         raise AdagenError(
             f"the policy was made for another pipeline than this {parts.name}: {words}. Give a "
             "policy that was trained for this network, or export the other's mean schedule and "
@@ -116,6 +118,11 @@ class Steered:
         self._hooks = []
 
     def __enter__(self) -> Self:
+        if not self._hooks:
+            raise AdagenError(
+                "the policy was removed from this pipeline, which would run without it: call "
+                "`steer` again."
+            )
         return self
 
     def __exit__(
@@ -142,6 +149,12 @@ class Steered:
         copies = 1 if self._guider is not None else 2
         if copies == 2 and trajectory.tau is None:
             self._require_both_passes(kwargs)
+        elif trajectory.tau is not None and len(x) != copies * len(trajectory.tau):
+            raise AdagenError(
+                f"the network was called with {len(x)} latents after {copies * len(trajectory.tau)}"
+                ", but under a policy all steps have the same samples and both passes: leave "
+                "guidance switched on, in callbacks too."
+            )
         times = trajectory.times(x[: len(x) // copies]).repeat(copies)
         if "timestep" in kwargs:
             return args, {**kwargs, "timestep": times}

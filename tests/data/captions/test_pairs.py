@@ -143,6 +143,7 @@ def test_the_hash_of_a_list_depends_on_its_order():
         ("a.json", b"{}", "no lists 'images' and 'annotations'"),
         ("a.json", b'{"images": [', "not a whole JSON file"),
         ("a.txt", b"\n\n", "nothing is left"),
+        ("a.txt", "a fox\na dog".encode("utf-16"), "2 unreadable|1 unreadable"),
         ("a.txt", b"x" * 70_000, "more than 65,536 bytes in a line"),
         ("a.tar", b"no tar at all", "cannot be read as a tar"),
         ("a.zip", b"no zip at all", "cannot be read as a zip"),
@@ -156,10 +157,15 @@ def test_what_is_no_file_of_captions(tmp_path, name, content, words):
 
 
 def test_a_tar_that_is_cut_short(folder):
+    """Or damaged: what follows would be missing, and nobody would know."""
     path = as_tar(folder)
     content = path.read_bytes()
-    for end in (700, 1500, 5000):
-        path.write_bytes(content[:end])
+    with tarfile.open(path) as archive:
+        fifth = archive.getmembers()[4].offset
+    damaged = content[:fifth] + b"\xff" * 512 + content[fifth + 512 :]
+    ends = (700, 1500, 5000, fifth, fifth + 100)
+    for found in (*(content[:end] for end in ends), damaged):
+        path.write_bytes(found)
         with pytest.raises(AdagenError, match="cut short"):
             read_captions(path)
 

@@ -7,6 +7,7 @@ import diffusers
 import pytest
 import tiny_pipelines
 import torch
+from diffusers.modular_pipelines import StableDiffusionXLAutoBlocks
 
 from adagen.config import Handmade
 from adagen.integrations.diffusers import steer
@@ -15,6 +16,17 @@ from adagen.runtime.errors import AdagenError
 
 from .conftest import PROMPTS, backbone_of, sampler_of, settings_of
 
+
+def unguided(pipeline, step, time, kwargs):
+    """A callback that ends guidance half-way, as diffusers' manual shows it."""
+    pipeline._guidance_scale = 0.0
+    return {"prompt_embeds": kwargs["prompt_embeds"].chunk(2)[-1]}
+
+
+UNGUIDED = {
+    "callback_on_step_end": unguided,
+    "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
+}
 TABLE = {"time": [0.9, 0.5, 0.1], "guidance": 2.0}
 
 
@@ -41,6 +53,12 @@ def test_pipelines(stable_diffusion, dit):
     )
     with steer(pipeline, sampler):
         assert "under a policy already" in refused(pipeline, sampler)
+    removed = steer(pipeline, sampler)
+    removed.remove()
+    with pytest.raises(AdagenError, match="was removed from this pipeline"), removed:
+        pass
+    empty = StableDiffusionXLAutoBlocks().init_pipeline()
+    assert "has no scheduler yet: load its components" in refused(empty, TABLE)
     flow = SimpleNamespace(config={"prediction_type": "epsilon"}, alphas_cumprod=None)
     with with_scheduler(pipeline, flow):
         assert "has no alphas_cumprod" in refused(pipeline, TABLE)
@@ -69,6 +87,11 @@ def test_a_network_of_another_kind(stable_diffusion, velocity, dit):
         assert "prediction_type is 'sample'" in refused(dit[0], TABLE)
     larger = tiny_pipelines.stable_diffusion(block_out_channels=(8, 24))
     assert "width is 16 there and 24 here" in refused(larger, sampler_of(generator))
+    other = diffusers.DDIMScheduler(beta_schedule="linear", clip_sample=False, steps_offset=1)
+    with with_scheduler(pipeline, other):
+        assert "made for another pipeline than this StableDiffusionPipeline: log_snr is" in refused(
+            pipeline, sampler_of(generator)
+        )
     distilled = tiny_pipelines.stable_diffusion(time_cond_proj_dim=8)
     assert "it was distilled" in refused(distilled, TABLE)
 
@@ -98,6 +121,8 @@ def test_other_calls(stable_diffusion, dit):
             pipeline(**call, guidance_rescale=0.5)
         with pytest.raises(AdagenError, match="features of these images lie on a grid of"):
             pipeline(**call, height=32, width=32)
+        with pytest.raises(AdagenError, match="leave guidance switched on, in callbacks too"):
+            pipeline(**call, **UNGUIDED)
         with pytest.raises(AdagenError, match="called outside the pipeline's loop"):
             pipeline.scheduler.current.trajectory = None
             pipeline.unet(torch.zeros(2, 4, 8, 8), 1, torch.zeros(2, 16, 16))

@@ -52,18 +52,22 @@ def test_prompts_are_embedded_as_the_pipeline_does(stable_diffusion):
     torch.testing.assert_close(again(torch.arange(3)), hidden[[1, 3, 3]])
 
 
-@pytest.mark.parametrize("prompt", ["été ☃", 'a "red" apple', "two\nlines", "تفاحة", "x" * 400])
+@pytest.mark.parametrize(
+    "prompt", ["été ☃", 'a "red" apple', "two\nlines", "تفاحة", "a\0b", "\ud800", "x" * 400]
+)
 def test_any_prompt_is_embedded(stable_diffusion, prompt, capsys):
     _, generator = stable_diffusion
     table = generator.conditions.encoded([prompt])
     assert table(torch.tensor([0, 1])).isfinite().all()
-    assert ("is cut off: prompts end where" in capsys.readouterr().err) == (len(prompt) > 100)
+    assert ("is longer than the text encoder reads" in capsys.readouterr().err) == (
+        len(prompt) > 100
+    )
 
 
 def test_no_prompts(stable_diffusion):
     _, generator = stable_diffusion
     for wrong in ([], "a red apple", [3]):
-        with pytest.raises(AdagenError, match="a list of at least one text is expected"):
+        with pytest.raises(AdagenError, match="a list of texts with at least one is expected"):
             generator.conditions.encoded(wrong)
 
 

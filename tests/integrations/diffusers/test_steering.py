@@ -1,5 +1,7 @@
 """Policies in stock pipelines make the images of our own sampler."""
 
+import json
+
 import diffusers
 import pytest
 import tiny_pipelines
@@ -82,13 +84,15 @@ def test_a_policy_that_sees_the_latents(stable_diffusion):
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
-def test_a_table_of_settings(stable_diffusion):
+def test_a_table_of_settings(stable_diffusion, tmp_path):
     """The hand-made schedule as a table."""
     pipeline, generator = stable_diffusion
     actions = generator.actions
     expected, latents = ours(Sampler(generator, HandMade(2)), [0, 1])
     table = {"time": actions.handmade[:, 0].tolist(), "guidance": [2.0]}
-    with steer(pipeline, table):
+    path = tmp_path / "schedule.json"
+    path.write_text(json.dumps({"samples": 1, **table}))  # as one that was exported
+    with steer(pipeline, path):
         found = pipeline(list(PROMPTS[:2]), latents=latents, **CALL).images
         larger = pipeline(PROMPTS[0], height=32, width=24, **CALL).images
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)  # smoothing rounds otherwise
