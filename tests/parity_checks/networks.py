@@ -168,7 +168,9 @@ def solver_generator(
     """A DiT or SiT generator without an autoencoder."""
     kinds: dict[str, type[SolverBackbone]] = {"dit": DiffusionBackbone, "sit": FlowBackbone}
     shape = (size["in_channels"], size["input_size"], size["input_size"])
-    backbone = kinds[family](made, shape, num_classes=size["num_classes"], dropout=0.0)
+    backbone = kinds[family](
+        made, shape, conditions=ClassConditions(size["num_classes"]), dropout=0.0
+    )
     return SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
 
 
