@@ -17,6 +17,7 @@ from adagen.data.split import Images
 from adagen.runtime.checkpoints import SaveTimer, load_checkpoint, save_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
+from adagen.runtime.optimisers import AdamW
 from adagen.runtime.progress import progress
 
 M = TypeVar("M", bound=nn.Module)
@@ -74,9 +75,7 @@ def fit(
     """
     module.to(device)
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters, settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimiser = AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
     average = [p.detach().clone() for p in parameters]
     start, timer = 0, SaveTimer()
     inputs = _inputs(data) if checkpoint else {}

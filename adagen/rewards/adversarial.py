@@ -19,6 +19,7 @@ from adagen.data.split import CHUNK
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import Drawn, Pool
 from adagen.runtime.noise import SampleNoise, torch_generator
+from adagen.runtime.optimisers import Adam
 
 
 class AdversarialReward(Reward):
@@ -38,9 +39,7 @@ class AdversarialReward(Reward):
         self.heads, self.settings, self.device = heads.to(device), settings, device
         self.warmup, self.steps, self.batch = settings.warmup, settings.steps, settings.batch
         self.saturates = settings.payment == "sigmoid"
-        self.optimiser = torch.optim.Adam(
-            self.heads.parameters(), settings.learning_rate, betas=(0.5, 0.999)
-        )
+        self.optimiser = Adam(self.heads.parameters(), settings.learning_rate, betas=(0.5, 0.999))
 
     @torch.no_grad()
     def score_pool(self, pool: Pool, rows: torch.Tensor, *source: object) -> torch.Tensor:

@@ -15,6 +15,7 @@ from adagen.config import Training
 from adagen.policy.networks import ConstantTable, learning_rates
 from adagen.rewards.base import normalise
 from adagen.runtime.footprint import Footprint
+from adagen.runtime.optimisers import Adam
 from adagen.runtime.processes import Processes
 from adagen.training import ppo
 from adagen.training.checks import require_finite
@@ -57,7 +58,7 @@ class PpoUpdate:
         rate = settings.static_learning_rate if static else settings.learning_rate
         rates = learning_rates(actor, rate, table_rate=settings.table_learning_rate)
         rates.append({"params": list(critic.parameters()), "scale": settings.learning_rate})
-        self.optimiser = torch.optim.Adam(rates)
+        self.optimiser = Adam(rates)
 
     def step(
         self, trajectories: Trajectories, rewards: torch.Tensor, *, n: int, sigma: float
