@@ -148,6 +148,10 @@ class Training(Model):
         return self
 
 
+RIVALS = ("solver", "guidance_rule")
+"""Keys of an experiment by which solvers and guidance are other ones than the paper's."""
+
+
 class Experiment(Model):
     """One generator at one number of steps."""
 
@@ -161,6 +165,10 @@ class Experiment(Model):
     """Solver of DiT and SiT: DPM-Solver++(2S), where two evaluations make an update, as in the
     paper; or a multistep solver, where each makes one: DPM-Solver++(2M), or exponential
     Adams-Bashforth of this order."""
+    guidance_rule: Literal["linear", "zero_star", "apg"] = "linear"
+    """Guidance of DiT and SiT: linear, c + w (c - u), as in the paper; with the multiple of u that
+    is nearest to c in its place (CFG-Zero*); or without the part of c - u that is parallel to the
+    data prediction (APG)."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     schedule: GivenSchedule = Field({})

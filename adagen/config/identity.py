@@ -11,7 +11,7 @@ from typing import Any
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import Model
 from adagen.config.dataset import Dataset
-from adagen.config.experiments import Evaluation, Experiment, Training
+from adagen.config.experiments import RIVALS, Evaluation, Experiment, Training
 from adagen.config.generators import FrozenGenerator, Generator, GeneratorSettings
 from adagen.config.published import published_numbers
 from adagen.config.run import Config
@@ -41,7 +41,7 @@ NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but 
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
-ADDED: dict[type[Model], set[str]] = {FrozenGenerator: {"text"}, Experiment: {"solver", "schedule"}}
+ADDED: dict[type, set[str]] = {FrozenGenerator: {"text"}, Experiment: {"schedule", *RIVALS}}
 """Keys that older files don't have. They count where they are not the default."""
 
 

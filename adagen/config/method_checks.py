@@ -5,7 +5,7 @@ from typing import Any
 
 from adagen.config.ablation import Cell
 from adagen.config.base import FAMILIES, Method
-from adagen.config.experiments import Experiment
+from adagen.config.experiments import RIVALS, Experiment
 
 
 def check_methods(
@@ -24,7 +24,7 @@ def check_methods(
         generators: the section `generators`.
 
     Raises:
-        ValueError: a method or solver is of another family, or takes guidance where there is none.
+        ValueError: a method or solver is of another family, or takes guidance where none is.
     """
     present = {method for _, of_experiment in rows.values() for method in of_experiment}
     if lost := [method for method in methods if method in FAMILIES and method not in present]:
@@ -42,11 +42,13 @@ def check_methods(
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
         paradigm = generators[experiment.generator].paradigm
-        if experiment.solver != "2s" and paradigm not in ("dit", "sit"):
-            raise ValueError(
-                f"{place}.solver is {experiment.solver!r}, but a solver is for generators of "
-                f"paradigm dit and sit, and its own is of {paradigm!r}: leave it out"
-            )
+        for key in RIVALS:
+            value, default = getattr(experiment, key), Experiment.model_fields[key].default
+            if value != default and paradigm not in ("dit", "sit"):
+                raise ValueError(
+                    f"{place}.{key} is {value!r}, which only generators of paradigm dit and sit "
+                    f"have, but its own is of {paradigm!r}: leave it out"
+                )
         if "interval" in of_experiment and experiment.handmade.guidance == 0:
             raise ValueError(
                 f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "

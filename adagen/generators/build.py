@@ -93,7 +93,7 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
         return _installed_generator(backbone, experiment)
     assert isinstance(backbone, SolverBackbone)
     generator = SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
-    generator.solver = experiment.solver
+    generator.solver, generator.guidance_rule = experiment.solver, experiment.guidance_rule
     return generator
 
 

@@ -31,6 +31,7 @@ from adagen.generators.base import (
 )
 from adagen.generators.conditions import Conditions
 from adagen.generators.multistep import ORDERS, Past, multistep
+from adagen.generators.projection import RULES, projected_null
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import ConditionalDiT
 from adagen.runtime.noise import SampleNoise
@@ -244,12 +245,14 @@ class SolverGenerator(Generator[SolverState]):
 
     Attributes:
         denoiser: kind of network, by which policies know their generator.
+        guidance_rule: "linear", or one of `projection.RULES`.
         solver: "2s", the one of this module, or a key of `multistep.ORDERS`.
         guided_channels: leading channels of the output that are guided; None for all.
     """
 
     denoiser: str = "DiT"
     solver: str = "2s"
+    guidance_rule: str = "linear"
     guided_channels: int | None = GUIDED_CHANNELS
 
     def __init__(
@@ -331,6 +334,9 @@ class SolverGenerator(Generator[SolverState]):
         elif u is None:
             null = torch.full_like(state.labels, self.num_classes)
             u, _ = self._network(state.x, state.tau, null)
+        if (rule := self.guidance_rule) in RULES:
+            x0, n = predict_data(self.schedule, c, x=state.x, tau=state.tau), self.guided_channels
+            u = projected_null(c, u, rule=rule, data=x0, channels=n)
         return guide_channels(c, u, w=w, channels=self.guided_channels)
 
     def _network(

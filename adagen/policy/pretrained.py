@@ -238,7 +238,8 @@ def solver_description(generator: Generator[Any]) -> dict[str, Any] | None:
     """The same of a generator; None if it is no solver's."""
     if not isinstance(generator, SolverGenerator):
         return None
-    others = {"solver": generator.solver} if generator.solver != "2s" else {}
+    rivals = (("solver", "2s"), ("guidance_rule", "linear"))
+    others = {k: getattr(generator, k) for k, usual in rivals if getattr(generator, k) != usual}
     return others | described(
         generator.denoiser,
         generator.schedule,
