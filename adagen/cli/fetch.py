@@ -37,8 +37,9 @@ def fetch(
         typer.echo(list_assets(settings, names or []))
         return
     from adagen.data.downloads import DownloadBar
-    from adagen.data.released import MIRROR, needed
-    from adagen.data.released import fetch as fetch_files
+    from adagen.data.fetching import MIRROR
+    from adagen.data.fetching import fetch as fetch_files
+    from adagen.data.released import needed
 
     wanted = names or list(needed(settings))
     if not wanted:
@@ -106,7 +107,7 @@ def _size(count: int) -> str:
 def _state(path: Path, asset: Asset) -> str:
     """The state of an asset on this machine, found without reading its bytes."""
     from adagen.data import pins
-    from adagen.data.downloads import beside
+    from adagen.data.pins import beside
 
     if pins.is_verified(path, asset):
         return "verified" if asset.sha256 else "pinned"

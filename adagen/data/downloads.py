@@ -18,6 +18,7 @@ import tenacity
 import urllib3
 from tqdm import tqdm
 
+from adagen.data.pins import beside
 from adagen.data.replies import (
     LEAST,
     Cancelled,
@@ -76,11 +77,6 @@ class DownloadBar:
                 self.bar.unit, self.bar.unit_scale = "B", True
             self.bar.total = total
             self.bar.update(sum(done for done, _ in self.files.values()) - self.bar.n)
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """The path with a suffix appended: `<path><suffix>`."""
-    return path.with_name(path.name + suffix)
 
 
 def discard(part: Path) -> None:

@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adagen.config import Asset
-from adagen.data.downloads import beside
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash, reading
 from adagen.runtime.limits import read_bytes
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The path with a suffix appended: `<path><suffix>`."""
+    return path.with_name(path.name + suffix)
 
 
 def pin_path(path: Path) -> Path:

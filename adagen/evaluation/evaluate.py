@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,11 +11,13 @@ import torch
 from adagen.config import Config
 from adagen.config.bindings import of_metrics
 from adagen.data.bound import SETTINGS, open_configured
-from adagen.evaluation.clip_score import ClipScorer
 from adagen.evaluation.image_sets import ImageSets, open_images, suspected
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.progress import progress
+
+if TYPE_CHECKING:
+    from adagen.evaluation.clip_score import ClipScorer
 
 DESCRIPTION = (
     "experiment",
@@ -30,7 +32,7 @@ DESCRIPTION = (
 
 
 def evaluate(
-    folder: Path, meter: Meter, *, config: Config, scorer: ClipScorer | None = None
+    folder: Path, meter: Meter, *, config: Config, scorer: "ClipScorer | None" = None
 ) -> dict[str, Any]:
     """Measure a folder of samples.
 
@@ -74,7 +76,7 @@ def evaluate(
 
 
 def measure_images(
-    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: ClipScorer | None = None
+    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: "ClipScorer | None" = None
 ) -> dict[str, Any]:
     """Measure any images.
 
@@ -111,7 +113,7 @@ def measure_images(
     }
 
 
-def _described(meter: Meter, scorer: ClipScorer | None) -> dict[str, Any]:
+def _described(meter: Meter, scorer: "ClipScorer | None") -> dict[str, Any]:
     """The protocol, whose name has all that the numbers depend on, and the CLIP of its score."""
     if scorer is None:
         return {"protocol": meter.protocol}
@@ -119,7 +121,7 @@ def _described(meter: Meter, scorer: ClipScorer | None) -> dict[str, Any]:
 
 
 def _measure_sets(
-    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: ClipScorer | None
+    source: ImageSets, meter: Meter, *, whole_classes: bool, scorer: "ClipScorer | None"
 ) -> list[Measured]:
     """Measure each set of a source, in order."""
     if whole_classes and source.labels is not None:

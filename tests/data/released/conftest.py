@@ -1,4 +1,4 @@
-"""A server that misbehaves as told, and `adagen.data.released.fetch` against it."""
+"""A server that misbehaves as told, and `adagen.data.fetching.fetch` against it."""
 
 import random
 import threading
@@ -14,8 +14,7 @@ import pytest
 import tenacity
 
 from adagen.config import Asset, Assets
-from adagen.data import downloads
-from adagen.data import released as assets
+from adagen.data import downloads, fetching
 from adagen.runtime.errors import AdagenError
 
 CONTENT = random.Random(0).randbytes(600_000)
@@ -144,7 +143,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "BACKOFF", tenacity.wait_none())
-    monkeypatch.delenv(assets.MIRROR, raising=False)
+    monkeypatch.delenv(fetching.MIRROR, raising=False)
 
 
 @dataclass
@@ -160,7 +159,7 @@ class Cellar:
 
     def fetch(self, mirror: str = "", **wine: Any) -> None:
         with downloads.DownloadBar() as bar:
-            assets.fetch(
+            fetching.fetch(
                 self.settings(**wine),
                 ["wine"],
                 mirror=mirror,

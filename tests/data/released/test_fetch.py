@@ -231,8 +231,7 @@ def test_every_address_is_told_with_its_error(server, cellar):
 
 def test_one_failure_does_not_stop_the_others(server, cellar):
     from adagen.config import Asset
-    from adagen.data import downloads
-    from adagen.data import released as assets
+    from adagen.data import downloads, fetching
 
     settings = cellar.settings(url=server.on("/wine", server.serve()))
     terms = {"licence": "MIT", "description": "White."}
@@ -240,7 +239,7 @@ def test_one_failure_does_not_stop_the_others(server, cellar):
         url = server.on(f"/{name}", server.status(404))
         settings.catalogue[name] = Asset(file=f"{name}.pth", url=url, **terms)
     with pytest.raises(AdagenError) as error, downloads.DownloadBar() as bar:
-        assets.fetch(settings, ["cider", "wine", "ale"], mirror="", jobs=2, bar=bar, say=print)
+        fetching.fetch(settings, ["cider", "wine", "ale"], mirror="", jobs=2, bar=bar, say=print)
     assert cellar.read() == server.content
     assert "2 of 3 assets are missing" in str(error.value)
     assert "cider.pth" in str(error.value) and "ale.pth" in str(error.value)
