@@ -155,12 +155,19 @@ TEXT_ENCODER = {
 
 def _tokens(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Tensor:
     """(P, positions) tokens of prompts, by the tokenizer in a pipeline's folder."""
+    place = folder / "tokenizer"
+    # Transformers would look on the web for a folder that is missing, and take an empty one.
+    if not any((place / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise AdagenError(
+            f"{place} has no tokenizer, by which prompts are read: put the whole folder of the "
+            "pipeline there, or start the program in the folder that the path belongs to."
+        )
     try:
-        tokenizer = _transformers().CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        tokenizer = _transformers().CLIPTokenizer.from_pretrained(place, local_files_only=True)
     except (OSError, ValueError) as error:
         raise AdagenError(
-            f"{folder / 'tokenizer'} can't be read ({' '.join(str(error).split())[:200]}): give "
-            "the generator's key model the whole folder of a pipeline."
+            f"{place} can't be read ({' '.join(str(error).split())[:200]}): give the generator's "
+            "key model the whole folder of a pipeline."
         ) from None
     found: list[list[int]] = []
     cut: list[str] = []

@@ -4,6 +4,8 @@ A policy chooses the next time and the guidance of every sample, and sees the ou
 deepest block, at its own grid (8x8 of 1,280 channels for images of 512 pixels).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -33,6 +35,18 @@ VAE = {
 """The same of its autoencoder."""
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """The noise schedule of Stable Diffusion 1.x and 2.x."""
+
+
+@contextmanager
+def _explained(key: str) -> Iterator[None]:
+    """Turn what a library says of a network's configuration into an `AdagenError`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise AdagenError(
+            f"the generator's key {key} describes no network ({' '.join(str(error).split())[:200]})"
+            f": give it keys of {key}/config.json in the pipeline's folder."
+        ) from None
 
 
 class PromptedUNet(nn.Module):
@@ -93,15 +107,21 @@ class StableDiffusion(InstalledBackbone):
         super().__init__(settings, image_shape, num_classes=num_classes)
         vae = {**VAE, **settings.vae}
         side = image_shape[1] // 2 ** (len(vae["block_out_channels"]) - 1)
-        unet = UNet2DConditionModel(**{**UNET, "sample_size": side, **settings.unet})
+        with _explained("unet"):
+            unet = UNet2DConditionModel(**{**UNET, "sample_size": side, **settings.unet})
+        with _explained("text_encoder"):
+            encoder = text_encoder(settings.text_encoder)
+        if settings.positions > (most := encoder.config.max_position_embeddings):
+            raise AdagenError(
+                f"the generator's key positions is {settings.positions}, but its text encoder "
+                f"reads {most} tokens: give {most} or less."
+            )
         self.network = PromptedUNet(unet)
         self.conditions = PromptConditions(
-            num_classes,
-            settings.positions,
-            encoder=text_encoder(settings.text_encoder),
-            folder=Path(settings.model),
+            num_classes, settings.positions, encoder=encoder, folder=Path(settings.model)
         )
-        self.vae = AutoencoderKL(**vae)
+        with _explained("vae"):
+            self.vae = AutoencoderKL(**vae)
         self.latent_shape = (unet.config.in_channels, side, side)
         self.register_buffer("alphas_cumprod", DDIMScheduler(**SCHEDULE).alphas_cumprod.clone())
         if side % self.network.grid or unet.config.sample_size != side:

@@ -102,6 +102,8 @@ def test_it_is_saved_and_read_and_loaded_with_its_steps(folder, tmp_path):
         ({"prediction": "v_prediction"}, "predicts 'epsilon', but the generator's key prediction"),
         ({"unet": {**tiny_pipelines.UNET, "layers_per_block": 2}}, "holds another network than"),
         ({"model": "nowhere"}, "nowhere is no folder of a pipeline"),
+        ({"unet": {"no": 1}}, "key unet describes no network"),
+        ({"positions": 99}, "positions is 99, but its text encoder reads 16 tokens"),
     ],
 )
 def test_settings_that_do_not_fit_the_folder(folder, keys, words):
@@ -127,6 +129,37 @@ def test_pickled_weights_are_refused(folder, tmp_path):
     with pytest.raises(AdagenError, match="from safetensors alone"):
         backbone_of(settings_of(copy))
     assert json.loads((copy / "model_index.json").read_text())["unet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model_index.json", b"[]", "no readable model_index"),
+        ("scheduler/scheduler_config.json", b"{", "scheduler is missing or damaged"),
+        ("scheduler/scheduler_config.json", b'{"num_train_timesteps": 5}', "has 5 training steps"),
+        ("text_encoder/model.safetensors", b"x" * 99, "text_encoder is missing or damaged"),
+        ("tokenizer/tokenizer.json", None, "has no tokenizer, by which prompts are read"),
+    ],
+)
+def test_damaged_folders(folder, tmp_path, name, content, words):
+    copy = tmp_path / "damaged"
+    shutil.copytree(folder, copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    with pytest.raises(AdagenError, match=words):
+        backbone_of(settings_of(copy))
+
+
+def test_nothing_is_asked_of_the_web(folder, monkeypatch, tmp_path):
+    """In another folder the pipeline's path, "a/tokenizer", is that of a name on the web."""
+    shutil.copytree(folder, tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    conditions = backbone_of(settings_of(Path("a"))).conditions
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(AdagenError, match="start the program in the folder that the path belongs"):
+        conditions.encoded(["a fox"])
 
 
 PAGE = (Path(__file__).parents[3] / "docs" / "diffusers.md").read_text()
