@@ -148,8 +148,13 @@ class Training(Model):
         return self
 
 
-RIVALS = ("solver", "guidance_rule")
-"""Keys of an experiment by which solvers and guidance are other ones than the paper's."""
+RIVALS: dict[str, tuple[str, ...]] = {
+    "solver": ("dit", "sit"),
+    "guidance_rule": ("dit", "sit"),
+    "unmasking": ("maskgit",),
+    "unmasking_bound": ("maskgit",),
+}
+"""Keys of an experiment by which generators work otherwise than the paper's, and their families."""
 
 
 class Experiment(Model):
@@ -169,6 +174,12 @@ class Experiment(Model):
     """Guidance of DiT and SiT: linear, c + w (c - u), as in the paper; with the multiple of u that
     is nearest to c in its place (CFG-Zero*); or without the part of c - u that is parallel to the
     data prediction (APG)."""
+    unmasking: Literal["ratio", "confidence", "entropy"] = "ratio"
+    """Number of tokens that MaskGIT unmasks at a step: by the action `ratio`, as in the paper; all
+    that are drawn with a probability of at least `unmasking_bound`; or as many, in the order of
+    rising entropy, as have a sum of entropies less their largest of at most so many nats."""
+    unmasking_bound: float = Field(0.9, ge=0, le=10_000)
+    """Probability, or nats, of the key `unmasking`."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     schedule: GivenSchedule = Field({})

@@ -42,12 +42,12 @@ def check_methods(
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
         paradigm = generators[experiment.generator].paradigm
-        for key in RIVALS:
+        for key, families in RIVALS.items():
             value, default = getattr(experiment, key), Experiment.model_fields[key].default
-            if value != default and paradigm not in ("dit", "sit"):
+            if value != default and paradigm not in families:
                 raise ValueError(
-                    f"{place}.{key} is {value!r}, which only generators of paradigm dit and sit "
-                    f"have, but its own is of {paradigm!r}: leave it out"
+                    f"{place}.{key} is {value!r}, which only generators of paradigm "
+                    f"{' and '.join(families)} have, but its own is of {paradigm!r}: leave it out"
                 )
         if "interval" in of_experiment and experiment.handmade.guidance == 0:
             raise ValueError(

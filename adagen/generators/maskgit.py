@@ -23,6 +23,7 @@ from adagen.generators.base import (
 from adagen.generators.conditions import Conditions
 from adagen.generators.drawing import ascending, distinct, in_parts, require_drawn
 from adagen.generators.halton import halton_ranks
+from adagen.generators.unmasking import RULES, guided_entropy, left_masked
 from adagen.networks.fitting import Batch
 from adagen.networks.uvit import ConditionalUViT
 from adagen.runtime.noise import SampleNoise, draw_categorical
@@ -157,9 +158,15 @@ class MaskgitGenerator(Generator[MaskgitState]):
     """A MaskGIT backbone that unmasks its tokens in T steps.
 
     Positions are unmasked in the order of confidence, or in a fixed order: "halton".
+
+    Attributes:
+        unmasking: "ratio", or one of `unmasking.RULES`; a fixed order goes by the ratio.
+        unmasking_bound: number of that rule.
     """
 
     stochastic = True
+    unmasking: str = "ratio"
+    unmasking_bound: float = 0.9
 
     def __init__(
         self,
@@ -236,13 +243,15 @@ class MaskgitGenerator(Generator[MaskgitState]):
                 temperature=sampling_temperature,
                 uniform=noise.uniform(f"ids/{t}", n),
             )
-            drawn = require_drawn(drawn, self.mask, noise=noise, call=t)
-            if self.ranks is None:
+            drawn, share = require_drawn(drawn, self.mask, noise=noise, call=t), ratio
+            if self.ranks is None and self.unmasking in RULES:
+                confidence, share = self._by_rule(state, null, w=w, log_prob=log_prob)
+            elif self.ranks is None:
                 gumbel = noise.gumbel(f"confidence/{t}", n)
                 confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
             else:
                 confidence = -self.ranks.float().expand(drawn.shape)
-            ids, new = remask(state.ids, drawn, confidence=confidence, ratio=ratio, mask=self.mask)
+            ids, new = remask(state.ids, drawn, confidence=confidence, ratio=share, mask=self.mask)
             logits, features, without = state.logits, state.features, None
             if t + 1 < self.actions.calls:  # the state after the last step is only decoded
                 logits, features, without = self._passes(ids, state.labels, null_too=null_too)
@@ -251,6 +260,18 @@ class MaskgitGenerator(Generator[MaskgitState]):
             )
 
         return draw
+
+    def _by_rule(
+        self, state: MaskgitState, null: torch.Tensor, *, w: torch.Tensor, log_prob: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return certainties (B, N), and the share (B,) of positions that stays masked."""
+        unknown, certainty = state.ids == self.mask, log_prob
+        if self.unmasking == "entropy":
+            (entropy,) = in_parts(guided_entropy, state.logits, where=unknown, null=null, w=w)
+            certainty = -entropy
+        masked = left_masked(self.unmasking, certainty, unknown=unknown, bound=self.unmasking_bound)
+        # Half a position more, as `remask` rounds down.
+        return certainty, (masked + 0.5) / self.positions
 
     def decode(self, state: MaskgitState) -> torch.Tensor:
         """Decode the last drawn ids, also of positions that are still masked."""
