@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.data.captions.pairs import plain_text
-from adagen.runtime.arguments import require_prompts
+from adagen.runtime.arguments import require_texts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.notices import warn
 
@@ -74,7 +74,7 @@ class Conditions(nn.Module, ABC):
         Raises:
             AdagenError: they are no list of texts, or the generator can't read one of them.
         """
-        return self.of_texts([plain_text(prompt) for prompt in require_prompts(prompts)])
+        return self.of_texts([plain_text(prompt) for prompt in require_texts("prompts", prompts)])
 
     def of_texts(self, texts: Sequence[str]) -> "Conditions":
         """Return the same of texts as `plain_text` returns them, of which there is at least one.

@@ -44,7 +44,7 @@ def require_path(name: str, value: Any, *, content: str) -> Path:
     return Path(value)
 
 
-def require_prompts(value: Any) -> tuple[str, ...]:
+def require_texts(name: str, value: Any) -> tuple[str, ...]:
     """The value of an argument that has to be a list of texts, of at least one.
 
     Raises:
@@ -56,7 +56,7 @@ def require_prompts(value: Any) -> tuple[str, ...]:
         texts = ()
     if not texts or not all(isinstance(text, str) for text in texts):
         raise AdagenError(
-            f"prompts is {value!r:.60}, but a list of texts with at least one is expected: give "
+            f"{name} is {value!r:.60}, but a list of texts with at least one is expected: give "
             'one such as ["a red apple"].'
         )
     return texts

@@ -24,7 +24,7 @@ from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.rewards.base import Reward
-from adagen.runtime.arguments import require_count, require_path, require_prompts
+from adagen.runtime.arguments import require_count, require_path, require_texts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.outputs import Given, Output, check_outputs
@@ -106,7 +106,7 @@ class Sampler:
                 prompt can't be read, or an image is not finite.
         """
         if prompts is not None:
-            texts = require_prompts(prompts)
+            texts = require_texts("prompts", prompts)
             made = self.prompted(texts, labels)(n=n, seed=seed, progress=progress)
             return replace(made, prompts=texts)
         classes = requested_labels(labels, n, conditions=self.generator.conditions)

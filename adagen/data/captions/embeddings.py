@@ -20,6 +20,7 @@ import safetensors
 import torch
 
 from adagen.data.captions.pairs import list_hash, plain_text
+from adagen.runtime.arguments import require_texts
 from adagen.runtime.atomic import atomic_path, move_folder
 from adagen.runtime.documents import parse_json, read_json
 from adagen.runtime.errors import AdagenError
@@ -195,12 +196,14 @@ def write_embeddings(
         dtype: of hidden states in the files. `torch.float16` halves those of a large encoder.
 
     Raises:
-        AdagenError: a text is empty, `out` is something else, or the disk is full.
+        AdagenError: a text is empty, there is none, `out` is something else, or the disk is full.
     """
-    texts = [plain_text(text) for text in texts]
-    if not texts or "" in texts:
-        reason = f"caption {texts.index('')} is empty" if texts else "there are no captions"
-        raise AdagenError(f"{reason}, but the empty text stands for no condition: leave it out.")
+    texts = [plain_text(text) for text in require_texts("texts", texts)]
+    if "" in texts:
+        raise AdagenError(
+            f"caption {texts.index('')} is empty, but the empty text stands for no condition: "
+            "leave it out."
+        )
     _require_replaceable(out)
     folder = out.with_name(f".{out.name}.working") if working is None else working
     bound = {

@@ -101,8 +101,9 @@ def test_half_precision_is_stored_where_it_suffices(tmp_path):
 def test_refusals(tmp_path):
     with pytest.raises(AdagenError, match="caption 1 is empty"):
         write_embeddings(["a", " \n"], Counting(), out=tmp_path / "e")
-    with pytest.raises(AdagenError, match="there are no captions"):
-        write_embeddings([], Counting(), out=tmp_path / "e")
+    for wrong in ([], "a fox", [None]):
+        with pytest.raises(AdagenError, match="a list of texts with at least one"):
+            write_embeddings(wrong, Counting(), out=tmp_path / "e")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "about.json").write_text('{"kind": "samples"}')
     with pytest.raises(AdagenError, match="is not replaced"):
