@@ -17,12 +17,14 @@ from adagen.runtime.outputs import Kind
 
 FILES = "--generator g --networks n --reference r"
 COMMANDS = {
+    "align": "align s/one s/two --network n --out OUT --figure figure.pdf --png figure.png",
     "adopt": "adopt --experiment flow_t2 --generator g --out OUT",
     "dataset": "dataset --out OUT",
     "diagnose reward": f"diagnose reward --config config.yaml --experiment flow_t2 {FILES} "
     "--features f --preference p --policy y --out OUT --figure figure.png",
     "diagnose headroom": f"diagnose headroom --config config.yaml --experiment flow_t2 {FILES} "
     "--out OUT --checkpoint state",
+    "embed": "embed flow --encoder text.safetensors --out OUT --checkpoint state",
     "evaluate": "evaluate s/one s/two --networks n --reference r --out-dir metrics",
     "fit-judges": "fit-judges --experiment flow_t2 --method adagen --generator g --policy y "
     "--features f --out OUT",
@@ -38,7 +40,7 @@ COMMANDS = {
     "sample": "sample --experiment flow_t2 --method adagen --generator g --policy y --faithful h "
     "--features f --reward-state w --preference p --out OUT --checkpoint state",
     "schedule": "schedule --experiment flow_t2 --method adagen --generator g --policy y --out OUT "
-    "--figure figure.png",
+    "--figure figure.png --export export.json",
     "sweep": f"sweep --experiment flow_t2 {FILES} --out OUT --log log.csv --checkpoint state",
     "table": "table fid m.json --judged j.json --out OUT --latex table.tex",
     "train": f"train --experiment flow_t2 --method adagen --seed 0 {FILES} --features f "
