@@ -17,7 +17,7 @@ from adagen.runtime import checkpoints
 from adagen.runtime.shutdown import STATUS, stop_if_asked, stoppable
 from adagen.sampling.sampler import Sampler
 from adagen.training import loop as training
-from adagen.training import search as sweep
+from adagen.training import search_spaces as sweep
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --method adagen --seed 0 --features reward.safetensors {FILES}"

@@ -11,7 +11,7 @@ from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.runtime.files import load_tensors, save_tensors
 from adagen.training import loop as training
-from adagen.training import search as sweep
+from adagen.training import search_spaces as sweep
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 TRAIN = f"train --experiment flow_t2 --seed 3 {FILES} --features reward.safetensors"
