@@ -130,6 +130,7 @@ def measure_headroom(
                 "schedules": [asdict(one) for one in found.schedules],
                 "tuning": found.tuning,
                 "adapting": found.adapting,
+                "late": found.late,
                 "verdict": found.verdict,
                 "of_training": settings.training.images("adagen"),
                 "hashes": {"generator": file_hash(inputs.generator), **meter.hashes},

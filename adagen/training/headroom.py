@@ -51,11 +51,20 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """The schedules, and what lies between them."""
+    """The schedules, and what lies between them.
+
+    Attributes:
+        handmade: the hand-made schedule.
+        static: the best static one that was found.
+        by_class: the best one by class that was found.
+        late: share by which the static search still lowered its own distance in its last trials,
+            those that the other search spent on classes.
+    """
 
     handmade: Measured
     static: Measured
     by_class: Measured
+    late: float = 0.0
 
     @property
     def schedules(self) -> tuple[Measured, ...]:
@@ -82,6 +91,11 @@ class Headroom:
         adapting = f"adapting to the class takes another {_percent(saved, half)} off"
         if low > 0 and saved >= WORTH:
             return f"{start}Adapt: {adapting}, which `adagen` can find, and more."
+        if high < WORTH <= self.late:
+            return (
+                f"{start}Undecided: {adapting}, but the search for a static schedule had not come "
+                f"to its end, as its last trials took {self.late:.0%} off. Give more --trials."
+            )
         if high < WORTH:
             return (
                 f"{start}Don't bother to adapt to the class: {adapting}. Take `tuned`; only what a "
@@ -170,8 +184,9 @@ def headroom(
 
     of_static, of_classes = equal_searches(settings, trials)
     static, tried = found("tuned", of_static)
-    # Both searches try the same schedules up to here.
-    by_class, _ = found("tuned_class", of_classes, tried[: of_classes.trials("tuned")])
+    shared = of_classes.trials("tuned")  # both searches begin with these
+    by_class, _ = found("tuned_class", of_classes, tried[:shared])
+    least = [min(trial["fid"] for trial in part) for part in (tried[:shared], tried)]
     policies: dict[str, tuple[Policy, int]] = {
         "handmade": (HandMade(len(generator.actions.names)), 0),
         "static": (static, of_static.images("tuned")),
@@ -191,7 +206,12 @@ def headroom(
         return Measured(name=name, images=images, fid=fid, fid_label_free=label_free)
 
     with bar:
-        return Headroom(**{name.replace(" ", "_"): measured(name) for name in policies})
+        return Headroom(
+            handmade=measured("handmade"),
+            static=measured("static"),
+            by_class=measured("by class"),
+            late=1 - least[1] / least[0],
+        )
 
 
 def report(found: Headroom) -> str:

@@ -86,6 +86,8 @@ def search(
             if best is None:
                 evaluate(space, np.zeros(space.size))
                 used = 1
+            else:  # the same schedule, of the kind that this phase makes
+                best = space.schedule(np.zeros(space.size))
             while used < phase.evaluations:
                 candidates = strategy.ask()
                 if used + len(candidates) > phase.evaluations:

@@ -93,6 +93,27 @@ def test_baselines_are_searched_sampled_and_shown_as_others_are(ready):
     assert "flow_t2, logsnr_time" in ready.capsys.readouterr().out
 
 
+def test_a_schedule_by_class_is_searched_and_sampled(ready):
+    configure(sweep={"table": {"evaluations": 3}, "classes": {"evaluations": 4, "spread": 1.0}})
+    ready.capsys.readouterr()
+    ready(
+        f"sweep --experiment flow_t2 --method tuned_class {FILES} --out tuned_class.safetensors "
+        "--log tuned_class.csv"
+    )
+    # A training: two updates and the reward's first look at 16, one validation of 40.
+    told = "flow_t2 tuned_class: 10 schedules, 400 images; a training of adagen draws 88."
+    assert told in ready.capsys.readouterr().out
+    _, about = load_tensors(Path("tuned_class.safetensors"), "policy")
+    assert about["drawn"] == {"images": 400, "of_training": 88}
+    header, *rows = Path("tuned_class.csv").read_text().splitlines()
+    assert len(rows) == 10 and "time_0" in header and "guidance_group9" in header
+    ready(f"{SAMPLE} --method tuned_class --policy tuned_class.safetensors --out samples/by")
+    samples = Samples.open(Path("samples/by"))
+    assert samples.actions.shape[1] == len(samples.labels)
+    for label in samples.labels.unique():  # one schedule for each class
+        assert samples.actions[:, samples.labels == label].std(1).max() < 1e-6
+
+
 def configure(**sections: object) -> None:
     """Lay sections over the config of this folder."""
     path = Path("config.yaml")

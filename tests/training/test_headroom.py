@@ -50,6 +50,20 @@ def test_a_wide_interval_is_undecided():
     assert "Undecided" in room.verdict and "-" in report(room)
 
 
+def test_a_search_that_has_not_ended_does_not_say_dont_bother():
+    def one(name, *fid):
+        return Measured(name=name, images=0, fid=fid, fid_label_free=(None, None))
+
+    schedules = {
+        "handmade": one("handmade", 1.0, 1.0),
+        "static": one("static", 0.5, 0.5),
+        "by_class": one("by class", 0.5, 0.5),
+    }
+    assert "Don't bother" in Headroom(**schedules, late=0.01).verdict
+    verdict = Headroom(**schedules, late=0.2).verdict
+    assert "Undecided" in verdict and "last trials took 20% off" in verdict
+
+
 def test_both_searches_draw_equally_much():
     static, by_class = equal_searches(SETTINGS, 30)
     assert static.trials("tuned") == by_class.trials("tuned_class") == 80

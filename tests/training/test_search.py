@@ -14,6 +14,7 @@ from adagen.config import ClassSearch, Handmade, Sweep, TableSearch
 from adagen.generators.actions import solver_actions
 from adagen.generators.conditions import ClassConditions
 from adagen.policy.baselines import guidance_interval
+from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
@@ -109,6 +110,19 @@ def test_classes_whose_optima_differ_get_offsets_of_their_own():
     assert trials[0]["fid"] == pytest.approx(((HANDMADE - MEAN) ** 2 + VARIANCE) / 4, rel=0.03)
     assert distance(static) == pytest.approx(VARIANCE / 4, rel=0.05)
     assert distance(best) < 0.1 * distance(static) and distance(best) > 0.5 * FLOOR
+
+
+def test_a_phase_that_finds_nothing_leaves_a_schedule_of_its_kind():
+    settings = SETTINGS.model_copy(update={"classes": ClassSearch(evaluations=5)})
+    calls = []
+
+    def distance(policy):
+        calls.append(policy)
+        return float(len(calls))  # worse and worse
+
+    policy, trials = search_for(distance, settings, method="tuned_class")
+    assert isinstance(policy, ClassTable) and policy.offsets.abs().max() == 0
+    assert policy.table.abs().max() == 0 and len(trials) == 65
 
 
 def test_a_table_may_use_the_images_that_a_training_draws():
