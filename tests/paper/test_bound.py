@@ -34,7 +34,7 @@ from adagen.runtime.files import save_tensors
 from adagen.runtime.records import read_record, write_record
 
 RUNS = [
-    *(Run(name, method) for name in ("a", "b") for method in ("handmade", "tuned")),
+    *(Run(name, method) for name in ("a", "b") for method in ("handmade", "tuned", "tuned_class")),
     *(Run(name, method, 0) for name in ("a", "b") for method in ("adagen", "faithful")),
     *(Run(name, "handmade") for name in ("c", "d")),
     Run("b", "static", 0),
