@@ -17,14 +17,16 @@ def write_clip_score(config: Config, out: Path, *, checkpoint: Path | None) -> N
             "`clip_score: {}` for example."
         )
     from adagen.data.released import open_asset
-    from adagen.evaluation.clip_score import adopt_clip_score
+    from adagen.evaluation.clip_score import KIND
+    from adagen.networks.clip import adopt_clip
 
     names = _names(config)
     with open_asset(config.assets, settings.weights) as asset:
         _require_no_reward(config, asset)
-        adopt_clip_score(
+        adopt_clip(
             asset,
             settings,
+            kind=KIND,
             dataset=config.dataset,
             names=names,
             out=out,
@@ -67,13 +69,15 @@ def write_preference(config: Config, out: Path, *, checkpoint: Path | None) -> N
     settings = config.preference
     if isinstance(settings, ClipPreference):
         from adagen.data.released import open_asset
-        from adagen.rewards.clip import adopt_clip
+        from adagen.networks.clip import adopt_clip
+        from adagen.rewards.classifier import KIND
 
         names = _names(config)
         with open_asset(config.assets, settings.weights) as asset:
             adopt_clip(
                 asset,
                 settings,
+                kind=KIND,
                 dataset=config.dataset,
                 names=names,
                 out=out,

@@ -1,5 +1,7 @@
 """CLIP: networks of open_clip that say how well an image matches a text."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from adagen.config.base import Model
@@ -9,6 +11,8 @@ from adagen.config.values import InputPath
 class Clip(Model):
     """A network of open_clip, and the texts that it compares images with."""
 
+    section: ClassVar[str] = ""
+    """Key of the section that names it, for messages."""
     model: str = "ViT-B-32"
     """Name of the model in open_clip, or path of a JSON file that describes one as open_clip's own
     files do."""
@@ -28,5 +32,6 @@ class ClipScore(Clip):
     of a reward.
     """
 
+    section = "evaluation.clip_score"
     prompt: str = Field("{}", pattern=r"^[^{}]*\{\}[^{}]*$")
     """Text for a class or a caption; {} stands for the name or the caption."""

@@ -115,6 +115,7 @@ class Preference(Model):
 class ClipPreference(Clip):
     """Cosine between an image and its text, by released CLIP through open_clip."""
 
+    section = "preference"
     kind: Literal["clip"]
     """Kind of network."""
 

@@ -5,7 +5,7 @@
 of two networks can't be compared.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,13 +15,13 @@ import torch
 from adagen import config
 from adagen.evaluation.image_sets import rebatch
 from adagen.evaluation.meters import Measured
-from adagen.networks.clip import LISTED, ClipSimilarity, save_similarity
+from adagen.networks.clip import ClipSimilarity, made_with
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound
 from adagen.runtime.hashing import reading
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 
-KIND, KEY = "clip score", "evaluation.clip_score"
+KIND = "clip score"
 BATCH = 64
 """Number of images that are scored at once."""
 
@@ -54,14 +54,14 @@ class ClipScorer:
         device: torch.device,
         processes: Processes = SINGLE_PROCESS,
     ) -> Self:
-        """Read a file that `adopt_clip_score` wrote.
+        """Read a file that `adopt_clip` wrote.
 
         Raises:
             AdagenError: the file is missing, damaged, or was made with other settings.
         """
         with reading(path) as file:
-            tensors, about = load_bound(path, KIND, expected=_origin(settings, dataset))
-        network = ClipSimilarity.of(settings.model, f"{KEY}.model", tensors=tensors)
+            tensors, about = load_bound(path, KIND, expected=made_with(settings, dataset))
+        network = ClipSimilarity.of(settings, tensors)
         return cls(network.to(device), settings, about["weights_hash"], file.hash, processes)
 
     @property
@@ -130,39 +130,3 @@ def _paired(
             f"there are {count} images and {len(labels)} texts to compare them with: give one for "
             "each image."
         )
-
-
-def adopt_clip_score(
-    asset: Path,
-    settings: config.ClipScore,
-    *,
-    dataset: config.Dataset,
-    names: Sequence[str],
-    out: Path,
-    device: torch.device,
-) -> None:
-    """Turn released weights and the texts of all labels into the file that measures.
-
-    Args:
-        asset: a whole network of open_clip, as safetensors or a file of `torch.save`.
-        settings: the network and the texts.
-        dataset: the data set with these captions or classes.
-        names: its captions, or the names of its classes, in the order of their labels.
-        out: file to write.
-        device: where texts are encoded.
-
-    Raises:
-        AdagenError: as `save_similarity`.
-    """
-    about: dict[str, Any] = {"kind": KIND, **_origin(settings, dataset)}
-    if len(names) <= LISTED:
-        about["class_names"] = list(names)
-    save_similarity(asset, settings, key=KEY, names=names, about=about, out=out, device=device)
-
-
-def _origin(settings: config.ClipScore, dataset: config.Dataset) -> dict[str, Any]:
-    """Settings and data set, as the description of a file holds them."""
-    return {
-        "settings": settings.model_dump(mode="json"),
-        "dataset": dataset.model_dump(mode="json"),
-    }

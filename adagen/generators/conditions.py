@@ -60,13 +60,16 @@ class Conditions(nn.Module, ABC):
         nn.init.zeros_(layer.bias)
         return OfVectors(self, norm(layer))
 
-    @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw labels (n,), on the CPU."""
+        """Draw labels (n,), on the CPU; all of them equally likely without another rule."""
+        return torch.randint(len(self), (n,), generator=generator)
 
-    @abstractmethod
     def in_turn(self, n: int) -> torch.Tensor:
-        """Return the labels (n,) of samples 0 .. n-1, which cover the conditions evenly."""
+        """Return the labels (n,) of samples 0 .. n-1, which cover the conditions evenly.
+
+        Without another rule any `len(self)` samples in a row show every condition once.
+        """
+        return torch.arange(n) % len(self)
 
     def encoded(self, prompts: Sequence[str]) -> "Conditions":
         """Return a table of prompts of a user's own, whose labels number them; "" is the null.
@@ -143,10 +146,56 @@ class ClassConditions(Conditions):
         """Return a table with a row for each class."""
         return norm(nn.Embedding(self.num_classes, width))
 
-    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw classes (n,), all equally likely."""
-        return torch.randint(self.num_classes, (n,), generator=generator)
 
-    def in_turn(self, n: int) -> torch.Tensor:
-        """Return class i mod C of sample i: any C samples in a row show every class once."""
-        return torch.arange(n) % self.num_classes
+class TextTable(Conditions):
+    """Texts whose embeddings are in memory.
+
+    Args:
+        hidden: (N + 1, M, D) hidden states of the texts and, at last, of the null.
+        pooled: (N + 1, P) their vectors.
+    """
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor
+
+    def __init__(self, hidden: torch.Tensor, pooled: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("hidden", hidden)
+        self.register_buffer("pooled", pooled)
+
+    def __len__(self) -> int:
+        return len(self.hidden) - 1
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states (B, M, D) of labels (B,)."""
+        return self.hidden[labels]
+
+    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the normalised vectors (B, P) of labels (B,)."""
+        return self.pooled[labels]
+
+    @property
+    def vector_width(self) -> int:
+        """The width P of vectors."""
+        return self.pooled.shape[1]
+
+
+def prompt_table(
+    texts: Sequence[str],
+    *,
+    hidden: torch.Tensor,
+    pooled: torch.Tensor,
+    null: tuple[torch.Tensor, torch.Tensor],
+) -> TextTable:
+    """Return prompts of a user's own, all equally frequent; the empty one is the null.
+
+    Args:
+        texts: (N,) the prompts.
+        hidden: (N, M, D) their hidden states.
+        pooled: (N, P) their vectors.
+        null: hidden states (1, M, D) and vector (1, P) of the null, on the same device.
+    """
+    empty = torch.tensor([not text for text in texts], device=hidden.device)
+    hidden = torch.where(empty[:, None, None], null[0], hidden)
+    pooled = torch.where(empty[:, None], null[1], pooled)
+    return TextTable(torch.cat([hidden, null[0]]), torch.cat([pooled, null[1]]))

@@ -14,7 +14,7 @@ import torch
 
 from adagen.data.captions.embeddings import BATCH, Embeddings, TextEncoder
 from adagen.data.captions.pairs import list_hash
-from adagen.generators.conditions import Conditions, tell_cut
+from adagen.generators.conditions import Conditions, TextTable, prompt_table, tell_cut
 from adagen.networks.clip import released_text
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors
@@ -156,7 +156,7 @@ class StoredCaptions(Conditions):
         """The text encoder, which is read once: some have gigabytes."""
         return self.encoder.open(self.embeddings)
 
-    def of_texts(self, texts: Sequence[str]) -> "Prompts":
+    def of_texts(self, texts: Sequence[str]) -> TextTable:
         """Return a table of prompts, whose null is that of the captions; so is the empty prompt.
 
         Raises:
@@ -173,52 +173,9 @@ class StoredCaptions(Conditions):
                 if lost
             ]
         )
-        null, empty = self.embeddings.null, torch.tensor([not text for text in texts])
-        hidden, pooled = hidden.float(), pooled.float()
-        hidden[empty], pooled[empty] = null["hidden"], null["pooled"]
-        table = Prompts(torch.cat([hidden, null["hidden"]]), torch.cat([pooled, null["pooled"]]))
+        null = self.embeddings.null["hidden"], self.embeddings.null["pooled"]
+        table = prompt_table(texts, hidden=hidden.float(), pooled=pooled.float(), null=null)
         return table.to(self.reported.device)
-
-
-class Prompts(Conditions):
-    """Prompts of a user's own, all of them equally frequent.
-
-    Args:
-        hidden: (N + 1, M, D) their hidden states and, at last, those of the null.
-        pooled: (N + 1, P) their vectors.
-    """
-
-    hidden: torch.Tensor
-    pooled: torch.Tensor
-
-    def __init__(self, hidden: torch.Tensor, pooled: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("hidden", hidden)
-        self.register_buffer("pooled", pooled)
-
-    def __len__(self) -> int:
-        return len(self.hidden) - 1
-
-    def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the hidden states (B, M, D) of labels (B,)."""
-        return self.hidden[labels]
-
-    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the vectors (B, P) of labels (B,)."""
-        return self.pooled[labels]
-
-    @property
-    def vector_width(self) -> int:
-        """The width P of vectors."""
-        return self.pooled.shape[1]
-
-    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw prompts (n,), all equally likely."""
-        return torch.randint(len(self), (n,), generator=generator)
-
-    def in_turn(self, n: int) -> torch.Tensor:
-        """Return prompt i mod N of sample i."""
-        return torch.arange(n) % len(self)
 
 
 def described(conditions: StoredCaptions, path: Path) -> dict[str, Any]:
@@ -264,14 +221,6 @@ class SizedCaptions(Conditions):
     def vector_width(self) -> int:
         """The width P of vectors."""
         return self.numbers
-
-    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw captions (n,), all equally likely."""
-        return torch.randint(self.count, (n,), generator=generator)
-
-    def in_turn(self, n: int) -> torch.Tensor:
-        """Return caption i mod N of sample i."""
-        return torch.arange(n) % self.count
 
 
 def open_stored(path: Path, about: Mapping[str, Any]) -> StoredCaptions:

@@ -8,8 +8,7 @@ import torch
 
 from adagen.data.captions.embeddings import Embeddings
 from adagen.data.captions.words import Words, split_words
-from adagen.generators.conditions import Conditions, tell_cut
-from adagen.generators.stored_text import Prompts
+from adagen.generators.conditions import TextTable, prompt_table, tell_cut
 from adagen.networks.text_encoder import WordEncoder
 from adagen.runtime.errors import AdagenError
 
@@ -17,7 +16,7 @@ GOLDEN = (5**0.5 - 1) / 2
 """Multiples of the golden ratio, less their whole parts, fill [0, 1) evenly from the first on."""
 
 
-class CaptionConditions(Conditions):
+class CaptionConditions(TextTable):
     """Embeddings of captions, of which some are more frequent than others.
 
     Args:
@@ -25,21 +24,17 @@ class CaptionConditions(Conditions):
         encoder: the text encoder that made the embeddings; frozen.
 
     Attributes:
-        hidden: (N + 1, M, D) hidden states of all captions and, at last, of the empty text.
-        pooled: (N + 1, P) their vectors.
         shares: (N,) float64 share of each caption; they sum to 1.
     """
 
-    hidden: torch.Tensor
-    pooled: torch.Tensor
     shares: torch.Tensor
 
     def __init__(self, count: int, encoder: WordEncoder) -> None:
-        super().__init__()
-        self.count, self.encoder = count, encoder.eval().requires_grad_(False)
-        positions = encoder.words.positions
-        self.register_buffer("hidden", torch.zeros(count + 1, positions, encoder.width))
-        self.register_buffer("pooled", torch.zeros(count + 1, encoder.width))
+        super().__init__(
+            torch.zeros(count + 1, encoder.words.positions, encoder.width),
+            torch.zeros(count + 1, encoder.width),
+        )
+        self.encoder = encoder.eval().requires_grad_(False)
         self.register_buffer("shares", torch.full((count,), 1 / count, dtype=torch.float64))
 
     @classmethod
@@ -63,22 +58,6 @@ class CaptionConditions(Conditions):
         table.shares.copy_(shares)
         return table
 
-    def __len__(self) -> int:
-        return self.count
-
-    def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the hidden states (B, M, D) of labels (B,)."""
-        return self.hidden[labels]
-
-    def vectors(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the normalised vectors (B, P) of labels (B,)."""
-        return self.pooled[labels]
-
-    @property
-    def vector_width(self) -> int:
-        """The width P of the encoder's vectors."""
-        return self.pooled.shape[1]
-
     def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Draw captions (n,) by their shares."""
         return self._at(torch.rand(n, dtype=torch.float64, generator=generator))
@@ -93,7 +72,7 @@ class CaptionConditions(Conditions):
         return torch.searchsorted(ends, uniform * ends[-1], right=True).clamp(max=len(self) - 1)
 
     @torch.no_grad()
-    def of_texts(self, texts: Sequence[str]) -> Prompts:
+    def of_texts(self, texts: Sequence[str]) -> TextTable:
         """Return a table of prompts, all of them equally frequent; the empty one is the null.
 
         Raises:
@@ -101,18 +80,15 @@ class CaptionConditions(Conditions):
         """
         texts = readable(texts, self.encoder.words)
         encoded = self.encoder.encode(texts)
-        hidden = torch.cat([encoded.hidden, self.hidden[-1:]])
-        pooled = torch.cat([encoded.pooled, self.pooled[-1:]])
-        null = torch.tensor([not text for text in [*texts, ""]], device=hidden.device)
-        hidden[null], pooled[null] = self.hidden[-1], self.pooled[-1]
-        return Prompts(hidden, pooled)
+        null = self.hidden[-1:], self.pooled[-1:]
+        return prompt_table(texts, hidden=encoded.hidden, pooled=encoded.pooled, null=null)
 
     @property
     def about(self) -> dict[str, Any]:
         """The sizes and words that `empty_captions` needs beside the tensors."""
         encoder = self.encoder
         return {
-            "captions": self.count,
+            "captions": len(self),
             "vocabulary": list(encoder.words.vocabulary),
             "positions": encoder.words.positions,
             "width": encoder.width,

@@ -7,14 +7,17 @@ import.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from adagen.config import Dataset, Model
+from adagen.config.clip import Clip
 from adagen.data.captions.pairs import list_hash
 from adagen.data.weights import load_released
+from adagen.networks.fitting import CPU
 from adagen.networks.text_encoder import OpenClipText
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
@@ -32,25 +35,6 @@ TEXTS = 64
 """Number of texts that are encoded at once."""
 LISTED = 1000
 """Most texts that the description of a file lists; of longer lists it has the hash."""
-
-
-class ClipSettings(Protocol):
-    """The keys by which a section of the configuration names a CLIP and its texts."""
-
-    @property
-    def model(self) -> str:
-        """Name of the network in open_clip, or path of a JSON file that describes it."""
-        ...
-
-    @property
-    def prompt(self) -> str:
-        """A text, in which {} stands for a caption, or for the name of a class."""
-        ...
-
-    @property
-    def names(self) -> str:
-        """File with the name of a class on each line; empty for those of the data set."""
-        ...
 
 
 class ClipImages(nn.Module):
@@ -99,16 +83,16 @@ class ClipSimilarity(nn.Module):
         self.register_buffer("prompts", F.normalize(prompts, dim=1))
 
     @classmethod
-    def of(cls, model: str, key: str, *, tensors: Mapping[str, torch.Tensor]) -> Self:
-        """The network of a file that `save_similarity` wrote; errors are those of `clip_network`.
+    def of(cls, settings: Clip, tensors: Mapping[str, torch.Tensor]) -> Self:
+        """The network of a file that `adopt_clip` wrote; errors are those of `clip_network`.
 
         Args:
-            model: its name in open_clip.
-            key: config key of the name.
+            settings: the network.
             tensors: content of the file.
         """
         tower = {name: value for name, value in tensors.items() if name != "prompts"}
-        return cls(ClipImages.of(model, key, tower=tower), tensors["prompts"]).eval()
+        images = ClipImages.of(settings.model, f"{settings.section}.model", tower=tower)
+        return cls(images, tensors["prompts"]).eval()
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -117,24 +101,24 @@ class ClipSimilarity(nn.Module):
         return cosines
 
 
-def save_similarity(
+def adopt_clip(
     asset: Path,
-    settings: ClipSettings,
+    settings: Clip,
     *,
-    key: str,
+    kind: str,
+    dataset: Dataset,
     names: Sequence[str],
-    about: Mapping[str, Any],
     out: Path,
-    device: torch.device,
+    device: torch.device = CPU,
 ) -> None:
     """Write the image tower of released weights, and the vectors of the texts of all labels.
 
     Args:
         asset: a whole network of open_clip, as safetensors or a file of `torch.save`.
         settings: the network and the texts.
-        key: key of the section of these settings, for messages.
-        names: captions, or names of the classes, in the order of their labels.
-        about: description of the file, to which texts and hash of the weights are added.
+        kind: what the file is for.
+        dataset: the data set with these captions or classes.
+        names: its captions, or the names of its classes, in the order of their labels.
         out: file to write.
         device: where texts are encoded.
 
@@ -142,39 +126,47 @@ def save_similarity(
         AdagenError: open_clip has no such network, the weights are those of another one, or the
             number of names in a file differs from that of classes.
     """
-    prompts = prompts_of(settings, key, known=names)
-    clip, weights_hash = released_clip(asset, settings.model, key=f"{key}.model")
+    prompts, key = prompts_of(settings, names), f"{settings.section}.model"
+    clip, weights_hash = released_clip(asset, settings.model, key=key)
     tower = {f"{TOWER}{name}": value for name, value in clip.visual.state_dict().items()}
-    tokens, clip = clip_tokenizer(settings.model, f"{key}.model"), clip.to(device)
+    tokens, clip = clip_tokenizer(settings.model, key), clip.to(device)
     parts = [prompts[start : start + TEXTS] for start in range(0, len(prompts), TEXTS)]
     with torch.no_grad():
         bar = progress(parts, "texts", total=len(parts))
         vectors = [clip.encode_text(tokens(part).to(device)).cpu() for part in bar]
-    described = {
-        **about,
+    about = {
+        "kind": kind,
+        **made_with(settings, dataset),
+        **({"class_names": list(names)} if len(names) <= LISTED else {}),
         "weights_hash": weights_hash,
         "prompts_hash": list_hash(prompts),
         "prompts": prompts if len(prompts) <= LISTED else [],
     }
-    save_tensors(out, {**tower, "prompts": torch.cat(vectors)}, about=described)
+    save_tensors(out, {**tower, "prompts": torch.cat(vectors)}, about=about)
 
 
-def require_texts(
+def made_with(settings: Model, dataset: Dataset) -> dict[str, Any]:
+    """Settings and data set, as the description of a network that judges images holds them."""
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "dataset": dataset.model_dump(mode="json"),
+    }
+
+
+def require_prompts(
     path: Path,
-    settings: ClipSettings,
+    settings: Clip,
     *,
-    key: str,
     names: Sequence[str],
     about: Mapping[str, Any],
     count: int,
     again: str,
 ) -> None:
-    """Refuse a file that `save_similarity` wrote for other texts than these.
+    """Refuse a file that `adopt_clip` wrote for other texts than these.
 
     Args:
         path: the file, for messages.
         settings: the network and the texts.
-        key: key of the section of these settings, for messages.
         names: captions, or names of the classes, in the order of their labels.
         about: description of the file.
         count: number of texts in it.
@@ -187,7 +179,7 @@ def require_texts(
         raise AdagenError(
             f"{path} knows {count} classes, but the data set has {len(names)}. Run `{again}` again."
         )
-    expected = prompts_of(settings, key, known=names)
+    expected = prompts_of(settings, names)
     known = about["prompts"] or [""] * count
     if about.get("prompts_hash", list_hash(known)) != list_hash(expected):
         wrong = next(pair for pair in zip(known, expected, strict=True) if len({*pair}) > 1)
@@ -270,12 +262,12 @@ def _sizes(model: str, key: str) -> dict[str, Any]:
     return dict(sizes)
 
 
-def prompts_of(settings: ClipSettings, key: str, *, known: Sequence[str]) -> list[str]:
+def prompts_of(settings: Clip, known: Sequence[str]) -> list[str]:
     """The text of each label; errors are those of `class_names`."""
-    return [settings.prompt.format(name) for name in class_names(settings, key, known=known)]
+    return [settings.prompt.format(name) for name in class_names(settings, known)]
 
 
-def class_names(settings: ClipSettings, key: str, *, known: Sequence[str]) -> list[str]:
+def class_names(settings: Clip, known: Sequence[str]) -> list[str]:
     """The names of the classes in texts: the lines of a file, or else their `known` names.
 
     Raises:
@@ -288,12 +280,12 @@ def class_names(settings: ClipSettings, key: str, *, known: Sequence[str]) -> li
         names = read_text(path, most=CAPTION_BYTES).splitlines()
     except (OSError, UnicodeDecodeError):
         raise AdagenError(
-            f"key '{key}.names' is {settings.names!r}, but there is no such file: give a text "
-            "file with the name of a class on each line."
+            f"key '{settings.section}.names' is {settings.names!r}, but there is no such file: "
+            "give a text file with the name of a class on each line."
         ) from None
     if len(names) != len(known) or not all(map(str.strip, names)):
         raise AdagenError(
-            f"{path} (key '{key}.names') has {len(names)} lines, but there are {len(known)} "
-            "classes: give each a line with its name, in the order of the labels."
+            f"{path} (key '{settings.section}.names') has {len(names)} lines, but there are "
+            f"{len(known)} classes: give each a line with its name, in the order of the labels."
         )
     return names

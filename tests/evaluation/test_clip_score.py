@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from adagen.config import ClipScore, Dataset
 from adagen.config.loading import check_section
-from adagen.evaluation.clip_score import ClipScorer, adopt_clip_score
-from adagen.networks.clip import MEAN, STD, clip_tokenizer
+from adagen.evaluation.clip_score import KIND, ClipScorer
+from adagen.networks.clip import MEAN, STD, adopt_clip, clip_tokenizer
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.hashing import file_hash
 from adagen.runtime.noise import torch_generator
@@ -29,9 +29,10 @@ def files(tmp_path):
 
 
 def adopt(folder, settings, names=TEXTS):
-    adopt_clip_score(
+    adopt_clip(
         folder / "clip.safetensors",
         settings,
+        kind=KIND,
         dataset=Dataset(),
         names=names,
         out=folder / "clip_score.safetensors",

@@ -5,8 +5,7 @@ import torch
 from toy_classes import ClassToy
 
 from adagen.config import PolicySettings
-from adagen.generators.conditions import ClassConditions
-from adagen.generators.stored_text import Prompts
+from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.by_class import ClassTable, for_labels, group_centres
 from adagen.policy.files import load_policy, save_policy
 from adagen.policy.networks import Blend, ConstantTable
@@ -56,7 +55,7 @@ def test_classes_in_ranges_and_captions_in_clusters():
     assert groups.tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert len(group_centres(ClassConditions(2), 10)) == 2
     vectors = torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, -0.1], [-0.1, 1.0], [0.0, 0.0]])
-    captions = Prompts(torch.zeros(5, 1, 2), vectors)
+    captions = TextTable(torch.zeros(5, 1, 2), vectors)
     centres = group_centres(captions, 2)
     grouped = ClassTable.of(TABLE, OFFSETS[:2], centres=centres).groups(vectors[:4]).tolist()
     assert grouped[0] == grouped[2] != grouped[1] == grouped[3]

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from policies import random_policy
 
 from adagen.config import Evaluation
-from adagen.generators.conditions import ClassConditions
-from adagen.generators.stored_text import Prompts
+from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
@@ -168,6 +167,6 @@ def test_nan_in_the_decoder_names_the_sample(family, part, tiny_generator):
 
 
 def test_captions_are_reported_in_turn_in_every_protocol():
-    table = Prompts(torch.zeros(4, 2, 5), torch.zeros(4, 5))
+    table = TextTable(torch.zeros(4, 2, 5), torch.zeros(4, 5))
     authors = Evaluation(protocol="authors", samples=7)
     assert report_labels(authors, table).tolist() == [0, 1, 2, 0, 1, 2, 0]
