@@ -6,7 +6,8 @@ the configuration that it was given (`adagen.data.bound`). What a job depends on
 """
 
 from adagen.config import identity
-from adagen.config.base import SEARCHED, WITHOUT_POLICY
+from adagen.config.base import SEARCHED, WITHOUT_POLICY, Model
+from adagen.config.dataset import Dataset
 from adagen.config.experiments import Experiment
 from adagen.config.identity import Identity
 from adagen.config.run import Config
@@ -101,4 +102,12 @@ def of_diagnosis(config: Config, experiment: str) -> Binding:
         "metric_networks": identity.metric_networks(config),
         "reference": identity.reference(config),
         "evaluate": identity.evaluate(config),
+    }
+
+
+def of_judge(settings: Model, dataset: Dataset) -> Binding:
+    """The settings and the data set that a network which judges images is bound to."""
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "dataset": dataset.model_dump(mode="json"),
     }

@@ -13,9 +13,10 @@ from typing import Any, Self
 import torch
 
 from adagen import config
+from adagen.config.bindings import of_judge
 from adagen.evaluation.image_sets import rebatch
 from adagen.evaluation.meters import Measured
-from adagen.networks.clip import ClipSimilarity, made_with
+from adagen.networks.clip import ClipSimilarity
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_bound
 from adagen.runtime.hashing import reading
@@ -60,7 +61,7 @@ class ClipScorer:
             AdagenError: the file is missing, damaged, or was made with other settings.
         """
         with reading(path) as file:
-            tensors, about = load_bound(path, KIND, expected=made_with(settings, dataset))
+            tensors, about = load_bound(path, KIND, expected=of_judge(settings, dataset))
         network = ClipSimilarity.of(settings, tensors)
         return cls(network.to(device), settings, about["weights_hash"], file.hash, processes)
 

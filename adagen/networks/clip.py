@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from adagen.config import Dataset, Model
+from adagen.config import Dataset
+from adagen.config.bindings import of_judge
 from adagen.config.clip import Clip
 from adagen.data.captions.pairs import list_hash
 from adagen.data.weights import load_released
@@ -136,21 +137,13 @@ def adopt_clip(
         vectors = [clip.encode_text(tokens(part).to(device)).cpu() for part in bar]
     about = {
         "kind": kind,
-        **made_with(settings, dataset),
+        **of_judge(settings, dataset),
         **({"class_names": list(names)} if len(names) <= LISTED else {}),
         "weights_hash": weights_hash,
         "prompts_hash": list_hash(prompts),
         "prompts": prompts if len(prompts) <= LISTED else [],
     }
     save_tensors(out, {**tower, "prompts": torch.cat(vectors)}, about=about)
-
-
-def made_with(settings: Model, dataset: Dataset) -> dict[str, Any]:
-    """Settings and data set, as the description of a network that judges images holds them."""
-    return {
-        "settings": settings.model_dump(mode="json"),
-        "dataset": dataset.model_dump(mode="json"),
-    }
 
 
 def require_prompts(

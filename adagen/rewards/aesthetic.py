@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from adagen.config import AestheticPreference, Dataset
+from adagen.config.bindings import of_judge
 from adagen.data.weights import read_released
-from adagen.networks.clip import TOWER, ClipImages, made_with, released_clip
+from adagen.networks.clip import TOWER, ClipImages, released_clip
 from adagen.rewards.classifier import KIND, read_preference
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import save_tensors
@@ -105,7 +106,7 @@ def adopt_aesthetic(
             f"{width}: name the CLIP that the head was fitted on (key 'preference.model')."
         )
     tower = {f"{TOWER}{key}": value for key, value in clip.visual.state_dict().items()}
-    about = {"kind": KIND, **made_with(settings, dataset), "weights_hash": weights_hash}
+    about = {"kind": KIND, **of_judge(settings, dataset), "weights_hash": weights_hash}
     tensors = {**tower, **{f"{HEAD}{key}": value for key, value in weights.items()}}
     save_tensors(out, tensors, about=about)
 

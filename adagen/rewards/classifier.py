@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from adagen.config import AnyPreference, Dataset, Preference
+from adagen.config.bindings import of_judge
 from adagen.data.split import Images
 from adagen.evaluation.embedded.losses import classification_loss
 from adagen.evaluation.embedded.networks import Classifier
-from adagen.networks.clip import made_with
 from adagen.networks.fitting import CPU, fit
 from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
@@ -84,7 +84,7 @@ def save_preference(
     class_names: Sequence[str] = (),
 ) -> None:
     """Write the classifier with the settings, the data set and the classes of its fit."""
-    about = {"kind": KIND, **made_with(settings, dataset), "class_names": list(class_names)}
+    about = {"kind": KIND, **of_judge(settings, dataset), "class_names": list(class_names)}
     save_tensors(path, classifier.state_dict(), about=about)
 
 
@@ -120,7 +120,7 @@ def read_preference(
     return load_bound(
         path,
         KIND,
-        expected=made_with(settings, dataset),
+        expected=of_judge(settings, dataset),
         remedy="Run `adagen pretrain preference` again, or restore the config's preference and "
         "dataset.",
     )

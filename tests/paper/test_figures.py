@@ -146,6 +146,19 @@ def test_a_policy_has_a_panel_an_action_and_a_line_a_class():
     ]
 
 
+def test_panels_of_a_training_share_the_axis_of_updates(run):
+    """A validation stands above its own update, though validations begin late."""
+    logs = [run.log(experiment, "adagen", 0) for experiment in (MASKGIT, DIT)]
+    for log in logs:  # the first line has a validation there, and none in a real run
+        lines = log.read_text().splitlines(keepends=True)
+        log.write_text("".join(lines[1:]))
+    figure = draw("training", logs)
+    for panels in (figure.axes[:7], figure.axes[7:]):
+        distance, kl = panels[3].lines[0].get_xdata(), panels[5].lines[0].get_xdata()
+        assert min(distance) > min(kl)
+        assert len({axes.get_xlim() for axes in panels}) == 1
+
+
 def test_training_has_seven_panels_an_experiment_and_a_line_a_seed(run):
     paths = [run.log(e, m, s) for e in (MASKGIT, DIT) for m in ("static", "adagen") for s in (0, 1)]
     figure = draw("training", paths)

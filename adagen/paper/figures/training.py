@@ -68,8 +68,10 @@ def training_figure(logs: Sequence[Path]) -> Figure:
     grid = figure.add_gridspec(blocks * len(ROWS), columns)
     for place, (experiment, runs) in enumerate(experiments.items()):
         block, column = divmod(place, columns)
+        first = None  # panels of a column share the axis of updates: validations begin late
         for row, (label, curves) in enumerate(ROWS.items()):
-            axes = figure.add_subplot(grid[block * len(ROWS) + row, column])
+            axes = figure.add_subplot(grid[block * len(ROWS) + row, column], sharex=first)
+            first = first or axes
             _draw_curves(axes, sorted(runs, key=row_order), curves)
             axes.set(title=experiment if row == 0 else "", ylabel="" if column else label)
             axes.yaxis.label.set_fontsize("small")
