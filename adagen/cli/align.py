@@ -7,7 +7,9 @@ import typer
 
 from adagen.cli.common import device_of
 from adagen.cli.options import Configs, Out
-from adagen.cli.paths import load_config
+from adagen.cli.paths import holding_files, load_config
+from adagen.paper.catalogue import settings_beside
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind
 
 app = typer.Typer()
@@ -31,17 +33,29 @@ def align(
     settings = load_config(config)
     import pandas as pd
 
+    from adagen.data.bound import open_prompted
     from adagen.evaluation.aligned import aligned_rows
     from adagen.evaluation.alignment import AlignmentNetwork
+    from adagen.paper.bound import bind_table
+    from adagen.paper.drawn import Drawn, describe
     from adagen.paper.figures.prompts import prompts_figure
     from adagen.paper.figures.style import save_figure
     from adagen.runtime.atomic import atomic_path
 
-    opened = AlignmentNetwork.load(network)
+    alignment = settings.evaluation.alignment
+    if alignment is None:
+        raise AdagenError(
+            "the config has no section evaluation.alignment: add it, with a file of prompts."
+        )
+    opened = AlignmentNetwork.load(network, alignment.fit)
     opened.network.to(device_of(settings))
-    table = pd.DataFrame(aligned_rows(samples, opened, config=settings))
-    drawn = prompts_figure(samples, credit=CREDIT)
-    save_figure(drawn, figure, png)
-    with atomic_path(out) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.4f")
+    with holding_files("--out", [settings_beside(out)]):
+        prompted = [open_prompted(folder, settings) for folder in samples]
+        runs = [one.run for one in prompted]
+        table = pd.DataFrame(aligned_rows(prompted, opened, config=settings))
+        drawn = describe([Drawn("alignment", run) for run in runs], settings)
+        save_figure(prompts_figure(samples, credit=CREDIT), figure, png, drawn=drawn)
+        with atomic_path(out) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.4f")
+        bind_table(out, [], config=settings, prompted=runs)
     typer.echo(table.to_string(index=False))

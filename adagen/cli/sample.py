@@ -108,22 +108,13 @@ def prompted(run: SampleRun, prompts: str, *, each: int) -> SampleRun:
         AdagenError: the file is missing or empty or can't be read, or the generator reads no such
             text.
     """
-    from adagen.runtime.limits import CAPTION_BYTES, read_text
+    from adagen.data.captions.prompts import read_prompts
 
     path = Path(prompts)
     texts: tuple[str, ...] = (prompts,)
-    if os.path.isfile(prompts):  # unlike that of a path, it takes a text of any length
-        try:
-            lines = read_text(path, most=CAPTION_BYTES).split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise AdagenError(
-                f"--prompts {path} cannot be read as text ({error}): give a file in UTF-8."
-            ) from None
-        texts = tuple(line.strip() for line in lines if line.strip())
-        if not texts:
-            raise AdagenError(f"--prompts {path} has no prompts: write one on each line.")
-    elif path.suffix == ".txt":
-        raise AdagenError(f"--prompts {prompts} does not exist: check the path of the file.")
+    # Unlike that of a path, it takes a text of any length.
+    if os.path.isfile(prompts) or path.suffix == ".txt":
+        texts = read_prompts(path, "--prompts")
     return replace(run, sampler=run.sampler.prompted(texts), prompts=texts, each=each)
 
 

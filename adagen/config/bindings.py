@@ -76,6 +76,21 @@ def of_metrics(config: Config, run: Run) -> Binding:
     }
 
 
+def of_alignment(config: Config, run: Run, *, prompts: Identity) -> Binding:
+    """The settings that a run's alignment with prompts is bound to; errors as `of_samples`.
+
+    Args:
+        config: the configuration.
+        run: the run whose images are drawn of the prompts.
+        prompts: what they are, and how many images there are of each.
+    """
+    return {
+        **of_samples(config, run),
+        "prompts": prompts,
+        "alignment": identity.alignment(config),
+    }
+
+
 def of_judgement(config: Config, run: Run, *, experiment: str) -> Binding:
     """The settings that the opinion which an experiment's reward has of samples is bound to.
 

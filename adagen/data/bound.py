@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adagen.config import SEARCHED, Config
-from adagen.config.bindings import Binding, of_policy, of_samples
+from adagen.config import SEARCHED, Alignment, Config
+from adagen.config.bindings import Binding, of_alignment, of_policy, of_samples
+from adagen.config.identity import Identity
 from adagen.config.runs import Run
+from adagen.data.captions.prompts import read_prompts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import first_difference
 from adagen.runtime.hashing import file_hash
@@ -40,6 +42,58 @@ def open_configured(folder: Path, config: Config) -> "Samples":
     return samples
 
 
+def open_prompted(folder: Path, config: Config) -> "Samples":
+    """Open samples of the prompts of a configuration, as `adagen sample --prompts` writes them.
+
+    Raises:
+        AdagenError: as `Samples.open`; or they are of no prompts or of others, or were made with
+            other settings.
+    """
+    from adagen.data.samples import Samples  # torch, which tables need not wait for
+
+    samples = Samples.open(folder)
+    settings = dict(samples.about[SETTINGS])
+    found = settings.pop("prompts", None)
+    again = "`snakemake --cores all --forcerun prompts`, or by hand `adagen sample --prompts`"
+    if found is None:
+        raise AdagenError(
+            f"{folder} holds samples of no prompts: give what `adagen sample --prompts` wrote."
+        )
+    if (found["texts"], found["each"]) != (list(_prompts(config)), _alignment(config).images):
+        raise AdagenError(
+            f"{folder} holds samples of other prompts, or another number of each, than the "
+            f"configuration has (key evaluation.alignment). Make them again: {again}."
+        )
+    require_configured(
+        folder, settings, run=samples.run, config=config, expected=of_samples, again=again
+    )
+    return samples
+
+
+def alignment_of(config: Config, run: Run) -> Binding:
+    """The settings that a run's alignment with the configuration's prompts is bound to.
+
+    Raises:
+        AdagenError: there are no prompts.
+        KeyError: the configuration has no such experiment.
+    """
+    from adagen.data.captions.pairs import list_hash  # torch, too
+
+    prompts: Identity = {"texts": list_hash(_prompts(config)), "each": _alignment(config).images}
+    return of_alignment(config, run, prompts=prompts)
+
+
+def _alignment(config: Config) -> Alignment:
+    if config.evaluation.alignment is None:
+        raise AdagenError("the config has no section evaluation.alignment, which names prompts.")
+    return config.evaluation.alignment
+
+
+def _prompts(config: Config) -> tuple[str, ...]:
+    key = "key 'evaluation.alignment.prompts':"
+    return read_prompts(Path(_alignment(config).prompts), key)
+
+
 def require_made_from(samples: "Samples", files: Sequence[Path]) -> None:
     """Refuse samples of another generator or policy than these files; without files accept all.
 
@@ -63,6 +117,7 @@ def require_configured(
     run: Run,
     config: Config,
     expected: Callable[[Config, Run], Binding],
+    again: str = "",
 ) -> None:
     """Refuse what was made with other settings than those of the configuration.
 
@@ -72,11 +127,13 @@ def require_configured(
         run: the run that it is of.
         config: the configuration.
         expected: the settings by which the configuration would make it.
+        again: the commands that make it again, where they are others than those of samples.
 
     Raises:
         AdagenError: the configuration has no such run, or a setting differs.
     """
-    remedy = f"Give the configuration that it was made with, or make it again: {_again(run)}."
+    again = again or _again(run)
+    remedy = f"Give the configuration that it was made with, or make it again: {again}."
     require_experiment(path, run.experiment, config=config)
     if run.refinement and run.refinement not in config.refinements:
         raise AdagenError(

@@ -1,7 +1,6 @@
 """Alignment of samples with their captions, as rows of a table."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,31 @@ from adagen.data.openmoji.captioned import captioned, captions_of
 from adagen.data.openmoji.grammar import is_held_out, read_caption
 from adagen.data.samples import Samples
 from adagen.evaluation.alignment import AlignmentNetwork, alignment
-from adagen.runtime.errors import AdagenError
 
 REAL = 1000
 """Real images that the network is asked about too."""
 
 
 def aligned_rows(
-    folders: Sequence[Path], network: AlignmentNetwork, *, config: Config
+    samples: Sequence[Samples], network: AlignmentNetwork, *, config: Config
 ) -> list[dict[str, Any]]:
     """Score samples of prompts, apart for combinations that are in training captions or not.
 
     Args:
-        folders: samples of prompts, as `adagen sample --prompts` writes them.
+        samples: of prompts, as `adagen.data.bound.open_prompted` opens them.
         network: says what images show.
         config: the configuration, for its data set.
 
     Returns:
-        A row for real images, as no generator can be expected above it; then, for each folder and
-        each of "seen" and "unseen" captions, "experiment", "method", "training_seed", "captions",
+        A row for real images, as no generator can be expected above it; then, for each run and each
+        of "seen" and "unseen" captions, "experiment", "method", "training_seed", "captions",
         "images", and the shares "right" and "names" with their standard errors over the sampling
         seeds.
 
     Raises:
-        AdagenError: a folder is damaged, was made of no prompts, or of other than OpenMoji's.
+        AdagenError: samples are damaged, or a prompt is no caption of OpenMoji's scenes.
     """
-    return [_real(network, config), *(row for f in folders for row in _rows(f, network))]
+    return [_real(network, config), *(row for run in samples for row in _rows(run, network))]
 
 
 def _real(network: AlignmentNetwork, config: Config) -> dict[str, Any]:
@@ -61,14 +59,9 @@ def _real(network: AlignmentNetwork, config: Config) -> dict[str, Any]:
     }
 
 
-def _rows(folder: Path, network: AlignmentNetwork) -> list[dict[str, Any]]:
-    """One row for seen and one for unseen captions of a folder of samples."""
-    samples = Samples.open(folder)
-    prompts = samples.about["settings"].get("prompts", {}).get("texts")
-    if prompts is None:
-        raise AdagenError(
-            f"{folder} holds samples of no prompts: give what `adagen sample --prompts` wrote."
-        )
+def _rows(samples: Samples, network: AlignmentNetwork) -> list[dict[str, Any]]:
+    """One row for seen and one for unseen captions of the samples of a run."""
+    prompts = samples.about["settings"]["prompts"]["texts"]
     scenes = [read_caption(prompts[label]) for label in samples.labels.tolist()]
     found = {
         seed: [seen for batch in samples.batches(seed) for seen in network.seen(batch)]

@@ -34,7 +34,7 @@ from adagen.data.openmoji.scenes import (
 from adagen.data.split import Images
 from adagen.networks.fitting import CPU, Batch, fit
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.files import load_tensors, save_tensors
+from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.hashing import reading
 from adagen.runtime.noise import seeded
 
@@ -224,14 +224,21 @@ class AlignmentNetwork:
         save_tensors(path, self.network.state_dict(), about=about)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, settings: Fit | None = None) -> Self:
         """Read a network that `save` wrote.
 
+        Args:
+            path: the file.
+            settings: how it must have been fitted; None for any.
+
         Raises:
-            AdagenError: the file is missing, damaged, of another kind, or knows other glyphs.
+            AdagenError: the file is missing, damaged, of another kind, knows other glyphs, or was
+                fitted otherwise.
         """
+        expected = {"settings": settings.model_dump(mode="json")} if settings else {}
+        remedy = "Run `adagen pretrain alignment` again, or restore the keys of the fit."
         with reading(path) as file:
-            tensors, about = load_tensors(path, KIND)
+            tensors, about = load_bound(path, KIND, expected=expected, remedy=remedy)
         if (about["glyphs"], about["colours"]) != (list(GLYPHS), list(COLOURS)):
             raise AdagenError(f"{path} knows other glyphs or colours: fit the network again.")
         network = SceneNetwork(about["width"])

@@ -5,15 +5,16 @@ figure that is drawn from the table compares them, and says itself what it was d
 (`adagen.paper.drawn`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adagen.config import Config
-from adagen.config.bindings import of_diagnosis, of_judgement, of_metrics
+from adagen.config.bindings import Binding, of_diagnosis, of_judgement, of_metrics
 from adagen.config.runs import Run
 from adagen.data.bound import (
+    alignment_of,
     open_configured,
     require_configured,
     require_experiment,
@@ -22,7 +23,7 @@ from adagen.data.bound import (
 )
 from adagen.paper.catalogue import TableSpec, settings_beside
 from adagen.paper.dial import read_judgement
-from adagen.paper.drawn import Drawn, describe, require_drawn
+from adagen.paper.drawn import Drawn, Of, describe, require_drawn
 from adagen.paper.figures import FIGURES, draw, require_kind
 from adagen.paper.inputs import experiment_of
 from adagen.paper.metrics import read_metrics
@@ -181,14 +182,27 @@ def bind_table(
     config: Config,
     judged: Iterable[tuple[Run, str]] = (),
     latex: Path | None = None,
+    prompted: Sequence[Run] = (),
 ) -> None:
-    """Write the settings of the runs that a table is made of, and of judgements, beside it."""
+    """Write the settings of all that a table is made of beside it.
+
+    Args:
+        csv: the table.
+        runs: the runs whose metrics it shows.
+        config: the configuration.
+        judged: runs that were judged, each with the experiment whose reward judged it.
+        latex: the same table for LaTeX.
+        prompted: the runs whose alignment with prompts it shows.
+    """
     rows = [{**vars(run), "settings": of_metrics(config, run)} for run in runs]
     opinions = [
         {**vars(run), "by": by, "settings": of_judgement(config, run, experiment=by)}
         for run, by in judged
     ]
     content = {"csv": file_hash(csv), "runs": rows, "judged": opinions}
+    if prompted:
+        scores = [{**vars(run), "settings": alignment_of(config, run)} for run in prompted]
+        content["aligned"] = scores
     if latex is not None:
         content["latex"] = file_hash(latex)
     write_record(settings_beside(csv), content)
@@ -236,16 +250,21 @@ def require_table(csv: Path, config: Config, *, latex: Path | None = None) -> li
         if path and content.get(key) != file_hash(path):
             raise AdagenError(f"{path} is not the table that {beside.name} describes. {again}")
     shown = []
-    for row in content["runs"]:
-        made_with = row.pop("settings")
-        run = Run(**row)
-        require_configured(csv, made_with, run=run, config=config, expected=of_metrics)
-        shown.append(Drawn("metrics", run))
+    of_runs: tuple[tuple[Of, str, Callable[[Config, Run], Binding]], ...] = (
+        ("metrics", "runs", of_metrics),
+        ("alignment", "aligned", alignment_of),
+    )
+    for of, key, expected in of_runs:
+        for row in content.get(key, []):
+            made_with = row.pop("settings")
+            run = Run(**row)
+            require_configured(csv, made_with, run=run, config=config, expected=expected)
+            shown.append(Drawn(of, run))
     for row in content.get("judged", []):  # older tables don't say it
         made_with, by = row.pop("settings"), row.pop("by")
         run = Run(**row)
         require_experiment(csv, by, config=config)
-        expected = partial(of_judgement, experiment=by)
-        require_configured(csv, made_with, run=run, config=config, expected=expected)
+        judged = partial(of_judgement, experiment=by)
+        require_configured(csv, made_with, run=run, config=config, expected=judged)
         shown.append(Drawn("judgement", run, by))
     return shown

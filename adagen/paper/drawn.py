@@ -21,12 +21,12 @@ from adagen.config.bindings import (
     of_samples,
 )
 from adagen.config.runs import Run
-from adagen.data.bound import require_experiment
+from adagen.data.bound import alignment_of, require_experiment
 from adagen.runtime.documents import parse_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import TEXT_BYTES, read_bytes
 
-Of = Literal["samples", "metrics", "judgement", "policy", "diagnosis"]
+Of = Literal["samples", "metrics", "judgement", "policy", "diagnosis", "alignment"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Drawn:
             return of_judgement(config, self.run, experiment=self.by)
         if self.of == "policy":
             return of_policy(config, experiment, method=method)
+        if self.of == "alignment":
+            return alignment_of(config, self.run)
         return of_diagnosis(config, experiment)
 
 

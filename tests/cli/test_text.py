@@ -1,5 +1,6 @@
 """Generators of captions, from the text encoder to a figure of prompts, as a user calls them."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import yaml
 
 from adagen.cli.sample import prompted
 from adagen.cli.sample_run import SampleRun
+from adagen.config.overlay import overlay
 from adagen.data.samples import Samples
 from adagen.evaluation import aligned, alignment
 from adagen.runtime.errors import AdagenError
@@ -88,6 +90,15 @@ def words(console, monkeypatch):
     return console
 
 
+@contextmanager
+def changed(**evaluation):
+    """The configuration with other keys of its evaluation, in the block."""
+    changes = {"evaluation": evaluation}
+    Path("config.yaml").write_text(yaml.safe_dump(overlay(CONFIG, changes)))
+    yield
+    Path("config.yaml").write_text(yaml.safe_dump(CONFIG))
+
+
 @pytest.mark.slow
 def test_from_captions_to_a_figure_of_prompts(words):
     words(f"{SAMPLE} --prompts prompts.txt --each 2 --out prompts")
@@ -100,6 +111,19 @@ def test_from_captions_to_a_figure_of_prompts(words):
     assert table["captions"].tolist() == ["seen", "seen", "unseen"]
     assert table["images"].tolist() == [20, 4, 4] and table["right"].between(0, 1).all()
     assert Path("prompts.png").stat().st_size > 1000
+
+    assert Path("alignment.settings.json").exists()
+    for change, told in (
+        ({"images": 3}, "holds samples of other prompts, or another number of each"),
+        ({"fit": {"updates": 3, "batch": 8}}, "settings.updates is 2 there and 3 here"),
+    ):
+        with changed(alignment=change):
+            message = words.mistake(f"align --network alignment.safetensors {files} prompts")
+            assert told in message
+    with changed(seeds=[0]):
+        message = words.mistake(f"align --network alignment.safetensors {files} prompts")
+        assert "prompts was made with seeds: [0, 1], but the configuration" in message
+        assert "--forcerun prompts" in message
 
     words(f"{SAMPLE} --prompts prompts.txt --out single")
     again = Samples.open(Path("single"))

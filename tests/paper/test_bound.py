@@ -27,6 +27,7 @@ from adagen.paper.bound import (
     require_table,
 )
 from adagen.paper.catalogue import TABLES, settings_beside
+from adagen.paper.drawn import Drawn, describe
 from adagen.paper.figures.style import new_figure, save_figure
 from adagen.paper.metrics import read_comparable, read_metrics
 from adagen.runtime.errors import AdagenError
@@ -291,6 +292,55 @@ def test_the_page_shows_pictures_and_latex_of_its_configuration_alone(shown):
     latex.write_text(latex.read_text().replace("1", "2"))
     with pytest.raises(AdagenError, match=r"fid.tex is not the table that fid.settings.json"):
         require_shown(latex, TOY)
+
+
+PROMPTED = {
+    "name": "text",
+    "results": "results",
+    "resources": "resources",
+    "dataset": {"name": "openmoji_things", "size": 16, "heldout": 200},
+    "generators": {
+        "sit": {
+            "paradigm": "sit",
+            "text": {"positions": 6, "width": 16, "fit": {"updates": 2}},
+            "network": {"width": 16, "depth": 2, "heads": 2},
+            "patch": 4,
+            "pretrain": {"updates": 2},
+        }
+    },
+    "experiments": {"words_t2": {"generator": "sit", "steps": 2}},
+    "evaluation": {"samples": 300, "seeds": [0, 1], "alignment": {"prompts": "prompts.txt"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"evaluation": {"alignment": {"images": 3}}}, "made with each"),
+        ({"evaluation": {"alignment": {"fit": {"updates": 3}}}}, "made with fit.updates"),
+        ({"evaluation": {"seeds": [0]}}, "seeds"),
+        ({"generators": {"sit": {"text": {"fit": {"updates": 3}}}}}, "text.fit.updates"),
+        ({"experiments": {"words_t2": {"handmade": {"guidance": 3}}}}, "handmade.guidance"),
+        ({}, "made with texts"),
+    ],
+)
+def test_alignment_is_of_its_configuration_and_its_prompts(tmp_path, monkeypatch, changes, told):
+    monkeypatch.chdir(tmp_path)
+    prompts, csv, png = Path("prompts.txt"), Path("alignment.csv"), Path("prompts.png")
+    prompts.write_text("a fox\na red tulip\n")
+    config, run = parse_config(PROMPTED, "text.yaml"), Run("words_t2", "handmade")
+    csv.write_text("experiment\n")
+    bind_table(csv, [], config=config, prompted=[run])
+    save_figure(new_figure(1), png, drawn=describe([Drawn("alignment", run)], config))
+    for path in (csv, png):
+        require_shown(path, config)
+    if not changes:
+        prompts.write_text("a fox\na tulip\n")
+    other = parse_config(overlay(PROMPTED, changes), "other.yaml")
+    with pytest.raises(AdagenError, match=rf"alignment.csv was .*{told}: .* but the"):
+        require_shown(csv, other)
+    with pytest.raises(AdagenError, match=r"prompts.png was drawn of words_t2 handmade with other"):
+        require_shown(png, other)
 
 
 SEARCHED = Run("b", "tuned")

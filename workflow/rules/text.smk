@@ -70,6 +70,7 @@ rule alignment:
         csv=shown("<results>/tables/alignment.csv", "Results"),
         pdf=shown("<results>/figures/prompts.pdf", "Results"),
         png=shown("<results>/figures/prompts.png", "Results"),
+        settings=ensure("<results>/tables/alignment.settings.json", non_empty=True),
     log:
         "<logs>/alignment.log",
     benchmark:
