@@ -110,7 +110,10 @@ def search_schedule(
 
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
     device, budget = device_of(config), config.sweep_of(experiment)
-    drawn = {"images": budget.images(method), "of_training": settings.training.images("adagen")}
+    drawn = {
+        "images": budget.images(method, steps=settings.steps),
+        "of_training": settings.training.images("adagen"),
+    }
     batch = config.generators[settings.generator].batch
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
 

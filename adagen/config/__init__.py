@@ -69,5 +69,5 @@ from adagen.config.rewards import (
     TokenSettings,
 )
 from adagen.config.run import Config
-from adagen.config.search import ClassSearch, Sweep, TableSearch
+from adagen.config.search import ClassSearch, GitsSearch, Sweep, TableSearch
 from adagen.config.text import AnyText, ClipText, Text

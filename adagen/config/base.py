@@ -13,6 +13,7 @@ Method = Literal[
     "handmade",
     "halton",
     "logsnr_time",
+    "gits",
     "interval",
     "tuned",
     "tuned_class",
@@ -25,11 +26,12 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """All methods, in the order of the tables."""
 WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
 """Methods that follow from the settings: they have no policy file."""
-SEARCHED: tuple[Method, ...] = ("interval", "tuned", "tuned_class")
+SEARCHED: tuple[Method, ...] = ("gits", "interval", "tuned", "tuned_class")
 LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),
     "logsnr_time": ("dit", "sit"),
+    "gits": ("dit", "sit"),
 }
 """Methods that only some paradigms have, and which ones."""
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -1,11 +1,18 @@
 """Searches for schedules: their phases, and how many images they may draw."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from adagen.config.base import Model
-from adagen.config.values import Deviation, Positive, Seed
+from adagen.config.values import Deviation, Different, Positive, Seed
+
+PHASES: dict[str, set[str]] = {
+    "tuned": {"table", "actions"},
+    "tuned_class": {"table", "classes"},
+    "gits": {"gits", "actions"},
+}
+"""Keys of a search that count for some methods alone, by method."""
 
 
 class TableSearch(Model):
@@ -33,13 +40,24 @@ class ClassSearch(Model):
     group, and captions whose embeddings are near."""
 
 
+class GitsSearch(Model):
+    """Times of the method `gits`, by dynamic programming on trajectories of a few samples."""
+
+    trajectories: Positive = 256
+    """Samples that are followed."""
+    nodes: int = Field(60, ge=2, le=80)
+    """Steps of a trajectory, evenly spaced in time; the times are chosen among their ends."""
+    gamma: float = Field(1.15, ge=0.1, le=10)
+    """Weight of a step's cost over that of the step before."""
+
+
 class Sweep(Model):
     """Search for the best static schedule by CMA-ES, with the same budget for every experiment.
 
     The method `tuned` searches over offset and slope of every action, in logits, and then over the
     whole table if there is a section `table`; the method `tuned_class` goes on over an offset for
     each class and action; the method `interval` searches over the bounds of the steps with
-    guidance, and its strength.
+    guidance, and its strength. The method `gits` computes its times, and searches for nothing.
     """
 
     evaluations: Positive = 50
@@ -56,9 +74,16 @@ class Sweep(Model):
     """Second phase of `tuned`, over all calls and actions. Without this section there is none."""
     classes: ClassSearch = ClassSearch()
     """Last phase of `tuned_class`."""
+    gits: GitsSearch = GitsSearch()
+    """Times of `gits`."""
+    actions: Annotated[tuple[str, ...], Different] = ()
+    """Actions of which `tuned` and `gits` search for an offset alone, and for nothing else; empty
+    for all that they search for otherwise."""
 
     def trials(self, method: str) -> int:
         """The number of schedules that a method tries; the phases are those of `within`."""
+        if method == "gits":
+            return self.evaluations if self.actions else 1
         table = self.table.evaluations if self.table and method != "interval" else 0
         classes = self.classes.evaluations if method == "tuned_class" else 0
         return self.evaluations + table + classes
@@ -68,12 +93,32 @@ class Sweep(Model):
 
         Phases that it doesn't have are left out.
         """
-        without = {"interval": {"table", "classes"}, "tuned": {"classes"}}.get(method, set())
+        without = {"table", "classes", "gits", "actions"} - PHASES.get(method, set())
+        if not self.actions:
+            without.add("actions")
         return self.model_dump(mode="json", exclude=without, exclude_none=True)
 
-    def images(self, method: str) -> int:
-        """The number of images that the search of a method draws."""
-        return self.samples * self.trials(method)
+    def images(self, method: str, *, steps: int = 1) -> int:
+        """The number of images that the search of a method draws.
+
+        Args:
+            method: one that is searched for.
+            steps: T, by which a trajectory that `gits` follows counts as nodes / T images.
+        """
+        followed = -(-self.gits.trajectories * self.gits.nodes // steps)
+        return self.samples * self.trials(method) + (followed if method == "gits" else 0)
+
+    def of_actions(self, actions: tuple[str, ...], *, steps: int, gits: bool) -> Self:
+        """The search for offsets of these actions, which may draw what `tuned` draws in all.
+
+        Args:
+            actions: names of the actions.
+            steps: T.
+            gits: whether trajectories of `gits` are part of it.
+        """
+        times = self.model_copy(update={"samples": 0}).images("gits", steps=steps) if gits else 0
+        trials = max(1, (self.images("tuned") - times) // self.samples)
+        return self.model_copy(update={"actions": actions, "evaluations": trials, "table": None})
 
     def within(self, images: int) -> Self:
         """The same search, whose second phase has a number where it asks for what is left.

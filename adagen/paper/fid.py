@@ -58,7 +58,7 @@ def drawn_images(run: Metrics) -> float:
     """The number of images that the search or training of a run's policy drew; NaN without one."""
     (settings,) = run.settings
     if searched := settings.get(f"sweep {run.method}"):
-        return Sweep.model_validate(searched["sweep"]).images(run.method)
+        return Sweep.model_validate(searched["sweep"]).images(run.method, steps=run.steps)
     if trained := settings.get(f"train {run.method}"):
         return Training.model_validate(trained["training"]).images(run.method)
     return math.nan

@@ -233,7 +233,7 @@ class Plan:
         generator = networks.generators.of(experiment)
         cost = networks.generators.cost(experiment.generator)
         search = self.config.sweep_of(policy.experiment)
-        images = search.images(policy.method)
+        images = search.images(policy.method, steps=experiment.steps)
         return Job(
             "search",
             policy.experiment,

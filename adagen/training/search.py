@@ -30,8 +30,9 @@ def search(
 ) -> tuple[Schedule, list[Trial]]:
     """Find the static schedule of least distance within the trials of all phases.
 
-    The hand-made schedule is the first trial, so by the search's own samples the result is never
-    worse. A killed search resumes by replaying the trials of its checkpoint.
+    The schedule that it starts from, mostly the hand-made one, is the first trial, so by the
+    search's own samples the result is never worse. A killed search resumes by replaying the trials
+    of its checkpoint.
 
     Args:
         phases: what is tried, in order.
@@ -81,13 +82,15 @@ def search(
     with bar:
         for phase in phases:
             space = phase.space(best)
-            strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
             used = 0
             if best is None:
                 evaluate(space, np.zeros(space.size))
                 used = 1
             else:  # the same schedule, of the kind that this phase makes
                 best = space.schedule(np.zeros(space.size))
+            if used == phase.evaluations:
+                continue
+            strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
             while used < phase.evaluations:
                 candidates = strategy.ask()
                 if used + len(candidates) > phase.evaluations:

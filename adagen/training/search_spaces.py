@@ -6,13 +6,14 @@ phase the best one so far. The parameters are
 - for `tuned`, an offset and a slope over the steps for each action, in logits; and in the second
   phase, if there is one, each entry of the table that can change an image;
 - for `tuned_class`, after these, an offset for each group of conditions and each action;
+- for `tuned` and `gits` of a search that names actions, an offset of each of these;
 - for `interval`, two angles and a logarithm: the squared sines of the angles are the shares of the
   run without guidance at its beginning and at its end, and the exponential of the third parameter
   is the factor of the guidance in between.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,12 @@ import torch
 from adagen.config import Sweep
 from adagen.generators.actions import Actions
 from adagen.generators.base import Generator
+from adagen.generators.solver import SolverGenerator
 from adagen.policy.baselines import guidance_interval
 from adagen.policy.by_class import ClassTable, group_centres
 from adagen.policy.networks import ConstantTable
+from adagen.runtime.errors import AdagenError
+from adagen.training.gits import gits_times
 
 Schedule = ConstantTable | ClassTable
 Trial = dict[str, float]
@@ -62,12 +66,25 @@ class Phase:
 
 
 def phases_of(method: str, generator: Generator[Any], *, settings: Sweep) -> list[Phase]:
-    """The phases of the search of a method, one of `SEARCHED`."""
+    """The phases of the search of a method, one of `SEARCHED`.
+
+    Raises:
+        AdagenError: the method, or an action that the search names, is of another generator.
+    """
     actions = generator.actions
-    first = interval_space(actions) if method == "interval" else static_space(actions)
-    phases = [
-        Phase(space=lambda _: first, evaluations=settings.evaluations, spread=settings.spread)
-    ]
+    if method == "gits":
+        if not isinstance(generator, SolverGenerator):
+            raise AdagenError("method 'gits' chooses the times of DiT and SiT: choose another one.")
+        around = gits_times(generator, settings.gits, seed=settings.seed)
+        first = offset_space(settings.actions, actions, around=around)
+    elif method == "interval":
+        first = interval_space(actions)
+    elif settings.actions:
+        first = offset_space(settings.actions, actions)
+    else:
+        first = static_space(actions)
+    trials = settings.trials(method) if method == "gits" else settings.evaluations
+    phases = [Phase(space=lambda _: first, evaluations=trials, spread=settings.spread)]
     if (table := settings.table) and method != "interval":
         phases.append(
             Phase(
@@ -105,6 +122,35 @@ def static_space(actions: Actions) -> Space:
         size=len(names),
         schedule=lambda x: static_schedule(x, actions),
         log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
+    )
+
+
+def offset_space(
+    names: Sequence[str], actions: Actions, *, around: ConstantTable | None = None
+) -> Space:
+    """Schedules with an offset for each of some actions, around a table or the hand-made one.
+
+    Raises:
+        AdagenError: there is no such action.
+    """
+    if unknown := [name for name in names if name not in actions.names]:
+        raise AdagenError(
+            f"key 'sweep.actions' has {unknown[0]!r}, but the generator's actions are "
+            f"{', '.join(actions.names)}: choose among these."
+        )
+    columns = [actions.names.index(name) for name in names]
+    table = torch.zeros_like(actions.handmade) if around is None else around.table
+
+    def schedule(x: Parameters) -> ConstantTable:
+        moved = table.clone()
+        moved[:, columns] += torch.from_numpy(x).float()
+        return ConstantTable.of(moved)
+
+    labels = [f"{name}_offset" for name in names]
+    return Space(
+        size=len(names),
+        schedule=schedule,
+        log_columns=lambda x: dict(zip(labels, x.tolist(), strict=True)),
     )
 
 

@@ -144,7 +144,10 @@ def test_a_bad_config(console, text, parts, command):
         (f"sweep --experiment gone {FILES} --out o --log o.csv", ["'gone'", "flow_t2, flow_t4"]),
         (
             "sample --experiment flow_t2 --method magic --generator flow.safetensors --out o",
-            ["'magic'", "handmade, halton, logsnr_time, interval, tuned, tuned_class, static"],
+            [
+                "'magic'",
+                "handmade, halton, logsnr_time, gits, interval, tuned, tuned_class, static",
+            ],
         ),
         (
             "sample --experiment flow_t2 --method tuned --generator flow.safetensors --out o",

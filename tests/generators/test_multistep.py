@@ -56,9 +56,10 @@ def test_weights_integrate_polynomials_of_their_order():
         assert float((weights * u**power).sum()) == pytest.approx(float(exact), rel=1e-6)
 
 
+@pytest.mark.parametrize("spacing", ["log-SNR", "uniform"])
 @pytest.mark.parametrize("family", SCHEDULES)
 @pytest.mark.parametrize("solver", ORDERS)
-def test_the_error_falls_with_the_order(family, solver):
+def test_the_error_falls_with_the_order(family, solver, spacing):
     """Gaussian data N(m, s^2): (x - alpha m) / sqrt(alpha^2 s^2 + sigma^2) is constant in time."""
     schedule, order = SCHEDULES[family], ORDERS[solver]
 
@@ -76,8 +77,12 @@ def test_the_error_falls_with_the_order(family, solver):
         return alpha * MEAN + deviation * (start - alpha_0 * MEAN) / deviation_0
 
     errors = []
-    for updates in (40, 80):
+    for updates in (40, 80) if spacing == "log-SNR" else (160, 320):
         grid = torch.linspace(-3, 3, updates + 1).tolist()
+        if spacing == "uniform":
+            ends = [float(time_of(schedule, end)) for end in (-3.0, 3.0)]
+            times = torch.linspace(*ends, updates + 1, dtype=torch.float64)
+            grid = schedule.log_snr(times).tolist()
         start, past = wide(1.3), ()
         # Exact to begin with, so that the order is not that of the first steps.
         for log_snr in grid[: order - 1]:
