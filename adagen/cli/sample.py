@@ -26,7 +26,7 @@ from adagen.cli.paths import load_config
 from adagen.cli.sample_run import SampleRun, SamplingInputs, open_run
 from adagen.config import Config
 from adagen.config.bindings import of_samples
-from adagen.config.paradigms import is_built_in
+from adagen.config.paradigms import action_names, is_built_in
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
 
 if TYPE_CHECKING:
@@ -243,9 +243,13 @@ def _made_by(config: Config, run: SampleRun) -> dict[str, Any]:
 
 
 def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
-    """The calls without effect of a package's actions; those of built-in ones are known anyway."""
+    """The calls without effect of a package's actions, or of a rule's in place of the paper's.
+
+    Those of built-in generators are known anyway.
+    """
     calls = {name: list(calls) for name, calls in actions.without_effect.items()}
-    return {"without_effect": calls} if calls and not is_built_in(paradigm) else {}
+    known = is_built_in(paradigm) and actions.names == action_names(paradigm)
+    return {"without_effect": calls} if calls and not known else {}
 
 
 def _gflops(sampler: "Sampler") -> float:

@@ -23,15 +23,13 @@ from adagen.config.base import (
 from adagen.config.clip import ClipScore
 from adagen.config.curves import Budget
 from adagen.config.dataset import Captions, Dataset
+from adagen.config.evaluation import Evaluation, Inception, MetricNetworks
 from adagen.config.experiments import (
     FINALISTS,
     NORM_GROUP,
     AnyRewardFeatures,
     DinoFeatures,
-    Evaluation,
     Experiment,
-    Inception,
-    MetricNetworks,
     PolicyNetworkSize,
     PolicySettings,
     RewardFeatures,

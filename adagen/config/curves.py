@@ -105,6 +105,11 @@ def check_curves(
                 f"each of its {len(generator.scales)} scales: another number of steps is another "
                 "generator. Take it out, or compare experiments of several generators in fid.csv"
             )
+        if experiments[name].coefficients:
+            raise ValueError(
+                f"curves.steps has {name!r}, but its solver has coefficients for "
+                f"{experiments[name].steps} steps alone: take it out"
+            )
         if len({*curve.steps, experiments[name].steps}) <= len(curve.steps):
             raise ValueError(
                 f"curves.steps.{name}.steps is {list(curve.steps)}, but must be all different, and "

@@ -1,25 +1,22 @@
-"""Experiments: how a generator is scheduled, trained, searched and measured."""
+"""Experiments: how a generator is scheduled, and how its policies are trained."""
 
 import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from adagen.config.alignment import Alignment
 from adagen.config.base import Fit, Model, PolicyInput, by_kind
-from adagen.config.clip import ClipScore
 from adagen.config.generators import Transformer
 from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 from adagen.config.rewards import AnyReward, GaussianSettings
-from adagen.config.schedules import GivenSchedule
+from adagen.config.schedules import GivenCoefficients, GivenSchedule, check_coefficients
 from adagen.config.values import (
     Coefficient,
     Deviation,
     Different,
     Positive,
     Rate,
-    Seeds,
     Side,
     Steps,
     Width,
@@ -150,11 +147,18 @@ class Training(Model):
 
 RIVALS: dict[str, tuple[str, ...]] = {
     "solver": ("dit", "sit"),
+    "coefficients": ("dit", "sit"),
     "guidance_rule": ("dit", "sit"),
     "unmasking": ("maskgit",),
     "unmasking_bound": ("maskgit",),
 }
 """Keys of an experiment by which generators work otherwise than the paper's, and their families."""
+
+
+Solver = Literal["2s", "2m", "adams2", "adams3", "adams4", "table"]
+GuidanceRule = Literal["linear", "zero_star", "apg"]
+Unmasking = Literal["ratio", "confidence", "entropy"]
+UnmaskingBound = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class Experiment(Model):
@@ -166,20 +170,24 @@ class Experiment(Model):
     """Number of generation steps T."""
     smoothing: float = Field(0.0, ge=0, lt=1)
     """Constant s of the moving average over the logits of an action; 0 for none."""
-    solver: Literal["2s", "2m", "adams2", "adams3", "adams4"] = "2s"
+    solver: Solver = "2s"
     """Solver of DiT and SiT: DPM-Solver++(2S), where two evaluations make an update, as in the
-    paper; or a multistep solver, where each makes one: DPM-Solver++(2M), or exponential
-    Adams-Bashforth of this order."""
-    guidance_rule: Literal["linear", "zero_star", "apg"] = "linear"
+    paper; or a multistep solver, where each makes one: DPM-Solver++(2M), exponential
+    Adams-Bashforth of this order, or one whose `coefficients` are given (`table`)."""
+    coefficients: GivenCoefficients = Field(())
+    """Weights of the solver `table`: T rows, one an evaluation, of which row i has i numbers c_ij
+    for the predictions of the evaluations before; its own has 1 - sum_j c_ij. Or the name of a
+    published schedule that has some, such as dss_sit_t8."""
+    guidance_rule: GuidanceRule = "linear"
     """Guidance of DiT and SiT: linear, c + w (c - u), as in the paper; with the multiple of u that
     is nearest to c in its place (CFG-Zero*); or without the part of c - u that is parallel to the
     data prediction (APG)."""
-    unmasking: Literal["ratio", "confidence", "entropy"] = "ratio"
+    unmasking: Unmasking = "ratio"
     """Number of tokens that MaskGIT unmasks at a step: by the action `ratio`, as in the paper; all
-    that are drawn with a probability of at least `unmasking_bound`; or as many, in the order of
+    that are drawn with a probability of at least the action `bound`; or as many, in the order of
     rising entropy, as have a sum of entropies less their largest of at most so many nats."""
-    unmasking_bound: float = Field(0.9, ge=0, le=10_000)
-    """Probability, or nats, of the key `unmasking`."""
+    unmasking_bound: UnmaskingBound = 0.9
+    """Hand-made value of the action `bound`, a probability or nats, in place of `ratio`."""
     handmade: AnyHandmade = Handmade()
     """The schedule that an untrained policy reproduces."""
     schedule: GivenSchedule = Field({})
@@ -206,17 +214,10 @@ class Experiment(Model):
             )
         return self
 
-
-class MetricNetworks(Model):
-    """Two networks that only measure: a classifier, and a denoising autoencoder without labels."""
-
-    width: int = Field(32, gt=0, le=4096, multiple_of=8)
-    """Channels of their first layer, a multiple of 8 (group normalisation). The last convolution,
-    which is pooled, has twice as many."""
-    classifier: Fit = Fit(updates=400)
-    """Settings for fitting the classifier."""
-    autoencoder: Fit = Fit(updates=400, seed=1)
-    """Settings for fitting the autoencoder."""
+    @model_validator(mode="after")
+    def _coefficients_of_a_table(self) -> Self:
+        check_coefficients(self.coefficients, solver=self.solver, steps=self.steps)
+        return self
 
 
 class RewardFeatures(Model):
@@ -265,73 +266,3 @@ AnyRewardFeatures = Annotated[
     Annotated[RewardFeatures, Tag("masked_autoencoder")] | Annotated[DinoFeatures, Tag("dino")],
     by_kind(DEFAULT_KINDS["reward_features"]),
 ]
-
-
-class Inception(Model):
-    """The Inception network of the protocols `authors`, `adm` and `clean`."""
-
-    weights: str = "inception"
-    """Asset that holds it."""
-    shrink: Literal[1, 2, 4, 8, 16] = 1
-    """Divisor of every number of channels. More than 1 is for tests with random weights."""
-
-    @property
-    def dimension(self) -> int:
-        """Number of pooled features."""
-        return 2048 // self.shrink
-
-
-class Evaluation(Model):
-    """Settings for measuring the samples behind the reported numbers."""
-
-    protocol: Literal["embedded", "authors", "adm", "clean"] = "embedded"
-    """Which features are compared, and how images are prepared for them (docs/evaluation.md).
-    Numbers of two protocols are never compared."""
-    reference: str = ""
-    """Asset that holds released reference statistics (`authors`) or a reference batch (`adm`).
-    If it is empty, they are computed from the images of the data set."""
-    samples: Positive = 5000
-    """Images for each sampling seed."""
-    seeds: Seeds = (0, 1, 2, 3)
-    """Sampling seeds. The standard error is taken over them; with one seed there is none."""
-    shard: Positive = 1000
-    """Images in a file of samples. If the stage is killed, it loses at most this many. It changes
-    no result."""
-    jobs: Positive = 1
-    """Number of jobs that draw the samples of a run together, on a cluster; at most the number of
-    files. It changes no result."""
-    neighbours: Positive = 3
-    """k of the k-nearest-neighbour precision and recall."""
-    networks: MetricNetworks = MetricNetworks()
-    """The networks of the protocol `embedded`."""
-    inception: Inception = Inception()
-    """The network of the other protocols."""
-    clip_score: ClipScore | None = None
-    """CLIP score, a metric beside the others. Without this section there is none."""
-    alignment: Alignment | None = None
-    """Alignment with captions of OpenMoji. Without this section none is measured."""
-
-    @property
-    def dimension(self) -> int:
-        """Number of features that the first distance is computed over."""
-        embedded = self.protocol == "embedded"
-        return 2 * self.networks.width if embedded else self.inception.dimension
-
-    @model_validator(mode="after")
-    def _a_file_for_every_job(self) -> Self:
-        files = len(self.seeds) * math.ceil(self.samples / self.shard)
-        if self.jobs > files:
-            raise ValueError(
-                f"jobs is {self.jobs}, but there are only {files} files of samples to make: lower "
-                "jobs or shard"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _reference_of_a_kind(self) -> Self:
-        if self.reference and self.protocol in ("embedded", "clean"):
-            raise ValueError(
-                f"reference is {self.reference!r}, but protocol {self.protocol!r} has no released "
-                "statistics: leave it empty"
-            )
-        return self

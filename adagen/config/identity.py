@@ -11,9 +11,9 @@ from typing import Any
 from adagen.config.assets import Asset, Assets
 from adagen.config.base import Model
 from adagen.config.dataset import Dataset
-from adagen.config.experiments import RIVALS, Evaluation, Experiment, Training
+from adagen.config.evaluation import Evaluation
+from adagen.config.experiments import RIVALS, Experiment, Training
 from adagen.config.generators import FrozenGenerator, Generator, GeneratorSettings
-from adagen.config.published import published_numbers
 from adagen.config.run import Config
 from adagen.config.text import ClipText
 
@@ -316,35 +316,3 @@ def evaluate(config: Config) -> Identity:
     """The settings that the metrics of samples depend on, given networks and reference."""
     evaluation = config.evaluation
     return {"protocol": evaluation.protocol, "neighbours": evaluation.neighbours}
-
-
-def system(config: Config) -> Identity:
-    """The names of experiments in print, and the numbers that others published for them."""
-    experiments = config.experiments.values()
-    return {
-        "titles": [config.generators[experiment.generator].title for experiment in experiments],
-        "published": [
-            _part(published_numbers()[experiment.published]) if experiment.published else {}
-            for experiment in experiments
-        ],
-    }
-
-
-def named(config: Config) -> Identity:
-    """The name of the configuration, for the tables and figures that print it."""
-    return {"name": config.name}
-
-
-def steps(config: Config) -> list[list[Any]]:
-    """The experiments of each steps curve, which the table of the curves depends on."""
-    return [[budget.base, budget.name, budget.methods] for budget in config.budgets]
-
-
-def curve(config: Config, *, name: str) -> Identity:
-    """The table of the curve `fidelity` or `guidance`."""
-    return _part(getattr(config.curves, name))
-
-
-def ablation(config: Config) -> list[list[Any]]:
-    """The table of the ablation: the runs of each variant."""
-    return [[c.study, c.variant, c.name, c.method, c.training_seeds] for c in config.cells]

@@ -43,8 +43,24 @@ _IN_PYTHON: dict[str, tuple[Any, str]] = {}
 """Backbone and version of every paradigm that was registered in this process."""
 
 
+def action_names(paradigm: str, *, unmasking: str = "ratio") -> tuple[str, ...]:
+    """The names of the actions of a built-in paradigm, in the order of their columns.
+
+    Args:
+        paradigm: any; of one that others bring nothing is known.
+        unmasking: that of an experiment; a rule has a bound in place of the mask ratio.
+    """
+    first = "ratio" if unmasking == "ratio" else "bound"
+    return {
+        "maskgit": (first, "confidence_temperature", "sampling_temperature", "guidance"),
+        "var": ("guidance", "top_k", "top_p", "temperature"),
+        "dit": ("time", "guidance"),
+        "sit": ("time", "guidance"),
+    }.get(paradigm, ())
+
+
 def calls_without_effect(
-    paradigm: str, calls: int, *, method: str = ""
+    paradigm: str, calls: int, *, method: str = "", unmasking: str = "ratio"
 ) -> dict[str, tuple[int, ...]]:
     """The calls at which an action of a built-in paradigm changes no image.
 
@@ -56,13 +72,16 @@ def calls_without_effect(
         paradigm: any; of one that others bring nothing is known.
         calls: T.
         method: how it is scheduled; the fixed order of "halton" asks for no confidence.
+        unmasking: that of an experiment; a rule adds no noise to confidence.
 
     Returns:
         The calls by action, only of actions that have some.
     """
     if paradigm == "maskgit":
-        confidence = range(calls) if method == "halton" else (calls - 1,)
-        return {"ratio": (calls - 1,), "confidence_temperature": tuple(confidence)}
+        without = method == "halton" or unmasking != "ratio"
+        confidence = range(calls) if without else (calls - 1,)
+        first, second, *_ = action_names(paradigm, unmasking=unmasking)
+        return {first: (calls - 1,), second: tuple(confidence)}
     return {"guidance": (0,)} if is_built_in(paradigm) else {}
 
 

@@ -13,16 +13,17 @@ from adagen.config.curves import Budget, Curves, budgets, check_curves
 from adagen.config.curves import inherited as inherited_curves
 from adagen.config.dataset import Dataset
 from adagen.config.dials import with_guidance
+from adagen.config.evaluation import Evaluation
 from adagen.config.experiments import (
     AnyRewardFeatures,
-    Evaluation,
     Experiment,
     PolicySettings,
     RewardFeatures,
     Training,
 )
 from adagen.config.feature_checks import check_features, check_preference
-from adagen.config.generators import Generator, VarGenerator
+from adagen.config.generator_checks import check_derived, check_generators
+from adagen.config.generators import Generator
 from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
 from adagen.config.names import check_names
@@ -32,7 +33,7 @@ from adagen.config.refinements import AnyRefinement, check_refinements, refineme
 from adagen.config.rewards import AnyPreference, Dial, Preference
 from adagen.config.search import Sweep
 from adagen.config.size_checks import check_counts, check_sizes
-from adagen.config.values import LONGEST_DERIVED, Different, Name, OutputFolder, Processes, Seeds
+from adagen.config.values import Different, Name, OutputFolder, Processes, Seeds
 
 
 class Config(Model):
@@ -220,18 +221,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _new_names(self) -> Self:
         """Experiments that the ablation and the curves derive have names that are free."""
-        named = self.every_experiment
-        for key, name, experiment in self._derived:
-            if len(name) > LONGEST_DERIVED:
-                raise ValueError(
-                    f"{key} becomes the experiment {name[:60]!r}..., a name of {len(name)} "
-                    f"characters, but {LONGEST_DERIVED} are the most: use shorter names"
-                )
-            if named[name] != experiment:
-                raise ValueError(
-                    f"{key} becomes the experiment {name!r}, but another one has this name: call "
-                    "it differently"
-                )
+        check_derived(self._derived, self.every_experiment)
         return self
 
     @model_validator(mode="after")
@@ -292,23 +282,8 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for place, experiment in self._places():
-            if experiment.generator not in self.generators:
-                raise ValueError(
-                    f"{place}.generator is {experiment.generator!r}, which is none of "
-                    f"the generators: {', '.join(self.generators)}"
-                )
-            generator = self.generators[experiment.generator]
-            if generator.paradigm in ("dit", "sit") and experiment.steps % 2:
-                raise ValueError(
-                    f"{place}.steps is {experiment.steps}, but the second-order solver "
-                    "of dit and sit takes two evaluations an update: use an even number"
-                )
-            if isinstance(generator, VarGenerator) and experiment.steps != len(generator.scales):
-                raise ValueError(
-                    f"{place}.steps is {experiment.steps}, but its generator has "
-                    f"{len(generator.scales)} scales, one a step: make the two equal"
-                )
+        """Experiments take generators that there are, in numbers of steps that these can have."""
+        check_generators(self._places(), self.generators)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 import functools
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -19,6 +19,11 @@ ActionValues = Annotated[tuple[ActionValue, ...], Field(min_length=1)]
 """The values of one action, in action units: one for each call."""
 
 
+Coefficient = Annotated[float, Field(ge=-1000, le=1000)]
+Coefficients = tuple[tuple[Coefficient, ...], ...]
+"""Weights of a solver: row i has i numbers, for the predictions of the evaluations before."""
+
+
 class PublishedSchedule(Model):
     """A schedule that others published."""
 
@@ -28,6 +33,8 @@ class PublishedSchedule(Model):
     """Source of the numbers: file, or paper and table."""
     actions: dict[str, ActionValues]
     """Values by action."""
+    coefficients: Coefficients = ()
+    """Weights of the solver that it was searched for with; empty for none."""
 
 
 @functools.cache
@@ -38,18 +45,50 @@ def published_schedules() -> Mapping[str, PublishedSchedule]:
     return {name: PublishedSchedule.model_validate(entry) for name, entry in content.items()}
 
 
-def _table(given: Any) -> Any:
-    """The values by action of a published schedule, if it is one's name; a table as it is."""
-    if not isinstance(given, str):
-        return given
+def _published(name: str) -> PublishedSchedule:
     known = published_schedules()
-    if given not in known:
+    if name not in known:
         raise ValueError(
-            f"{given!r} is no entry of adagen/config/{FILE}: give one of {', '.join(known)}, or "
+            f"{name!r} is no entry of adagen/config/{FILE}: give one of {', '.join(known)}, or "
             "values by action"
         )
-    return known[given].actions
+    return known[name]
+
+
+def _table(given: Any) -> Any:
+    """The values by action of a published schedule, if it is one's name; a table as it is."""
+    return _published(given).actions if isinstance(given, str) else given
+
+
+def _coefficients(given: Any) -> Any:
+    """The weights of a published schedule, if it is one's name; rows as they are."""
+    if not isinstance(given, str):
+        return given
+    if not (published := _published(given).coefficients):
+        having = [name for name, entry in published_schedules().items() if entry.coefficients]
+        raise ValueError(f"{given!r} has no coefficients, but {', '.join(having)} have some")
+    return published
 
 
 GivenSchedule = Annotated[dict[str, ActionValues], BeforeValidator(_table)]
 """Values by action; in a file also the name of a published schedule."""
+GivenCoefficients = Annotated[Coefficients, BeforeValidator(_coefficients)]
+"""Weights of a solver; in a file also the name of a published schedule."""
+
+
+def check_coefficients(rows: Sequence[Sequence[float]], *, solver: str, steps: int) -> None:
+    """Raise unless the solver `table`, and it alone, has weights for each of its steps.
+
+    Raises:
+        ValueError: it has none or too few, or another solver has some.
+    """
+    if (solver == "table") != bool(rows):
+        raise ValueError(
+            f"solver is {solver!r}, but coefficients has {len(rows)} rows: the solver 'table' "
+            "needs some, and no other has any"
+        )
+    if rows and [*map(len, rows)] != [*range(steps)]:
+        raise ValueError(
+            f"coefficients has {len(rows)} rows, of {', '.join(str(len(row)) for row in rows)} "
+            f"numbers, but {steps} steps take {steps} rows, of 0, 1, 2 and so on"
+        )

@@ -4,12 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adagen.config.dataset import CAPTIONED, Dataset
-from adagen.config.experiments import (
-    AnyRewardFeatures,
-    DinoFeatures,
-    Evaluation,
-    Experiment,
-)
+from adagen.config.evaluation import Evaluation
+from adagen.config.experiments import AnyRewardFeatures, DinoFeatures, Experiment
 from adagen.config.generators import (
     FrozenGenerator,
     MaskgitGenerator,

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from adagen.config import Handmade
-from adagen.config.paradigms import calls_without_effect
+from adagen.config.paradigms import action_names, calls_without_effect
 from adagen.runtime.errors import AdagenError
 
 NEARLY_ZERO = 1e-6
@@ -142,27 +142,38 @@ class Actions:
 
 
 def maskgit_actions(
-    steps: int, handmade: Handmade, *, smoothing: float, fixed_order: bool = False
+    steps: int,
+    handmade: Handmade,
+    *,
+    smoothing: float,
+    fixed_order: bool = False,
+    unmasking: str = "ratio",
+    bound: float = 0.0,
 ) -> Actions:
     """The actions of MaskGIT.
 
     The mask ratio follows a cosine, the confidence temperature falls linearly, and guidance rises
-    linearly. With a fixed order of the positions the confidence temperature has no effect.
+    linearly. With a fixed order of the positions, or one of the rules `unmasking`, the confidence
+    temperature has no effect. A rule has a constant bound in place of the mask ratio: a probability
+    for "confidence", nats for "entropy".
     """
     t = torch.arange(steps, dtype=torch.float32)
     rho = (t + 1 - 0.001) / steps
+    by_ratio = unmasking == "ratio"
     schedule = [
-        torch.cos(math.pi / 2 * rho),
+        torch.cos(math.pi / 2 * rho) if by_ratio else torch.full((steps,), bound),
         (1 - rho) * handmade.temperature,
         torch.ones(steps),
         (t + 0.001) / steps * handmade.guidance,
     ]
     return Actions(
-        ("ratio", "confidence_temperature", "sampling_temperature", "guidance"),
-        (SIGMOID, SOFTPLUS, SOFTPLUS, SOFTPLUS),
+        action_names("maskgit", unmasking=unmasking),
+        (SOFTPLUS if unmasking == "entropy" else SIGMOID, SOFTPLUS, SOFTPLUS, SOFTPLUS),
         torch.stack(schedule, dim=1),
         smoothing,
-        calls_without_effect("maskgit", steps, method="halton" if fixed_order else ""),
+        calls_without_effect(
+            "maskgit", steps, method="halton" if fixed_order else "", unmasking=unmasking
+        ),
     )
 
 
@@ -171,7 +182,7 @@ def var_actions(scales: int, vocabulary: int, *, handmade: Handmade, smoothing: 
     h = handmade
     row = torch.tensor([h.guidance, h.top_k * vocabulary, h.top_p, h.temperature])
     return Actions(
-        ("guidance", "top_k", "top_p", "temperature"),
+        action_names("var"),
         (SOFTPLUS, scaled_sigmoid(vocabulary), SIGMOID, SOFTPLUS),
         row.repeat(scales, 1),
         smoothing,
@@ -188,7 +199,7 @@ def solver_actions(
     """
     times = torch.linspace(first, last, steps + 1)
     return Actions(
-        ("time", "guidance"),
+        action_names("dit"),
         (SIGMOID, SOFTPLUS),
         torch.stack([times, torch.full_like(times, handmade.guidance)], dim=1),
         smoothing,

@@ -1,7 +1,6 @@
 """Generators from settings, from files and from released weights; fitting and saving them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,14 +84,15 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     steps, handmade, smoothing = experiment.steps, experiment.handmade, experiment.smoothing
     if isinstance(backbone, MaskgitBackbone):
         order: Order = "halton" if method == "halton" else "confidence"
-        tokens = MaskgitGenerator(
-            backbone, steps, handmade=handmade, smoothing=smoothing, order=order
+        return MaskgitGenerator(
+            backbone,
+            steps,
+            handmade=handmade,
+            smoothing=smoothing,
+            order=order,
+            unmasking=experiment.unmasking,
+            bound=experiment.unmasking_bound,
         )
-        tokens.unmasking, tokens.unmasking_bound = experiment.unmasking, experiment.unmasking_bound
-        if experiment.unmasking != "ratio" and order == "confidence":
-            unused = dict.fromkeys(("ratio", "confidence_temperature"), range(steps))
-            tokens.actions = replace(tokens.actions, without_effect=unused)
-        return tokens
     if isinstance(backbone, VarBackbone):
         return VarGenerator(backbone, handmade, smoothing=smoothing)
     if isinstance(backbone, InstalledBackbone):
@@ -100,6 +100,7 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     assert isinstance(backbone, SolverBackbone)
     generator = SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
     generator.solver, generator.guidance_rule = experiment.solver, experiment.guidance_rule
+    generator.coefficients = experiment.coefficients
     return generator
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
+from adagen.generators.noise_schedule import MARGIN, Schedule
+from adagen.generators.solver import SolverBackbone
 from adagen.networks.fitting import Batch
 
 

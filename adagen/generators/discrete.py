@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.solver import Schedule
+from adagen.generators.noise_schedule import Schedule
 
 Prediction = Literal["epsilon", "v_prediction"]
 """A network's output: the noise, or v = alpha noise - sigma data."""

@@ -3,14 +3,15 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.solver import MARGIN, Schedule, SolverBackbone
+from adagen.generators.noise_schedule import MARGIN, Schedule
+from adagen.generators.solver import SolverBackbone
 from adagen.networks.fitting import Batch
 
 
 class StraightPath(Schedule):
     """The schedule alpha = tau, sigma = 1 - tau. Time runs from 0.01 to 0.99."""
 
-    first, last = 0.01, 0.99
+    first, last, combines = 0.01, 0.99, "velocity"
 
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tau and 1 - tau."""

@@ -161,12 +161,9 @@ class MaskgitGenerator(Generator[MaskgitState]):
 
     Attributes:
         unmasking: "ratio", or one of `unmasking.RULES`; a fixed order goes by the ratio.
-        unmasking_bound: number of that rule.
     """
 
     stochastic = True
-    unmasking: str = "ratio"
-    unmasking_bound: float = 0.9
 
     def __init__(
         self,
@@ -176,10 +173,18 @@ class MaskgitGenerator(Generator[MaskgitState]):
         handmade: Handmade,
         smoothing: float,
         order: Order = "confidence",
+        unmasking: str = "ratio",
+        bound: float = 0.0,
     ) -> None:
         self.backbone = backbone
+        self.unmasking = unmasking if order == "confidence" else "ratio"
         self.actions = maskgit_actions(
-            steps, handmade, smoothing=smoothing, fixed_order=order == "halton"
+            steps,
+            handmade,
+            smoothing=smoothing,
+            fixed_order=order == "halton",
+            unmasking=self.unmasking,
+            bound=bound,
         )
         self.positions = backbone.network.positions
         side = math.isqrt(self.positions)
@@ -211,7 +216,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
         """Draw ids, mask the least confident (or the last in the fixed order), run the network.
 
-        Action = (mask ratio, confidence temperature, sampling temperature, guidance).
+        Action = (mask ratio or bound, confidence temperature, sampling temperature, guidance).
         """
         return self._next(state, action, null_too=self.joined)(state.noise)
 
@@ -244,8 +249,8 @@ class MaskgitGenerator(Generator[MaskgitState]):
                 uniform=noise.uniform(f"ids/{t}", n),
             )
             drawn, share = require_drawn(drawn, self.mask, noise=noise, call=t), ratio
-            if self.ranks is None and self.unmasking in RULES:
-                confidence, share = self._by_rule(state, null, w=w, log_prob=log_prob)
+            if self.unmasking in RULES:
+                confidence, share = self._by_rule(state, null, w=w, log_prob=log_prob, bound=ratio)
             elif self.ranks is None:
                 gumbel = noise.gumbel(f"confidence/{t}", n)
                 confidence = log_prob + confidence_temperature.unsqueeze(1) * gumbel
@@ -262,14 +267,20 @@ class MaskgitGenerator(Generator[MaskgitState]):
         return draw
 
     def _by_rule(
-        self, state: MaskgitState, null: torch.Tensor, *, w: torch.Tensor, log_prob: torch.Tensor
+        self,
+        state: MaskgitState,
+        null: torch.Tensor,
+        *,
+        w: torch.Tensor,
+        log_prob: torch.Tensor,
+        bound: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return certainties (B, N), and the share (B,) of positions that stays masked."""
         unknown, certainty = state.ids == self.mask, log_prob
         if self.unmasking == "entropy":
             (entropy,) = in_parts(guided_entropy, state.logits, where=unknown, null=null, w=w)
             certainty = -entropy
-        masked = left_masked(self.unmasking, certainty, unknown=unknown, bound=self.unmasking_bound)
+        masked = left_masked(self.unmasking, certainty, unknown=unknown, bound=bound)
         # Half a position more, as `remask` rounds down.
         return certainty, (masked + 0.5) / self.positions
 

@@ -6,15 +6,15 @@ With u = lambda - lambda_s, the way from time s to t is exactly
 
 `adams` of order k puts the polynomial through the last k data predictions in place of x0 (the
 exponential Adams-Bashforth method; order 1 is DDIM). `2m` is DPM-Solver++(2M) of Lu et al. (arXiv
-2211.01095), which is of second order too, and integrates the slope a little differently.
+2211.01095), which is of second order too, and integrates the slope a little differently. `tabled`
+goes by coefficients that others searched for.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 
-if TYPE_CHECKING:
-    from adagen.generators.solver import Schedule
+from adagen.generators.noise_schedule import Schedule, wide
 
 Past = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 """Times (B,) and data predictions (B, C, H, W) of the last evaluations, the newest at the end."""
@@ -25,7 +25,7 @@ APART = 0.01
 
 
 def multistep(
-    schedule: "Schedule", x: torch.Tensor, *, past: Past, chosen: torch.Tensor, solver: str
+    schedule: Schedule, x: torch.Tensor, *, past: Past, chosen: torch.Tensor, solver: str
 ) -> torch.Tensor:
     """Go from x at the newest time of `past` to the chosen time (B,).
 
@@ -40,8 +40,8 @@ def multistep(
         x at the chosen time.
     """
     (tau, x0), predictions = past[-1], [data for _, data in past]
-    alpha, sigma = (_wide(scale) for scale in schedule.alpha_sigma(chosen))
-    _, sigma_s = schedule.alpha_sigma(_wide(tau))
+    alpha, sigma = (wide(scale) for scale in schedule.alpha_sigma(chosen))
+    _, sigma_s = schedule.alpha_sigma(wide(tau))
     # In double precision: near the end of time alpha is so close to 1 that float32 loses sigma.
     log_snr = [schedule.log_snr(time.double()) for time, _ in past]
     h = schedule.log_snr(chosen.double()) - log_snr[-1]
@@ -49,13 +49,54 @@ def multistep(
         mixed = x0
         if len(past) > 1:
             before = (log_snr[-1] - log_snr[-2]).clamp(min=APART)
-            slope = _wide((h / (2 * before)).to(x.dtype))
+            slope = wide((h / (2 * before)).to(x.dtype))
             mixed = x0 + slope * (x0 - predictions[-2])
-        return sigma / sigma_s * x - alpha * _wide(torch.expm1(-h).to(x.dtype)) * mixed
+        return sigma / sigma_s * x - alpha * wide(torch.expm1(-h).to(x.dtype)) * mixed
     weights = adams_weights(torch.stack(log_snr, 1) - log_snr[-1].unsqueeze(1), h)
     parts = zip(weights.to(x.dtype).unbind(1), predictions, strict=True)
-    data = torch.stack([_wide(weight) * prediction for weight, prediction in parts]).sum(0)
+    data = torch.stack([wide(weight) * prediction for weight, prediction in parts]).sum(0)
     return sigma / sigma_s * x + alpha * data
+
+
+def tabled(
+    schedule: Schedule,
+    x: torch.Tensor,
+    *,
+    x0: torch.Tensor,
+    past: Past,
+    weights: Sequence[float],
+    tau: torch.Tensor,
+    chosen: torch.Tensor,
+) -> tuple[torch.Tensor, Past]:
+    """Go from (x, tau) to the chosen time by Euler's step along a weighted sum of predictions.
+
+    It is sum_j c_j p_j + (1 - sum_j c_j) p, with predictions p_j of the evaluations before, whose
+    kind is `schedule.combines`: Wang et al., "Differentiable Solver Search for Fast Diffusion
+    Sampling" (arXiv 2505.21114).
+
+    Args:
+        schedule: the noise schedule.
+        x: (B, C, H, W) where the samples are.
+        x0: (B, C, H, W) the data prediction there.
+        past: predictions of all evaluations before, as this function returns them.
+        weights: their coefficients c_j.
+        tau: (B,) the time of x.
+        chosen: (B,) the time to go to.
+
+    Returns:
+        x at the chosen time, and `past` with the prediction at tau.
+    """
+    _, sigma_s = schedule.alpha_sigma(wide(tau))
+    alpha, sigma = schedule.alpha_sigma(wide(chosen))
+    by_velocity = schedule.combines == "velocity"
+    past = (*past, (tau, (x0 - x) / sigma_s if by_velocity else x0))
+    weights = [*weights, 1 - sum(weights)]
+    mixed = torch.stack(
+        [c * prediction for c, (_, prediction) in zip(weights, past, strict=True)]
+    ).sum(0)
+    data = x + sigma_s * mixed if by_velocity else mixed
+    gap = schedule.log_snr(wide(tau)) - schedule.log_snr(wide(chosen))
+    return sigma / sigma_s * x - alpha * torch.expm1(gap) * data, past
 
 
 def adams_weights(u: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -81,7 +122,3 @@ def adams_weights(u: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     powers = torch.stack([torch.stack(nodes, 1) ** j for j in range(order)], 1)
     weights: torch.Tensor = torch.linalg.solve(powers, torch.stack(moments, 1).unsqueeze(2))
     return weights.squeeze(2)
-
-
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    return values.view(-1, 1, 1, 1)

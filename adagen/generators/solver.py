@@ -10,7 +10,7 @@ evaluation there gives x0_1 and the policy picks t:
 with h = lambda_t - lambda_s and phi = expm1(-h). Call 0 of the policy picks only the first s.
 """
 
-from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -30,7 +30,8 @@ from adagen.generators.base import (
     passes_join,
 )
 from adagen.generators.conditions import Conditions
-from adagen.generators.multistep import ORDERS, Past, multistep
+from adagen.generators.multistep import ORDERS, Past, multistep, tabled
+from adagen.generators.noise_schedule import Schedule, wide
 from adagen.generators.projection import RULES, projected_null
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import ConditionalDiT
@@ -38,65 +39,23 @@ from adagen.runtime.noise import SampleNoise
 
 GUIDED_CHANNELS = 3
 """Latent channels that the released code guides; the fourth takes the conditional output."""
-MARGIN = 0.01
-"""Least distance between consecutive times, and of every time from 0 and 1."""
-
-
-class Schedule(ABC):
-    """A noise schedule x_tau = alpha data + sigma noise, and what its network predicts."""
-
-    first: float
-    """First time of the hand-made schedule."""
-    last: float
-    """Last time of the hand-made schedule."""
-
-    @abstractmethod
-    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the scales alpha of the data and sigma of the noise at time tau."""
-
-    @abstractmethod
-    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """Return lambda = log(alpha / sigma) at time tau."""
-
-    @abstractmethod
-    def time(self, log_snr: torch.Tensor) -> torch.Tensor:
-        """Return the time of a lambda; the inverse of `log_snr`."""
-
-    @abstractmethod
-    def network_time(self, tau: torch.Tensor) -> torch.Tensor:
-        """Return tau in the units that the network was trained with."""
-
-    @abstractmethod
-    def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
-        """Return the noise that the network's output, guided or not, implies at (x, tau)."""
-
-    @abstractmethod
-    def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-        """Clamp a chosen time to lie beyond the time `before` (None at the first call).
-
-        The clamp to the end of time is applied last and wins: a sample can stall there.
-        """
-
-
-def _wide(tau: torch.Tensor) -> torch.Tensor:
-    return tau.view(-1, 1, 1, 1)
 
 
 def predict_data(
     schedule: Schedule, output: torch.Tensor, *, x: torch.Tensor, tau: torch.Tensor
 ) -> torch.Tensor:
     """Return x0 = (x - sigma eps) / alpha, of x (B, C, H, W) at times tau (B,)."""
-    alpha, sigma = schedule.alpha_sigma(_wide(tau))
-    return (x - sigma * schedule.noise(output, x, tau=_wide(tau))) / alpha
+    alpha, sigma = schedule.alpha_sigma(wide(tau))
+    return (x - sigma * schedule.noise(output, x, tau=wide(tau))) / alpha
 
 
 def first_half(
     schedule: Schedule, x: torch.Tensor, *, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
 ) -> torch.Tensor:
     """Return x1 at time s1, by a first-order step from (x, s)."""
-    _, sigma_s = schedule.alpha_sigma(_wide(s))
-    alpha, sigma = schedule.alpha_sigma(_wide(s1))
-    gap = schedule.log_snr(_wide(s)) - schedule.log_snr(_wide(s1))
+    _, sigma_s = schedule.alpha_sigma(wide(s))
+    alpha, sigma = schedule.alpha_sigma(wide(s1))
+    gap = schedule.log_snr(wide(s)) - schedule.log_snr(wide(s1))
     return sigma / sigma_s * x - alpha * torch.expm1(gap) * x0
 
 
@@ -111,12 +70,12 @@ def second_half(
     t: torch.Tensor,
 ) -> torch.Tensor:
     """Return x at time t, by a second-order step from (x, s) with the data prediction at s1."""
-    _, sigma_s = schedule.alpha_sigma(_wide(s))
-    alpha, sigma = schedule.alpha_sigma(_wide(t))
-    lambda_s = schedule.log_snr(_wide(s))
-    h = schedule.log_snr(_wide(t)) - lambda_s
+    _, sigma_s = schedule.alpha_sigma(wide(s))
+    alpha, sigma = schedule.alpha_sigma(wide(t))
+    lambda_s = schedule.log_snr(wide(s))
+    h = schedule.log_snr(wide(t)) - lambda_s
     phi = torch.expm1(-h)
-    slope = 0.5 * h / (schedule.log_snr(_wide(s1)) - lambda_s).clamp(min=0.01)
+    slope = 0.5 * h / (schedule.log_snr(wide(s1)) - lambda_s).clamp(min=0.01)
     return sigma / sigma_s * x - alpha * phi * x0 - slope * alpha * phi * (x0_middle - x0)
 
 
@@ -246,12 +205,14 @@ class SolverGenerator(Generator[SolverState]):
     Attributes:
         denoiser: kind of network, by which policies know their generator.
         guidance_rule: "linear", or one of `projection.RULES`.
-        solver: "2s", the one of this module, or a key of `multistep.ORDERS`.
+        solver: "2s", the one of this module, a key of `multistep.ORDERS`, or "table".
+        coefficients: of solver "table", the weights of the evaluations before, a row for each.
         guided_channels: leading channels of the output that are guided; None for all.
     """
 
     denoiser: str = "DiT"
     solver: str = "2s"
+    coefficients: Sequence[Sequence[float]] = ()
     guidance_rule: str = "linear"
     guided_channels: int | None = GUIDED_CHANNELS
 
@@ -289,13 +250,21 @@ class SolverGenerator(Generator[SolverState]):
             return self._evaluate(state, state.x, tau=chosen, update=None)
         x, tau = state.x, state.tau
         output = self._guided(state, action[:, 1])
-        if self.solver in ORDERS:
-            x0 = predict_data(self.schedule, output, x=x, tau=tau)
+        if self.solver == "2s":
+            x, update = advance(
+                self.schedule, output, x=x, tau=tau, chosen=chosen, begun=state.update
+            )
+            return self._evaluate(state, x, tau=chosen, update=update)
+        x0 = predict_data(self.schedule, output, x=x, tau=tau)
+        if self.solver == "table":
+            row = self.coefficients[state.call - 1]
+            x, past = tabled(
+                self.schedule, x, x0=x0, past=state.past, weights=row, tau=tau, chosen=chosen
+            )
+        else:
             past = (*state.past, (tau, x0))[-ORDERS[self.solver] :]
             x = multistep(self.schedule, x, past=past, chosen=chosen, solver=self.solver)
-            return replace(self._evaluate(state, x, tau=chosen, update=None), past=past)
-        x, update = advance(self.schedule, output, x=x, tau=tau, chosen=chosen, begun=state.update)
-        return self._evaluate(state, x, tau=chosen, update=update)
+        return replace(self._evaluate(state, x, tau=chosen, update=None), past=past)
 
     def decode(self, state: SolverState) -> torch.Tensor:
         """Decode the latent at the last chosen time, without another step."""

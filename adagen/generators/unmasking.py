@@ -5,7 +5,8 @@
 - `entropy`: in the order of rising entropy, as many positions as have a sum of entropies, less
   their largest, of at most a bound in nats: the EB-Sampler of Ben-Hamu et al. (arXiv 2505.24857).
 
-Both unmask one position at least, and neither takes a mask ratio or a confidence temperature.
+The bound is an action, in place of the mask ratio. Both rules unmask one position at least, and
+neither takes a confidence temperature.
 """
 
 import math
@@ -26,7 +27,7 @@ def guided_entropy(
 
 
 def left_masked(
-    rule: str, certainty: torch.Tensor, *, unknown: torch.Tensor, bound: float
+    rule: str, certainty: torch.Tensor, *, unknown: torch.Tensor, bound: torch.Tensor
 ) -> torch.Tensor:
     """Return how many positions (B,) stay masked, of those that are the least certain.
 
@@ -34,10 +35,11 @@ def left_masked(
         rule: one of `RULES`.
         certainty: (B, N) log-probability of what was drawn, or minus the entropy.
         unknown: (B, N) bool, the positions that are masked.
-        bound: the probability, or the nats.
+        bound: (B,) the probability, or the nats.
     """
+    bound = bound.unsqueeze(1)
     if rule == "confidence":
-        sure = (certainty >= math.log(max(bound, 1e-30))) & unknown
+        sure = (certainty >= bound.clamp(min=1e-30).log()) & unknown
     else:
         entropy = (-certainty).masked_fill(~unknown, math.inf).sort(1).values
         before = entropy.cumsum(1) - entropy  # in this order the last one is the largest

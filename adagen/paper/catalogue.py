@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adagen.config import LEARNED, SEARCHED, Config, identity
+from adagen.config import LEARNED, SEARCHED, Config, shown
 from adagen.config.runs import (
     Run,
     ablation_runs,
@@ -134,7 +134,7 @@ class TableSpec:
     builder: str
     takes: tuple[str, ...] = ()
     runs: Runs
-    depends: Callable[[Config], Any] = identity.named
+    depends: Callable[[Config], Any] = shown.named
     layout: Layout | str
     caption: str = ""
 
@@ -162,7 +162,7 @@ TABLES = {
             builder="adagen.paper.system:system_table",
             takes=("config",),
             runs=reported_runs,
-            depends=identity.system,
+            depends=shown.system,
             layout="adagen.paper.system:system_latex",
         ),
         TableSpec(
@@ -205,7 +205,7 @@ TABLES = {
             builder="adagen.paper.steps:steps_table",
             takes=("budgets",),
             runs=_steps_and_refined,
-            depends=identity.steps,
+            depends=shown.steps,
             layout=Layout(
                 heading=("paradigm",),
                 best_of=("experiment", "steps"),
@@ -220,7 +220,7 @@ TABLES = {
             builder="adagen.paper.dial:fidelity_table",
             takes=("judged",),
             runs=dial_runs,
-            depends=partial(identity.curve, name="fidelity"),
+            depends=partial(shown.curve, name="fidelity"),
             layout=_OF_DIALS,
         ),
         TableSpec(
@@ -230,7 +230,7 @@ TABLES = {
             builder="adagen.paper.dial:guidance_table",
             takes=("config", "judged"),
             runs=guidance_runs,
-            depends=partial(identity.curve, name="guidance"),
+            depends=partial(shown.curve, name="guidance"),
             layout=_OF_DIALS,
         ),
         TableSpec(
@@ -240,7 +240,7 @@ TABLES = {
             builder="adagen.paper.ablation:ablation_table",
             takes=("cells",),
             runs=ablation_runs,
-            depends=identity.ablation,
+            depends=shown.ablation,
             layout=Layout(
                 group="study",
                 heading=(),

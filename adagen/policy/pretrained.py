@@ -19,8 +19,9 @@ from adagen.config.base import Model
 from adagen.config.values import Side, Width
 from adagen.generators.base import Generator
 from adagen.generators.flow import StraightPath
+from adagen.generators.noise_schedule import Schedule
 from adagen.generators.reloading import build_empty, fill
-from adagen.generators.solver import Schedule, SolverGenerator
+from adagen.generators.solver import SolverGenerator
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
 from adagen.policy.files import KIND, PolicyFile, build_actor, part, save_policy
@@ -272,7 +273,6 @@ def pretrained(
             "only a policy that was trained, searched for or loaded can be published: of a blend "
             "take both policies, and blend them again."
         )
-    metadata = file.metadata
     if isinstance(policy, ClassTable):
         raise AdagenError(
             "a schedule of the method 'tuned_class' needs the classes of a data set, which a "
@@ -289,12 +289,12 @@ def pretrained(
         ) from None
     actions = generator.actions
     config = PolicyConfig(
-        method=metadata["method"],
+        method=file.metadata["method"],
         tabled="yes" if isinstance(policy, TabledNetwork) else "no",
-        size=PolicyNetworkSize(**metadata["size"]),
+        size=PolicyNetworkSize(**file.metadata["size"]),
         seen=Seen(
             input=generator.policy_input,
-            step=metadata["policy"]["step"],
+            step=file.metadata["policy"]["step"],
             grid=generator.grid,
             width=generator.seen_width,
         ),
@@ -307,7 +307,7 @@ def pretrained(
         solver=solver_description(generator),
         card=stated,
     )
-    return PretrainedPolicy(policy, config, metadata)
+    return PretrainedPolicy(policy, config, file.metadata)
 
 
 def _require_replaceable(folder: Path) -> None:

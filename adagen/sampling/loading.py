@@ -235,7 +235,8 @@ def _require_suited(
             f"method {method!r} is one of {' and '.join(families)} alone, but the generator is of "
             f"paradigm {paradigm!r}: choose another of the two."
         )
-    if isinstance(settings, config.DitGenerator | config.SitGenerator) and experiment.steps % 2:
+    single_step = paradigm in ("dit", "sit") and experiment.solver == "2s"
+    if single_step and experiment.steps % 2:
         raise AdagenError(
             f"steps is {experiment.steps}, but the second-order solver of dit and sit takes two "
             "evaluations an update: use an even number."

@@ -116,11 +116,23 @@ def interval_space(actions: Actions) -> Space:
 
 
 def static_space(actions: Actions) -> Space:
-    """Schedules with an offset and a slope for each action."""
-    names = [f"{action}_{kind}" for kind in ("offset", "slope") for action in actions.names]
+    """Schedules with an offset and a slope for each action that can change an image."""
+    moved = actions.effective.any(0)
+    names = [
+        f"{action}_{kind}"
+        for kind in ("offset", "slope")
+        for action, moves in zip(actions.names, moved.tolist(), strict=True)
+        if moves
+    ]
+
+    def schedule(x: Parameters) -> ConstantTable:
+        every = np.zeros(2 * len(moved))
+        every[moved.repeat(2).numpy()] = x
+        return static_schedule(every, actions)
+
     return Space(
         size=len(names),
-        schedule=lambda x: static_schedule(x, actions),
+        schedule=schedule,
         log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
     )
 

@@ -7,7 +7,16 @@ from every_key import EVERY_SECTION, RELEASED, Key, changed
 from minimal import MINIMAL, with_value
 from pydantic import ValidationError
 
-from adagen.config import LEARNED, SEARCHED, Captions, Config, Dataset, identity, parse_config
+from adagen.config import (
+    LEARNED,
+    SEARCHED,
+    Captions,
+    Config,
+    Dataset,
+    identity,
+    parse_config,
+    shown,
+)
 from adagen.config.bindings import of_metrics, of_samples
 from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
@@ -24,13 +33,13 @@ def results(config: Config) -> Iterator[object]:
         identity.preference,
         identity.reference,
         identity.evaluate,
-        identity.system,
-        identity.steps,
-        identity.ablation,
+        shown.system,
+        shown.steps,
+        shown.ablation,
     ):
         yield of_run(config)
     for name in ("fidelity", "guidance"):
-        yield getattr(config.curves, name) and identity.curve(config, name=name)
+        yield getattr(config.curves, name) and shown.curve(config, name=name)
     for name, settings in config.generators.items():
         yield identity.pretrain(config, name)
         yield identity.generator_file(name, settings, dataset=config.dataset)

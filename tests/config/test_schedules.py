@@ -5,7 +5,7 @@ import torch
 from minimal import MINIMAL, with_value
 
 from adagen.config import Experiment, Handmade, identity, parse_config
-from adagen.config.schedules import published_schedules
+from adagen.config.schedules import check_coefficients, published_schedules
 from adagen.generators.actions import maskgit_actions, solver_actions
 from adagen.runtime.errors import AdagenError
 
@@ -25,6 +25,29 @@ def test_every_published_schedule_fits_its_generator():
         for call in range(given.calls):
             z = given.smooth(z, torch.zeros(1, len(given.names)), call=call)
             torch.testing.assert_close(given.squash(z)[0], given.handmade[call], atol=1e-4, rtol=0)
+
+
+def test_every_published_solver_is_one_for_its_steps():
+    found = {name: entry for name, entry in published_schedules().items() if entry.coefficients}
+    assert found
+    for name, entry in found.items():
+        check_coefficients(entry.coefficients, solver="table", steps=entry.steps)
+        Experiment(generator="flow", steps=entry.steps, solver="table", coefficients=name)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"solver": "table"}, "the solver 'table' needs some"),
+        ({"coefficients": "dss_sit_t8"}, "no other has any"),
+        ({"solver": "table", "coefficients": [[], [1]], "steps": 3}, "3 steps take 3 rows"),
+        ({"solver": "table", "coefficients": "autonat_l_t8"}, "has no coefficients, but dss_sit"),
+        ({"solver": "table", "coefficients": "dss"}, "'dss' is no entry"),
+    ],
+)
+def test_coefficients_that_do_not_fit_are_refused(keys, told):
+    with pytest.raises(ValueError, match=told):
+        Experiment(generator="flow", **keys)
 
 
 def test_a_schedule_is_named_or_written_out():

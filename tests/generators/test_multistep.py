@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from adagen.config import parse_config
+from adagen.config import Experiment, parse_config
+from adagen.generators.build import build_generator
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
-from adagen.generators.multistep import ORDERS, adams_weights, multistep
+from adagen.generators.multistep import ORDERS, adams_weights, multistep, tabled
 from adagen.policy.networks import HandMade
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
@@ -105,6 +106,77 @@ def test_samples_that_stall_stay_finite():
     for solver in ORDERS:
         moved = multistep(schedule, x, past=past, chosen=torch.tensor([0.99, 0.8]), solver=solver)
         assert torch.isfinite(moved).all() and torch.allclose(moved[0], x[0])
+
+
+def test_given_weights_by_hand():
+    """SiT combines velocities, DiT data predictions; both then take Euler's step."""
+    flow, noise = SCHEDULES["sit"], SCHEDULES["dit"]
+    now, then = (torch.tensor([tau], dtype=torch.float64) for tau in (0.4, 0.7))
+    # Velocity (x0 - x) / sigma = (0.5 - 2) / 0.6 = -2.5, and 1 before it: -0.3 and 1.3 of them.
+    past = ((torch.tensor([0.1]), wide(1.0)),)
+    found, past = tabled(
+        flow, wide(2.0), x0=wide(0.5), past=past, weights=(-0.3,), tau=now, chosen=then
+    )
+    assert float(found) == pytest.approx(2 + 0.3 * (-0.3 * 1.0 + 1.3 * -2.5), rel=1e-12)
+    assert len(past) == 2 and float(past[1][1]) == pytest.approx(-2.5, rel=1e-12)
+    # DDIM with the mixed prediction -0.3 * 1 + 1.3 * 0.5 = 0.35.
+    past = ((torch.tensor([0.9]), wide(1.0)),)
+    found, past = tabled(
+        noise, wide(2.0), x0=wide(0.5), past=past, weights=(-0.3,), tau=then, chosen=now
+    )
+    (alpha_s, sigma_s), (alpha, sigma) = (
+        [float(scale) for scale in noise.alpha_sigma(tau)] for tau in (then, now)
+    )
+    ddim = alpha * 0.35 + sigma * (2 - alpha_s * 0.35) / sigma_s
+    assert float(found) == pytest.approx(ddim, rel=1e-12)
+    assert float(past[1][1]) == 0.5
+
+
+@pytest.mark.parametrize("family", SCHEDULES)
+def test_given_weights_of_second_order_are_of_second_order(family):
+    """-1/2 and 3/2 are Adams-Bashforth's weights, where steps are even in tau or alpha / sigma."""
+    schedule = SCHEDULES[family]
+
+    def scales(tau):
+        alpha, sigma = (value.view(-1, 1, 1, 1) for value in schedule.alpha_sigma(tau))
+        return alpha, (alpha**2 * SPREAD**2 + sigma**2).sqrt()
+
+    def at(tau, start, begin):
+        (alpha, deviation), (alpha_0, deviation_0) = scales(tau), scales(begin)
+        return alpha * MEAN + deviation * (start - alpha_0 * MEAN) / deviation_0
+
+    errors = []
+    for updates in (80, 160):
+        times = torch.linspace(0.1, 0.9, updates + 1, dtype=torch.float64)
+        if family == "dit":
+            times = schedule.time(torch.linspace(0.1, 4, updates + 1, dtype=torch.float64).log())
+        grid = times.unsqueeze(1)
+        x, past = wide(1.3), ()
+        for i in range(updates):
+            alpha, deviation = scales(grid[i])
+            x0 = MEAN + alpha * SPREAD**2 / deviation**2 * (x - alpha * MEAN)
+            weights = [0.0] * (i - 1) + [-0.5] if i else []
+            x, past = tabled(
+                schedule, x, x0=x0, past=past, weights=weights, tau=grid[i], chosen=grid[i + 1]
+            )
+        errors.append(float((x - at(grid[-1], 1.3, grid[0])).abs()))
+    assert 1.8 < math.log2(errors[0] / errors[1]) < 2.4
+
+
+@pytest.mark.parametrize(("family", "name"), [("dit", "dss_dit_t6"), ("sit", "dss_sit_t6")])
+def test_a_published_solver_samples(family, name, tiny_generator):
+    backbone = tiny_generator(family).backbone
+    labels, noise = torch.tensor([0, 3]), SampleNoise("test", 0, range(2))
+    zeros = [[0.0] * row for row in range(6)]
+    made = []
+    for coefficients in (name, zeros):
+        experiment = Experiment(
+            generator="t", steps=6, solver="table", coefficients=coefficients, schedule=name
+        )
+        generator = build_generator(backbone, experiment)
+        made.append(rollout(generator, HandMade(2), labels=labels, noise=noise))
+    assert all(torch.isfinite(images).all() for images in made)
+    assert not torch.equal(*made)
 
 
 @pytest.mark.parametrize("family", SCHEDULES)

@@ -17,7 +17,8 @@ ALL = torch.ones(1, 4, dtype=torch.bool)
 
 
 def left(rule, values, bound, unknown=ALL) -> int:
-    return int(left_masked(rule, torch.tensor([values]), unknown=unknown, bound=bound))
+    bounds = torch.tensor([bound])
+    return int(left_masked(rule, torch.tensor([values]), unknown=unknown, bound=bounds))
 
 
 def test_counts_by_hand():
@@ -56,7 +57,9 @@ def test_a_generator_unmasks_what_its_samples_are_sure_of(tiny_generator, rule, 
         state = generator.step(state, generator.actions.handmade[0].expand(2, -1))
         left = (state.ids == generator.mask).sum(1).tolist()
         assert left == [masked * (positions - 1)] * 2
-        assert not generator.actions.effective[:, :2].any()  # neither ratio nor its temperature
+        assert generator.actions.names[0] == "bound"
+        assert generator.actions.effective[:-1, 0].all()
+        assert not generator.actions.effective[:, 1].any()  # no confidence temperature
         images = rollout(generator, HandMade(4), labels=labels, noise=noise)
         assert torch.isfinite(images).all()
 

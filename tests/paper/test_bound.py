@@ -39,6 +39,7 @@ RUNS = [
     *(Run(name, method, 0) for name in ("a", "b") for method in ("adagen", "faithful")),
     *(Run(name, "handmade") for name in ("c", "d")),
     Run("b", "static", 0),
+    Run("b", "gits"),
     Run("a", "released"),
     Run("b", "adagen", 0, fidelity=0.5),
     Run("a", "adagen", 0, refinement="ahead"),

@@ -9,7 +9,8 @@ import torch
 from adagen.config import Handmade
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
-from adagen.generators.solver import Schedule, SolverState, first_half, second_half
+from adagen.generators.noise_schedule import Schedule
+from adagen.generators.solver import SolverState, first_half, second_half
 
 from . import networks
 from .driving import (

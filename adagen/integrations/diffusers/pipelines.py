@@ -7,7 +7,8 @@ import diffusers
 
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.discrete import DiscreteSteps, Prediction
-from adagen.generators.solver import GUIDED_CHANNELS, Schedule
+from adagen.generators.noise_schedule import Schedule
+from adagen.generators.solver import GUIDED_CHANNELS
 from adagen.policy.pretrained import described
 from adagen.runtime.errors import AdagenError
 

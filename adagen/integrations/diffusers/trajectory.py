@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from adagen.config import PolicyInput
 from adagen.generators.actions import Actions
-from adagen.generators.solver import Begun, Schedule, advance, guide_channels
+from adagen.generators.noise_schedule import Schedule
+from adagen.generators.solver import Begun, advance, guide_channels
 from adagen.policy.networks import Blend, Policy
 from adagen.runtime.errors import AdagenError
 

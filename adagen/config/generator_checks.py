@@ -1,0 +1,65 @@
+"""Experiments that contradict their generator or each other, found before anything runs."""
+
+from collections.abc import Iterable, Mapping
+
+from adagen.config.experiments import Experiment
+from adagen.config.generators import Generator, VarGenerator
+from adagen.config.values import LONGEST_DERIVED
+
+
+def check_generators(
+    places: Iterable[tuple[str, Experiment]], generators: Mapping[str, Generator]
+) -> None:
+    """Raise unless every experiment has a generator, and a number of steps that it can take.
+
+    Args:
+        places: experiments, with their keys.
+        generators: the generators, by name.
+
+    Raises:
+        ValueError: an experiment has not.
+    """
+    for place, experiment in places:
+        if experiment.generator not in generators:
+            raise ValueError(
+                f"{place}.generator is {experiment.generator!r}, which is none of "
+                f"the generators: {', '.join(generators)}"
+            )
+        generator = generators[experiment.generator]
+        single_step = generator.paradigm in ("dit", "sit") and experiment.solver == "2s"
+        if single_step and experiment.steps % 2:
+            raise ValueError(
+                f"{place}.steps is {experiment.steps}, but the second-order solver '2s' "
+                "of dit and sit takes two evaluations an update: use an even number, or "
+                "another solver"
+            )
+        if isinstance(generator, VarGenerator) and experiment.steps != len(generator.scales):
+            raise ValueError(
+                f"{place}.steps is {experiment.steps}, but its generator has "
+                f"{len(generator.scales)} scales, one a step: make the two equal"
+            )
+
+
+def check_derived(
+    derived: Iterable[tuple[str, str, Experiment]], named: Mapping[str, Experiment]
+) -> None:
+    """Raise unless experiments that others derive have names that are free, and not too long.
+
+    Args:
+        derived: key, name and settings of each.
+        named: all experiments by name, those that stand in the file before the derived ones.
+
+    Raises:
+        ValueError: a name is too long, or that of another experiment.
+    """
+    for key, name, experiment in derived:
+        if len(name) > LONGEST_DERIVED:
+            raise ValueError(
+                f"{key} becomes the experiment {name[:60]!r}..., a name of {len(name)} "
+                f"characters, but {LONGEST_DERIVED} are the most: use shorter names"
+            )
+        if named[name] != experiment:
+            raise ValueError(
+                f"{key} becomes the experiment {name!r}, but another one has this name: call "
+                "it differently"
+            )

@@ -1,0 +1,52 @@
+"""Noise schedules: how much data and how much noise there is at each time."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+
+MARGIN = 0.01
+"""Least distance between consecutive times, and of every time from 0 and 1."""
+
+
+class Schedule(ABC):
+    """A noise schedule x_tau = alpha data + sigma noise, and what its network predicts."""
+
+    first: float
+    """First time of the hand-made schedule."""
+    last: float
+    """Last time of the hand-made schedule."""
+    combines: Literal["data", "velocity"] = "data"
+    """Predictions that published solvers for it combine: of the data, or (data - x) / sigma."""
+
+    @abstractmethod
+    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scales alpha of the data and sigma of the noise at time tau."""
+
+    @abstractmethod
+    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
+        """Return lambda = log(alpha / sigma) at time tau."""
+
+    @abstractmethod
+    def time(self, log_snr: torch.Tensor) -> torch.Tensor:
+        """Return the time of a lambda; the inverse of `log_snr`."""
+
+    @abstractmethod
+    def network_time(self, tau: torch.Tensor) -> torch.Tensor:
+        """Return tau in the units that the network was trained with."""
+
+    @abstractmethod
+    def noise(self, output: torch.Tensor, x: torch.Tensor, *, tau: torch.Tensor) -> torch.Tensor:
+        """Return the noise that the network's output, guided or not, implies at (x, tau)."""
+
+    @abstractmethod
+    def bound(self, tau: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
+        """Clamp a chosen time to lie beyond the time `before` (None at the first call).
+
+        The clamp to the end of time is applied last and wins: a sample can stall there.
+        """
+
+
+def wide(tau: torch.Tensor) -> torch.Tensor:
+    """Return times (B,) as (B, 1, 1, 1)."""
+    return tau.view(-1, 1, 1, 1)
