@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from adagen.data.faults import Faults
 from adagen.data.layout import LAYOUT, find_classes
 from adagen.data.listing import EXTENSIONS, Listing, list_files
 from adagen.data.zips import Member, read_member
@@ -119,17 +120,22 @@ def list_images(place: Path, key: str) -> ImageFiles:
     return _image_files(listing, names, inside=inside, labels=labels, class_names=tuple(classes))
 
 
-def list_unlabelled(place: Path) -> ImageFiles:
+def list_unlabelled(place: Path, faults: Faults | None = None) -> ImageFiles:
     """List all images below a folder or in a zip, in the order of their paths.
+
+    Args:
+        place: the folder or zip.
+        faults: as `list_files` takes it.
 
     Raises:
         AdagenError: there are none; or as `list_files`.
     """
-    listing = list_files(place)
+    listing = list_files(place, faults)
     if not listing.sizes:
+        left_out = f"; {len(faults):,} files can't be used" if faults else ""
         raise AdagenError(
-            f"{place} has no image files ({', '.join(EXTENSIONS)}), and no about.json of samples: "
-            "check the path."
+            f"{place} has no image files ({', '.join(EXTENSIONS)}), and no about.json of samples"
+            f"{left_out}: check the path."
         )
     names = sorted(listing.sizes, key=lambda name: name.split("/"))
     return _image_files(listing, names, inside="", labels=[0] * len(names), class_names=())

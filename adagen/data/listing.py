@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adagen.data.faults import Faults, refuse
 from adagen.data.zips import Member, list_zip
 from adagen.runtime.errors import AdagenError
 
@@ -40,6 +41,7 @@ class Listing:
             inside the place by which they were reached.
         outside: names of links that lead out of the folder.
         others: visible files that are images by their extension, but of other kinds.
+        faults: where files that can't be used are written down; None to refuse them.
     """
 
     place: Path
@@ -50,6 +52,25 @@ class Listing:
     origins: dict[str, str] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    faults: Faults | None = None
+
+    def refuse(self, raw: str, message: str) -> None:
+        """Refuse a file that can't be used, or write it down."""
+        refuse(raw, message, faults=self.faults)
+
+    def add_file(self, raw: str, size: int) -> str:
+        """Return the name of an image file that is listed now; "" if one of that name is already.
+
+        Raises:
+            AdagenError: one is, and such files are refused.
+        """
+        name = composed(raw)
+        if name in self.sizes:
+            self.refuse(raw, self._twice(name))
+            return ""
+        name = self.add(raw)
+        self.sizes[name] = size
+        return name
 
     def add(self, raw: str) -> str:
         """Return the name of a path inside the place, and remember how it is written.
@@ -60,45 +81,53 @@ class Listing:
         name = composed(raw)
         known = self.written.get(name, name) if name in self.sizes or name in self.folders else raw
         if known != raw:
-            raise AdagenError(
-                f"{self.place} holds {name!r} twice, in two Unicode forms that look the same: "
-                "rename one of them, or take one out of the folder."
-            )
+            raise AdagenError(self._twice(name))
         if name != raw:
             self.written[name] = raw
         return name
 
+    def _twice(self, name: str) -> str:
+        return (
+            f"{self.place} holds {name!r} twice, in two Unicode forms that look the same: "
+            "rename one of them, or take one out of the folder."
+        )
 
-def list_files(place: Path) -> Listing:
+
+def list_files(place: Path, faults: Faults | None = None) -> Listing:
     """List the image files of a folder or zip.
 
+    Args:
+        place: the folder or zip.
+        faults: where files are written down that can't be used: links that lead nowhere or to an
+            image that is listed anyway, images that are no regular files, and what `list_zip` says
+            of zips; None to refuse them.
+
     Raises:
-        AdagenError: the place or a folder in it can't be read; a link leads nowhere, back to a
-            folder above it, or to something that is listed anyway; an image is no regular file; or
-            the zip is damaged.
+        AdagenError: the place or a folder in it can't be read; a link leads back to a folder above
+            it, or to a folder that is listed anyway; the zip is damaged; or a file is refused.
     """
     try:
         if stat.S_ISDIR(os.stat(place).st_mode):
-            return _Walk(place).listing
+            return _Walk(place, faults).listing
     except OSError as error:
         raise AdagenError(
             f"{error.filename or place} cannot be read ({error.strerror}): make it readable, or "
             "take it out of the folder."
         ) from None
-    return _of_zip(place)
+    return _of_zip(place, faults)
 
 
-def _of_zip(place: Path) -> Listing:
+def _of_zip(place: Path, faults: Faults | None) -> Listing:
     """List a zip."""
-    members, folders = list_zip(place)
-    listing, named = Listing(place), {}
+    members, folders = list_zip(place, faults)
+    listing, named = Listing(place, faults=faults), {}
     for folder in folders:
         if _is_visible(folder):
             listing.folders.add(listing.add(folder))
     for raw, member in members.items():
         if _is_image(raw):
-            name = listing.add(raw)
-            listing.sizes[name], named[name] = member.size, member
+            if name := listing.add_file(raw, member.size):
+                named[name] = member
         elif _is_other(raw):
             listing.others.append(raw)
     listing.members = named
@@ -111,8 +140,8 @@ class _Walk:
     So of a folder and a link to it the folder is listed, and the link refused.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.listing = Listing(place)
+    def __init__(self, place: Path, faults: Faults | None) -> None:
+        self.listing = Listing(place, faults=faults)
         self.root = os.path.realpath(place)
         self.links: deque[tuple[str, str]] = deque()
         self.below("", self.root)
@@ -128,7 +157,9 @@ class _Walk:
         todo = [(raw, real)]
         while todo:
             raw, real = todo.pop()
-            self.claim(self.listing.origins, real, raw=raw)
+            if real in self.listing.origins:
+                raise AdagenError(self.twice(raw, self.listing.origins[real]))
+            self.listing.origins[real] = raw
             folder = self.path(raw)
             with os.scandir(folder) as entries:
                 found = sorted((e for e in entries if _is_visible(e.name)), key=lambda e: e.name)
@@ -148,15 +179,19 @@ class _Walk:
         try:
             status = os.stat(target)
         except OSError as error:
-            raise AdagenError(
+            fault = (
                 f"{path} is a link to {target}, which cannot be read ({error.strerror}): is a disk "
                 "missing? Restore it, or remove the link."
-            ) from None
+            )
+            self.listing.refuse(raw, fault)
+            return
         if not stat.S_ISDIR(status.st_mode):
-            self.file(raw, status)
-            if not _is_image(raw):
+            if _is_image(raw) and target in self.targets:
+                self.listing.refuse(raw, self.twice(raw, self.targets[target]))
                 return
-            self.claim(self.targets, target, raw=raw)
+            if not self.file(raw, status):
+                return
+            self.targets[target] = raw
         elif _is_within(parent, target) or _is_within(self.root, target):
             raise AdagenError(
                 f"{path} is a link back to {target}, a folder above it, so that images would be "
@@ -168,37 +203,33 @@ class _Walk:
         if not _is_within(target, self.root):
             self.listing.outside.append(raw)
 
-    def file(self, raw: str, status: os.stat_result) -> None:
-        """List a file if it is an image."""
+    def file(self, raw: str, status: os.stat_result) -> bool:
+        """List a file if it is an image, and say whether it is listed."""
         if _is_other(raw):
             self.listing.others.append(raw)
         if not _is_image(raw):
-            return
+            return False
         if not stat.S_ISREG(status.st_mode):
-            raise AdagenError(
+            fault = (
                 f"{self.path(raw)} is named as an image, but is no regular file (a pipe, a device "
                 "or a socket): take it out of the folder."
             )
-        name = self.listing.add(raw)
-        self.listing.sizes[name] = status.st_size
-
-    def claim(self, known: dict[str, str], real: str, *, raw: str) -> None:
-        """Remember that a path leads to a real path, which no other path may lead to."""
-        if real in known:
-            self.refuse_twice(raw, known[real])
-        known[real] = raw
+            self.listing.refuse(raw, fault)
+            return False
+        return bool(self.listing.add_file(raw, status.st_size))
 
     def require_unlisted(self, target: str, raw: str) -> None:
-        """Refuse a link to a file that is listed anyway, in its own folder."""
+        """Refuse a link to a file that is listed anyway, in its own folder, or leave it out."""
         folder, file = os.path.split(target)
         if (within := self.listing.origins.get(folder)) is not None:
             beside = f"{within}/{file}" if within else file
             if composed(beside) in self.listing.sizes:
-                self.refuse_twice(raw, beside)
+                self.listing.refuse(raw, self.twice(raw, beside))
+                del self.listing.sizes[composed(raw)]
 
-    def refuse_twice(self, raw: str, other: str) -> None:
-        """Refuse a link to something that is listed by another path."""
-        raise AdagenError(
+    def twice(self, raw: str, other: str) -> str:
+        """The fault of a link to something that is listed by another path."""
+        return (
             f"{self.path(raw)} and {self.path(other)} are the same by a link, and an image counts "
             "once: remove the link, or make a copy of what it leads to."
         )

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from adagen.data.faults import Faults, refuse
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import ENTRIES, IMAGE_BYTES, require_regular
 
@@ -35,13 +36,17 @@ class Member(NamedTuple):
     checksum: int
 
 
-def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
+def list_zip(path: Path, faults: Faults | None = None) -> tuple[dict[str, Member], list[str]]:
     """List the files of a zip by name, and the names of its folders.
+
+    Args:
+        path: the zip.
+        faults: where files are written down that can't be used, as they stand twice (the first
+            is listed), are links, are encrypted or use a rare compression; None to refuse them.
 
     Raises:
         FileNotFoundError: there is none.
-        AdagenError: it is not a complete zip, or has too many files; or a file in it stands twice,
-            is a link, is encrypted or uses a rare compression.
+        AdagenError: it is not a complete zip, or has too many files; or a file is refused.
     """
     require_regular(path)
     try:
@@ -63,7 +68,9 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
     folders, whole = [], path.stat().st_size
     for entry in entries:
         name = _name(entry)
-        _require_readable(entry, f"{path}/{name}")
+        if fault := _fault(entry, f"{path}/{name}"):
+            refuse(name, fault, faults=faults)
+            continue
         if not 0 <= entry.header_offset <= whole - entry.compress_size:
             raise AdagenError(
                 f"{path}/{name} lies beyond the end of the zip, which is cut short or damaged: "
@@ -73,10 +80,12 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
             folders.append(name.rstrip("/"))
             continue
         if name in files:
-            raise AdagenError(
+            fault = (
                 f"{path}/{name} stands twice in the zip, and programs take one or the other: make "
                 "the zip again."
             )
+            refuse(name, fault, faults=faults)
+            continue
         files[name] = Member(
             entry.file_size,
             entry.header_offset,
@@ -87,19 +96,20 @@ def list_zip(path: Path) -> tuple[dict[str, Member], list[str]]:
     return files, folders
 
 
-def _require_readable(entry: zipfile.ZipInfo, where: str) -> None:
-    """Refuse an entry whose content is not simply that of a file."""
+def _fault(entry: zipfile.ZipInfo, where: str) -> str:
+    """Why the content of an entry is not simply that of a file; "" if it is."""
     encrypted = entry.flag_bits & 1
     if encrypted or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise AdagenError(
+        return (
             f"{where} is encrypted, or packed in a rare way: make the zip again without a "
             "password, stored or deflated."
         )
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise AdagenError(
+        return (
             f"{where} is a link, which leads nowhere from inside a zip: make the zip again with "
             "the files that links lead to (`zip -r` without `-y`)."
         )
+    return ""
 
 
 def _name(entry: zipfile.ZipInfo) -> str:

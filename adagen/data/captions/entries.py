@@ -1,13 +1,13 @@
 """The formats of captions: COCO's JSON, CC3M's table, and plain lists.
 
-Each reader yields the entries of a file in their order. An entry that can't be read is None: it is
+Each reader yields the entries of a file in their order. One that can't be read is a `Fault`: it is
 counted, and the others are read.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
@@ -39,7 +39,19 @@ class Entry(NamedTuple):
     image: str | int | None
 
 
-def read_entries(path: Path) -> Iterator[Entry | None]:
+class Fault(NamedTuple):
+    """An entry that can't be read.
+
+    Attributes:
+        reason: why.
+        where: its place in the file.
+    """
+
+    reason: Literal["unreadable", "overlong"]
+    where: str
+
+
+def read_entries(path: Path) -> Iterator[Entry | Fault]:
     """The entries of a file of captions, by its suffix.
 
     Raises:
@@ -58,7 +70,7 @@ def read_entries(path: Path) -> Iterator[Entry | None]:
     )
 
 
-def _coco(path: Path) -> list[Entry | None]:
+def _coco(path: Path) -> list[Entry | Fault]:
     """The annotations of COCO's JSON, in their order: several for each image."""
     content = read_json(path, bytes_most=CAPTION_BYTES, values_most=CAPTION_VALUES)
     images, annotations = _list_of(content, "images"), _list_of(content, "annotations")
@@ -72,11 +84,13 @@ def _coco(path: Path) -> list[Entry | None]:
         for image in images
         if isinstance(image.get("id"), int | str) and isinstance(image.get("file_name"), str)
     }
-    found: list[Entry | None] = []
-    for annotation in annotations:
+    found: list[Entry | Fault] = []
+    for number, annotation in enumerate(annotations, start=1):
         caption, image = annotation.get("caption"), annotation.get("image_id")
-        known = isinstance(image, int | str) and image in names
-        found.append(Entry(caption, names[image]) if isinstance(caption, str) and known else None)
+        if isinstance(caption, str) and isinstance(image, int | str) and image in names:
+            found.append(Entry(caption, names[image]))
+        else:
+            found.append(Fault("unreadable", f"annotation {number}"))
     return found
 
 
@@ -88,7 +102,7 @@ def _list_of(content: Any, name: str) -> list[Mapping[str, Any]] | None:
     return [part if isinstance(part, Mapping) else {} for part in found]
 
 
-def _lines(path: Path, *, table: bool) -> Iterator[Entry | None]:
+def _lines(path: Path, *, table: bool) -> Iterator[Entry | Fault]:
     """A caption on each line; in a table, then a tab and its image.
 
     The image of line n with an address is the file of number n, from 0, as img2dataset names it. A
@@ -96,12 +110,15 @@ def _lines(path: Path, *, table: bool) -> Iterator[Entry | None]:
     """
     number = -1
     with path.open("rb") as stream:
-        for line in _limited(stream, path):
+        for place, line in enumerate(_limited(stream, path), start=1):
             number += 1
+            if len(line) > LINE_BYTES:
+                yield Fault("overlong", f"line {place}")
+                continue
             try:
                 text = line.decode("utf-8-sig" if number == 0 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
-                yield None
+                yield Fault("unreadable", f"line {place}")
                 continue
             if table and number == 0 and HEADER.fullmatch(text):
                 number = -1
@@ -111,20 +128,26 @@ def _lines(path: Path, *, table: bool) -> Iterator[Entry | None]:
                 continue
             caption, *others = text.split("\t")
             if not others or not others[0].strip():
-                yield None
+                yield Fault("unreadable", f"line {place}")
             else:
                 image = others[0].strip()
                 yield Entry(caption, number if ADDRESS.match(image) else image)
 
 
-def _limited(stream: Any, path: Path) -> Iterable[bytes]:
-    """The lines of a file, of limited length and number."""
+def _limited(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines of a file, of limited number; of one beyond `LINE_BYTES`, one byte more than that.
+
+    Raises:
+        AdagenError: there are too many.
+    """
     count = 0
     while line := stream.readline(LINE_BYTES + 1):
         count += 1
-        if len(line) > LINE_BYTES or count > ENTRIES:
+        if count > ENTRIES:
             raise AdagenError(
-                f"{path}, line {count}: more than {LINE_BYTES:,} bytes in a line or {ENTRIES:,} "
-                "lines, the most that are read: check that it is a file of captions."
+                f"{path} has more than {ENTRIES:,} lines, the most that are read: check that it is "
+                "a file of captions."
             )
         yield line
+        while len(line) > LINE_BYTES and not line.endswith(b"\n"):  # the rest is left unread
+            line = stream.readline(LINE_BYTES + 1)

@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from adagen.data.captions.broken import broken_images
-from adagen.data.captions.entries import Entry, read_entries
+from adagen.data.captions.entries import Entry, Fault, read_entries
 from adagen.data.captions.tars import TarImages, is_tar_place, list_tars, read_span
+from adagen.data.faults import Faults
 from adagen.data.folder import ImageFiles, list_unlabelled
 from adagen.data.layout import is_number
 from adagen.data.listing import EXTENSIONS, composed
@@ -46,6 +47,8 @@ class Counts:
         read: captions that were found.
         kept: captions that are kept.
         left_out: captions that are left out, by the keys of `REASONS`.
+        faults: files of the place that can't be used, such as links that lead nowhere and second
+            files of a name.
         set_aside: captions that are not chosen, though they could be used.
         uncaptioned: images that no caption of those that are kept belongs to.
         examples: the first caption, image or error of each reason.
@@ -54,6 +57,7 @@ class Counts:
     read: int = 0
     kept: int = 0
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    faults: Faults = field(default_factory=dict)
     set_aside: int = 0
     uncaptioned: int = 0
     examples: dict[str, str] = field(default_factory=dict)
@@ -71,6 +75,11 @@ class Counts:
             for reason, count in self.left_out.items()
             if count
         ]
+        if count := len(self.faults):
+            first = next(iter(self.faults.values()))
+            parts.append(
+                f"{count:,} file{'s' if count > 1 else ''} left out (such as {_shown(first)})"
+            )
         if self.set_aside:
             parts.append(f"{self.set_aside:,} are not chosen")
         if self.uncaptioned:
@@ -159,10 +168,10 @@ def read_captions(
                 f"{source} holds images and their texts, so it takes no other images: leave out "
                 f"{images}, or give a file of captions."
             )
-        files = _images_of(source)
+        files = _images_of(source, counts.faults)
         found = _beside(source, files, counts)
     else:
-        files = _images_of(images) if images else None
+        files = _images_of(images, counts.faults) if images else None
         find = _finder(files) if files else None
         found = _matched(read_entries(source), find, counts)
     texts, rows = [], []
@@ -187,7 +196,7 @@ def read_captions(
         counts.uncaptioned = len(files) - len(set(rows)) if rows else len(files)
     if not texts:
         raise AdagenError(f"{source}: nothing is left of its captions ({counts}). Check the paths.")
-    if any(counts.left_out.values()) and not told:
+    if (counts.faults or any(counts.left_out.values())) and not told:
         warn(f"{source}: {counts}.")
     return Captions(tuple(texts), files, torch.tensor(rows if files else []).long(), counts)
 
@@ -207,12 +216,12 @@ def _usable(raw: str, counts: Counts, *, longest: int) -> str:
 
 
 def _matched(
-    entries: Iterable[Entry | None], find: "Callable[[str | int], int] | None", counts: Counts
+    entries: Iterable[Entry | Fault], find: "Callable[[str | int], int] | None", counts: Counts
 ) -> Iterator[tuple[str, int]]:
     """Captions with the row of their image, which is -1 where no images are asked for."""
-    for number, entry in enumerate(entries, start=1):
-        if entry is None:
-            counts.leave_out("unreadable", f"number {number}")
+    for entry in entries:
+        if isinstance(entry, Fault):
+            counts.leave_out(entry.reason, entry.where)
         elif find is None:
             yield entry.caption, -1
         elif entry.image is None:
@@ -226,11 +235,12 @@ def _matched(
             yield entry.caption, row
 
 
-def _images_of(place: Path) -> ImageFiles:
+def _images_of(place: Path, faults: Faults) -> ImageFiles:
     """The images of a folder, a zip, a tar or a folder of tars."""
     if not is_tar_place(place):
-        return list_unlabelled(place)
-    spans = {n: span for n, span in list_tars(place).items() if n.lower().endswith(EXTENSIONS)}
+        return list_unlabelled(place, faults)
+    found = list_tars(place, faults)
+    spans = {name: span for name, span in found.items() if name.lower().endswith(EXTENSIONS)}
     if not spans:
         raise AdagenError(f"{place} has no image files ({', '.join(EXTENSIONS)}): check the path.")
     return TarImages.of(place, spans)
@@ -262,7 +272,7 @@ def _finder(files: ImageFiles) -> Callable[[str | int], int]:
 
 def _beside(place: Path, files: ImageFiles, counts: Counts) -> Iterator[tuple[str, int]]:
     """The text beside each image, with the row of the image."""
-    texts, read = _texts_of(place)
+    texts, read = _texts_of(place, counts.faults)
     for row, name in enumerate(files.names):
         beside = str(PurePosixPath(name).with_suffix(".txt"))
         if beside not in texts:
@@ -276,10 +286,10 @@ def _beside(place: Path, files: ImageFiles, counts: Counts) -> Iterator[tuple[st
         counts.leave_out("missing", name)
 
 
-def _texts_of(place: Path) -> tuple[set[str], Callable[[str], bytes]]:
+def _texts_of(place: Path, faults: Faults) -> tuple[set[str], Callable[[str], bytes]]:
     """The names of the texts in a place, and a function that reads one."""
     if is_tar_place(place):
-        spans = list_tars(place)
+        spans = list_tars(place, faults)
         return _texts(spans), lambda name: read_span(spans[name], most=LINE_BYTES)
     if place.is_dir():
         inside = [
@@ -289,7 +299,7 @@ def _texts_of(place: Path) -> tuple[set[str], Callable[[str], bytes]]:
         ]
         written = {composed(name): name for name in inside}
         return _texts(written), lambda name: read_bytes(place / written[name], most=LINE_BYTES)
-    members = {composed(name): member for name, member in list_zip(place)[0].items()}
+    members = {composed(name): member for name, member in list_zip(place, faults)[0].items()}
     return _texts(members), lambda name: read_member(place, members[name], most=LINE_BYTES)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from adagen.data.faults import Faults, refuse
 from adagen.data.folder import ImageFiles
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import ENTRIES, IMAGE_BYTES, require_regular
@@ -33,11 +34,16 @@ def is_tar_place(place: Path) -> bool:
     return place.suffix.lower() == ".tar" or (place.is_dir() and any(place.glob("*.tar")))
 
 
-def list_tars(place: Path) -> dict[str, Span]:
+def list_tars(place: Path, faults: Faults) -> dict[str, Span]:
     """List the regular files of a tar, or of all tars in a folder, by "<tar>/<path inside>".
 
+    Args:
+        place: the tar or the folder.
+        faults: where files are written down that stand twice (the first is listed), or whose
+            content lies elsewhere, as that of links does.
+
     Raises:
-        AdagenError: a tar is cut short or damaged, holds a file twice, or there are too many files.
+        AdagenError: a tar is cut short or damaged, or there are too many files.
     """
     tars = sorted(place.glob("*.tar")) if place.is_dir() else [place]
     found: dict[str, Span] = {}
@@ -48,12 +54,16 @@ def list_tars(place: Path) -> dict[str, Span]:
             with tarfile.open(path, "r:") as archive:
                 whole = path.stat().st_size
                 for member in archive:
-                    if not member.isreg():
-                        continue
                     name = f"{path.name}/{member.name.removeprefix('./')}"
-                    if name in found or len(found) >= ENTRIES:
-                        reason = "stands twice" if name in found else "is one of too many files"
-                        raise AdagenError(f"{path}/{member.name} {reason}: make the tar again.")
+                    if member.isdir():
+                        continue
+                    if name in found or not member.isreg() or member.issparse():
+                        reason = "stands twice" if name in found else "is a link, or no plain file"
+                        fault = f"{path}/{member.name} {reason}: make the tar again."
+                        refuse(name, fault, faults=faults)
+                        continue
+                    if len(found) >= ENTRIES:
+                        raise AdagenError(f"{path} has more than {ENTRIES:,} files: split it.")
                     if member.offset_data + member.size > whole:
                         raise AdagenError(
                             f"{path}/{member.name} lies beyond the end of the tar, which is cut "

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -144,7 +145,7 @@ def test_the_hash_of_a_list_depends_on_its_order():
         ("a.json", b'{"images": [', "not a whole JSON file"),
         ("a.txt", b"\n\n", "nothing is left"),
         ("a.txt", "a fox\na dog".encode("utf-16"), "2 unreadable|1 unreadable"),
-        ("a.txt", b"x" * 70_000, "more than 65,536 bytes in a line"),
+        ("a.txt", b"x" * 70_000, r"0 of 1 .*1 too long \(such as line 1\)"),
         ("a.tar", b"no tar at all", "cannot be read as a tar"),
         ("a.zip", b"no zip at all", "cannot be read as a zip"),
         ("a.parquet", b"", "is no file of captions"),
@@ -154,6 +155,101 @@ def test_what_is_no_file_of_captions(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(AdagenError, match=words):
         read_captions(tmp_path / name)
+
+
+def link_to_nothing(folder: Path) -> Path:
+    (folder / "00000" / "8.png").symlink_to("/gone/8.png")
+    return folder
+
+
+def link_to_another(folder: Path) -> Path:
+    (folder / "00000" / "8.png").symlink_to("6.png")
+    return folder
+
+
+def folder_on_a_lost_disk(folder: Path) -> Path:
+    (folder / "00001").symlink_to("/lost/00001")
+    return folder
+
+
+def pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "00000" / "8.png")
+    return folder
+
+
+def two_unicode_forms(folder: Path) -> Path:
+    for name in ("caf\u00e9.png", "cafe\u0301.png"):
+        shutil.copy(folder / "00000" / "6.png", folder / "00000" / name)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def double_in_zip(folder: Path) -> Path:
+    path = as_zip(folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("00000/1.txt", "the second one")
+    return path
+
+
+def link_in_zip(folder: Path) -> Path:
+    path = as_zip(folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        link = zipfile.ZipInfo("00000/8.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "6.png")
+    return path
+
+
+def double_in_tar(folder: Path) -> Path:
+    path = as_tar(folder)
+    with tarfile.open(path, "a") as archive:
+        archive.add(folder / "00000" / "4.png", "00000/1.png")
+    return path
+
+
+def link_in_tar(folder: Path) -> Path:
+    os.link(folder / "00000" / "6.png", folder / "00000" / "8.png")
+    return as_tar(folder)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    ("damaged", "told"),
+    [
+        (link_to_nothing, "8.png is a link to /gone/8.png, which cannot be read"),
+        (link_to_another, "are the same by a link"),
+        (folder_on_a_lost_disk, "00001 is a link to /lost/00001"),
+        (pipe, "is no regular file"),
+        (two_unicode_forms, "in two Unicode forms"),
+        (double_in_zip, "00000/1.txt stands twice"),
+        (link_in_zip, "8.png is a link"),
+        (double_in_tar, "00000/1.png stands twice"),
+        (link_in_tar, "png is a link, or no plain file"),
+    ],
+)
+def test_files_that_cannot_be_used_are_counted(folder, damaged, told, capsys):
+    captions = read_captions(damaged(folder))
+    assert captions.texts == ("a red apple", "two dogs", "a caf\u00e9")
+    (fault,) = captions.counts.faults.values()
+    assert told in fault
+    assert "; 1 file left out (such as " in capsys.readouterr().err
+    assert captions.files is not None
+    images = FileImages(captions.files.subset(captions.rows), Form("RGB", 16, 16, crop=True))
+    assert [round(255 * float(image.mean())) for image in images[:]] == [0, 40, 160]
+
+
+def test_lines_that_are_too_long_are_counted_and_the_others_read(folder, tmp_path):
+    path = tmp_path / "list.txt"
+    lines = ["a fox", "x" * 65_535, "y" * 65_536, "z" * 1_000_000, "a dog", "w" * 70_000]
+    path.write_text("\n".join(lines))
+    captions = read_captions(path)
+    assert captions.texts == ("a fox", "a dog")
+    assert captions.counts.left_out["overlong"] == captions.counts.read - 2 == 4
+    path = path.with_suffix(".tsv")
+    path.write_text("".join(f"{line}\thttp://x/{i}\n" for i, line in enumerate(lines)))
+    captions = read_captions(path, folder)
+    assert captions.texts == ("a fox", "a dog") and captions.rows.tolist() == [0, 4]
+    assert captions.counts.left_out["overlong"] == 4
 
 
 def test_a_tar_that_is_cut_short(folder):
