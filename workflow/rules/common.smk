@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from adagen.config import LEARNED, SEARCHED, identity, shown
+from adagen.config import LEARNED, SEARCHED, identity
 from adagen.config.bindings import asks_preference
 from adagen.config.runs import (
     Run,
@@ -26,6 +26,7 @@ from adagen.config.runs import (
     runs_of,
     steps_runs,
 )
+from adagen.config.shown import named
 from adagen.config.stored import store_config
 from adagen.planning.workflow import (
     NEEDS,
@@ -95,7 +96,8 @@ def run_of(wildcards):
 def depends(identity_of, *wildcard_names):
     """The parameter `depends` of a rule, whose change runs a job again.
 
-    `identity_of` is a function of adagen/config/identity.py or shown.py; it is given the wildcards' values.
+    `identity_of` is a function of adagen/config/identity.py or shown.py; it is given the values of
+    the wildcards.
     """
 
     def of_job(wildcards):

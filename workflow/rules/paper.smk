@@ -66,7 +66,7 @@ for figure in FIGURES.values():
             gpu=0,
         params:
             config=config_file,
-            depends=depends(shown.named),
+            depends=depends(named),
             kind=figure.name,
             lost=lost_behind(figure),
         shell:
@@ -99,7 +99,7 @@ rule figure_grid:
         gpu=0,
     params:
         config=config_file,
-        depends=depends(shown.named),
+        depends=depends(named),
     shell:
         "adagen figure grid --config {params.config:q} --out {output.pdf:q} --png {output.png:q}"
         " {input.samples:q} 2>&1 | tee {log:q}"
@@ -125,7 +125,7 @@ rule paper:
         gpu=0,
     params:
         config=config_file,
-        depends=depends(shown.named),
+        depends=depends(named),
         captions=captions_folder,
         options=run_options,
     shell:
