@@ -63,7 +63,8 @@ CURVES = {"table_steps": 1, "figure_steps": 1}
         (
             "stable_diffusion",
             {
-                "fetch": 2,
+                "fetch": 3,
+                "clip_score": 1,
                 "pretrain": 1,
                 "train": 1,
                 "sample": 2,

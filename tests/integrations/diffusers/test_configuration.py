@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_pipelines
 import yaml
+from clips import write_clip
 from console import Console
 from PIL import Image
 
@@ -53,11 +54,15 @@ TINY: dict[str, Any] = {
         "final_samples": 0,
         "reward": {"batch": 8, "steps": 1},
     },
-    "evaluation": {"samples": 130, "inception": {"shrink": 16}},
+    "evaluation": {
+        "samples": 130,
+        "inception": {"shrink": 16},
+        "clip_score": {"model": "clip.json"},
+    },
     "assets": {
         "catalogue": {
             name: {"file": f"{name}.pt", "licence": "none", "description": "random", "manual": "?"}
-            for name in ("inception", "dino_vits16")
+            for name in ("inception", "dino_vits16", "clip_vit_b_32")
         }
     },
 }
@@ -97,6 +102,7 @@ def ready(tmp_path, monkeypatch, capsys) -> Console:
         "dino_vits16": Dino(config.reward_features).vit,
     }.items():
         write_weights(Path("mirror") / known[name].file, shaken(network).state_dict())
+    write_clip(Path("clip.json"), Path("mirror") / known["clip_vit_b_32"].file, "score")
     monkeypatch.setenv("ADAGEN_MIRROR", str(tmp_path / "mirror"))
     return console
 
@@ -108,6 +114,7 @@ def test_from_the_folder_of_a_pipeline_to_a_table(ready):
     trained = "--method adagen --policy adagen_seed0.safetensors"
     ready("fetch")
     ready("pretrain metrics --out metrics.safetensors")
+    ready("pretrain clip_score --out clip_score.safetensors")
     ready("pretrain reward --out reward.safetensors")
     ready("pretrain sd15 --out sd15.safetensors")
     ready(f"reference {networks} --out real.safetensors")
@@ -117,10 +124,18 @@ def test_from_the_folder_of_a_pipeline_to_a_table(ready):
     )
     ready(f"sample {experiment} --method handmade --out handmade")
     ready(f"sample {experiment} {trained} --out adagen_seed0")
-    ready(f"evaluate {networks} --reference real.safetensors --out-dir out handmade adagen_seed0")
+    ready(
+        f"evaluate {networks} --reference real.safetensors --clip-score clip_score.safetensors "
+        "--out-dir out handmade adagen_seed0"
+    )
     ready("table fid --out fid.csv --latex fid.tex out/handmade.json out/adagen_seed0.json")
     with Path("fid.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["method"] for row in rows] == ["handmade", "adagen"]
     assert all(row["protocol"].startswith("coco30k-authors-16-captions10.") for row in rows)
-    assert all(float(row["fid"]) > 0 for row in rows)
+    (protocol,) = {row["protocol"] for row in rows}
+    assert protocol.split("-")[-1].startswith("clip.clip.")  # model and weights
+    metrics = json.loads(Path("out/handmade.json").read_text())
+    scored = metrics["clip_score"]
+    assert (scored["model"], scored["weights"]) == ("clip.json", "clip_vit_b_32")
+    assert all(float(row["fid"]) > 0 and 0 <= float(row["clip_score"]) <= 100 for row in rows)
