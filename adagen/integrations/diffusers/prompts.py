@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import diffusers
 import torch
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from adagen.data.captions.table import CaptionTable
 from adagen.generators.conditions import Conditions, tell_cut
@@ -151,6 +153,38 @@ TEXT_ENCODER = {
     "projection_dim": 768,
 }
 """Settings of the text encoder of Stable Diffusion 1.x."""
+
+
+def clip_skip_hook(pipeline: Any) -> RemovableHandle | None:
+    """Have a StableDiffusionPipeline's `clip_skip` refused where diffusers can't serve it.
+
+    Up to 0.42.1, the newest that was tried, it looks for `text_encoder.text_model`, which text
+    encoders of transformers 5 no longer have.
+
+    Args:
+        pipeline: the pipeline.
+
+    Returns:
+        The handle of a hook on the text encoder; None where `clip_skip` works, or doesn't exist.
+    """
+    encoder = getattr(pipeline, "text_encoder", None)
+    # That of SDXL always asks for hidden states, and never for `text_model`.
+    is_plain = isinstance(pipeline, diffusers.StableDiffusionPipeline)
+    if not is_plain or encoder is None or hasattr(encoder, "text_model"):
+        return None
+
+    def refuse(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs.get("output_hidden_states"):
+            raise AdagenError(
+                f"clip_skip can't be used with diffusers {diffusers.__version__} and transformers "
+                f"{_transformers().__version__}: the pipeline looks for text_encoder.text_model, "
+                "which transformers 5 no longer has. Leave clip_skip out, install "
+                "'transformers<5', or give prompt_embeds and negative_prompt_embeds, made of "
+                "text_encoder(..., output_hidden_states=True).hidden_states[-(clip_skip + 1)] by "
+                "text_encoder.final_layer_norm."
+            )
+
+    return cast(RemovableHandle, encoder.register_forward_pre_hook(refuse, with_kwargs=True))
 
 
 def _tokens(folder: Path, prompts: Sequence[str], *, positions: int) -> torch.Tensor:

@@ -17,6 +17,7 @@ import torch
 
 from adagen.integrations.diffusers.components import Current, PolicyGuidance, PolicyScheduler
 from adagen.integrations.diffusers.pipelines import Pipeline, recognised
+from adagen.integrations.diffusers.prompts import clip_skip_hook
 from adagen.integrations.diffusers.settings import steering_of
 from adagen.integrations.diffusers.trajectory import Steering, Trajectory
 from adagen.policy.pretrained import PretrainedPolicy
@@ -108,6 +109,8 @@ class Steered:
         ]
         if parts.order != "apart":
             self._hooks.append(parts.network.register_forward_hook(self._after))
+        if skipping := clip_skip_hook(pipeline):
+            self._hooks.append(skipping)
 
     def remove(self) -> None:
         """Take the policy out and leave the pipeline as it was. Nothing happens a second time."""

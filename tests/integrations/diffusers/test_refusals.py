@@ -131,6 +131,37 @@ def test_other_calls(stable_diffusion, dit):
         dit[0]([1, 2], guidance_scale=1.0, num_inference_steps=4)
 
 
+def test_clip_skip_where_diffusers_cannot_serve_it(stable_diffusion):
+    """It is refused; embeddings as the message advises do the same."""
+    pipeline, generator = stable_diffusion
+    encoder = pipeline.text_encoder
+    call = {"num_inference_steps": 4, "output_type": "pt", "generator": torch.manual_seed(0)}
+    if hasattr(encoder, "text_model"):  # of transformers before 5
+        with steer(pipeline, sampler_of(generator)):
+            assert pipeline(PROMPTS[0], clip_skip=1, **call).images.isfinite().all()
+        return
+    embeds = []
+    for text in (PROMPTS[0], ""):
+        ids = pipeline.tokenizer(text, padding="max_length", return_tensors="pt").input_ids
+        hidden = encoder(ids, output_hidden_states=True).hidden_states[-2]
+        embeds.append(encoder.final_layer_norm(hidden).detach())
+    with steer(pipeline, sampler_of(generator)):
+        with pytest.raises(AdagenError, match=r"clip_skip can't be used with diffusers .*<5'"):
+            pipeline(PROMPTS[0], clip_skip=1, **call)
+        plain = pipeline(PROMPTS[0], **call).images
+        call["generator"] = torch.manual_seed(0)
+        skipped = pipeline(prompt_embeds=embeds[0], negative_prompt_embeds=embeds[1], **call).images
+    assert skipped.isfinite().all() and not skipped.equal(plain)
+    assert not encoder._forward_pre_hooks  # removed with the policy
+
+
+def test_sdxl_serves_clip_skip(sdxl):
+    pipeline, generator = sdxl
+    with steer(pipeline, sampler_of(generator)):
+        images = pipeline(PROMPTS[0], clip_skip=0, num_inference_steps=4, output_type="pt").images
+    assert images.isfinite().all()
+
+
 def test_policies_that_are_not_finite(stable_diffusion):
     pipeline, generator = stable_diffusion
     sampler = sampler_of(generator)
