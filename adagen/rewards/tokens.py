@@ -88,28 +88,46 @@ def circular(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
     weight, bias = convolution.weight, convolution.bias
     assert bias is not None
     (batch, tokens, _), (out, inner, taps) = x.shape, weight.shape
-    tables = _fourier(tokens, taps, device=x.device)
+    of_tokens, of_taps, back = _fourier(tokens, taps, device=x.device)
     rows = x.transpose(0, 1).reshape(tokens, -1)
-    cosine, sine = ((table @ rows).view(-1, batch, inner) for table in tables[:2])
+    coefficients, partners = (of_tokens @ rows).view(2, tokens, batch, inner).unbind()
     kernel = weight.permute(2, 1, 0).reshape(taps, -1)
-    even, odd = ((table @ kernel).view(-1, inner, out) for table in tables[2:4])
-    real = torch.baddbmm(cosine @ even, sine, odd).flatten(1)  # (N // 2 + 1, B out)
-    imaginary = torch.baddbmm(sine @ even, cosine, odd, alpha=-1).flatten(1)
-    y = torch.addmm(tables[4] @ real, tables[5], imaginary)
-    return y.view(tokens, batch, out).transpose(0, 1) + bias
+    even, odd = (of_taps @ kernel).view(2, tokens, inner, out).unbind()
+    products = torch.baddbmm(torch.bmm(coefficients, even), partners, odd)
+    return (back @ products.flatten(1)).view(tokens, batch, out).transpose(0, 1) + bias
 
 
 @lru_cache(maxsize=8)
 def _fourier(tokens: int, taps: int, *, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Cosines and sines that take tokens and taps to coefficients, and coefficients to tokens."""
-    frequency = torch.arange(tokens // 2 + 1, device="cpu", dtype=torch.float64).unsqueeze(1)
-    place, tap = (torch.arange(n, device="cpu", dtype=torch.float64) for n in (tokens, taps))
-    of_tokens, of_taps = (2 * math.pi / tokens * frequency * n for n in (place, tap - taps // 2))
+    """Tables that take tokens and taps to real coefficients, and coefficients to tokens.
+
+    The coefficients are cosines and sines at the frequencies up to tokens / 2, as many as there
+    are tokens. Each goes into a product with a kernel's cosine, and its partner, the sine or
+    cosine at the same frequency, into one with a sine.
+
+    Returns:
+        (2 N, N) from tokens to coefficients, then to their partners; (2 N, taps) to the kernel's
+        cosines, then to its sines, each with the sign that it has there; (N, N) back.
+    """
+    place, tap, row = (
+        torch.arange(n, device="cpu", dtype=torch.float64) for n in (tokens, taps, tokens)
+    )
+    half = tokens // 2
+    is_sine = (row > half).unsqueeze(1)
+    number = torch.where(is_sine.squeeze(1), row - half, row)  # sines of 0 and N / 2 are zero
+    frequency = 2 * math.pi / tokens * number.unsqueeze(1)
+    cosine, sine = (frequency * place).cos(), (frequency * place).sin()
+    coefficients = torch.where(is_sine, sine, cosine)
+    partners = torch.where(is_sine, cosine, sine)
+    even, odd = (call(frequency * (tap - taps // 2)) for call in (torch.cos, torch.sin))
     # A real signal has every frequency twice, but for the constant and the alternating one.
-    share = torch.where(2 * frequency % tokens == 0, 1.0, 2.0) / tokens
-    both = [call(angle) for angle in (of_tokens, of_taps) for call in (torch.cos, torch.sin)]
-    back = [(share * table).T for table in both[:2]]
-    return tuple(table.float().contiguous().to(device) for table in (*both, *back))
+    share = torch.where(2 * number % tokens == 0, 1.0, 2.0).unsqueeze(1) / tokens
+    tables = (
+        torch.cat([coefficients, partners]),
+        torch.cat([even, torch.where(is_sine, -odd, odd)]),
+        (share * coefficients).T,
+    )
+    return tuple(table.float().contiguous().to(device) for table in tables)
 
 
 class Heads(nn.Module):

@@ -198,11 +198,24 @@ def test_streamed_images_teach_what_kept_ones_teach(streaming, monkeypatch):
 
 @pytest.mark.parametrize("tokens", [1, 2, 4, 9, 16, 25])
 def test_a_product_of_coefficients_is_a_convolution_on_a_ring(tokens):
+    """Its gradients too. Torch pads no ring that has fewer tokens than its padding."""
     with seeded("adversarial test", "ring"):
-        x, convolution = torch.randn(3, tokens, 5), nn.Conv1d(5, 7, 9)
+        x = torch.randn(3, tokens, 5, requires_grad=True)
+        slope, convolution = torch.randn(3, tokens, 7), nn.Conv1d(5, 7, 9)
+        around_itself = nn.Conv1d(5, 7, 9, padding=4, padding_mode="circular")
+    around_itself.load_state_dict(convolution.state_dict())
     around = (torch.arange(tokens).unsqueeze(1) + torch.arange(9) - 4) % tokens  # (N, taps)
     expected = torch.einsum("bnki,oik->bno", x[:, around], convolution.weight) + convolution.bias
-    torch.testing.assert_close(circular(x, convolution), expected, rtol=0, atol=1e-5)
+    outputs = [circular(x, convolution), expected]
+    if tokens >= 4:
+        outputs.append(around_itself(x.transpose(1, 2)).transpose(1, 2))
+    gradients = []
+    for output, layer in zip(outputs, [convolution, convolution, around_itself], strict=False):
+        inputs = [x, layer.weight, layer.bias]
+        gradients.append(torch.autograd.grad(output, inputs, slope))
+    for output, gradient in zip(outputs[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(outputs[0], output, rtol=0, atol=1e-5)
+        torch.testing.assert_close(gradients[0], gradient, rtol=0, atol=2e-5)
 
 
 def test_a_head_computes_what_its_layers_do():
