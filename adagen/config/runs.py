@@ -161,6 +161,14 @@ def runs_of(config: Config) -> list[Run]:
     return [*dict.fromkeys([*found, *dial_runs(config), *guidance_runs(config)])]
 
 
+def prompted_runs(config: Config) -> list[Run]:
+    """The runs whose alignment with prompts is measured: plain ones of the experiments."""
+    if config.evaluation.alignment is None:
+        return []
+    plain = [run for run in runs_of(config) if not run.refinement and run.fidelity is None]
+    return [run for run in plain if run.experiment in config.experiments]
+
+
 def policies_of(runs: Iterable[Run]) -> list[Run]:
     """The plain runs whose policy files these take."""
     return [*dict.fromkeys(policy for run in runs for policy in run.policies)]

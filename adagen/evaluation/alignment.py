@@ -57,6 +57,10 @@ TASKS: dict[Kind, str] = {
 GLYPHS = tuple(NAMES)
 
 
+WIDTH = 32
+"""Channels of its first convolution."""
+
+
 class SceneNetwork(nn.Module):
     """Tells layout, glyphs and colours of a scene.
 
@@ -67,7 +71,7 @@ class SceneNetwork(nn.Module):
         width: channels of the first convolution; the last have four times as many.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.width = width
         self.trunk = nn.Sequential(
@@ -273,7 +277,7 @@ def fit_alignment(
     settings: Fit,
     size: int,
     *,
-    width: int = 32,
+    width: int = WIDTH,
     scenes: int = SCENES,
     checkpoint: Path | None = None,
     device: torch.device = CPU,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from adagen.config import (
     LEARNED,
@@ -15,12 +16,13 @@ from adagen.config import (
     Preference,
     VarGenerator,
 )
-from adagen.config.runs import Run, policies_of, runs_of
+from adagen.config.runs import Run, policies_of, prompted_runs, runs_of
 from adagen.data.released import catalogue, needed
 from adagen.planning.counting import Count, weight_bytes
 from adagen.planning.image_counts import images_of
-from adagen.planning.jobs import Job
+from adagen.planning.jobs import Job, fitting
 from adagen.planning.network_cost import Networks
+from adagen.planning.text_cost import TextCost
 from adagen.rewards.pools import VIEWS
 from adagen.sampling.fitted_judges import COMPONENTS, FITTED, operations
 
@@ -35,12 +37,6 @@ DESCRIBED = {
     "clip_vit_bigg_14": 10e9,
 }
 """Bytes of released files, as their entries in the catalogue describe them."""
-TRAINING = 3
-"""FLOPs of a training step over those of a forward pass."""
-COPIES = 5
-"""Copies of the weights in a fit: the weights, their gradient, its two moments, their average."""
-ACTIVATIONS = 0.7
-"""Share of the bytes of a forward pass that its gradient needs, in networks of every kind here."""
 KEPT = {"float32": 4, "bfloat16": 2, "host": 0}
 """Bytes of a feature that is kept on the device through an update."""
 
@@ -60,7 +56,7 @@ class Plan:
             AdagenError: the data set is neither there nor known.
         """
         self.config, self.images = config, images_of(config)
-        self.networks = Networks(config, self.images)
+        self.networks, self.text = Networks(config, self.images), TextCost(config, self.images)
         runs = runs_of(config)
         policies = policies_of(runs)
         self._trained = [policy for policy in policies if policy.method in LEARNED]
@@ -69,7 +65,9 @@ class Plan:
         self.guessed = [name for name in assets if not sizes[name]]
         self.jobs = [
             self._fetching(sizes),
+            *self.text.embedding(),
             *self._pretraining(),
+            *self.text.judges(),
             self._reference(),
             *(self._adopting(policy) for policy in policies if policy.method == "released"),
             *map(self._training, self._trained),
@@ -78,6 +76,8 @@ class Plan:
             *map(self._sampling, runs),
             *self._judging(),
             *map(self._evaluating, runs),
+            *map(self._prompted, prompted_runs(config)),
+            *self.text.aligning(),
         ]
 
     def _experiment(self, run: Run) -> Experiment:
@@ -111,18 +111,7 @@ class Plan:
         for name in config.generators:
             files[name] = weight_bytes(networks.generators.backbone(name))
         for name, size in files.items():
-            fits = self._fits(name)
-            learned_from = [fit.updates * fit.batch for fit, _ in fits]
-            flops = [forward.flops for _, forward in fits]
-            activations = [ACTIVATIONS * fit.batch * forward.made for fit, forward in fits]
-            yield Job(
-                "pretrain",
-                name,
-                images=sum(learned_from),
-                other=sum(TRAINING * n * f for n, f in zip(learned_from, flops, strict=True)),
-                memory=COPIES * size + max(activations) if fits else 0,
-                disk=size,
-            )
+            yield fitting("pretrain", name, size=size, fits=self._fits(name))
 
     def _has_preference(self) -> bool:
         """True if anything asks the network that says how well an image shows its class."""
@@ -279,14 +268,19 @@ class Plan:
                 disk=disk,
             )
 
-    def _sampling(self, run: Run) -> Job:
-        """Images that are reported on, with all their candidates."""
+    def _prompted(self, run: Run) -> Job:
+        """Images of the prompts by which alignment is measured."""
+        return replace(self._sampling(run, self.text.prompted), stage="prompts")
+
+    def _sampling(self, run: Run, samples: int = 0) -> Job:
+        """Images that are reported on, with all their candidates; or so many of a seed."""
         config, networks, experiment = self.config, self.networks, self._experiment(run)
         generator = networks.generators.of(experiment)
         refinement = config.refinements[run.refinement] if run.refinement else None
         n, k = (refinement.n, refinement.k) if refinement else (1, 1)
         evaluation, calls = config.evaluation, generator.actions.calls
-        images = evaluation.samples * len(evaluation.seeds)
+        samples = samples or evaluation.samples
+        images = samples * len(evaluation.seeds)
         candidates = n * images
         evaluations = candidates * (generator.nfe + (k - 1) * generator.candidate_nfe)
         other = weights = 0.0
@@ -313,7 +307,7 @@ class Plan:
             generating=evaluations * cost.evaluation + candidates * cost.decoding,
             other=other,
             memory=weights + cost.memory(config.generators[experiment.generator].batch),
-            disk=images * numbers + evaluation.samples * (actions + 8),
+            disk=images * numbers + samples * (actions + 8),
         )
 
     def _judging(self) -> Iterator[Job]:
@@ -330,6 +324,6 @@ class Plan:
     def _evaluating(self, run: Run) -> Job:
         """The metrics of a run."""
         images = self.config.evaluation.samples * len(self.config.evaluation.seeds)
-        flops = images * self.networks.metric.forward.flops
+        flops = images * (self.networks.metric.forward.flops + self.text.score_flops)
         memory = self._memory_of_measuring(images)
         return Job("evaluate", run.experiment, images=images, other=flops, memory=memory)

@@ -15,7 +15,7 @@ PUBLISHED = {
     "imagenet256": (1000, 1_281_167, 256),
     "imagenet512": (1000, 1_281_167, 512),
     "coco30k": (82_783 + 40_504, 82_783, 256),
-    "cc3m": (3_318_333 + 15_840, 3_318_333, 256),
+    "cc3m": (3_318_333 + 15_840 + 15_841, 3_318_333, 256),  # and AdaNAT's own list
 }
 """Classes or captions, images to learn from and side of the data sets of `config/`, as published.
 Many images of CC3M are gone since."""

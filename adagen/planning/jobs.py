@@ -1,6 +1,17 @@
 """Jobs: what a stage takes for one generator or experiment."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+
+from adagen.config import Fit
+from adagen.planning.counting import Count
+
+TRAINING = 3
+"""FLOPs of a training step over those of a forward pass."""
+COPIES = 5
+"""Copies of the weights in a fit: the weights, their gradient, its two moments, their average."""
+ACTIVATIONS = 0.7
+"""Share of the bytes of a forward pass that its gradient needs, in networks of every kind here."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,31 @@ class Job:
         return self.generating + self.other
 
 
+def fitting(stage: str, part: str, *, size: float, fits: Sequence[tuple[Fit, Count]]) -> Job:
+    """The job of fitting networks, one after the other.
+
+    Args:
+        stage: one of `STAGES`.
+        part: generator or purpose.
+        size: bytes of all their weights.
+        fits: settings of each fit, and the cost of a forward pass; none where weights are released.
+    """
+    learned_from = [fit.updates * fit.batch for fit, _ in fits]
+    flops = [forward.flops for _, forward in fits]
+    activations = [ACTIVATIONS * fit.batch * forward.made for fit, forward in fits]
+    return Job(
+        stage,
+        part,
+        images=sum(learned_from),
+        other=sum(TRAINING * n * f for n, f in zip(learned_from, flops, strict=True)),
+        memory=COPIES * size + max(activations) if fits else 0,
+        disk=size,
+    )
+
+
 STAGES = (
     "assets",
+    "embed",
     "pretrain",
     "reference",
     "adopt",
@@ -50,5 +84,7 @@ STAGES = (
     "refine",
     "judge",
     "evaluate",
+    "prompts",
+    "align",
 )
 """The stages, in the order in which a run comes to them."""

@@ -13,8 +13,8 @@ from adagen.evaluation.embedded.losses import classification_loss
 from adagen.evaluation.embedded.networks import Classifier
 from adagen.generators import build
 from adagen.networks.fitting import Batch
-from adagen.planning.cost import ACTIVATIONS
 from adagen.planning.image_counts import Images
+from adagen.planning.jobs import ACTIVATIONS
 from adagen.planning.network_cost import Networks
 from adagen.rewards.features import MaskedAutoencoder
 

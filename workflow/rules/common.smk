@@ -22,6 +22,7 @@ from adagen.config.runs import (
     guidance_runs,
     plain_runs,
     policies_of,
+    prompted_runs,
     refined_runs,
     runs_of,
     steps_runs,

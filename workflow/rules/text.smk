@@ -1,8 +1,6 @@
 # Samples of prompts, how often they show what the prompt says, and a figure of them.
 
 ALIGNMENT = CONFIG.evaluation.alignment
-PROMPTED = [run for run in runs_of(CONFIG) if not run.refinement and run.fidelity is None]
-PROMPTED = [run for run in PROMPTED if run.experiment in CONFIG.experiments]
 
 
 rule alignment_network:
@@ -65,7 +63,7 @@ rule prompts:
 rule alignment:
     input:
         network=rules.alignment_network.output.network,
-        samples=expand_runs("<results>/{experiment}/prompts/{run}", PROMPTED),
+        samples=expand_runs("<results>/{experiment}/prompts/{run}", prompted_runs(CONFIG)),
     output:
         csv=shown("<results>/tables/alignment.csv", "Results"),
         pdf=shown("<results>/figures/prompts.pdf", "Results"),
