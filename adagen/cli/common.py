@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adagen.config import FAMILIES, METHODS, Config, Experiment, identity
+from adagen.config import FAMILIES, METHODS, REASONS, Config, Experiment, identity
 from adagen.config.bindings import of_policy
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
@@ -67,8 +67,9 @@ def require_experiment(config: Config, name: str, *, method: str = "handmade") -
     paradigm = config.generators[settings.generator].paradigm
     if paradigm not in (families := FAMILIES.get(method, (paradigm,))):
         raise AdagenError(
-            f"method {method!r} is one of {' and '.join(families)} alone, but experiment {name!r} "
-            f"has a generator of {paradigm}: choose another of the two."
+            f"method {method!r} is one of {' and '.join(families)} alone"
+            f"{REASONS.get(method, '')}, but experiment {name!r} has a generator of {paradigm}: "
+            "choose another of the two."
         )
     return settings
 

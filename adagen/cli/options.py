@@ -63,8 +63,8 @@ TrainedMethod = Annotated[
     str,
     typer.Option(
         "--method",
-        help="`static` (sees the step alone), `adagen` (sees features too), or `faithful` (the "
-        "same, rewarded by the preference too).",
+        help="`static` (sees the step alone), `adagen` (sees features too), `stopping` (the same, "
+        "and may end a sample), or `faithful` (rewarded by the preference too).",
     ),
 ]
 Out = Annotated[

@@ -226,7 +226,7 @@ def _description(config: Config, run: SampleRun) -> dict[str, Any]:
         "num_classes": generator.num_classes,
         "action_names": list(generator.actions.names),
         **_without_effect(generator.actions, config.generators[run.settings.generator].paradigm),
-        "cost": {"nfe": run.sampler.nfe, "gflops_per_image": _gflops(run.sampler)},
+        "cost": _cost(run.sampler),
         "hashes": {
             "generator": generator.hash,
             "policy": policy and policy.hash,
@@ -252,6 +252,21 @@ def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
     return {"without_effect": calls} if calls and not known else {}
 
 
+def _cost(sampler: "Sampler") -> dict[str, float]:
+    """The cost of an image that takes all steps, and of each evaluation where some don't."""
+    from adagen.generators.stopping import Stopping
+    from adagen.policy.networks import with_stop
+
+    generator, nfe, policy = sampler.generator, sampler.nfe, sampler.policy
+    if not isinstance(generator, Stopping):
+        return {"nfe": nfe, "gflops_per_image": _gflops(sampler)}
+    most, least = (
+        _gflops(replace(sampler, policy=with_stop(policy, stops))) for stops in (False, True)
+    )
+    each = (most - least) / ((nfe - generator.least) or 1)
+    return {"nfe": nfe, "gflops_per_image": most, "gflops_per_evaluation": each}
+
+
 def _gflops(sampler: "Sampler") -> float:
     """Operations of an image: policy, generator, decoder, and what a refinement chooses by.
 
@@ -273,6 +288,7 @@ def _write_shards(
     """Sample every shard that the writer misses."""
     import torch
 
+    from adagen.generators.stopping import Stopping
     from adagen.runtime.progress import progress
     from adagen.runtime.shutdown import stop_if_asked
 
@@ -288,13 +304,14 @@ def _write_shards(
         for seed, rows in mine:
             images, actions, began = [], [], time.perf_counter()
             indices = torch.arange(rows.start, rows.stop)
-            for some, taken in run.sampler.batches(labels[indices], indices=indices, seed=seed):
+            for some, own in run.sampler.batches(labels[indices], indices=indices, seed=seed):
                 images.append(some)
-                actions.append(taken)
+                actions.append(own)
                 bar.update(len(some))
-            seconds = time.perf_counter() - began
-            writer.add(
-                seed, rows, images=torch.cat(images), actions=torch.cat(actions, 1), seconds=seconds
-            )
+            spent = {"seconds": time.perf_counter() - began}
+            taken, generator = torch.cat(actions, 1), run.sampler.generator
+            if isinstance(generator, Stopping):
+                spent["evaluations"] = float(generator.evaluations(taken).sum())
+            writer.add(seed, rows, images=torch.cat(images), actions=taken, **spent)
             stop_if_asked(run.name)
     processes.wait()

@@ -152,7 +152,9 @@ def train_policy(
     from adagen.training.trackers import Trackers, require_installed, untracked
     from adagen.training.validation import Validator
 
-    settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
+    settings, generator = open_experiment(
+        config, experiment, generator_file=inputs.generator, method=method
+    )
     tracker_names = settings.training.trackers
     require_installed(tracker_names)
     # Trackers change no result: a checkpoint goes on with others, or without.

@@ -12,6 +12,7 @@ from adagen.config.base import (
     FAMILIES,
     LEARNED,
     METHODS,
+    REASONS,
     SEARCHED,
     WITHOUT_POLICY,
     Fit,

@@ -20,6 +20,7 @@ Method = Literal[
     "static",
     "released",
     "adagen",
+    "stopping",
     "faithful",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -27,13 +28,18 @@ METHODS: tuple[Method, ...] = get_args(Method)
 WITHOUT_POLICY: tuple[Method, ...] = ("handmade", "halton", "logsnr_time")
 """Methods that follow from the settings: they have no policy file."""
 SEARCHED: tuple[Method, ...] = ("gits", "interval", "tuned", "tuned_class")
-LEARNED: tuple[Method, ...] = ("static", "adagen", "faithful")
+LEARNED: tuple[Method, ...] = ("static", "adagen", "stopping", "faithful")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "halton": ("maskgit",),
     "logsnr_time": ("dit", "sit"),
     "gits": ("dit", "sit"),
+    "stopping": ("maskgit", "dit", "sit"),
 }
 """Methods that only some paradigms have, and which ones."""
+REASONS: Mapping[str, str] = {
+    "stopping": " (VAR's image is the sum of all its scales, so none can be skipped)"
+}
+"""Why others don't have them, where that says more."""
 Precision = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "auto"]
 PolicyInput = Literal["features", "state", "nothing"]

@@ -111,6 +111,9 @@ class Training(Model):
     leaves it at their validations."""
     reward: AnyReward = GaussianSettings()
     """The reward of a finished image."""
+    price: float = Field(0.05, ge=0, le=1000)
+    """Price of a network evaluation in units of the reward, of the method `stopping`: a sample is
+    to stop where another step gains less than its evaluations cost."""
     trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Different] = ()
     """Programs that show the training log while it grows; each has a folder beside the log. They
     change no result."""
@@ -125,7 +128,7 @@ class Training(Model):
     def validated(self, method: str) -> int:
         """Samples of all validations, those of the finalists at the end among them."""
         validations = math.ceil(self.updates / self.validate_every)
-        chosen = validations > 1 and method != "faithful"
+        chosen = validations > 1 and method not in ("faithful", "stopping")
         finalists = min(FINALISTS, validations) if chosen else 0
         final = max(0, self.final_samples - self.validate_samples)
         return self.validate_samples * validations + final * finalists

@@ -244,13 +244,13 @@ def _scheduled(config: Config, experiment: str) -> Identity:
 def train(config: Config, experiment: str, *, method: str) -> Identity:
     """The settings that a trained policy depends on."""
     settings = experiment_of(config, experiment)
-    # Of the ways to keep features one rounds them, and so changes the policy.
-    rounded = settings.training.keep_features == "bfloat16"
+    rounds = settings.training.keep_features == "bfloat16"  # and so changes the policy
     return {
         "dataset": _part(config.dataset),
         **_scheduled(config, experiment),
-        "training": _part(settings.training, "keep_features"),
-        **({"rounded": True} if rounded else {}),
+        "training": _part(settings.training, "keep_features", "price"),
+        **({"price": settings.training.price} if method == "stopping" else {}),
+        **({"rounded": True} if rounds else {}),
         "policy": _part(settings.policy),
         **({"dial": _part(config.dial)} if config.dial and method == "faithful" else {}),
     }

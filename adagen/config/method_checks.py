@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adagen.config.ablation import Cell
-from adagen.config.base import FAMILIES, Method
+from adagen.config.base import FAMILIES, REASONS, Method
 from adagen.config.experiments import RIVALS, Experiment
 
 
@@ -30,14 +30,16 @@ def check_methods(
     if lost := [method for method in methods if method in FAMILIES and method not in present]:
         raise ValueError(
             f"methods has {lost[0]!r}, which only generators of paradigm "
-            f"{' and '.join(FAMILIES[lost[0]])} have, but no experiment has one: take it out"
+            f"{' and '.join(FAMILIES[lost[0]])} have{REASONS.get(lost[0], '')}, but no experiment "
+            "has one: take it out"
         )
     for cell in cells:
         paradigm = generators[cell.experiment.generator].paradigm
         if paradigm not in (families := FAMILIES.get(cell.method, (paradigm,))):
             raise ValueError(
                 f"{cell.key}.method is {cell.method!r}, which only generators of paradigm "
-                f"{' and '.join(families)} have, but its own is of {paradigm!r}"
+                f"{' and '.join(families)} have{REASONS.get(cell.method, '')}, but its own is of "
+                f"{paradigm!r}"
             )
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():

@@ -21,10 +21,10 @@ from adagen.config.identity import SAMPLES_VERSION as VERSION
 from adagen.config.runs import Run
 from adagen.data.shards import KIND as SHARD
 from adagen.data.shards import (
+    cost_of_image,
     read_actions,
     read_checksum,
     read_image_shape,
-    read_seconds,
     read_shard,
 )
 from adagen.runtime.atomic import move_folder, temporary_folder
@@ -207,9 +207,11 @@ class SamplesWriter:
         self.done = self.total - sum(len(rows) for _, rows in self.missing)
 
     def add(
-        self, seed: int, rows: range, *, images: torch.Tensor, actions: torch.Tensor, seconds: float
+        self, seed: int, rows: range, *, images: torch.Tensor, actions: torch.Tensor, **spent: float
     ) -> None:
-        """Write a shard: images (n, C, H, W), actions (T, n, K), and the seconds they took.
+        """Write a shard: images (n, C, H, W), actions (T, n, K), and what they took.
+
+        That are `seconds`, and `evaluations` of the networks where images differ in them.
 
         Raises:
             AdagenError: an image leaves the range [0, 1], or the disk is full.
@@ -220,8 +222,8 @@ class SamplesWriter:
                 f"sample {rows[int(outside.nonzero()[0])]} of seed {seed} leaves the range [0, 1] "
                 "of images: let `decode` of its generator return images in that range."
             )
-        about = {"kind": SHARD, "seconds": seconds}
-        save_tensors(self._path(seed, rows), {"images": images, "actions": actions}, about=about)
+        tensors = {"images": images, "actions": actions}
+        save_tensors(self._path(seed, rows), tensors, about={"kind": SHARD, **spent})
 
     def publish(
         self, out: Path, *, about: Mapping[str, Any], labels: torch.Tensor, handmade: torch.Tensor
@@ -240,8 +242,6 @@ class SamplesWriter:
         save_tensors(self.folder / STEERING, steering, about={"kind": f"{KIND} steering"})
         shards = [path for group in paths.values() for path in group]
         files = [self.folder / STEERING, *shards]
-        seconds = sum(map(read_seconds, shards))
-        speed = {"images_per_second": len(self.seeds) * self.count / seconds}
         whole = {
             **about,
             "kind": KIND,
@@ -250,7 +250,7 @@ class SamplesWriter:
             "samples": self.count,
             "shard": self.shard,
             "image_shape": list(read_image_shape(paths[self.seeds[0]][0])[1:]),
-            "cost": {**about["cost"], **speed},
+            "cost": cost_of_image(about["cost"], shards, images=len(self.seeds) * self.count),
             "shards": {str(seed): [p.name for p in group] for seed, group in paths.items()},
             "checksums": {path.name: read_checksum(path) for path in files},
         }

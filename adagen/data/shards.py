@@ -1,6 +1,6 @@
 """Reading a shard of samples: a file of images, the actions that steered them, and their time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,27 @@ def read_actions(path: Path) -> torch.Tensor:
     return actions
 
 
-def read_seconds(path: Path) -> float:
-    """The time that a shard's images took."""
+def cost_of_image(
+    cost: Mapping[str, float], shards: Iterable[Path], *, images: int
+) -> dict[str, float]:
+    """The mean cost of so many images in shards, with the speed at which they were made.
+
+    Args:
+        cost: of an image that takes all evaluations; where some take less, also
+            `gflops_per_evaluation`.
+        shards: files of the images.
+        images: their number.
+    """
+    spent, mean = [_spent(path) for path in shards], dict(cost)
+    if each := mean.pop("gflops_per_evaluation", None):
+        evaluations = sum(one["evaluations"] for one in spent) / images
+        mean["gflops_per_image"] -= each * (mean["nfe"] - evaluations)
+        mean["nfe"] = evaluations
+    return mean | {"images_per_second": images / sum(one["seconds"] for one in spent)}
+
+
+def _spent(path: Path) -> dict[str, float]:
+    """Seconds and evaluations that the images of a shard took together."""
     with _opened(path) as shard:
-        return float(parse_json(shard.metadata()["about"])["seconds"])
+        about = parse_json(shard.metadata()["about"])
+        return {key: float(about[key]) for key in ("seconds", "evaluations") if key in about}

@@ -61,6 +61,8 @@ class Generator(ABC, Generic[S]):
         num_classes: labels are 0 .. num_classes - 1; num_classes itself is the null label.
         conditions: what labels stand for; by default classes.
         nfe: network evaluations for one sample; a guided step counts two.
+        stops_from: first call whose step can be a sample's last one, by `finish`; there is one
+            evaluation for each call from there on. None where samples need all steps.
         stochastic: True if a step draws its next state, False if that follows from the action.
         candidate_nfe: network evaluations of `branches` for one more candidate at every step but
             the last.
@@ -82,6 +84,7 @@ class Generator(ABC, Generic[S]):
     nfe: int
     experiment: Experiment | None = None
     sampler: Mapping[str, Any] = MappingProxyType({})
+    stops_from: int | None = None
     stochastic: bool = False
     candidate_nfe: int = 0
     device: torch.device
@@ -96,6 +99,14 @@ class Generator(ABC, Generic[S]):
     @abstractmethod
     def step(self, state: S, action: torch.Tensor) -> S:
         """Return the state after `action` (B, K), in action units, and leave `state` as it is."""
+
+    def finish(self, state: S, action: torch.Tensor) -> S:
+        """Return the state after a step that is the last one, which is decoded and not evaluated.
+
+        Raises:
+            AdagenError: samples need all steps.
+        """
+        raise AdagenError(f"samples of {type(self).__name__} can't end before their last step.")
 
     def branches(self, state: S, action: torch.Tensor) -> Callable[[SampleNoise], S]:
         """Return a function that draws the next state after `action` from any noise.
@@ -116,6 +127,14 @@ class Generator(ABC, Generic[S]):
     @abstractmethod
     def raw(self, state: S) -> torch.Tensor:
         """Return (B, N, R) the state before any network looks at it, on the features' grid."""
+
+    def evaluations(self, actions: torch.Tensor) -> torch.Tensor:
+        """Return (B,) network evaluations of samples with these actions (T, B, K)."""
+        return actions.new_full(actions.shape[1:2], self.nfe)
+
+    def as_made(self, actions: torch.Tensor) -> torch.Tensor:
+        """Return actions (T, B, K), with NaN at calls that a sample did not make."""
+        return actions
 
     def seen(self, state: S) -> torch.Tensor:
         """Return (B, N, `seen_width`) the policy's input of a state; zeros for `nothing`."""

@@ -26,6 +26,7 @@ from adagen.generators.maskgit import MaskgitBackbone, MaskgitGenerator, Order
 from adagen.generators.patches import PatchCodebook
 from adagen.generators.reloading import build_empty, fill, require_reloadable, require_values
 from adagen.generators.solver import SolverBackbone, SolverGenerator
+from adagen.generators.stopping import Stopping
 from adagen.generators.var import VarBackbone, VarGenerator
 from adagen.networks.fitting import fit
 from adagen.networks.vqvae import MultiScaleVQVAE
@@ -67,7 +68,10 @@ def build_generator(
 ) -> Generator[Any]:
     """Build the generator of an experiment: a backbone at its steps and hand-made schedule.
 
-    `method` matters only where it changes the generator itself, as "halton" does.
+    `method` matters only where it changes the generator itself, as "halton" and "stopping" do.
+
+    Raises:
+        AdagenError: the method ends samples early, and this generator's need all steps.
     """
     if isinstance(backbone, FittedBackbone):
         backbone.compile_blocks()
@@ -77,7 +81,7 @@ def build_generator(
     generator.policy_input, generator.hash = experiment.policy.input, backbone.hash
     generator.class_names, generator.released = backbone.class_names, backbone.released
     generator.experiment = experiment
-    return generator
+    return Stopping(generator) if method == "stopping" else generator
 
 
 def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -> Generator[Any]:

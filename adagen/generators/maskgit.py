@@ -163,6 +163,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
         unmasking: "ratio", or one of `unmasking.RULES`; a fixed order goes by the ratio.
     """
 
+    stops_from = 0
     stochastic = True
 
     def __init__(
@@ -220,6 +221,10 @@ class MaskgitGenerator(Generator[MaskgitState]):
         """
         return self._next(state, action, null_too=self.joined)(state.noise)
 
+    def finish(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
+        """Keep the ids that `step` draws at all masked positions."""
+        return self._next(state, action, null_too=False, last=True)(state.noise)
+
     def branches(
         self, state: MaskgitState, action: torch.Tensor
     ) -> Callable[[SampleNoise], MaskgitState]:
@@ -227,9 +232,12 @@ class MaskgitGenerator(Generator[MaskgitState]):
         return self._next(state, action, null_too=False)
 
     def _next(
-        self, state: MaskgitState, action: torch.Tensor, *, null_too: bool
+        self, state: MaskgitState, action: torch.Tensor, *, null_too: bool, last: bool = False
     ) -> Callable[[SampleNoise], MaskgitState]:
-        """Return what draws the next state, whose `null` is made at once or left out."""
+        """Return what draws the next state, whose `null` is made at once or left out.
+
+        A state that is the last one is only decoded.
+        """
         ratio, confidence_temperature, sampling_temperature, w = action.unbind(1)
         null = state.null
         if null is None and all_unguided(w):
@@ -258,7 +266,7 @@ class MaskgitGenerator(Generator[MaskgitState]):
                 confidence = -self.ranks.float().expand(drawn.shape)
             ids, new = remask(state.ids, drawn, confidence=confidence, ratio=share, mask=self.mask)
             logits, features, without = state.logits, state.features, None
-            if t + 1 < self.actions.calls:  # the state after the last step is only decoded
+            if t + 1 < self.actions.calls and not last:
                 logits, features, without = self._passes(ids, state.labels, null_too=null_too)
             return MaskgitState(
                 t + 1, state.labels, state.noise, features, ids, new, logits, without

@@ -210,6 +210,7 @@ class SolverGenerator(Generator[SolverState]):
         guided_channels: leading channels of the output that are guided; None for all.
     """
 
+    stops_from = 1
     denoiser: str = "DiT"
     solver: str = "2s"
     coefficients: Sequence[Sequence[float]] = ()
@@ -228,13 +229,11 @@ class SolverGenerator(Generator[SolverState]):
             smoothing=smoothing,
         )
         side = backbone.network.grid
-        self.grid = (side, side)
-        self.feature_width = backbone.network.width
+        self.grid, self.feature_width = (side, side), backbone.network.width
         self.patch = backbone.latent_shape[1] // side
         self.raw_width = backbone.latent_shape[0] * self.patch**2
         self.conditions, self.num_classes = backbone.conditions, backbone.num_classes
-        self.nfe = 2 * steps
-        self.device = backbone.device
+        self.nfe, self.device = 2 * steps, backbone.device
         self.joined = passes_join(self.device)
 
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
@@ -257,7 +256,7 @@ class SolverGenerator(Generator[SolverState]):
             return self._evaluate(state, x, tau=chosen, update=update)
         x0 = predict_data(self.schedule, output, x=x, tau=tau)
         if self.solver == "table":
-            row = self.coefficients[state.call - 1]
+            row = self.coefficients[len(state.past)]
             x, past = tabled(
                 self.schedule, x, x0=x0, past=state.past, weights=row, tau=tau, chosen=chosen
             )
@@ -265,6 +264,12 @@ class SolverGenerator(Generator[SolverState]):
             past = (*state.past, (tau, x0))[-ORDERS[self.solver] :]
             x = multistep(self.schedule, x, past=past, chosen=chosen, solver=self.solver)
         return replace(self._evaluate(state, x, tau=chosen, update=None), past=past)
+
+    def finish(self, state: SolverState, action: torch.Tensor) -> SolverState:
+        """Go to the last time of the hand-made schedule, whatever time was chosen."""
+        end = self.actions.handmade[-1:, :1].to(action).expand(len(action), 1)
+        action = torch.cat([end, action[:, 1:]], dim=1)
+        return self.step(replace(state, call=self.actions.calls - 1), action)
 
     def decode(self, state: SolverState) -> torch.Tensor:
         """Decode the latent at the last chosen time, without another step."""
@@ -275,12 +280,7 @@ class SolverGenerator(Generator[SolverState]):
         return F.pixel_unshuffle(state.x, self.patch).flatten(2).mT
 
     def _evaluate(
-        self,
-        state: SolverState,
-        x: torch.Tensor,
-        *,
-        tau: torch.Tensor,
-        update: Begun | None,
+        self, state: SolverState, x: torch.Tensor, *, tau: torch.Tensor, update: Begun | None
     ) -> SolverState:
         call = state.call + 1
         if call == self.actions.calls:  # the last latent is decoded as it is

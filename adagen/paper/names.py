@@ -15,6 +15,7 @@ METHOD_NAMES = {
     "static": "learned static",
     "released": "AdaGen, released",
     "adagen": "AdaGen",
+    "stopping": "AdaGen, stopping",
     "faithful": "AdaGen, faithful",
 }
 PAIRS = (

@@ -42,11 +42,19 @@ def summary(values: np.ndarray) -> dict[str, np.ndarray]:
     """Mean, standard deviation (dividing by n) and quantiles over axis 1.
 
     Args:
-        values: (T, n, ...).
+        values: (T, n, ...); NaN at the calls that a sample which stopped did not make.
 
     Returns:
-        `mean`, `std`, `q05`, `q95`, each (T, ...).
+        `mean`, `std`, `q05`, `q95`, each (T, ...); NaN at calls that no sample made.
     """
+    if np.isnan(values).any():
+        made = [call[~np.isnan(call).reshape(len(call), -1).any(1)] for call in values]
+        none = dict.fromkeys(("mean", "std", "q05", "q95"), np.full(values.shape[2:], np.nan))
+        calls = [
+            {name: x[0] for name, x in summary(call[None]).items()} if len(call) else none
+            for call in made
+        ]
+        return {name: np.stack([call[name] for call in calls]) for name in none}
     low, high = np.quantile(values, BAND, axis=1)
     return {"mean": values.mean(1), "std": values.std(1), "q05": low, "q95": high}
 
@@ -100,16 +108,17 @@ def schedule_rows(
         names: names of the K actions.
 
     Returns:
-        Columns `action`, `step`, `handmade`, all of `summary`, and `count`, which is n.
+        Columns `action`, `step`, `handmade`, all of `summary`, and `count`, the samples that made
+        the call.
     """
-    calls, count, _ = actions.shape
+    calls, _, _ = actions.shape
     numbers = {"handmade": handmade, **summary(actions)}
     return pd.DataFrame(
         {
             "action": np.repeat(names, calls),
             "step": np.tile(np.arange(calls), len(names)),
             **{name: number.T.ravel() for name, number in numbers.items()},
-            "count": count,
+            "count": np.tile((~np.isnan(actions).any(2)).sum(1), len(names)),
         }
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from adagen.config import (
+    LEARNED,
     NORM_GROUP,
     AestheticPreference,
     ClassifierSettings,
@@ -263,12 +264,12 @@ class Networks:
         generator, settings = self.generators.of(experiment), experiment.policy
         seen = generator.grid, generator.seen_width, settings.model_dump_json()
         actor = critic = NONE
-        if method in ("adagen", "faithful", "released"):
+        if method in ("adagen", "stopping", "faithful", "released"):
             tabled = experiment.training.table_learning_rate > 0 and method != "released"
             actions = len(generator.actions.names), tabled and generator.actions.calls
             build = partial(build_actor, method, generator, settings=settings, tabled=tabled)
             actor = self._once(generator, (*seen, *actions), build=build)
-        if method in ("static", "adagen", "faithful") and experiment.training.value_coefficient:
+        if method in LEARNED and experiment.training.value_coefficient:
             critic = self._once(generator, seen, build=partial(build_critic, generator, settings))
         return actor, critic
 

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 from adagen.config import PolicyNetworkSize
 from adagen.runtime.errors import AdagenError
 
+SURE = 1e3
+"""A logit that leaves no doubt."""
+
 
 class Policy(Protocol):
     """A function that schedules a generator."""
@@ -202,6 +205,16 @@ def learning_rates(actor: nn.Module, rate: float, *, table_rate: float) -> list[
     else:
         parts = [(actor, rate)]
     return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]
+
+
+def with_stop(policy: Policy, stops: bool) -> Policy:
+    """A policy of samples that may stop (`generators/stopping.py`): at once, or never."""
+
+    def decided(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        raw = policy(features, call)
+        return torch.cat([raw[:, :-1], torch.full_like(raw[:, -1:], SURE if stops else -SURE)], 1)
+
+    return decided
 
 
 class Blend:

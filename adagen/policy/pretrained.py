@@ -22,6 +22,7 @@ from adagen.generators.flow import StraightPath
 from adagen.generators.noise_schedule import Schedule
 from adagen.generators.reloading import build_empty, fill
 from adagen.generators.solver import SolverGenerator
+from adagen.generators.stopping import Stopping
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
 from adagen.policy.files import KIND, PolicyFile, build_actor, part, save_policy
@@ -131,8 +132,7 @@ class PretrainedPolicy:
         try:
             config = PolicyConfig.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"])) or "the file"
+            key = ".".join(map(str, (first := error.errors()[0])["loc"])) or "the file"
             raise AdagenError(
                 f"{folder / CONFIG} can't be read: {key}: {first['msg']}. It was changed, or "
                 "written by another version of adagen: download it again, or update adagen."
@@ -278,16 +278,16 @@ def pretrained(
             "a schedule of the method 'tuned_class' needs the classes of a data set, which a "
             "folder doesn't hold: publish a policy of another method."
         )
+    if isinstance(generator, Stopping):
+        raise AdagenError("pipelines don't end samples early: publish a policy of another method.")
     try:
         stated = Card.model_validate(dict(card))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, (first := error.errors()[0])["loc"]))
         raise AdagenError(
             f"the model card can't be written: {key}: {first['msg']}. It has "
             f"{', '.join(Card.model_fields)}."
         ) from None
-    actions = generator.actions
     config = PolicyConfig(
         method=file.metadata["method"],
         tabled="yes" if isinstance(policy, TabledNetwork) else "no",
@@ -299,9 +299,9 @@ def pretrained(
             width=generator.seen_width,
         ),
         actions=ActionTable(
-            names=actions.names,
-            handmade=tuple(map(tuple, actions.handmade.tolist())),
-            smoothing=actions.smoothing,
+            names=generator.actions.names,
+            handmade=tuple(map(tuple, generator.actions.handmade.tolist())),
+            smoothing=generator.actions.smoothing,
         ),
         generator=type(generator).__name__,
         solver=solver_description(generator),

@@ -61,6 +61,10 @@ class SampleNoise:
         """
         return self if k == 0 else replace(self, purpose=f"{self.purpose}/{choice} {k}")
 
+    def taken(self, rows: Sequence[int]) -> "SampleNoise":
+        """The noise of some of the samples, by their rows."""
+        return replace(self, indices=[self.indices[row] for row in rows])
+
     def uniform(self, draw: str, *shape: int) -> torch.Tensor:
         """(B, *shape) float32 in [0, 1); `draw` names the draw, e.g. "ids/3" for step 3."""
         rows = self._rows(shape)

@@ -51,7 +51,7 @@ def mean_schedule(generator: Generator[Any], actions: torch.Tensor) -> dict[str,
         `sigmas` (steps + 1), noise over signal, or the share of noise of a flow, the last where
         the latent is decoded; and `guidance_scale` (steps), 1 + w as diffusers has it.
     """
-    means = actions.double().mean(1).float()  # (T, K)
+    means = actions.double().nanmean(1).float()  # (T, K), of the samples that made the call
     columns = dict(zip(generator.actions.names, means.T, strict=True))
     further: dict[str, Any] = {}
     if isinstance(generator, SolverGenerator):

@@ -21,10 +21,12 @@ class GeneratedSamples:
     Attributes:
         images: (B, C, H, W) float32 in [0, 1], on the CPU.
         labels: (B,) int64 classes, or rows of the prompts.
-        actions: (T, B, K) what each sample was steered by at each call, in action units.
+        actions: (T, B, K) what each sample was steered by at each call, in action units; NaN at
+            calls after a sample has stopped.
         action_names: K names.
         handmade: (T, K) the hand-made schedule.
         effective: (T, K) bool, whether an action changes the image at that call.
+        nfe: (B,) network evaluations of each image; a guided step counts two.
         prompts: the texts that were given; empty where labels were.
     """
 
@@ -34,6 +36,7 @@ class GeneratedSamples:
     action_names: tuple[str, ...]
     handmade: torch.Tensor
     effective: torch.Tensor
+    nfe: torch.Tensor
     prompts: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ from adagen.config.handmade import with_package_handmade
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.build import build_generator, load_backbone
 from adagen.generators.described import KIND as GENERATOR
+from adagen.generators.stopping import Stopping
 from adagen.policy.files import KIND as POLICY
 from adagen.policy.files import load_policy, open_policy, steered, with_inputs
 from adagen.policy.networks import HandMade, Policy
@@ -145,6 +146,8 @@ def _load_onto(
     path = Path(policy)
     _require_order(path)
     metadata = load_metadata(path, POLICY)
+    if metadata["method"] == "stopping" and not isinstance(generator, Stopping):
+        generator = Stopping(generator)
     # Files of a generator are recognised by their hash, other generators by what is steered.
     expected = {"generator": generator.hash, "steers": steered(generator)}
     if "steers" not in metadata:

@@ -25,6 +25,7 @@ import torch
 
 from adagen.generators.base import Generator, S
 from adagen.generators.conditions import Conditions
+from adagen.generators.stopping import Stopping
 from adagen.policy.networks import Policy
 from adagen.runtime.deferred import require
 from adagen.runtime.errors import AdagenError
@@ -71,8 +72,13 @@ class LookAhead(Generator[S]):
             temperature: in units of value, standard deviations of the reward in an update.
 
         Raises:
-            AdagenError: the generator is deterministic.
+            AdagenError: the generator is deterministic, or its samples may stop early.
         """
+        if isinstance(generator, Stopping):
+            raise AdagenError(
+                "look-ahead compares next states of a sample, but those of the method 'stopping' "
+                "may have none: look ahead with the method 'adagen'."
+            )
         if not generator.stochastic:
             raise AdagenError(
                 "look-ahead chooses among next states, but this generator is a deterministic "

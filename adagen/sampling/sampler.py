@@ -72,8 +72,7 @@ class Sampler:
 
     def __repr__(self) -> str:
         generator = without_look_ahead(self.generator)
-        experiment = generator.experiment
-        steps = experiment.steps if experiment else generator.actions.calls
+        steps = it.steps if (it := generator.experiment) else generator.actions.calls
         parts = [type(generator).__name__, type(self.policy).__name__, f"T = {steps}"]
         parts.append(f"actions {', '.join(generator.actions.names)}")
         if isinstance(self.generator, LookAhead):
@@ -127,6 +126,7 @@ class Sampler:
             action_names=kinds.names,
             handmade=kinds.handmade.cpu(),
             effective=kinds.effective,
+            nfe=self.candidates * self.generator.evaluations(torch.cat(actions, 1)),
         )
 
     def prompted(self, prompts: Sequence[str], labels: Labels = None) -> Self:
@@ -158,7 +158,7 @@ class Sampler:
             processes: make the batches in turn, and all see all of them.
 
         Yields:
-            Images (b, C, H, W) in [0, 1] and actions (T, b, K), samples in order, on the CPU.
+            Images (b, C, H, W) in [0, 1] and actions (T, b, K), NaN after a stop, on the CPU.
 
         Raises:
             AdagenError: a label is none of the generator's classes, or an image is not finite.
@@ -171,7 +171,7 @@ class Sampler:
             generated = self.batch_sampler(
                 self.generator, self.policy, labels=classes.to(noise.device), noise=noise
             )
-            images, actions = (tensor.cpu() for tensor in generated)
+            images, actions = generated[0].cpu(), self.generator.as_made(generated[1].cpu())
             if not torch.isfinite(images).all():
                 bad = rows[(~torch.isfinite(images)).flatten(1).any(1)]
                 raise AdagenError(
@@ -198,7 +198,7 @@ class Sampler:
 
     @property
     def nfe(self) -> int:
-        """Network evaluations of one image that is kept, with all of its candidates."""
+        """Network evaluations of an image that takes all steps, with all of its candidates."""
         return self.candidates * self.generator.nfe
 
     def handmade(self) -> Self:

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from adagen.generators.actions import Actions
+from adagen.generators.stopping import STOP
 from adagen.training.trajectories import Trajectories
 
 Record = dict[str, Any]
@@ -74,7 +75,10 @@ def accuracy(name: str, logits: torch.Tensor, *, sign: int) -> Record:
 
 
 def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: float) -> Record:
-    """Mean, spread, and shares of dead and saturated calls of each action, by its name."""
+    """Mean, spread, and shares of dead and saturated calls of each action, by its name.
+
+    A stop is meant to go to its ends, so it has no such shares.
+    """
     taken = trajectories.actions
     # A bounded squash reaches its ends at infinity.
     end = torch.full_like(taken[0, 0], torch.inf)
@@ -86,12 +90,13 @@ def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: fl
     dead = reach(actions, trajectories.raw, sigma=sigma) < DEAD * span
     margin = SATURATED * span
     saturated = (taken < bottom + margin) | (taken > top - margin)
-    at_an_end = by_name(actions, saturated.float().mean((0, 1)))
+    at_rest, at_an_end = (by_name(actions, x.float().mean((0, 1))) for x in (dead, saturated))
+    part = trajectories.made is not None  # NaN stands for the calls that were not made
     return {
-        "action_mean": by_name(actions, taken.mean((0, 1))),
+        "action_mean": by_name(actions, taken.nanmean((0, 1)) if part else taken.mean((0, 1))),
         "action_spread": spread(actions, taken),
-        "dead_share": by_name(actions, dead.float().mean((0, 1))),
-        "saturated_share": {name: at_an_end[name] for name in bounded},
+        "dead_share": {name: share for name, share in at_rest.items() if name != STOP},
+        "saturated_share": {name: at_an_end[name] for name in bounded if name != STOP},
     }
 
 
@@ -106,8 +111,14 @@ def reach(actions: Actions, raw: torch.Tensor, *, sigma: float) -> torch.Tensor:
 
 
 def spread(actions: Actions, taken: torch.Tensor) -> dict[str, float]:
-    """Standard deviation over samples of actions (T, B, K), averaged over calls, by name."""
-    return by_name(actions, taken.std(1).mean(0))
+    """Standard deviation over samples of actions (T, B, K), averaged over calls, by name.
+
+    NaN stands for a call that a sample didn't make; calls of less than two samples are left out.
+    """
+    if not taken.isnan().any():
+        return by_name(actions, taken.std(1).mean(0))
+    calls = [call[~call.isnan().any(1)] for call in taken]
+    return by_name(actions, torch.stack([x.std(0) for x in calls if len(x) > 1]).mean(0))
 
 
 def by_name(actions: Actions, values: torch.Tensor) -> dict[str, float]:

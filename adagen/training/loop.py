@@ -23,6 +23,7 @@ from adagen.config import Training
 from adagen.config.identity import resumable
 from adagen.data.split import Images
 from adagen.generators.base import Generator
+from adagen.generators.stopping import Stopping
 from adagen.policy.networks import ConstantTable, Policy
 from adagen.rewards.base import Reward
 from adagen.rewards.pools import VIEWS, Pool
@@ -137,9 +138,9 @@ class PolicyTraining:
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
         distance, and `kept` the reward's state then. Where `final_samples` asks for it, the nearest
-        few are measured once more, and the least of those distances decides. Under a mixture, or
-        without validation, they hold the last weights: a pre-trained reward leads away from that
-        distance.
+        few are measured once more, and the least of those distances decides. Under a mixture, of
+        samples that may stop, or without validation, they hold the last weights: a pre-trained
+        reward, and the price of evaluations, lead away from that distance.
 
         Args:
             name: names the run in progress bar, messages and checkpoint.
@@ -184,7 +185,8 @@ class PolicyTraining:
             if (update + 1) % self.settings.validate_every == 0 or last:
                 validation = validate(self.average.module) if validate else None
                 record |= validation.record() if validation else {}
-                judged = None if self.mixture else validation
+                elsewhere = self.mixture or isinstance(self.generator, Stopping)
+                judged = None if elsewhere else validation
                 self.kept.offer(update, judged, settings=self.settings)
             self.records.append(record)
             for sentence in self._warn():
@@ -234,6 +236,11 @@ class PolicyTraining:
         if self.mixture:
             rewards = self.mixture.mix(rewards, trajectories.images, labels=trajectories.labels)
         require_finite(rewards, "the reward", when=self._when(n))
+        cost: Record = {}
+        if isinstance(self.generator, Stopping):
+            evaluations = self.generator.evaluations(trajectories.actions)
+            rewards = rewards - settings.price * evaluations
+            cost["evaluations"] = float(evaluations.mean())
         diagnostics = self.policy_update.step(trajectories, rewards, n=n, sigma=self.sigma(n))
         self.average.update_parameters(self.actor)
         accuracies = self._accuracies(scores, n)
@@ -241,6 +248,7 @@ class PolicyTraining:
             "update": n + 1,
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std()),
+            **cost,
             "within_share": ppo.within_group_share(rewards, settings.group),
             **accuracies,
             **diagnostics,

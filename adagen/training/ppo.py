@@ -79,6 +79,7 @@ def ppo_loss(
     returns: torch.Tensor,
     entropy: float,
     settings: Training,
+    weights: torch.Tensor | None = None,
 ) -> PpoLoss:
     """L = mean[-min(rho A, clip(rho, 1 - eps, 1 + eps) A)] + c_v mean (V - R)^2 - c_e entropy.
 
@@ -90,14 +91,19 @@ def ppo_loss(
         returns: R, (T, B).
         entropy: of the exploration, in nats.
         settings: give eps (`clip`), c_v (`value_coefficient`) and c_e (`entropy_coefficient`).
+        weights: (T, B) of the calls in all means; None for equal ones.
     """
+
+    def mean(of_calls: torch.Tensor) -> torch.Tensor:
+        return (of_calls if weights is None else of_calls * weights).mean()
+
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-    policy = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-    value = (values - returns).square().mean()
+    policy = -mean(torch.minimum(ratio * advantage, clipped * advantage))
+    value = mean((values - returns).square())
     with torch.no_grad():
-        kl = (ratio - 1 - log_ratio).mean()
-        clip_fraction = ((ratio - 1).abs() > settings.clip).float().mean()
+        kl = mean(ratio - 1 - log_ratio)
+        clip_fraction = mean(((ratio - 1).abs() > settings.clip).float())
     total = policy + settings.value_coefficient * value - settings.entropy_coefficient * entropy
     return PpoLoss(total=total, policy=policy, value=value, kl=kl, clip_fraction=clip_fraction)

@@ -15,6 +15,7 @@ from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.base import Generator
 from adagen.generators.class_names import require_same_classes
+from adagen.generators.stopping import Stopping
 from adagen.policy.files import PolicyFile, steered
 from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
@@ -35,8 +36,9 @@ from adagen.training.run import TrainedPolicy, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
 
 RewardChoice = str | Mapping[str, Any] | Reward | PretrainedReward
-METHODS = ("adagen", "static")
-"""The methods that `train` knows: a network that sees each sample, or one schedule for all."""
+METHODS = ("adagen", "static", "stopping")
+"""The methods that `train` knows: a network that sees each sample, one schedule for all, or such a
+network that may end samples early."""
 
 
 def train(
@@ -67,7 +69,9 @@ def train(
             such a `kind` and its settings; a `Reward`; or a function of images (B, C, H, W) and
             labels (B,) that returns scores (B,). Frozen networks behind a named reward are fitted
             to the data first, with default settings that suit small images.
-        method: "adagen" for a policy network, "static" for one learned schedule.
+        method: "adagen" for a policy network, "static" for one learned schedule, "stopping" for a
+            network that may end a sample early, where a further evaluation does not pay its
+            `price`. Then the last policy is kept.
         seed: of initial weights and noise.
         policy: sizes of the policy network, such as {"hidden": 32}.
         checkpoint: folder of resumable state: the same call continues after a kill, and trains
@@ -88,6 +92,8 @@ def train(
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
+    if method == "stopping" and not isinstance(generator, Stopping):
+        generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
     network = network.model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)
@@ -115,7 +121,7 @@ class _Run:
         generator: the generator.
         split: real images in two parts.
         reward: as it was given.
-        method: "adagen" or "static".
+        method: one of `METHODS`.
         seed: of initial weights and noise.
         network: sizes of the policy network, and its input.
         training: settings of the training.

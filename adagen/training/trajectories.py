@@ -7,11 +7,15 @@ import torch
 
 from adagen.config import Training
 from adagen.generators.base import Generator, State
+from adagen.generators.stopping import Stopping, StoppingActions
 from adagen.policy.networks import Policy
 from adagen.runtime.noise import SampleNoise, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.sampling.rollout import sample_once
 from adagen.training.ppo import gaussian_log_prob
+
+EPSILON = 2**-24
+"""Least distance from 0 and 1 of the numbers that stops are drawn with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,9 @@ class Trajectories:
         labels: (B,) conditions; consecutive trajectories of one group share label and noise.
         images: (B, C, H, W) in [0, 1].
         start: index of the first trajectory that this process generated.
+        stop: what the raw actions mean where the last one is a stop; None where none can stop.
+        made: (T, B) bool, the calls up to the one at which a trajectory stopped; None where none
+            can. At others features and `log_prob` are zeros, and actions NaN.
     """
 
     features: torch.Tensor
@@ -37,6 +44,18 @@ class Trajectories:
     labels: torch.Tensor
     images: torch.Tensor
     start: int = 0
+    stop: StoppingActions | None = None
+    made: torch.Tensor | None = None
+
+    @property
+    def weights(self) -> torch.Tensor | None:
+        """(T, B) weights by which the mean over calls is that over those made; None for all."""
+        return None if self.made is None else self.made / self.made.float().mean()
+
+    def log_density(self, mean: torch.Tensor, chunk: slice, *, sigma: float) -> torch.Tensor:
+        """(T, b) log density of a slice's raw actions under a policy with outputs (T, b, K)."""
+        found = log_density(self.raw[:, chunk], mean, sigma=sigma, stop=self.stop)
+        return found if self.made is None else found * self.made[:, chunk]
 
     @property
     def calls(self) -> torch.Tensor:
@@ -62,13 +81,21 @@ class GaussianExploration:
         sigma: standard deviation in logits.
         noise: the samples' own noise.
         feature_buffer: (T, B, N, F) that the policy's inputs are written to.
+        stop: what the outputs mean where the last one is a stop, which is drawn with its own
+            probability; None for no such output.
     """
 
     def __init__(
-        self, policy: Policy, sigma: float, *, noise: SampleNoise, feature_buffer: torch.Tensor
+        self,
+        policy: Policy,
+        sigma: float,
+        *,
+        noise: SampleNoise,
+        feature_buffer: torch.Tensor,
+        stop: StoppingActions | None = None,
     ) -> None:
         self.policy, self.sigma, self.noise = policy, sigma, noise
-        self.feature_buffer = feature_buffer
+        self.feature_buffer, self.stop = feature_buffer, stop
         self.raw: list[torch.Tensor] = []
         self.log_prob: list[torch.Tensor] = []
 
@@ -81,9 +108,39 @@ class GaussianExploration:
         stored = features.to(self.feature_buffer.dtype).to(features.dtype)
         mean = self.policy(stored, call)
         raw = mean + self.sigma * self.noise.normal(f"raw/{t}", mean.shape[1])
+        if self.stop:
+            # A logit plus logistic noise is positive with the logit's probability.
+            logistic = self.noise.uniform(f"stop/{t}", 1).clamp(EPSILON, 1 - EPSILON).logit()
+            raw = torch.cat([raw[:, :-1], mean[:, -1:] + logistic], dim=1)
         self.raw.append(raw)
-        self.log_prob.append(gaussian_log_prob(raw, mean, sigma=self.sigma))
+        self.log_prob.append(log_density(raw, mean, sigma=self.sigma, stop=self.stop, call=t))
         return raw
+
+
+def log_density(
+    raw: torch.Tensor,
+    mean: torch.Tensor,
+    *,
+    sigma: float,
+    stop: StoppingActions | None,
+    call: int | None = None,
+) -> torch.Tensor:
+    """Return the log density of raw outputs that were drawn around a policy's.
+
+    Args:
+        raw: (B, K) drawn at a call, or (T, B, K) at all calls.
+        mean: the policy's outputs, of the same shape.
+        sigma: standard deviation of the exploration, in logits.
+        stop: what they mean where the last one is a stop; None for no such output.
+        call: index of the call; None for all.
+
+    Returns:
+        (B,) or (T, B): of a Gaussian, and of a stop its probability.
+    """
+    if stop is None:
+        return gaussian_log_prob(raw, mean, sigma=sigma)
+    settings = gaussian_log_prob(raw[..., :-1], mean[..., :-1], sigma=sigma)
+    return settings + stop.log_prob(raw, mean, call=call)
 
 
 def collect(
@@ -123,6 +180,7 @@ def collect(
             sigma,
             noise=SampleNoise("explore", seed, trajectory_ids.tolist(), generator.device),
             feature_buffer=features[:, first : first + len(rows)],
+            stop=generator.actions if isinstance(generator, Stopping) else None,
         )
         noise = SampleNoise("train", seed, group_ids.tolist(), generator.device)
         images, actions = sample_once(generator, explore, labels=labels[rows], noise=noise)
@@ -132,6 +190,10 @@ def collect(
         processes.all_gather(torch.cat(tensors, dim=1), 1) for tensors in per_call
     )
     images = processes.all_gather(torch.cat(image_batches))
+    made = stop = None
+    if isinstance(generator, Stopping):
+        made, stop = generator.made(actions), generator.actions
+        actions, log_prob = generator.as_made(actions), log_prob * made
     return Trajectories(
         features=features,
         raw=raw,
@@ -140,6 +202,8 @@ def collect(
         labels=labels,
         images=images,
         start=mine.start,
+        stop=stop,
+        made=made,
     )
 
 

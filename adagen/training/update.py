@@ -154,13 +154,14 @@ class PpoUpdate:
 
     def _loss(self, trajectories: Trajectories, chunk: slice, *, targets: Targets) -> ppo.PpoLoss:
         """The loss of a chunk of the trajectories under the current policy."""
-        raw, mean = trajectories.raw[:, chunk], self._mean(trajectories, chunk)
+        mean, weights = self._mean(trajectories, chunk), trajectories.weights
         return ppo.ppo_loss(
-            ppo.gaussian_log_prob(raw, mean, sigma=targets.sigma),
+            trajectories.log_density(mean, chunk, sigma=targets.sigma),
             trajectories.log_prob[:, chunk],
             advantage=targets.advantage[..., chunk],
             values=self._values(trajectories, chunk),
             returns=targets.returns[:, chunk],
-            entropy=ppo.gaussian_entropy(raw.shape[2], targets.sigma),
+            entropy=ppo.gaussian_entropy(mean.shape[2], targets.sigma),
             settings=self.settings,
+            weights=None if weights is None else weights[:, chunk],
         )

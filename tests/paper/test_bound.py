@@ -40,6 +40,7 @@ RUNS = [
     *(Run(name, "handmade") for name in ("c", "d")),
     Run("b", "static", 0),
     Run("b", "gits"),
+    Run("b", "stopping", 0),
     Run("a", "released"),
     Run("b", "adagen", 0, fidelity=0.5),
     Run("a", "adagen", 0, refinement="ahead"),

@@ -37,6 +37,7 @@ COLOURS = {
     "static": "#029e73",
     "released": "#cc78bc",
     "adagen": "#0173b2",
+    "stopping": "#001c7f",
     "faithful": "#d55e00",
 }
 MARKERS = {
@@ -50,6 +51,7 @@ MARKERS = {
     "static": "^",
     "released": "v",
     "adagen": "o",
+    "stopping": "*",
     "faithful": "P",
 }
 
