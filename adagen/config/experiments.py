@@ -102,7 +102,8 @@ class Training(Model):
     average: float = Field(0.8, ge=0, lt=1)
     """Decay of the moving average of the policy's weights; the averaged weights are kept."""
     validate_every: Positive = 10
-    """Updates between validations. The policy with the lowest distance is kept."""
+    """Updates between validations; one more comes before the first update. The policy with the
+    lowest distance is kept, so that no training ends at a worse one than it began with."""
     validate_samples: Positive = 1000
     """Samples that a validation draws."""
     final_samples: int = Field(0, ge=0, le=10_000_000)
@@ -127,8 +128,8 @@ class Training(Model):
 
     def validated(self, method: str) -> int:
         """Samples of all validations, those of the finalists at the end among them."""
-        validations = math.ceil(self.updates / self.validate_every)
-        chosen = validations > 1 and method not in ("faithful", "stopping")
+        chosen = method not in ("faithful", "stopping")  # these keep the last policy
+        validations = math.ceil(self.updates / self.validate_every) + chosen  # one at the start
         finalists = min(FINALISTS, validations) if chosen else 0
         final = max(0, self.final_samples - self.validate_samples)
         return self.validate_samples * validations + final * finalists

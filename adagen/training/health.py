@@ -31,7 +31,7 @@ LATE = 0.75
 ALIKE = 0.05
 """Spread over samples, as a share of the spread with exploration, that no image shows."""
 RISES = 3
-"""Validations in a row that are each worse than the one before."""
+"""Validations in a row that are each worse than the one before, or than the start."""
 WORSE = 0.05
 """Relative rise of the distance over them. All validations share their noise; of few samples they
 may yet rise three times by chance, once in 24."""
@@ -55,7 +55,7 @@ def warnings(
     found = _discriminator(recent, saturates) | _steps(recent) | dict(_actions(records[0], recent))
     if adaptive and records[-1]["update"] >= LATE * updates:
         found |= _collapse(records[-1])
-    return found | _hacking([record for record in records if record["validation_fid"] is not None])
+    return found | _hacking(records)
 
 
 def knows_all(real: float, fake: float) -> bool:
@@ -146,30 +146,43 @@ def _collapse(last: Record) -> dict[str, str]:
     }
 
 
-def _hacking(validated: Sequence[Record]) -> dict[str, str]:
+def _hacking(records: Sequence[Record]) -> dict[str, str]:
     """The samples get worse while the policy is trained, whatever the reward says of them.
 
     The reward of a discriminator is relative to what it has learnt by then. So it may stay or fall
     while a policy earns it by images that are worse.
     """
-    last = validated[-RISES - 1 :]
+    measured = [record for record in records if record["validation_fid"] is not None]
+    start = records[0]["start_fid"]
+    if start is not None:
+        free = records[0]["start_fid_label_free"]
+        at_start = {"validation_fid": start, "validation_fid_label_free": free}
+        measured = [{**records[0], **at_start}, *measured]
+    last = measured[-RISES - 1 :]
+    distances = [record["validation_fid"] for record in last]
     if len(last) <= RISES:
         return {}
-    distances = [record["validation_fid"] for record in last]
-    rising = all(after > before for before, after in pairwise(distances))
-    if not (rising and distances[-1] > (1 + WORSE) * distances[0]):
+    if all(after > before for before, after in pairwise(distances)):
+        what, since = f"has risen {RISES} times in a row", last[0]
+    elif start is not None and min(distances[1:]) > (1 + WORSE) * start:
+        what, since = f"has stayed above that at the start {RISES} times", measured[0]
+    else:
         return {}
-    before, after = (last[place]["reward"] for place in (0, -1))
-    went = "rose" if after > before else "did not rise"
+    if distances[-1] <= (1 + WORSE) * since["validation_fid"]:
+        return {}
+    went = "rose" if last[-1]["reward"] > since["reward"] else "did not rise"
     return {
-        "reward_hacked": f"the validation distance has risen {RISES} times in a row, from "
-        f"{distances[0]:.3g} to {distances[-1]:.3g}{_other_space(last)}, while the reward {went} "
-        f"({before:.3g} to {after:.3g}): the reward leads elsewhere than the distance. Check with "
-        "`adagen diagnose reward` that it ranks schedules as the distance does."
+        "reward_hacked": f"the validation distance {what}, from {since['validation_fid']:.3g} to "
+        f"{distances[-1]:.3g}{_other_space(since, last[-1])}, while the reward {went} "
+        f"({since['reward']:.3g} to {last[-1]['reward']:.3g}): the reward leads elsewhere than the "
+        "distance. Check with `adagen diagnose reward` that it ranks schedules as the distance "
+        "does."
     }
 
 
-def _other_space(validated: Sequence[Record]) -> str:
+def _other_space(before: Record, after: Record) -> str:
     """The change of the label-free distance meanwhile, if there is one: the spaces may disagree."""
-    before, after = (validated[place]["validation_fid_label_free"] for place in (0, -1))
-    return "" if before is None else f" (the label-free one from {before:.3g} to {after:.3g})"
+    distances = [record["validation_fid_label_free"] for record in (before, after)]
+    if None in distances:
+        return ""
+    return f" (the label-free one from {distances[0]:.3g} to {distances[1]:.3g})"

@@ -12,15 +12,19 @@ from adagen.runtime.progress import progress
 from adagen.training.log import Record, Validation
 from adagen.training.validation import Validator
 
+START = -1
+"""Stands for the number of the update of the policy that a training begins with."""
+
 
 class KeptPolicies:
     """The nearest policies so far, with their value networks and what rewarded them.
 
-    A reward that is hacked late in a run must not cost what was learnt before.
+    A reward that is hacked late in a run must not cost what was learnt before, and one that leads
+    away at once must not cost the schedule that the training began with: it is one of them.
 
     Attributes:
-        states: one for each policy, the nearest first: number of its update from 0, validation,
-            weights, and state of the reward.
+        states: one for each policy, the nearest first: number of its update from 0 (or `START`),
+            validation, weights, and state of the reward.
     """
 
     def __init__(self, actor: nn.Module, critic: nn.Module, *, reward: Reward) -> None:
@@ -28,13 +32,30 @@ class KeptPolicies:
         self.actor, self.critic, self.reward = actor, critic, reward
         self.states: list[dict[str, Any]] = []
 
-    def offer(self, update: int, validation: Validation | None, *, settings: Training) -> None:
-        """Keep the present policy if it is among the nearest; without a validation it is."""
+    def weights(self) -> dict[str, Any]:
+        """The present weights of the policy and of its value network, which go on changing."""
+        return {"actor": self.actor.state_dict(), "critic": self.critic.state_dict()}
+
+    def offer(
+        self,
+        update: int,
+        validation: Validation | None,
+        *,
+        settings: Training,
+        weights: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a policy if it is among the nearest; without a validation it is.
+
+        Args:
+            update: number of its update.
+            validation: what was measured of it.
+            settings: of the training.
+            weights: its `weights`; by default the present ones.
+        """
         candidate: dict[str, Any] = {
             "update": update,
             "validation": validation and vars(validation),
-            "actor": self.actor.state_dict(),
-            "critic": self.critic.state_dict(),
+            **(weights or self.weights()),
             "reward": self.reward.judging_state(),
         }
         nearest = [candidate]
@@ -49,16 +70,19 @@ class KeptPolicies:
 
         Args:
             validator: measures them.
-            records: the training log, whose fields `final_fid` and `final_fid_label_free` are
-                filled in.
+            records: the training log, whose fields `final_fid` and `final_fid_label_free` (or
+                `start_final_fid`) are filled in.
             name: names the training in the progress bar.
         """
         distances = []
         for state in progress(self.states, f"{name}, final", total=len(self.states)):
             self.load(state)
             primary, label_free = validator.final(self.actor, Validation(**state["validation"]))
-            final = {"final_fid": primary, "final_fid_label_free": label_free}
-            records[state["update"]].update(final)
+            if state["update"] == START:
+                records[0]["start_final_fid"] = primary
+            else:
+                final = {"final_fid": primary, "final_fid_label_free": label_free}
+                records[state["update"]].update(final)
             distances.append(primary)
         self.states = [self.states[distances.index(min(distances))]]
 

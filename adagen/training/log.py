@@ -41,11 +41,20 @@ class Validation:
         """The fields of the log, with the prefix `validation_`."""
         return {f"validation_{name}": getattr(self, name) for name in LOGGED}
 
+    def start_record(self) -> Record:
+        """The fields of the log of a validation before the first update."""
+        return {"start_fid": self.fid, "start_fid_label_free": self.fid_label_free}
+
 
 LOGGED = ("fid", "fid_label_free", "recall", "spread")
 """The measurements of a validation that a training log has."""
 NOT_VALIDATED: Record = {f"validation_{name}": None for name in LOGGED}
 """The same fields after an update without a validation."""
+AT_START = ("start_fid", "start_fid_label_free", "start_final_fid")
+"""Distances of the policy that a training begins with, in the record of its first update: of a
+validation, and at the end of more samples if it was among the nearest then."""
+NOT_STARTED: Record = dict.fromkeys(AT_START)
+"""The same fields in every other record."""
 NOT_FINAL: Record = {"final_fid": None, "final_fid_label_free": None}
 """Distances of a policy at the end of the training, of an update whose policy is not measured."""
 NO_ACCURACY: Record = {

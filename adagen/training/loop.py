@@ -7,6 +7,7 @@ Several processes generate the trajectories of an update together, and sum their
 them trains and asks the same reward: beside generating that costs little.
 """
 
+import copy
 import sys
 import time
 from collections.abc import Callable
@@ -35,10 +36,11 @@ from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
 from adagen.training import health, ppo
 from adagen.training.checks import require_finite, require_finite_loss, require_image_shape
-from adagen.training.kept import KeptPolicies
+from adagen.training.kept import START, KeptPolicies
 from adagen.training.log import (
     NO_ACCURACY,
     NOT_FINAL,
+    NOT_STARTED,
     NOT_VALIDATED,
     Record,
     Validation,
@@ -137,10 +139,11 @@ class PolicyTraining:
         """Train to the end, from `checkpoint` if it exists; returns the training log.
 
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
-        distance, and `kept` the reward's state then. Where `final_samples` asks for it, the nearest
-        few are measured once more, and the least of those distances decides. Under a mixture, of
-        samples that may stop, or without validation, they hold the last weights: a pre-trained
-        reward, and the price of evaluations, lead away from that distance.
+        distance, the one before the first update among them, and `kept` the reward's state then.
+        Where `final_samples` asks for it, the nearest few are measured once more, and the least of
+        those distances decides. Under a mixture, of samples that may stop, or without validation,
+        they hold the last weights: a pre-trained reward, and the price of evaluations, lead away
+        from that distance.
 
         Args:
             name: names the run in progress bar, messages and checkpoint.
@@ -179,13 +182,19 @@ class PolicyTraining:
         """The remaining updates, each with its record, warnings and checkpoint."""
         start, total, timer = len(self.records), self.settings.updates, SaveTimer()
         bar = progress(range(start, total), name, total=total, done=start)
+        begun, elsewhere = None, self.mixture or isinstance(self.generator, Stopping)
+        if validate and not (start or elsewhere):
+            begun = validate(self.average.module), copy.deepcopy(self.kept.weights())
         for update in bar:
             record = self.update(update)
+            if begun:  # only now the reward has learnt from this policy's images
+                record |= begun[0].start_record()
+                self.kept.offer(START, begun[0], settings=self.settings, weights=begun[1])
+                begun = None
             last = update + 1 == total
             if (update + 1) % self.settings.validate_every == 0 or last:
                 validation = validate(self.average.module) if validate else None
                 record |= validation.record() if validation else {}
-                elsewhere = self.mixture or isinstance(self.generator, Stopping)
                 judged = None if elsewhere else validation
                 self.kept.offer(update, judged, settings=self.settings)
             self.records.append(record)
@@ -254,6 +263,7 @@ class PolicyTraining:
             **diagnostics,
             "loss_discriminator": loss if self.reward.learns_first else learn(),
             **action_statistics(self.generator.actions, trajectories, sigma=self.sigma(n)),
+            **NOT_STARTED,
             **NOT_VALIDATED,
             **NOT_FINAL,
             "warnings": {},

@@ -44,8 +44,9 @@ def test_images_of_searches_and_trainings_stand_beside_each_other(run):
     classes = {"evaluations": 60, "spread": 0.3, "groups": 10}
     by_class = made("tuned_class", "sweep tuned_class", {"sweep": {**searched, "classes": classes}})
     table = fid_table([*plain, by_class]).set_index("method")["drawn_images"]
-    # 80 trajectories for the reward's first look and in each of 10 updates, and two validations.
-    assert table["adagen"] == 80 * 11 + 2 * 500
+    # 80 trajectories for the reward's first look and in each of 10 updates; validations before the
+    # first, after the fifth and the last.
+    assert table["adagen"] == 80 * 11 + 3 * 500
     assert (table["tuned"], table["tuned_class"]) == (28_000, 70_000)
     assert math.isnan(table["handmade"])
 

@@ -21,6 +21,8 @@ HEALTHY: Record = {
     "validation_fid": None,
     "validation_fid_label_free": None,
     "validation_spread": None,
+    "start_fid": None,
+    "start_fid_label_free": None,
 }
 
 
@@ -160,3 +162,26 @@ def test_a_distance_that_rises_is_told_whatever_the_reward_does():
         [1.0, 1.0, 1.01, 1.02, 1.03],  # not much
     ):
         assert told(hacked(fids, rising)) == set()
+
+
+def test_a_training_that_stays_above_its_start_is_told():
+    """A reward may lead away at once, to validations that don't rise any more."""
+    fids = [7.4, 6.2, 8.0]
+    records = hacked(fids, [0.3, 0.4, 0.5])
+    assert told(records) == set()  # without the start nothing tells
+    records[0] |= {"start_fid": 1.7, "start_fid_label_free": 0.9}
+    assert told(records) == {"reward_hacked"} and told(records[:-2]) == set()
+    sentence = warnings(records, UPDATES, adaptive=True, saturates=True)["reward_hacked"]
+    assert "has stayed above that at the start 3 times, from 1.7 to 8, while" in sentence
+    for start in (6.3, 7.9):  # one of them was below it, or hardly above it
+        records[0]["start_fid"] = start
+        assert told(records) == set()
+
+
+def test_the_start_is_the_first_of_the_distances_that_rise():
+    records = hacked([1.1, 1.2, 1.3], [0.4, 0.4, 0.4])
+    assert told(records) == set()
+    records[0]["start_fid"] = 1.0
+    assert told(records) == {"reward_hacked"}
+    sentence = warnings(records, UPDATES, adaptive=True, saturates=True)["reward_hacked"]
+    assert "has risen 3 times in a row, from 1 to 1.3" in sentence

@@ -11,6 +11,7 @@ from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
 from adagen.policy.networks import ConstantTable
 from adagen.rewards.pretrained import RewardMixture
+from adagen.training.kept import START
 from adagen.training.validation import Validator
 
 SETTINGS = Training(validate_samples=20, final_samples=50, batch=16)
@@ -79,12 +80,29 @@ def test_the_nearest_of_the_finalists_is_kept():
     records = run.run("toy", validate, checkpoint=None)
     final = {r["update"]: r["final_fid"] for r in records if r["final_fid"] is not None}
     validated = {r["update"]: r["validation_fid"] for r in records}
+    final |= {0: records[0]["start_final_fid"]} if records[0]["start_final_fid"] else {}
+    validated[0] = records[0]["start_fid"]
     assert set(final) == set(sorted(validated, key=validated.get)[:FINALISTS])
-    assert validate.meter.seen == [20] * 6 + [30] * FINALISTS
+    assert validate.meter.seen == [20] * 7 + [30] * FINALISTS
     (kept,) = run.kept.states
     assert kept["update"] + 1 == min(final, key=final.get)
     assert torch.equal(run.average.module.table, kept["actor"]["table"])
     json.dumps(records, allow_nan=False)
+
+
+def test_a_start_that_is_never_beaten_is_measured_again_and_kept():
+    """From the target a policy is driven away by a reward for the other end."""
+
+    class Lower(ToyReward):
+        def logits(self, features):
+            return -20 * features[:, 1:3].mean(1)
+
+    run, validate = toy_training("static", Lower(), **CHANGES), validator()
+    records = run.run("toy", validate, checkpoint=None)
+    assert run.kept.states[0]["update"] == START and not run.average.module.table.any()
+    others = [r["final_fid"] for r in records if r["final_fid"] is not None]
+    assert len(others) == FINALISTS - 1 and records[0]["start_final_fid"] < min(others)
+    assert [r["start_final_fid"] for r in records[1:]] == [None] * 5
 
 
 def plain(records: list[dict]) -> list[dict]:
@@ -114,7 +132,8 @@ def test_nobody_is_measured_again_where_the_last_policy_is_kept_or_nothing_is_ad
         run = toy_training("static", ToyReward(), reward_mixture, **{**CHANGES, **changes})
         validate = validator()
         records = run.run("toy", validate, checkpoint=None)
-        assert validate.meter.seen == [20] * 6 and len(run.kept.states) == 1
+        starts = int(reward_mixture is None)  # under a mixture no distance decides
+        assert validate.meter.seen == [20] * (6 + starts) and len(run.kept.states) == 1
         assert {r["final_fid"] for r in records} == {None}
 
 

@@ -14,6 +14,7 @@ from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import RewardMixture
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
+from adagen.training.kept import START
 from adagen.training.log import Validation
 from adagen.training.update import PpoUpdate
 
@@ -23,7 +24,7 @@ FIELDS = {
     "sigma", "loss_policy", "loss_value", "action_mean", "action_spread", "seconds",
     "loss_real", "loss_heldout", "loss_fake", "dead_share", "saturated_share", "warnings",
     "validation_fid", "validation_fid_label_free", "validation_recall", "validation_spread",
-    "final_fid", "final_fid_label_free",
+    "final_fid", "final_fid_label_free", "start_fid", "start_fid_label_free", "start_final_fid",
 }  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def test_the_value_network_learns_what_the_features_tell():
 
 
 def test_the_best_validation_is_kept_and_not_what_came_after():
-    seen, distances = [], iter([3.0, 1.0, 2.0])
+    seen, distances = [], iter([4.0, 3.0, 1.0, 2.0])
 
     def validate(policy: nn.Module) -> Validation:
         seen.append(policy.state_dict()["table"].clone())
@@ -167,8 +168,35 @@ def test_the_best_validation_is_kept_and_not_what_came_after():
 
     run = toy_training("static", updates=6, validate_every=2)
     run.run("toy", validate, checkpoint=None)
-    assert torch.equal(run.average.module.table, seen[1])
-    assert not torch.equal(seen[1], seen[2])
+    assert torch.equal(run.average.module.table, seen[2])
+    assert not torch.equal(seen[2], seen[3])
+
+
+def test_a_training_never_ends_at_a_worse_policy_than_it_began_with():
+    """A reward that leads away from the distance costs time, and nothing else."""
+    distances = iter([1.0, 3.0, 1.5, 2.0])
+    run = toy_training("static", updates=6, validate_every=2)
+    began = copy.deepcopy(run.actor.state_dict())
+    records = run.run("toy", lambda policy: validation(next(distances)), checkpoint=None)
+    assert torch.equal(run.average.module.table, began["table"]) and next(distances, None) is None
+    assert [record["start_fid"] for record in records] == [1.0] + [None] * 5
+    # It is judged by what the reward had learnt from its own images, those of the first update.
+    assert run.kept.states[0]["update"] == START
+
+
+def test_a_start_is_not_measured_again_by_a_run_that_goes_on(tmp_path):
+    calls = []
+
+    def validate(policy: nn.Module) -> Validation:
+        calls.append(policy)
+        return validation(1.0 + len(calls))
+
+    run = toy_training("static", updates=4, validate_every=2)
+    run.run("toy", validate, checkpoint=tmp_path / "checkpoint")
+    again = toy_training("static", updates=4, validate_every=2)
+    again.run("toy", validate, checkpoint=tmp_path / "checkpoint")
+    assert len(calls) == 3 and again.records == run.records
+    assert torch.equal(again.average.module.table, run.average.module.table)
 
 
 def test_what_judged_the_kept_policy_is_kept_with_it():
@@ -182,7 +210,7 @@ def test_what_judged_the_kept_policy_is_kept_with_it():
         def state_dict(self):
             return {"times": self.times, "optimiser": {"state": {}}}
 
-    distances = iter([3.0, 1.0, 2.0])
+    distances = iter([4.0, 3.0, 1.0, 2.0])
     run = toy_training("static", Counting(), updates=6, validate_every=2)
     run.run("toy", lambda policy: validation(next(distances)), checkpoint=None)
     assert run.kept.states[0]["reward"] == {"times": torch.tensor([4.0])} and run.reward.times == 6
@@ -251,8 +279,8 @@ def test_the_average_is_kept_not_the_last():
 
     run.settings = run.settings.model_copy(update={"validate_every": 1})
     run.run("toy", remember, checkpoint=None)
-    expected = tables[0]
-    for table in tables[1:]:
+    expected = tables[1]  # the first is that of the start
+    for table in tables[2:]:
         expected = 0.5 * expected + 0.5 * table
     assert torch.allclose(run.average.module.table, expected, atol=1e-6)
 

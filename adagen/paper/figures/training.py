@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -115,7 +116,16 @@ def _draw_curves(axes: Axes, runs: Sequence[TrainingLog], curves: Mapping[str, s
     for run in runs:
         for name, style in curves.items():
             # Validation happens every few updates; the other lines hold null.
-            known = run.table[["update", name]].astype(float).dropna()
+            known = _with_start(run.table[["update", name]].astype(float).dropna(), run, name)
             axes.plot(
                 known["update"], known[name], style, color=COLOURS[run.method], linewidth=width
             )
+
+
+def _with_start(known: pd.DataFrame, run: TrainingLog, name: str) -> pd.DataFrame:
+    """Validations with the one before the first update, where the log has it (older ones don't)."""
+    start = name.replace("validation", "start")
+    if start == name or start not in run.table or run.table[start].isna().all():
+        return known
+    first = pd.DataFrame({"update": [0.0], name: [float(run.table[start].dropna().iloc[0])]})
+    return pd.concat([first, known])
