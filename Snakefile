@@ -80,5 +80,4 @@ rule all:
         rules.pretrained.input,
         expand_runs(POLICY, policies_of(runs_of(CONFIG))),
         [files for category, files in SHOWN.items() if category not in ("Samples", "Ablation")],
-        rules.alignment.output if CONFIG.evaluation.alignment else [],
     localrule: True

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from adagen.cli.common import device_of
-from adagen.cli.options import Configs, Out
+from adagen.cli.options import Configs, LatexFile, Out
 from adagen.cli.paths import holding_files, load_config
 from adagen.paper.catalogue import settings_beside
 from adagen.runtime.errors import AdagenError
@@ -26,6 +26,7 @@ def align(
     *,
     network: Annotated[Path, typer.Option(help="Written by `adagen pretrain alignment`.")],
     out: Out,
+    latex: LatexFile,
     figure: Annotated[Path, typer.Option(help="PDF of prompts and samples to write."), Kind.FILE],
     png: Annotated[Path, typer.Option(help="The same figure as PNG."), Kind.FILE],
 ) -> None:
@@ -36,11 +37,11 @@ def align(
     from adagen.data.bound import open_prompted
     from adagen.evaluation.aligned import aligned_rows
     from adagen.evaluation.alignment import AlignmentNetwork
+    from adagen.paper.alignment import write_alignment
     from adagen.paper.bound import bind_table
     from adagen.paper.drawn import Drawn, describe
     from adagen.paper.figures.prompts import prompts_figure
     from adagen.paper.figures.style import save_figure
-    from adagen.runtime.atomic import atomic_path
 
     alignment = settings.evaluation.alignment
     if alignment is None:
@@ -55,7 +56,6 @@ def align(
         table = pd.DataFrame(aligned_rows(prompted, opened, config=settings))
         drawn = describe([Drawn("alignment", run) for run in runs], settings)
         save_figure(prompts_figure(samples, credit=CREDIT), figure, png, drawn=drawn)
-        with atomic_path(out) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.4f")
-        bind_table(out, [], config=settings, prompted=runs)
+        write_alignment(table, csv=out, latex=latex)
+        bind_table(out, [], config=settings, prompted=runs, latex=latex)
     typer.echo(table.to_string(index=False))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from adagen.paper.columns import COMPARED, COMPARISON_COLUMNS, DISTANCES
-from adagen.paper.latex import heading, line, tabular
+from adagen.paper.latex import heading, line, protocols_of, tabular
 from adagen.paper.metrics import Metrics, by_experiment, read_plain, row_order
 from adagen.paper.names import METHOD_NAMES, PAIRS
 from adagen.paper.statistics import half_width, independent, mean_and_error, paired
@@ -166,7 +166,8 @@ def comparison_latex(table: pd.DataFrame) -> str:
         r"where several are named, else over sampling seeds; in brackets the share of the other's "
         r"distance. Of distances, negative is better."
     )
-    return tabular("comparisons", header, lines=lines, note=note, table=table)
+    note = f"{protocols_of(table)} {note}"
+    return tabular("adagen table comparisons", header, lines=lines, note=note)
 
 
 def _pair_line(pair: pd.DataFrame) -> str:

@@ -47,7 +47,8 @@ def grouped(name: str, columns: Sequence[Column], *, layout: Layout, table: pd.D
         for _, row in members.iterrows():
             lines.append(line(*(_cell(row, column) for column in shown)))
     header = [column.latex for column in shown]
-    return tabular(name, header, lines=lines, note=layout.note, table=table)
+    note = f"{protocols_of(table)} {layout.note}"
+    return tabular(f"adagen table {name}", header, lines=lines, note=note)
 
 
 def heading(name: str, row: pd.Series, *, says: Sequence[str], over: int) -> str:
@@ -94,21 +95,23 @@ def _with_error(value: float, error: float, *, bold: bool) -> str:
     return f"${shown}$" if math.isnan(error) else rf"${shown} \pm {error:.3f}$"
 
 
-def tabular(
-    name: str, header: Sequence[str], *, lines: Sequence[str], note: str, table: pd.DataFrame
-) -> str:
-    """A tabular with the lines of table `name` below a header, and a note below that."""
-    protocols = "; ".join(escape(str(protocol)) for protocol in table["protocol"].unique())
+def protocols_of(table: pd.DataFrame) -> str:
+    """The part of a table's note that names its protocols."""
+    return f"Protocol: {'; '.join(escape(str(name)) for name in table['protocol'].unique())}."
+
+
+def tabular(command: str, header: Sequence[str], *, lines: Sequence[str], note: str) -> str:
+    """A tabular of lines below a header, a note below that, and the command that makes it."""
     return "\n".join(
         [
-            f"% Made by `adagen table {name}`. Needs the booktabs package.",
+            f"% Made by `{command}`. Needs the booktabs package.",
             rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
             r"\toprule",
             line(*header),
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\par\smallskip{{\footnotesize Protocol: {protocols}. {note}}}",
+            rf"\par\smallskip{{\footnotesize {note}}}",
             "",
         ]
     )

@@ -38,6 +38,7 @@ CONFIG = {
     },
 }
 TEXT = "--encoder text.safetensors"
+REPORT = Path(__file__).parents[2] / "workflow" / "report"
 SAMPLE = "sample --experiment words_t2 --method handmade --generator words.safetensors"
 
 
@@ -105,14 +106,19 @@ def test_from_captions_to_a_figure_of_prompts(words):
     samples = Samples.open(Path("prompts"))
     assert samples.labels.tolist() == [0, 1, 0, 1] and samples.image_shape == (3, 16, 16)
     words("pretrain alignment --out alignment.safetensors")
-    files = "--out alignment.csv --figure prompts.pdf --png prompts.png"
+    shown = "tables/alignment.csv", "tables/alignment.tex", "figures/prompts.pdf"
+    options = zip(("--out", "--latex", "--figure"), shown, strict=True)
+    files = " ".join(["--png figures/prompts.png", *map(" ".join, options)])
     words(f"align --network alignment.safetensors {files} prompts")
-    table = pd.read_csv("alignment.csv")
+    table = pd.read_csv("tables/alignment.csv")
     assert table["captions"].tolist() == ["seen", "seen", "unseen"]
     assert table["images"].tolist() == [20, 4, 4] and table["right"].between(0, 1).all()
-    assert Path("prompts.png").stat().st_size > 1000
+    assert Path("figures/prompts.png").stat().st_size > 1000
+    words(f"paper {' '.join(shown)} figures/prompts.png --captions {REPORT} --out paper.md")
+    page = Path("paper.md").read_text()
+    assert "## alignment\n" in page and "![prompts](figures/prompts.png)" in page
 
-    assert Path("alignment.settings.json").exists()
+    assert Path("tables/alignment.settings.json").exists()
     for change, told in (
         ({"images": 3}, "holds samples of other prompts, or another number of each"),
         ({"fit": {"updates": 3, "batch": 8}}, "settings.updates is 2 there and 3 here"),
@@ -130,7 +136,7 @@ def test_from_captions_to_a_figure_of_prompts(words):
     assert torch.allclose(again.images(0, [0]), samples.images(0, [0]), atol=1e-5)
     # Samples of prompts are no samples of the run: nothing measures them in its place.
     message = words.mistake(
-        "align --network alignment.safetensors --out o.csv words.safetensors"
+        "align --network alignment.safetensors --out o.csv --latex o.tex words.safetensors"
         " --figure o.pdf --png o.png"
     )
     assert "words.safetensors" in message

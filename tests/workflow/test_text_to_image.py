@@ -1,7 +1,8 @@
-"""COCO and CC3M: planned in full, and run in full at a tiny size, from fetch to table."""
+"""Text to image: planned in full; COCO and CC3M at a tiny size, from fetch to table."""
 
 import csv
 import json
+import re
 
 import pytest
 import yaml
@@ -52,6 +53,19 @@ CAPTIONED = {**SHARED, "clip_score": 1, "embeddings": 1, "pretrain": 1}
 def test_everything_is_planned_before_anything_is_there(checkout, name: str, planned: dict) -> None:
     found = checkout.planned("--configfile", f"config/{name}.yaml")
     assert found == {**CAPTIONED, **planned, **PAPER}
+
+
+def test_openmoji_with_three_training_seeds_and_its_page(checkout) -> None:
+    done = checkout.snakemake("--dry-run", "paper", "--configfile", "config/openmoji_full.yaml")
+    jobs = re.search(r"^job +count\n[- ]+\n(.*?)^total", done.stdout, re.MULTILINE | re.DOTALL)
+    planned = dict(map(str.split, jobs[1].splitlines()))
+    # Two families: learned static and AdaGen by three seeds, beside hand-made and tuned.
+    expected = {"train": 2 * 2 * 3, "sweep": 2, "sample": 2 * 8, "prompts": 2 * 8}
+    once = {"alignment": 1, "embeddings": 1, "table_comparisons": 1, "paper": 1}
+    assert {**planned, **{k: str(v) for k, v in {**expected, **once}.items()}} == planned
+    (page,) = (job for job in done.stdout.split("\nrule ") if job.startswith("paper:"))
+    for shown in ("tables/alignment.csv", "tables/alignment.tex", "figures/prompts.png"):
+        assert f"results/openmoji_full/{shown}" in page
 
 
 def run_tiny(folder, name: str) -> Checkout:

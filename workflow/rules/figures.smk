@@ -101,6 +101,8 @@ GRIDS = [
 # All that is shown; "Samples" are those of single runs.
 SHOWN = {category: shown_under(category) for category in CATEGORIES}
 SHOWN["Samples"] = GRIDS
+if CONFIG.evaluation.alignment:
+    SHOWN["Results"] += [*table_files("alignment"), *figure_files("prompts")]
 
 
 def shown(path, category, caption=None, **labels):

@@ -66,6 +66,7 @@ rule alignment:
         samples=expand_runs("<results>/{experiment}/prompts/{run}", prompted_runs(CONFIG)),
     output:
         csv=shown("<results>/tables/alignment.csv", "Results"),
+        latex=shown("<results>/tables/alignment.tex", "Results"),
         pdf=shown("<results>/figures/prompts.pdf", "Results"),
         png=shown("<results>/figures/prompts.png", "Results"),
         settings=ensure("<results>/tables/alignment.settings.json", non_empty=True),
@@ -84,5 +85,5 @@ rule alignment:
         config=config_file,
     shell:
         "adagen align --config {params.config:q} --network {input.network:q}"
-        " --out {output.csv:q} --figure {output.pdf:q} --png {output.png:q} {input.samples:q}"
-        " 2>&1 | tee {log:q}"
+        " --out {output.csv:q} --latex {output.latex:q} --figure {output.pdf:q}"
+        " --png {output.png:q} {input.samples:q} 2>&1 | tee {log:q}"
