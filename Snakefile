@@ -74,10 +74,14 @@ for name in EXPERIMENTS:
         localrule: True
 
 
+# What has targets of its own.
+BESIDE = ("Samples", "Rivals", "Ablation")
+
+
 rule all:
     default_target: True
     input:
         rules.pretrained.input,
         expand_runs(POLICY, policies_of(runs_of(CONFIG))),
-        [files for category, files in SHOWN.items() if category not in ("Samples", "Ablation")],
+        [files for category, files in SHOWN.items() if category not in BESIDE],
     localrule: True

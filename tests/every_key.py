@@ -66,6 +66,18 @@ EVERY_SECTION = {
         "fidelity": {"experiments": ["b"], "points": [0, 1]},
         "guidance": {"experiments": ["b"], "scales": [0, 2]},
     },
+    "rivals": {
+        "given": {
+            "experiments": ["b"],
+            "methods": ["handmade", "tuned"],
+            "tunes": ["guidance"],
+            "solver": "table",
+            "coefficients": [[], [0.1], [0.1, 0.2], [0.1, 0.2, 0.3]],
+            "guidance_rule": "apg",
+            "schedule": {"guidance": [0, 1, 2, 3, 4]},
+        },
+        "sure": {"experiments": ["a"], "unmasking": "entropy", "unmasking_bound": 2.0},
+    },
     "ablation": {
         "experiment": "b",
         "studies": {"reward": {kind: {"training": {"reward": {"kind": kind}}} for kind in KINDS}},
@@ -84,6 +96,7 @@ RELEASED = {
     "sweep": {"samples": 3000},
     "training": {"reward": {"kind": "tokens"}, "validate_samples": 3000},
     "curves": None,
+    "rivals": None,
     "ablation": None,
     "refinements": None,
 }

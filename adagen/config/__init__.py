@@ -67,6 +67,7 @@ from adagen.config.rewards import (
     Preference,
     TokenSettings,
 )
+from adagen.config.rivals import RivalCell
 from adagen.config.run import Config
 from adagen.config.search import ClassSearch, GitsSearch, Sweep, TableSearch
 from adagen.config.text import AnyText, ClipText, Text

@@ -43,16 +43,29 @@ def check_methods(
             )
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
-        paradigm = generators[experiment.generator].paradigm
-        for key, families in RIVALS.items():
-            value, default = getattr(experiment, key), Experiment.model_fields[key].default
-            if value != default and paradigm not in families:
-                raise ValueError(
-                    f"{place}.{key} is {value!r}, which only generators of paradigm "
-                    f"{' and '.join(families)} have, but its own is of {paradigm!r}: leave it out"
-                )
+        require_family(place, experiment, paradigm=generators[experiment.generator].paradigm)
         if "interval" in of_experiment and experiment.handmade.guidance == 0:
             raise ValueError(
                 f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
                 "there is guidance: give it a guidance above 0, or leave the method out"
+            )
+
+
+def require_family(place: str, experiment: Experiment, *, paradigm: str) -> None:
+    """Raise unless an experiment works otherwise than the paper only as its family can.
+
+    Args:
+        place: key of the experiment.
+        experiment: its settings.
+        paradigm: that of its generator.
+
+    Raises:
+        ValueError: one of the keys `RIVALS` is of another family.
+    """
+    for key, families in RIVALS.items():
+        value, default = getattr(experiment, key), Experiment.model_fields[key].default
+        if value != default and paradigm not in families:
+            raise ValueError(
+                f"{place}.{key} is {value!r}, which only generators of paradigm "
+                f"{' and '.join(families)} have, but its own is of {paradigm!r}: leave it out"
             )

@@ -31,6 +31,7 @@ from adagen.config.overlay import overlay
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
+from adagen.config.rivals import Rival, RivalCell, check_rivals, rival_cells
 from adagen.config.search import Sweep
 from adagen.config.size_checks import check_counts, check_sizes
 from adagen.config.values import Different, Name, OutputFolder, Processes, Seeds
@@ -84,6 +85,8 @@ class Config(Model):
     in the experiments that it names, or else in all whose generator allows it."""
     curves: Curves = Curves()
     """Settings that are varied, each in a table and a figure."""
+    rivals: dict[str, Rival] = Field(default_factory=dict)
+    """Other published ways to sample, by name, which are compared in a table of their own."""
     ablation: Ablation | None = None
     """Studies of what design choices contribute, in one experiment. Without this section there
     is no such table."""
@@ -124,6 +127,11 @@ class Config(Model):
         return cells(self.ablation, self.experiments[self.ablation.experiment])
 
     @property
+    def rival_cells(self) -> list[RivalCell]:
+        """The rivals in each of their experiments, in the order of their section."""
+        return [*rival_cells(self.rivals, self.experiments)]
+
+    @property
     def budgets(self) -> list[Budget]:
         """The numbers of steps of the steps curves, each with those of its methods that exist."""
         found = []
@@ -135,13 +143,14 @@ class Config(Model):
 
     @property
     def every_experiment(self) -> dict[str, Experiment]:
-        """The experiments by name, and those that the ablation and the curves derive from them."""
+        """The experiments by name, and those that ablation, curves and rivals derive from them."""
         return {**{name: derived for _, name, derived in self._derived}, **self.experiments}
 
     @property
     def _derived(self) -> list[tuple[str, str, Experiment]]:
-        """Key, name and settings of the experiments that the ablation and the curves derive."""
+        """Key, name and settings of the experiments that ablation, curves and rivals derive."""
         derived = [(cell.key, cell.name, cell.experiment) for cell in self.cells]
+        derived += [(f"rivals.{r.rival}", r.name, r.experiment) for r in self.rival_cells]
         for budget in budgets(self.curves, self.experiments):
             derived.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
         for base in self.experiments:
@@ -173,12 +182,16 @@ class Config(Model):
         )
 
     def sweep_of(self, experiment: str) -> Sweep:
-        """The search of an experiment; one that only a steps curve has may have another."""
+        """The search of an experiment; one of a steps curve or a rival may have another."""
         of_curve = experiment in {budget.name for budget in self.budgets} - {*self.experiments}
         sweep = self.curves.sweep if self.curves.sweep and of_curve else self.sweep
-        if sweep.table is None:
-            return sweep
-        return sweep.within(self.every_experiment[experiment].training.images("adagen"))
+        if sweep.table is not None:
+            sweep = sweep.within(self.every_experiment[experiment].training.images("adagen"))
+        for cell in self.rival_cells:
+            if cell.name == experiment and cell.tunes:
+                steps, gits = cell.experiment.steps, "gits" in cell.methods
+                return sweep.of_actions(cell.tunes, steps=steps, gits=gits)
+        return sweep
 
     def dial_of(self, experiment: str) -> tuple[float, ...]:
         """The points of the dial at which an experiment is sampled; none without a curve."""
@@ -203,6 +216,8 @@ class Config(Model):
         for budget in budgets(self.curves, self.experiments):
             if budget.name not in self.experiments:
                 yield f"curves.steps.{budget.base}", budget.experiment
+        for cell in self.rival_cells:
+            yield f"rivals.{cell.rival}", cell.experiment
 
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
@@ -219,8 +234,14 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _possible_rivals(self) -> Self:
+        """Rivals change what the generators of their experiments have."""
+        check_rivals(self.rivals, self.experiments, generators=self.generators)
+        return self
+
+    @model_validator(mode="after")
     def _new_names(self) -> Self:
-        """Experiments that the ablation and the curves derive have names that are free."""
+        """Experiments that ablation, curves and rivals derive have names that are free."""
         check_derived(self._derived, self.every_experiment)
         return self
 

@@ -155,8 +155,31 @@ def ablation_runs(config: Config, studies: Collection[str] | None = None) -> lis
     return [*dict.fromkeys(runs)]
 
 
+def rival_runs(config: Config) -> list[Run]:
+    """The runs of the rivals, in the order of their section; none of them is trained."""
+    runs = [
+        run
+        for cell in config.rival_cells
+        for run in _scheduled(cell.name, cell.methods, seeds=config.training_seeds)
+    ]
+    return [*dict.fromkeys(runs)]
+
+
+def beside_runs(config: Config) -> list[Run]:
+    """The runs that the target `all` doesn't make: those that only ablation and rivals have."""
+    known = {*runs_of(config)}
+    return [run for runs in _beside(config).values() for run in runs if run not in known]
+
+
+def _beside(config: Config) -> dict[str, list[Run]]:
+    """The runs of ablation and rivals, by section; one that both have is the first one's."""
+    ablation = ablation_runs(config)
+    rivals = [run for run in rival_runs(config) if run not in {*ablation}]
+    return {"ablation": ablation, "rivals": rivals}
+
+
 def runs_of(config: Config) -> list[Run]:
-    """Every run that the target `all` makes: all but those that only the ablation has."""
+    """Every run that the target `all` makes: all but `beside_runs`."""
     found = [*reported_runs(config), *refined_runs(config), *steps_runs(config)]
     return [*dict.fromkeys([*found, *dial_runs(config), *guidance_runs(config)])]
 
@@ -190,8 +213,8 @@ def evaluations(config: Config) -> dict[str, tuple[list[str], list[Run]]]:
 def _measured_together(config: Config) -> Iterator[tuple[str, list[Run]]]:
     """The ending and the runs of every job; each run is in one of them.
 
-    Refined runs, those that only curves have and those that only the ablation has are apart: they
-    are made later, and the ablation's are no part of `all`.
+    Refined runs, those that only curves have and `beside_runs` are apart: they are made later, and
+    the last ones are no part of `all`.
     """
     for name in config.experiments:
         methods = [m for m in config.methods_of(name) if m in FAMILIES or m == "released"]
@@ -207,12 +230,13 @@ def _measured_together(config: Config) -> Iterator[tuple[str, list[Run]]]:
     for run in guidance_runs(config):
         yield "_guidance", [run] if run not in plain else []
     known = {*runs_of(config)}
-    left: dict[str, list[Run]] = {}
-    for run in ablation_runs(config):
-        if run not in known:
-            left.setdefault(run.experiment, []).append(run)
-    for runs in left.values():
-        yield "_".join(["_ablation", *(run.name for run in runs)]), runs
+    for section, of_section in _beside(config).items():
+        left: dict[str, list[Run]] = {}
+        for run in of_section:
+            if run not in known:
+                left.setdefault(run.experiment, []).append(run)
+        for runs in left.values():
+            yield "_".join([f"_{section}", *(run.name for run in runs)]), runs
 
 
 def _chosen(config: Config, experiments: Iterable[str] | None) -> Iterable[str]:

@@ -70,9 +70,12 @@ def _coefficients(given: Any) -> Any:
     return published
 
 
-GivenSchedule = Annotated[dict[str, ActionValues], BeforeValidator(_table)]
+Table = dict[str, ActionValues]
+GivenSchedule = Annotated[Table, BeforeValidator(_table, json_schema_input_type=str | Table)]
 """Values by action; in a file also the name of a published schedule."""
-GivenCoefficients = Annotated[Coefficients, BeforeValidator(_coefficients)]
+GivenCoefficients = Annotated[
+    Coefficients, BeforeValidator(_coefficients, json_schema_input_type=str | Coefficients)
+]
 """Weights of a solver; in a file also the name of a published schedule."""
 
 

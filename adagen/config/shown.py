@@ -43,3 +43,8 @@ def curve(config: Config, *, name: str) -> Identity:
 def ablation(config: Config) -> list[list[Any]]:
     """The table of the ablation: the runs of each variant."""
     return [[c.study, c.variant, c.name, c.method, c.training_seeds] for c in config.cells]
+
+
+def rivals(config: Config) -> list[list[Any]]:
+    """The table of the rivals: the runs of each, beside those of its experiment."""
+    return [[c.rival, c.base, c.name, c.methods] for c in config.rival_cells]

@@ -19,8 +19,10 @@ from adagen.config.runs import (
     ablation_runs,
     dial_runs,
     guidance_runs,
+    plain_runs,
     refined_runs,
     reported_runs,
+    rival_runs,
     steps_runs,
 )
 from adagen.paper import columns
@@ -79,6 +81,13 @@ def ablation_of_rewards(config: Config) -> list[Run]:
     return ablation_runs(config, ["reward"])
 
 
+def rivals_beside_own(config: Config) -> list[Run]:
+    """The runs of experiments that have rivals, and those of the rivals."""
+    bases = dict.fromkeys(cell.base for cell in config.rival_cells)
+    own = [run for name in bases for run in plain_runs(config, name)]
+    return [*dict.fromkeys([*own, *rival_runs(config)])]
+
+
 # Tables
 
 CATEGORIES = (
@@ -88,6 +97,7 @@ CATEGORIES = (
     "Refinement",
     "Steps",
     "Dial",
+    "Rivals",
     "Ablation",
 )
 """Where the report and the paper's page show tables and figures, in this order."""
@@ -232,6 +242,20 @@ TABLES = {
             runs=guidance_runs,
             depends=partial(shown.curve, name="guidance"),
             layout=_OF_DIALS,
+        ),
+        TableSpec(
+            name="rivals",
+            category="Rivals",
+            columns=columns.RIVAL_COLUMNS,
+            builder="adagen.paper.rivals:rivals_table",
+            takes=("rivals",),
+            runs=rivals_beside_own,
+            depends=shown.rivals,
+            layout=Layout(
+                heading=("paradigm", "dataset", "steps"),
+                note=rf"{OVER_SAMPLINGS} $\Delta$: paired difference in FD to the experiment's own "
+                "hand-made and tuned schedule, negative is better.",
+            ),
         ),
         TableSpec(
             name="ablation",

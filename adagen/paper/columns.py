@@ -100,6 +100,14 @@ def _method(row: "pd.Series") -> str:
 
 METHOD = Column("method", latex="Method", text=_method)
 
+
+def _rival(row: "pd.Series") -> str:
+    """Name of a row's rival and method in print."""
+    rival = f"{escape(row['rival'])}, " if row["rival"] else ""
+    seeds = row["training_seeds"]
+    return rival + METHOD_NAMES[row["method"]] + (f" ({seeds} seeds)" if seeds > 1 else "")
+
+
 FID_COLUMNS = (
     *_texts("experiment", "paradigm", "dataset", "steps"),
     METHOD,
@@ -219,5 +227,36 @@ ABLATION_COLUMNS = (
     _errors("fid_label_free"),
     PRECISION,
     RECALL,
+    Column("protocol"),
+)
+
+RIVAL_COLUMNS = (
+    *_texts("experiment", "paradigm", "dataset", "steps", "rival"),
+    Column("method", latex="Rival", text=_rival),
+    *_texts("derived", "training_seeds", "sampling_seeds"),
+    FD,
+    _errors("fid"),
+    *(Column(f"fid_{end}", 4) for end in ("low", "high")),
+    *(
+        Column(f"diff_{method}{end}", 4, *latex)
+        for method, name in (("handmade", "hand-made"), ("tuned", "tuned"))
+        for end, latex in (
+            ("", (rf"$\Delta$ {name} (95 \%)", "+.3f")),
+            ("_low", ()),
+            ("_high", ()),
+        )
+    ),
+    LABEL_FREE,
+    _errors("fid_label_free"),
+    SPATIAL,
+    INCEPTION_SCORE,
+    CLIP_SCORE,
+    PRECISION,
+    RECALL,
+    _score("memorisation_gap"),
+    NFE,
+    GFLOPS,
+    Column("images_per_second", digits=2),
+    Column("drawn_images", latex="images drawn", spec=",.0f", digits=9),
     Column("protocol"),
 )

@@ -34,6 +34,7 @@ def build_table(
         "config": config,
         "budgets": config.budgets,
         "cells": config.cells,
+        "rivals": config.rival_cells,
         "judged": judged,
     }
     table: pd.DataFrame = load(spec.builder)(metrics, **{name: known[name] for name in spec.takes})

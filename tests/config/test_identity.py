@@ -20,12 +20,12 @@ from adagen.config import (
 from adagen.config.bindings import of_metrics, of_samples
 from adagen.config.identity import CHANGES_NO_RESULT
 from adagen.config.overlay import overlay
-from adagen.config.runs import Run, ablation_runs, evaluations, runs_of
+from adagen.config.runs import Run, ablation_runs, evaluations, rival_runs, runs_of
 
 
 def results(config: Config) -> Iterator[object]:
     """The identity of every job, file and run of a configuration."""
-    yield [runs_of(config), ablation_runs(config), [*evaluations(config)]]
+    yield [runs_of(config), ablation_runs(config), rival_runs(config), [*evaluations(config)]]
     for of_run in (
         identity.dataset,
         identity.metric_networks,
@@ -36,6 +36,7 @@ def results(config: Config) -> Iterator[object]:
         shown.system,
         shown.steps,
         shown.ablation,
+        shown.rivals,
     ):
         yield of_run(config)
     for name in ("fidelity", "guidance"):

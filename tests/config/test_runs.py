@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adagen.config import Config, load_config
-from adagen.config.runs import Run, ablation_runs, evaluations, policies_of, runs_of
+from adagen.config.runs import Run, beside_runs, evaluations, policies_of, runs_of
 
 CONFIGS = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
 
@@ -40,24 +40,25 @@ def test_names_of_no_run(name: str) -> None:
 
 
 def test_every_run_is_found_by_its_name(config: Config) -> None:
-    for run in {*runs_of(config), *ablation_runs(config)}:
+    for run in {*runs_of(config), *beside_runs(config)}:
         assert Run.parse(run.experiment, run.name) == run
 
 
 def test_every_run_is_evaluated_by_one_job(config: Config) -> None:
-    """And what only the ablation has by none that makes anything else."""
+    """And what only ablation or rivals have by none that makes anything else."""
     measured = Counter(
         (experiment, run.name)
         for experiments, runs in evaluations(config).values()
         for experiment in experiments
         for run in runs
     )
-    known = {*runs_of(config), *ablation_runs(config)}
+    known = {*runs_of(config), *beside_runs(config)}
     assert measured == dict.fromkeys(((run.experiment, run.name) for run in known), 1)
     for ending, (experiments, runs) in evaluations(config).items():
         only = {(e, run.name) for e in experiments for run in runs}
         reported = {(run.experiment, run.name) for run in runs_of(config)}
-        assert only.isdisjoint(reported) if "ablation" in ending else only <= reported
+        beside = ending.startswith(("_ablation", "_rivals"))
+        assert only.isdisjoint(reported) if beside else only <= reported
 
 
 def test_a_blend_takes_two_policies_and_a_refined_run_that_of_the_plain_one() -> None:

@@ -60,7 +60,7 @@ IN_NO_NUMBER = {
 """Keys that say which numbers there are, or what stands beside them."""
 PLAIN = overlay(
     {**EVERY_SECTION, "experiments": {**EVERY_SECTION["experiments"], **OTHER_FAMILIES}},
-    {"curves": None, "ablation": None},
+    {"curves": None, "rivals": None, "ablation": None},
 )
 TOY = parse_config(PLAIN, "toy.yaml")
 

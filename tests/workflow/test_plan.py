@@ -356,3 +356,27 @@ def test_nothing_is_planned_in_the_home_folder(checkout, monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/proc/nowhere")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert checkout.planned("results/tables/fid.csv")["table_fid"] == 1
+
+
+def test_rivals_share_the_generators_and_are_no_part_of_all(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml", "--config")
+    rivals = (
+        "rivals={2M: {experiments: [digits_dit_t4, digits_sit_t4], methods: [logsnr_time, tuned], "
+        "solver: 2m}, sure: {experiments: [digits_maskgit_t4], methods: [tuned], tunes: [bound], "
+        "unmasking: entropy}}"
+    )
+    assert "table_rivals" not in checkout.planned(*options, rivals)
+    methods = "methods=[handmade, tuned]"
+    assert checkout.planned("rivals", *options, methods, rivals) == {
+        "pretrain": 3,
+        "metric_networks": 1,
+        "reference": 1,
+        "sweep": 3 + 3,
+        "sample": 3 * 2 + 2 * 2 + 1,
+        "evaluate": 3,
+        "evaluate_rivals_logsnr_time_tuned": 2,
+        "evaluate_rivals_tuned": 1,
+        "table_rivals": 1,
+        "figure_rivals": 1,
+        "rivals": 1,
+    }

@@ -16,7 +16,7 @@ from adagen.config import LEARNED, SEARCHED, identity
 from adagen.config.bindings import asks_preference
 from adagen.config.runs import (
     Run,
-    ablation_runs,
+    beside_runs,
     dial_runs,
     evaluations,
     guidance_runs,
@@ -53,12 +53,12 @@ try:
 except AdagenError as error:
     raise SystemExit(str(error)) from None
 
-# With the experiments that the ablation and the curves derive.
+# With the experiments that ablation, curves and rivals derive.
 EXPERIMENTS = CONFIG.every_experiment
 # Neither refined nor blended: these are sampled with one policy, or with none.
 PLAIN = [
     run
-    for run in dict.fromkeys([*runs_of(CONFIG), *ablation_runs(CONFIG)])
+    for run in [*runs_of(CONFIG), *beside_runs(CONFIG)]
     if not run.refinement and run.fidelity is None
 ]
 
@@ -78,12 +78,12 @@ def expand_runs(pattern, runs):
 
 
 def runs_in(experiment):
-    """The runs of an experiment; those of the ablation where it has no others."""
-    of_all, of_ablation = (
+    """The runs of an experiment; those of ablation and rivals where it has no others."""
+    of_all, beside = (
         [run for run in runs if run.experiment == experiment]
-        for runs in (runs_of(CONFIG), ablation_runs(CONFIG))
+        for runs in (runs_of(CONFIG), beside_runs(CONFIG))
     )
-    return of_all or of_ablation
+    return of_all or beside
 
 
 def run_of(wildcards):

@@ -105,7 +105,7 @@ rule figure_grid:
         " {input.samples:q} 2>&1 | tee {log:q}"
 
 
-# Everything that a paper shows, the ablation too, and a page of it.
+# Everything that a paper shows, ablation and rivals too, and a page of it.
 rule paper:
     input:
         files=flatten(SHOWN.values()),
@@ -133,7 +133,7 @@ rule paper:
         " --options {params.options:q} --out {output.page:q} {input.files:q} 2>&1 | tee {log:q}"
 
 
-# Targets: `snakemake refinement`, `steps`, `dial`, `ablation`, and either table of a dial.
+# Targets: `snakemake refinement`, `steps`, `dial`, `rivals`, `ablation`, either table of a dial.
 TARGETS = {
     table.category.lower(): SHOWN[table.category]
     for table in TABLES.values()

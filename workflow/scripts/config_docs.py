@@ -154,6 +154,8 @@ def _entry(node: Node) -> Node:
 def _row(path: str, key: Node, default: Any) -> Row:
     if default is REQUIRED:
         value = "required"
+    elif default is None:
+        value = "none"
     else:
         value = "empty" if default == "" else f"`{_value(default)}`"
     return Row(f"`{path}`", _takes(key), value, _line(key))
@@ -161,6 +163,9 @@ def _row(path: str, key: Node, default: Any) -> Row:
 
 def _takes(key: Node) -> str:
     """The values that a key takes, in words: "integer > 0", "list of integers", "`a` or `b`"."""
+    if "anyOf" in key:
+        given = [_takes(part) for part in key["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(given))
     if "const" in key:
         return f"`{key['const']}`"
     if "enum" in key:
@@ -171,7 +176,7 @@ def _takes(key: Node) -> str:
         return f"list of {len(entries)} {_takes(entries[0]).replace('number', 'numbers')}"
     if "items" in key:
         return f"list of {_takes(key['items']).replace('integer', 'integers')}"
-    name = "text" if key["type"] == "string" else key["type"]
+    name = {"string": "text", "object": "mapping"}.get(key["type"], key["type"])
     return " ".join([name, *_bounds(key)])
 
 

@@ -135,6 +135,12 @@ FIGURES = {
             runs=both_dials,
         ),
         FigureSpec(
+            name="rivals",
+            category="Rivals",
+            builder=f"{_DRAWN}.rivals:rivals_figure",
+            tables=("rivals",),
+        ),
+        FigureSpec(
             name="ablation",
             category="Ablation",
             builder=f"{_DRAWN}.ablation:ablation_figure",

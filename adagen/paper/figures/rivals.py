@@ -1,0 +1,80 @@
+"""The rivals: distances of every way to sample, by experiment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adagen.paper.figures.style import COLOURS, MARKERS, key_line, new_figure, themed
+from adagen.paper.inputs import only
+from adagen.paper.names import METHOD_NAMES
+from adagen.paper.rivals import read_rivals
+from adagen.paper.statistics import half_width
+
+SPACES = {"fid": "Fréchet distance", "fid_label_free": "label-free Fréchet distance"}
+HEIGHT = 0.17
+"""Height of a row, in inches."""
+
+
+@themed
+def rivals_figure(inputs: Sequence[Path]) -> Figure:
+    """A row of panels an experiment: the distance of its methods and of the rivals.
+
+    A dot is a mean with its 95 % Student interval over sampling seeds, or over training seeds where
+    there are several. The thin line is tuned, or hand-made where there is no tuned. Each panel has
+    its own scale, which need not begin at 0.
+
+    Args:
+        inputs: one file, the CSV of `adagen table rivals`.
+
+    Raises:
+        AdagenError: it isn't one, or there are several.
+    """
+    table = read_rivals(only(inputs, "of rivals"))
+    experiments = dict(list(table.groupby("experiment", sort=False)))
+    spaces = {space: name for space, name in SPACES.items() if table[space].notna().any()}
+    heights = [0.35 + HEIGHT * len(rows) for rows in experiments.values()]
+    figure = new_figure(0.7 + sum(heights))
+    grid = figure.add_gridspec(len(experiments), len(spaces), height_ratios=heights)
+    for row, (experiment, rows) in enumerate(experiments.items()):
+        for column, (space, name) in enumerate(spaces.items()):
+            axes = figure.add_subplot(grid[row, column])
+            _draw_rows(axes, rows, space)
+            axes.set_title(str(experiment) if column == 0 else "")
+            axes.tick_params(labelleft=column == 0)
+            if row == len(experiments) - 1:
+                axes.set_xlabel(f"{name} (lower is better)")
+    interval = "mean and 95 % interval over sampling seeds, or several training seeds"
+    figure.legend(handles=[key_line(interval, color="0.3", marker="o")], loc="outside upper center")
+    return figure
+
+
+def _draw_rows(axes: Axes, rows: pd.DataFrame, space: str) -> None:
+    own = rows[rows["rival"] == ""].set_index("method")[space]
+    for method in ("tuned", "handmade"):
+        if method in own.index:
+            axes.axvline(own[method], color="0.6", linewidth=0.6, linestyle="--", zorder=1)
+            break
+    for height, (_, row) in enumerate(rows.iterrows()):
+        trained = row["training_seeds"]
+        half = half_width(row[f"{space}_se"], trained if trained > 1 else row["sampling_seeds"])
+        method = row["method"]
+        axes.errorbar(
+            row[space],
+            height,
+            xerr=None if pd.isna(half) else half,
+            color=COLOURS[method],
+            marker=MARKERS[method],
+            markersize=3.5,
+            capsize=2,
+        )
+    axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _label(row: pd.Series) -> str:
+    method = METHOD_NAMES[row["method"]]
+    return f"{row['rival']}, {method}" if row["rival"] else method
