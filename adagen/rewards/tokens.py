@@ -145,6 +145,20 @@ class Heads(nn.Module):
         return torch.cat(logits, dim=1)
 
 
+class TokenPool(KeptPool):
+    """Feature maps (B, maps, width, N), kept map by map with tokens as rows, as heads take them.
+
+    A batch is then copied a row at a time, and never transposed.
+    """
+
+    def __init__(self, maps: torch.Tensor, labels: torch.Tensor) -> None:
+        super().__init__(maps.permute(1, 0, 3, 2).contiguous(), labels)
+
+    def features(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """(b, maps, width, N) of `rows`; nothing is drawn."""
+        return self.maps.index_select(1, rows.to(self.maps.device)).permute(1, 0, 3, 2)
+
+
 class AutoencoderReward(AdversarialReward):
     """Token heads on a masked autoencoder; every image is scored by itself."""
 
@@ -168,14 +182,15 @@ class AutoencoderReward(AdversarialReward):
         if images.flip != "never" or size > KEEP:
             return StreamedPool(images, lambda batch, _: self.features(batch), device=self.device)
         maps = [self.features(batch.to(self.device)) for batch in images.batches(EXTRACTED)]
-        return KeptPool(torch.cat(maps), images.labels.to(self.device))
+        return TokenPool(torch.cat(maps), images.labels.to(self.device))
 
     def losses(self, real: Drawn, fake: Drawn) -> Iterator[torch.Tensor]:
         """The loss of each head; all of them take their part in the mean."""
         heads: Any = self.heads.heads
         labels = torch.cat([real[1], fake[1]])
         for head, *maps in zip(heads, real[0].unbind(1), fake[0].unbind(1), strict=True):
-            yield two_sided(head(torch.cat(maps), labels), len(real[1])) / len(heads)
+            both = torch.cat([x.mT for x in maps]).mT  # tokens stay rows
+            yield two_sided(head(both, labels), len(real[1])) / len(heads)
 
     def _extract(self, images: torch.Tensor, noise: SampleNoise) -> torch.Tensor:
         maps: torch.Tensor = self.features(images)
