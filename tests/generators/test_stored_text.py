@@ -77,6 +77,26 @@ def test_prompts_of_ones_own(conditions, encoder, capsys, monkeypatch):
             conditions.encoded(wrong)
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "\u00e9t\u00e9 \u2603",
+        'a "red" apple',
+        "two\nlines",
+        "\u062a\u0641\u0627\u062d\u0629",
+        "a\0b",
+        "\ud800",
+    ],
+)
+def test_any_prompt_is_embedded(conditions, prompt, capsys):
+    """What is not Unicode is a question mark, as in captions."""
+    table = conditions.encoded([prompt, prompt.encode(errors="replace").decode()])
+    hidden = table(torch.tensor([0, 1, 2]))
+    assert hidden.isfinite().all() and torch.equal(hidden[0], hidden[1])
+    assert not torch.equal(hidden[0], hidden[2])  # none is taken for the empty one
+    assert capsys.readouterr().err == ""
+
+
 def test_the_file_of_a_generator_names_their_folder(conditions, encoder, tmp_path):
     path = tmp_path / "generators" / "a.safetensors"
     about = described(conditions, path)

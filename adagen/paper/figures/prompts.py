@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from adagen.data.captions.pairs import plain_text
 from adagen.paper.figures.samples import strip
 from adagen.paper.figures.style import WIDTH, new_figure, panels, themed
 from adagen.paper.inputs import SampleRun, read_samples
@@ -18,6 +19,8 @@ IN_A_ROW = 12
 """Prompts beside each other."""
 SMALL = 5.5
 """Size of prompts and credit in points: twelve words fit beside each other."""
+LONGEST, NARROW = 60, 9
+"""Most characters of a prompt that are shown, and those of a line, which longer words overhang."""
 
 
 @themed
@@ -54,10 +57,9 @@ def prompts_figure(folders: Sequence[Path], *, credit: str = "") -> Figure:
         rows = [strip(run.images([*texts]), gap) for run in runs]
         axes.imshow(np.concatenate(rows), interpolation="nearest")
         places = [width / 2 + i * (width + gap) - 0.5 for i in range(len(texts))]
-        labels = [
-            "\n".join(textwrap.wrap(text, 9, break_long_words=False)) for text in texts.values()
-        ]
-        axes.set_xticks(places, labels, fontsize=SMALL)
+        # A dollar sign is one: prompts are no formulas.
+        labels = [*map(label_of, texts.values())]
+        axes.set_xticks(places, labels, fontsize=SMALL, parse_math=False)
         axes.xaxis.tick_top()
         heights = [side / 2 + i * (side + gap) - 0.5 for i in range(len(runs))]
         axes.set_yticks(heights, [METHOD_NAMES[run.method] for run in runs])
@@ -68,6 +70,15 @@ def prompts_figure(folders: Sequence[Path], *, credit: str = "") -> Figure:
     if credit:
         figure.supxlabel(credit, fontsize=SMALL, color="0.4")
     return figure
+
+
+def label_of(prompt: str) -> str:
+    """A prompt as a label: in short lines, without what no font has, and of limited length."""
+    shown = "".join(sign for sign in plain_text(prompt) if sign.isprintable())
+    if len(shown) > LONGEST:
+        shown = f"{shown[: LONGEST - 3]}..."
+    no_word = any(len(word) > 2 * NARROW for word in shown.split(" "))
+    return "\n".join(textwrap.wrap(shown, NARROW, break_long_words=no_word))
 
 
 def _first_of_each(runs: Sequence[SampleRun]) -> list[SampleRun]:

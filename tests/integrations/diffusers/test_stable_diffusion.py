@@ -12,6 +12,7 @@ import yaml
 
 import adagen
 from adagen.config import Dataset, Experiment
+from adagen.config.loading import check_section
 from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.generators.build import (
     build_backbone,
@@ -59,9 +60,8 @@ def test_any_prompt_is_embedded(stable_diffusion, prompt, capsys):
     _, generator = stable_diffusion
     table = generator.conditions.encoded([prompt])
     assert table(torch.tensor([0, 1])).isfinite().all()
-    assert ("is longer than the text encoder reads" in capsys.readouterr().err) == (
-        len(prompt) > 100
-    )
+    told = "is longer than the text encoder reads: its end, 'xxx" in capsys.readouterr().err
+    assert told == (len(prompt) > 100)
 
 
 def test_no_prompts(stable_diffusion):
@@ -101,6 +101,7 @@ def test_it_is_saved_and_read_and_loaded_with_its_steps(folder, tmp_path):
     [
         ({"prediction": "v_prediction"}, "predicts 'epsilon', but the generator's key prediction"),
         ({"unet": {**tiny_pipelines.UNET, "layers_per_block": 2}}, "holds another network than"),
+        ({"prediction": "sample"}, "Supported are epsilon and v_prediction"),
         ({"model": "nowhere"}, "nowhere is no folder of a pipeline"),
         ({"unet": {"no": 1}}, "key unet describes no network"),
         ({"positions": 99}, "positions is 99, but its text encoder reads 16 tokens"),
@@ -137,6 +138,11 @@ def test_pickled_weights_are_refused(folder, tmp_path):
         ("model_index.json", b"[]", "no readable model_index"),
         ("scheduler/scheduler_config.json", b"{", "scheduler is missing or damaged"),
         ("scheduler/scheduler_config.json", b'{"num_train_timesteps": 5}', "has 5 training steps"),
+        (
+            "scheduler/scheduler_config.json",
+            b'{"prediction_type": "sample"}',
+            "predicts 'sample', but .* Supported are epsilon and v_prediction",
+        ),
         ("text_encoder/model.safetensors", b"x" * 99, "text_encoder is missing or damaged"),
         ("tokenizer/tokenizer.json", None, "has no tokenizer, by which prompts are read"),
     ],
@@ -149,6 +155,26 @@ def test_damaged_folders(folder, tmp_path, name, content, words):
         (copy / name).write_bytes(content)
     with pytest.raises(AdagenError, match=words):
         backbone_of(settings_of(copy))
+
+
+def test_a_prediction_type_that_is_not_supported():
+    keys = {"paradigm": "stable_diffusion", "model": "pipeline", "prediction": "sample"}
+    with pytest.raises(AdagenError, match=r"prediction.*'epsilon' or 'v_prediction'"):
+        check_section(StableDiffusionSettings, keys, source="test")
+
+
+def test_a_folder_with_a_safety_checker(folder, tmp_path):
+    """It is no part of the generator: nothing of it is read, broken weights neither."""
+    copy = tmp_path / "checked"
+    shutil.copytree(folder, copy)
+    index = json.loads((copy / "model_index.json").read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (copy / "model_index.json").write_text(json.dumps(index))
+    (copy / "safety_checker").mkdir()
+    (copy / "safety_checker" / "model.safetensors").write_bytes(b"broken")
+    labels = torch.arange(4)
+    conditions = [backbone_of(settings_of(place)).conditions(labels) for place in (folder, copy)]
+    torch.testing.assert_close(*conditions)
 
 
 def test_nothing_is_asked_of_the_web(folder, monkeypatch, tmp_path):

@@ -31,6 +31,19 @@ def test_stable_diffusion(prediction, request):
     torch.testing.assert_close(alone, expected[3:], **CLOSE)
 
 
+ODD = ("", "été ☃", 'a "red" apple', "two\nlines", "تفاحة", "a" * 400)
+
+
+def test_prompts_of_any_kind(stable_diffusion):
+    """Empty, not of this alphabet, with quotes and newlines, from right to left, too long."""
+    pipeline, generator = stable_diffusion
+    sampler = sampler_of(generator).prompted(ODD)
+    expected, latents = ours(sampler, [*range(len(ODD))])
+    with steer(pipeline, sampler_of(generator)):
+        found = pipeline(list(ODD), latents=latents, **CALL).images
+    torch.testing.assert_close(found, expected, **CLOSE)
+
+
 def test_times_and_guidance_differ_between_samples(stable_diffusion):
     _, generator = stable_diffusion
     sampler = sampler_of(generator)
