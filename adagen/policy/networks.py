@@ -168,7 +168,8 @@ class PolicyNetwork(nn.Module):
         x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
         x = self.adaLN1(x, c)  # (B, N, hidden)
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)
-        x = self.act(self.pw_conv(self.act(self.dw_conv(x)))).flatten(1)
+        # Contiguous, as the backward pass of an activation is slow where layouts differ.
+        x = self.act(self.pw_conv(self.act(self.dw_conv(x))).contiguous()).flatten(1)
         x = x.expand(batch, -1)
         x = self.act(self.adaLN2(self.linear1(x), c))
         x = self.act(self.adaLN3(self.linear2(x), c))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -61,6 +62,15 @@ class Trajectories:
     def calls(self) -> torch.Tensor:
         """(T,) index of each policy call."""
         return torch.arange(len(self.log_prob), device=self.raw.device)
+
+    @cached_property
+    def begins_alike(self) -> bool:
+        """True where the policy saw the same in all trajectories at its first call of several.
+
+        A solver's policy does: nothing is known of a sample before the first evaluation.
+        """
+        first = self.features[0]
+        return len(self.features) > 1 and torch.equal(first, first[:1].expand_as(first))
 
     def chunks(self, size: int) -> list[slice]:
         """Slices of this process's trajectories, of `size` each; the last may be shorter."""

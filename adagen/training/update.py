@@ -141,16 +141,11 @@ class PpoUpdate:
         shape = trajectories.log_prob[:, chunk].shape
         if not self.settings.value_coefficient:
             return trajectories.log_prob.new_zeros(shape)
-        values: torch.Tensor = self.critic(
-            trajectories.seen(chunk).flatten(0, 1), trajectories.calls
-        )
-        return values.view(shape)
+        return _outputs(self.critic, trajectories, chunk=chunk).view(shape)
 
     def _mean(self, trajectories: Trajectories, chunk: slice) -> torch.Tensor:
         """(T, b, K) outputs of the policy for a chunk."""
-        features = trajectories.seen(chunk).flatten(0, 1)
-        mean: torch.Tensor = self.actor(features, trajectories.calls)
-        return mean.view_as(trajectories.raw[:, chunk])
+        return _outputs(self.actor, trajectories, chunk=chunk).view_as(trajectories.raw[:, chunk])
 
     def _loss(self, trajectories: Trajectories, chunk: slice, *, targets: Targets) -> ppo.PpoLoss:
         """The loss of a chunk of the trajectories under the current policy."""
@@ -165,3 +160,13 @@ class PpoUpdate:
             settings=self.settings,
             weights=None if weights is None else weights[:, chunk],
         )
+
+
+def _outputs(network: nn.Module, trajectories: Trajectories, *, chunk: slice) -> torch.Tensor:
+    """(T b, K) outputs for a chunk; a first call at which all see the same is made once."""
+    seen, calls = trajectories.seen(chunk), trajectories.calls
+    if not trajectories.begins_alike:
+        outputs: torch.Tensor = network(seen.flatten(0, 1), calls)
+        return outputs
+    first = network(seen[0, :1], calls[:1]).expand(seen.shape[1], -1)
+    return torch.cat([first, network(seen[1:].flatten(0, 1), calls[1:])])

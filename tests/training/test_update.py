@@ -69,3 +69,21 @@ def test_without_a_value_network_more_trajectories_fit_and_one_is_always_taken()
     valued, alone = found[:4], found[4:]
     assert valued[0] == alone[0] == 1 and valued[1] < alone[1]
     assert all(abs(n[3] - 2 * n[2] + n[1]) <= 1 for n in (valued, alone))
+
+
+def test_a_first_call_that_is_the_same_for_all_changes_nothing_but_the_time(monkeypatch):
+    settings = Training(trajectories=COUNT, baseline="value", epochs=3, backward_memory=0.002)
+    trajectories, rewards = drawn(), torch.rand(COUNT)
+    trajectories.features[0] = trajectories.features[0, 0].clone()
+    assert trajectories.begins_alike and not drawn().begins_alike
+    found, shown = [], []
+    for alike in (True, False):
+        actor, critic = networks()
+        actor.register_forward_hook(lambda _, given, __: shown.append(len(given[0])))
+        monkeypatch.setitem(trajectories.__dict__, "begins_alike", alike)
+        update = PpoUpdate(actor, critic, settings=settings, processes=SINGLE_PROCESS)
+        record = update.step(trajectories, rewards, n=0, sigma=0.5)
+        assert len(trajectories.chunks(update._chunk)) > 1
+        found.append((record["loss_policy"], record["loss_value"], *actor.parameters()))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+    assert 1 in shown
