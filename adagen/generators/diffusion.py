@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.noise_schedule import MARGIN, Schedule
+from adagen.generators.noise_schedule import MARGIN, Schedule, root
 from adagen.generators.solver import SolverBackbone
 from adagen.networks.fitting import Batch
 
@@ -19,7 +19,7 @@ class VariancePreserving(Schedule):
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return alpha and sqrt(1 - alpha^2)."""
         alpha = self._log_alpha(tau).exp()
-        return alpha, (1 - alpha**2).sqrt()
+        return alpha, root(1 - alpha**2)
 
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
         """Return log alpha - log sigma."""
@@ -32,7 +32,7 @@ class VariancePreserving(Schedule):
         (b1 - b0) tau = c / (sqrt(b0^2 + c) + b0) with c = 2 (b1 - b0) softplus(-2 lambda).
         """
         c = 2 * (20 - 0.1) * F.softplus(-2 * log_snr)
-        return c / ((0.1**2 + c).sqrt() + 0.1) / (20 - 0.1)
+        return c / (root(0.1**2 + c) + 0.1) / (20 - 0.1)
 
     def network_time(self, tau: torch.Tensor) -> torch.Tensor:
         """Return the fractional index among a thousand training steps."""

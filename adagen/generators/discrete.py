@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch.nn import functional as F
 
-from adagen.generators.noise_schedule import Schedule
+from adagen.generators.noise_schedule import Schedule, root
 
 Prediction = Literal["epsilon", "v_prediction"]
 """A network's output: the noise, or v = alpha noise - sigma data."""
@@ -30,7 +30,7 @@ class DiscreteSteps(Schedule):
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return alpha and sqrt(1 - alpha^2)."""
         log_alpha = self._log_alpha(tau)
-        return log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
+        return log_alpha.exp(), root(-torch.expm1(2 * log_alpha))
 
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
         """Return log alpha - log sigma."""

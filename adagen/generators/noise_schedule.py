@@ -50,3 +50,12 @@ class Schedule(ABC):
 def wide(tau: torch.Tensor) -> torch.Tensor:
     """Return times (B,) as (B, 1, 1, 1)."""
     return tau.view(-1, 1, 1, 1)
+
+
+def root(x: torch.Tensor) -> torch.Tensor:
+    """The square root, the same on every processor.
+
+    Torch takes MKL's on a CPU, whose last bit depends on the processor; in float32 one in 160 isn't
+    the nearest number. A root in double precision is, when it is rounded.
+    """
+    return x.double().sqrt().to(x.dtype)

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from adagen.config import Handmade
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
+from adagen.generators.noise_schedule import root
 from adagen.generators.solver import first_half, predict_data, second_half
 
 SCHEDULES = {"dit": VariancePreserving(), "sit": StraightPath()}
@@ -73,3 +75,10 @@ def test_halving_the_steps_divides_the_error_by_four():
         exact = last * mean + deviation(last) * (start - first * mean) / deviation(first)
         errors.append(float((x - exact).abs()))
     assert 3.3 < errors[0] / errors[1] < 5 and 3.3 < errors[1] / errors[2] < 5
+
+
+def test_roots_are_the_nearest_numbers():
+    x = torch.linspace(0, 1, 10_001)
+    nearest = torch.from_numpy(np.sqrt(x.numpy()))  # by the processor, as IEEE 754 asks
+    assert torch.equal(root(x), nearest)
+    assert root(x.double()).dtype == torch.float64
