@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,12 +28,14 @@ from adagen.cli.options import (
     TrainedMethod,
 )
 from adagen.cli.paths import load_config
-from adagen.config import LEARNED, Config
+from adagen.config import LEARNED, Config, identity
 from adagen.config.identity import training_state
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
+    from adagen.generators.base import Generator
+    from adagen.policy.networks import ConstantTable
     from adagen.runtime.processes import Processes
 
 app = typer.Typer()
@@ -50,6 +52,7 @@ class TrainingInputs:
         reference: written by `adagen reference`.
         preference: written by `adagen pretrain preference`, for the method `faithful` and the
             reward `classifier`.
+        start: written by `adagen sweep --method tuned`, for `training.start: tuned`.
     """
 
     generator: Path
@@ -57,12 +60,13 @@ class TrainingInputs:
     networks: Path
     reference: Path
     preference: Path | None = None
+    start: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """The files that were given, without missing ones."""
-        preference = [self.preference] if self.preference else []
-        return [self.generator, self.features, *preference, self.networks, self.reference]
+        others = [path for path in (self.preference, self.start) if path]
+        return [self.generator, self.features, *others, self.networks, self.reference]
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,10 @@ def train(
     out: Out,
     log: Annotated[Path, typer.Option(help="Training log to write, JSON lines."), Kind.FILE],
     preference: PreferenceFile = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Policy file of the method `tuned`, for `training.start: tuned`."),
+    ] = None,
     checkpoint: Checkpoint = None,
     reward_state: Annotated[
         Path | None,
@@ -108,7 +116,7 @@ def train(
     if method not in LEARNED:
         raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
     require_experiment(settings, experiment)
-    inputs = TrainingInputs(generator, features, networks, reference, preference)
+    inputs = TrainingInputs(generator, features, networks, reference, preference, start)
     outputs = TrainingOutputs(out, log, reward_state, checkpoint)
     with running(settings, checkpoint) as processes:
         train_policy(
@@ -163,8 +171,11 @@ def train_policy(
     device = device_of(config)
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
     split = load_images(config, generator)
+    start = _starting_schedule(config, experiment, generator=generator, path=inputs.start)
     with seeded("train", experiment, method, seed):
-        actor, critic = build_networks(method, generator, policy=settings.policy, training=training)
+        actor, critic = build_networks(
+            method, generator, policy=settings.policy, training=training, start=start
+        )
         reward = load_reward(
             config,
             training.reward,
@@ -236,3 +247,36 @@ def train_policy(
         metadata=policy_metadata(config, experiment, method=method, generator=generator, seed=seed),
     )
     remove_checkpoint(outputs.checkpoint)
+
+
+def _starting_schedule(
+    config: Config, experiment: str, *, generator: "Generator[Any]", path: Path | None
+) -> "ConstantTable | None":
+    """The schedule that a training begins at; None for the hand-made one.
+
+    Raises:
+        AdagenError: a file is missing, not asked for, or belongs to something else.
+    """
+    from adagen.data.bound import require_policy
+    from adagen.policy.files import open_policy
+    from adagen.policy.networks import ConstantTable
+
+    settings = config.every_experiment[experiment]
+    if (settings.training.start == "tuned") != (path is not None):
+        raise AdagenError(
+            f"training.start is {settings.training.start!r}: "
+            + (
+                "leave --start out, or set the key to 'tuned'."
+                if path
+                else "give --start, the policy that `adagen sweep --method tuned` wrote."
+            )
+        )
+    if path is None:
+        return None
+    bound = identity.policy_file(
+        experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
+    )
+    policy, file = open_policy(generator, method="tuned", path=path, expected=bound)
+    assert isinstance(policy, ConstantTable) and file is not None
+    require_policy(path, file.metadata, config=config, experiment=experiment)
+    return policy

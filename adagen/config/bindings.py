@@ -6,7 +6,7 @@ the configuration that it was given (`adagen.data.bound`). What a job depends on
 """
 
 from adagen.config import identity
-from adagen.config.base import SEARCHED, WITHOUT_POLICY, Model
+from adagen.config.base import LEARNED, SEARCHED, WITHOUT_POLICY, Model
 from adagen.config.dataset import Dataset
 from adagen.config.experiments import Experiment
 from adagen.config.identity import Identity
@@ -22,6 +22,11 @@ def asks_preference(settings: Experiment, method: str) -> bool:
     return method == "faithful" or settings.training.reward.kind == "classifier"
 
 
+def starts_tuned(settings: Experiment, method: str) -> bool:
+    """True if a training begins at the schedule of the method `tuned`."""
+    return method in LEARNED and settings.training.start == "tuned"
+
+
 def of_policy(config: Config, experiment: str, *, method: str) -> Binding:
     """The settings that a method's policy is bound to, given its generator; empty without one."""
     if method in WITHOUT_POLICY:
@@ -34,8 +39,11 @@ def of_policy(config: Config, experiment: str, *, method: str) -> Binding:
     }
     if method in SEARCHED:
         return {f"sweep {method}": identity.sweep(config, experiment, search=method), **chosen_by}
-    asked = asks_preference(identity.experiment_of(config, experiment), method)
+    settings = identity.experiment_of(config, experiment)
+    asked = asks_preference(settings, method)
+    begun = of_policy(config, experiment, method="tuned") if starts_tuned(settings, method) else {}
     return {
+        **begun,
         f"train {method}": identity.train(config, experiment, method=method),
         "reward_features": identity.reward_features(config),
         **({"preference": identity.preference(config)} if asked else {}),

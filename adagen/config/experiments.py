@@ -96,6 +96,12 @@ class Training(Model):
     table_learning_rate: float = Field(5e-2, ge=0, le=10)
     """Learning rate of a table with a row for each call, which is added to the output of the
     network of `adagen`; 0 for no table."""
+    condition_learning_rate: float = Field(0, ge=0, le=10)
+    """Learning rate of what a condition adds to each action of `adagen`, at all calls alike: an
+    offset for each class, or a linear function of a caption's embedding; 0 for none."""
+    start: Literal["handmade", "tuned"] = "handmade"
+    """Schedule that a table begins at, of `static` or beside the network of `adagen`: the hand-made
+    one, or the one that the search `tuned` found, whose images count besides."""
     sigma: tuple[Deviation, Deviation] = (0.5, 0.2)
     """Standard deviation of the exploration, in logits, at the first and at the last update;
     geometric in between."""

@@ -33,8 +33,7 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
 """Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes, and
 counts where the asset is read."""
 
-# A title is printed by a table (see `system`). Weights are the same at every precision, which
-# matters when images are generated (see `_scheduled`).
+# A title is printed by a table (`system`). Precision matters where images are made (`_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")
 NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but of its training
 
@@ -42,6 +41,7 @@ SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
 ADDED: dict[type, set[str]] = {FrozenGenerator: {"text"}, Experiment: {"schedule", *RIVALS}}
+ADDED[Training] = {"condition_learning_rate", "start"}
 """Keys that older files don't have. They count where they are not the default."""
 
 

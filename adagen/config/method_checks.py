@@ -44,6 +44,12 @@ def check_methods(
     variants = {cell.key: (cell.experiment, (cell.method,)) for cell in cells}
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
         require_family(place, experiment, paradigm=generators[experiment.generator].paradigm)
+        training, hidden = experiment.training, experiment.policy.step == "hidden"
+        if hidden and (training.start != "handmade" or training.condition_learning_rate):
+            raise ValueError(
+                f"{place}.policy.step is 'hidden', so there is no table that training.start and "
+                "training.condition_learning_rate could be about: leave these out"
+            )
         if "interval" in of_experiment and experiment.handmade.guidance == 0:
             raise ValueError(
                 f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from adagen.generators.conditions import ClassConditions, Conditions
-from adagen.policy.networks import Blend, Policy
+from adagen.policy.networks import Blend, Policy, TabledNetwork
 from adagen.runtime.errors import AdagenError
 
 CLUSTERED = 10_000
@@ -67,7 +67,9 @@ class ClassTable(nn.Module):
 
 def for_labels(policy: Policy, labels: torch.Tensor, *, conditions: Conditions) -> Policy:
     """The policy for samples of labels (B,): one that depends on the class is bound to them."""
-    if isinstance(policy, ClassTable):
+    if isinstance(policy, ClassTable) or (
+        isinstance(policy, TabledNetwork) and policy.offsets is not None
+    ):
         return policy.for_vectors(conditions.vectors(labels))
     if isinstance(policy, Blend):
         diverse, faithful = (

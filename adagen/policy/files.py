@@ -27,6 +27,8 @@ from adagen.runtime.hashing import reading
 KIND = "policy"
 TABLED = "network and table"
 """Value of a file's key `actor` where the method alone doesn't tell the kind of actor."""
+OFFSETS = "offsets"
+"""Key of what conditions add, in an actor that knows them."""
 ADANAT_ACTOR = "policy_old.actor."
 """Prefix of the actor's keys in a training file of AdaNAT."""
 LAYERS = {
@@ -83,6 +85,7 @@ def build_actor(
     *,
     settings: PolicySettings,
     tabled: bool = False,
+    conditioned: bool = False,
     groups: int = 1,
 ) -> ConstantTable | ClassTable | PolicyNetwork | TabledNetwork:
     """An untrained policy of a method, which returns zeros.
@@ -92,6 +95,7 @@ def build_actor(
         generator: says how much the policy sees and how many actions it has.
         settings: size of the network, and what it may see.
         tabled: put a table beside the network, unless the network may not know the step.
+        conditioned: let the condition add to the outputs of both, where there is a table.
         groups: number of groups of conditions of a schedule by class.
     """
     actions, calls = len(generator.actions.names), generator.actions.calls
@@ -104,7 +108,10 @@ def build_actor(
     network = PolicyNetwork(
         generator.seen_width, generator.grid, actions=actions, size=settings, sees_step=seen
     )
-    return TabledNetwork(network, calls, actions=actions) if tabled and seen else network
+    if not (tabled and seen):
+        return network
+    width = generator.conditions.vector_width if conditioned else 0
+    return TabledNetwork(network, calls, actions=actions, vector_width=width)
 
 
 def build_critic(generator: Generator[State], size: PolicyNetworkSize) -> PolicyNetwork:
@@ -212,7 +219,8 @@ def load_policy(
         generator,
         settings=settings,
         tabled=tabled,
-        groups=len(weights.get("offsets", [0])),
+        conditioned=OFFSETS in weights,
+        groups=len(weights.get(OFFSETS, [0])),
     )
     actor.load_state_dict(weights)
     critic = None

@@ -183,29 +183,86 @@ def _once(x: torch.Tensor) -> torch.Tensor:
 
 
 class TabledNetwork(nn.Module):
-    """The sum of a network and a table, which both start at zero.
+    """The sum of a network and a table, and of what a condition adds; all start at zero.
 
-    The table learns the schedule, the network what single samples need. They are separate so that
-    each can have its own learning rate.
+    The table learns the schedule, offsets what each condition needs, the network what single
+    samples need. They are separate so that each can have its own learning rate.
+
+    Attributes:
+        offsets: (P, K) linear map from the vector of a condition to what it adds at every call; of
+            classes, a row for each. None where conditions add nothing.
     """
 
-    def __init__(self, network: PolicyNetwork, calls: int, *, actions: int) -> None:
+    offsets: nn.Parameter | None
+
+    def __init__(
+        self, network: PolicyNetwork, calls: int, *, actions: int, vector_width: int = 0
+    ) -> None:
+        """An untrained policy.
+
+        Args:
+            network: what is added to the table.
+            calls: number of policy calls.
+            actions: number of actions.
+            vector_width: width P of the conditions' vectors; 0 for no offsets.
+        """
         super().__init__()
         self.network, self.table = network, ConstantTable(calls, actions)
+        offsets = nn.Parameter(torch.zeros(vector_width, actions)) if vector_width else None
+        self.register_parameter("offsets", offsets)
 
     def forward(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """Features (B, N, F) and call indices (B,) to raw outputs (B, K)."""
+        """Features (B, N, F) and call indices (B,) to raw outputs (B, K).
+
+        Raises:
+            AdagenError: conditions add something, and nothing here tells those of the samples.
+        """
+        if self.offsets is not None:
+            raise AdagenError(
+                "this policy depends on the condition, which is not known here: sample with "
+                "`adagen sample` or `adagen.load`."
+            )
+        return self._shared(features, call)
+
+    def for_vectors(self, vectors: torch.Tensor) -> Policy:
+        """The policy for a batch of samples whose conditions have these vectors (B, P).
+
+        Vectors are divided by the sum of their magnitudes, so that a step of Adam moves an output
+        by the learning rate at most; those of classes stay as they are. Several calls of the batch
+        may be asked for at once, one after the other.
+        """
+        assert self.offsets is not None
+        added = F.normalize(vectors, p=1, dim=1) @ self.offsets
+
+        def policy(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+            return self._shared(features, call) + added.repeat(len(features) // len(added), 1)
+
+        return policy
+
+    def _shared(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """(B, K) raw outputs without what conditions add."""
         raw: torch.Tensor = self.network(features, call) + self.table(features, call)
         return raw
 
 
-def learning_rates(actor: nn.Module, rate: float, *, table_rate: float) -> list[dict[str, Any]]:
-    """Parameter groups of an actor, each with its learning rate at the start as `scale`."""
-    if isinstance(actor, TabledNetwork):
-        parts: list[tuple[nn.Module, float]] = [(actor.network, rate), (actor.table, table_rate)]
-    else:
-        parts = [(actor, rate)]
-    return [{"params": list(part.parameters()), "scale": scale} for part, scale in parts]
+def learning_rates(
+    actor: nn.Module, rate: float, *, table_rate: float, condition_rate: float = 0.0
+) -> list[dict[str, Any]]:
+    """Parameter groups of an actor, each with its learning rate at the start as `scale`.
+
+    Args:
+        actor: the policy.
+        rate: of a network, or of an actor that is a table alone.
+        table_rate: of the table beside a network.
+        condition_rate: of the offsets beside it.
+    """
+    if not isinstance(actor, TabledNetwork):
+        return [{"params": list(actor.parameters()), "scale": rate}]
+    parts = [(actor.network.parameters(), rate), (actor.table.parameters(), table_rate)]
+    groups = [{"params": list(parameters), "scale": scale} for parameters, scale in parts]
+    if actor.offsets is not None:
+        groups.append({"params": [actor.offsets], "scale": condition_rate})
+    return groups
 
 
 def with_stop(policy: Policy, stops: bool) -> Policy:

@@ -25,7 +25,7 @@ from adagen.generators.solver import SolverGenerator
 from adagen.generators.stopping import Stopping
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
-from adagen.policy.files import KIND, PolicyFile, build_actor, part, save_policy
+from adagen.policy.files import KIND, OFFSETS, PolicyFile, build_actor, part, save_policy
 from adagen.policy.networks import Blend, Policy, TabledNetwork
 from adagen.runtime.arguments import require_path
 from adagen.runtime.atomic import move_folder, temporary_folder
@@ -273,10 +273,10 @@ def pretrained(
             "only a policy that was trained, searched for or loaded can be published: of a blend "
             "take both policies, and blend them again."
         )
-    if isinstance(policy, ClassTable):
+    if isinstance(policy, ClassTable) or OFFSETS in policy.state_dict():
         raise AdagenError(
-            "a schedule of the method 'tuned_class' needs the classes of a data set, which a "
-            "folder doesn't hold: publish a policy of another method."
+            f"this policy of method {file.metadata['method']!r} needs the classes of a data set, "
+            "which a folder doesn't hold: publish one that knows no conditions."
         )
     if isinstance(generator, Stopping):
         raise AdagenError("pipelines don't end samples early: publish a policy of another method.")

@@ -123,7 +123,11 @@ class PolicyTraining:
             self.actor, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
         self.policy_update = PpoUpdate(
-            self.actor, self.critic, settings=settings, processes=processes
+            self.actor,
+            self.critic,
+            settings=settings,
+            conditions=self.generator.conditions,
+            processes=processes,
         )
         self.records: list[Record] = []
         self.kept = KeptPolicies(self.average.module, self.critic, reward=self.reward)
@@ -141,9 +145,8 @@ class PolicyTraining:
         Afterwards `average` and `critic` hold the weights of the validation with the least primary
         distance, the one before the first update among them, and `kept` the reward's state then.
         Where `final_samples` asks for it, the nearest few are measured once more, and the least of
-        those distances decides. Under a mixture, of samples that may stop, or without validation,
-        they hold the last weights: a pre-trained reward, and the price of evaluations, lead away
-        from that distance.
+        those distances decides. Where a mixture or a price of evaluations leads away from it, and
+        without validation, they hold the last weights.
 
         Args:
             name: names the run in progress bar, messages and checkpoint.

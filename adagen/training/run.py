@@ -9,6 +9,7 @@ from torch import nn
 from adagen.config import PolicySettings, Training
 from adagen.generators.base import Generator
 from adagen.policy.files import build_actor, build_critic
+from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.training.log import Record
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate
@@ -72,13 +73,30 @@ def run_training(
 
 
 def build_networks(
-    method: str, generator: Generator[Any], *, policy: PolicySettings, training: Training
+    method: str,
+    generator: Generator[Any],
+    *,
+    policy: PolicySettings,
+    training: Training,
+    start: ConstantTable | None = None,
 ) -> tuple[nn.Module, nn.Module]:
     """A fresh policy of a method and its value network, on the generator's device.
 
     Both draw their initial weights from torch's global generator, the policy first.
+
+    Args:
+        method: the method.
+        generator: what is steered.
+        policy: sizes of both networks.
+        training: says which parts the policy has beside the network.
+        start: schedule that the table of the policy begins at; None for the hand-made one.
     """
-    tabled = training.table_learning_rate > 0
-    actor = build_actor(method, generator, settings=policy, tabled=tabled)
+    conditioned = training.condition_learning_rate > 0
+    tabled = training.table_learning_rate > 0 or conditioned or start is not None
+    actor = build_actor(method, generator, settings=policy, tabled=tabled, conditioned=conditioned)
+    if start is not None:
+        table = actor.table if isinstance(actor, TabledNetwork) else actor
+        assert isinstance(table, ConstantTable)  # a policy that knows the step has one
+        table.table.data.copy_(start.table)
     critic = build_critic(generator, policy)
     return actor.to(generator.device), critic.to(generator.device)

@@ -89,6 +89,11 @@ def train(
             `checkpoint` belongs to another training.
     """
     training = _settings(reward, settings)
+    if training.start != "handmade":
+        raise AdagenError(
+            f"start is {training.start!r}, but adagen.train searches for no schedule: begin at one "
+            "of your own as the hand-made schedule of the generator."
+        )
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")

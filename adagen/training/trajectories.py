@@ -9,6 +9,7 @@ import torch
 from adagen.config import Training
 from adagen.generators.base import Generator, State
 from adagen.generators.stopping import Stopping, StoppingActions
+from adagen.policy.by_class import for_labels
 from adagen.policy.networks import Policy
 from adagen.runtime.noise import SampleNoise, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
@@ -186,7 +187,7 @@ def collect(
         group_ids = rows // settings.group + update * groups
         first = int(rows[0]) - mine.start
         explore = GaussianExploration(
-            policy,
+            for_labels(policy, labels[rows], conditions=generator.conditions),
             sigma,
             noise=SampleNoise("explore", seed, trajectory_ids.tolist(), generator.device),
             feature_buffer=features[:, first : first + len(rows)],

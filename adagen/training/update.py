@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from adagen.config import Training
-from adagen.policy.networks import ConstantTable, learning_rates
+from adagen.generators.conditions import Conditions
+from adagen.policy.by_class import for_labels
+from adagen.policy.networks import ConstantTable, Policy, learning_rates
 from adagen.rewards.base import normalise
 from adagen.runtime.footprint import Footprint
 from adagen.runtime.optimisers import Adam
@@ -49,14 +51,33 @@ class PpoUpdate:
     """
 
     def __init__(
-        self, actor: nn.Module, critic: nn.Module, *, settings: Training, processes: Processes
+        self,
+        actor: nn.Module,
+        critic: nn.Module,
+        *,
+        settings: Training,
+        conditions: Conditions,
+        processes: Processes,
     ) -> None:
-        """An optimiser that has taken no step yet; arguments are those of `PolicyTraining`."""
+        """An optimiser that has taken no step yet.
+
+        Args:
+            actor: the policy.
+            critic: the value network.
+            settings: of the training.
+            conditions: what labels stand for.
+            processes: train together.
+        """
         self.actor, self.critic, self.settings = actor, critic, settings
-        self.processes, self._chunk = processes, 0
+        self.conditions, self.processes, self._chunk = conditions, processes, 0
         static = isinstance(actor, ConstantTable)
         rate = settings.static_learning_rate if static else settings.learning_rate
-        rates = learning_rates(actor, rate, table_rate=settings.table_learning_rate)
+        rates = learning_rates(
+            actor,
+            rate,
+            table_rate=settings.table_learning_rate,
+            condition_rate=settings.condition_learning_rate,
+        )
         rates.append({"params": list(critic.parameters()), "scale": settings.learning_rate})
         self.optimiser = Adam(rates)
 
@@ -145,7 +166,9 @@ class PpoUpdate:
 
     def _mean(self, trajectories: Trajectories, chunk: slice) -> torch.Tensor:
         """(T, b, K) outputs of the policy for a chunk."""
-        return _outputs(self.actor, trajectories, chunk=chunk).view_as(trajectories.raw[:, chunk])
+        labels = trajectories.labels[chunk]
+        policy = for_labels(self.actor, labels, conditions=self.conditions)
+        return _outputs(policy, trajectories, chunk=chunk).view_as(trajectories.raw[:, chunk])
 
     def _loss(self, trajectories: Trajectories, chunk: slice, *, targets: Targets) -> ppo.PpoLoss:
         """The loss of a chunk of the trajectories under the current policy."""
@@ -162,11 +185,11 @@ class PpoUpdate:
         )
 
 
-def _outputs(network: nn.Module, trajectories: Trajectories, *, chunk: slice) -> torch.Tensor:
+def _outputs(policy: Policy, trajectories: Trajectories, *, chunk: slice) -> torch.Tensor:
     """(T b, K) outputs for a chunk; a first call at which all see the same is made once."""
     seen, calls = trajectories.seen(chunk), trajectories.calls
-    if not trajectories.begins_alike:
-        outputs: torch.Tensor = network(seen.flatten(0, 1), calls)
-        return outputs
-    first = network(seen[0, :1], calls[:1]).expand(seen.shape[1], -1)
-    return torch.cat([first, network(seen[1:].flatten(0, 1), calls[1:])])
+    # A policy that is bound to the labels of a chunk is no module, and differs from the first call.
+    if not (trajectories.begins_alike and isinstance(policy, nn.Module)):
+        return policy(seen.flatten(0, 1), calls)
+    first = policy(seen[0, :1], calls[:1]).expand(seen.shape[1], -1)
+    return torch.cat([first, policy(seen[1:].flatten(0, 1), calls[1:])])

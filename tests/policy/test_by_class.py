@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from toy import SIZE
 from toy_classes import ClassToy
 
 from adagen.config import PolicySettings
 from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.by_class import ClassTable, for_labels, group_centres
-from adagen.policy.files import load_policy, save_policy
-from adagen.policy.networks import Blend, ConstantTable
+from adagen.policy.files import build_actor, load_policy, save_policy
+from adagen.policy.networks import Blend, ConstantTable, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import sample_once
@@ -77,3 +78,39 @@ def test_there_and_back(tmp_path):
 def test_without_labels_it_says_what_it_needs():
     with pytest.raises(AdagenError, match="depends on the class"):
         BY_CLASS(FEATURES, torch.zeros(4).long())
+
+
+def test_what_a_condition_adds_to_a_network_is_that_of_each_sample():
+    generator = ClassToy()
+    torch.manual_seed(0)
+    policy = build_actor("adagen", generator, settings=SIZE, tabled=True, conditioned=True)
+    assert isinstance(policy, TabledNetwork) and policy.offsets is not None
+    torch.nn.init.normal_(policy.network.linear3.weight)
+    labels, features = torch.tensor([2, 0, 1, 2]), torch.randn(2, 4, 4, 4)
+    plain = policy._shared(features.flatten(0, 1), torch.arange(2))
+    policy.offsets.data.copy_(OFFSETS)
+    bound = for_labels(policy, labels, conditions=generator.conditions)
+    # All calls of the batch at once, or one after the other.
+    both = bound(features.flatten(0, 1), torch.arange(2))
+    assert torch.equal(both, plain + OFFSETS[labels].repeat(2, 1))
+    for call in range(2):
+        alone = bound(features[call], torch.tensor([call]))
+        torch.testing.assert_close(alone, both.view(2, 4, 1)[call])
+    # The length of a vector does not matter.
+    longer = policy.for_vectors(5 * generator.conditions.vectors(labels))
+    assert torch.equal(longer(features.flatten(0, 1), torch.arange(2)), both)
+    with pytest.raises(AdagenError, match="depends on the condition"):
+        policy(features[0], torch.zeros(4).long())
+
+
+def test_a_network_that_knows_conditions_there_and_back(tmp_path):
+    path, generator = tmp_path / "policy.safetensors", ClassToy()
+    policy = build_actor("adagen", generator, settings=SIZE, tabled=True, conditioned=True)
+    policy.offsets.data.copy_(OFFSETS)
+    about = {"experiment": "toy", "policy": PolicySettings().inputs}
+    save_policy(path, "adagen", actor=policy, critic=None, size=SIZE, metadata=about)
+    again, file = load_policy(path, generator, expected=about | {"method": "adagen"})
+    for name, value in policy.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+    with pytest.raises(AdagenError, match="needs the classes of a data set"):
+        Sampler(generator, again, policy_file=file).pretrained()

@@ -5,12 +5,14 @@ from torch import nn
 from torch.profiler import profile
 
 from adagen.config import PolicyNetworkSize, Training
+from adagen.generators.conditions import ClassConditions
 from adagen.policy.networks import PolicyNetwork
 from adagen.runtime.processes import SINGLE_PROCESS
 from adagen.training.trajectories import Trajectories
 from adagen.training.update import PpoUpdate
 
 COUNT, CALLS, WIDTH = 48, 3, 24
+TOGETHER = {"conditions": ClassConditions(3), "processes": SINGLE_PROCESS}
 
 
 def networks() -> list[nn.Module]:
@@ -39,7 +41,7 @@ def most_memory(megabytes: float) -> tuple[float, int]:
         trajectories=COUNT, baseline="value", epochs=1, backward_memory=megabytes / 1000
     )
     actor, critic = networks()
-    update = PpoUpdate(actor, critic, settings=settings, processes=SINGLE_PROCESS)
+    update = PpoUpdate(actor, critic, settings=settings, **TOGETHER)
     trajectories, rewards = drawn(), torch.rand(COUNT)
     update.step(trajectories, rewards, n=0, sigma=0.5)  # the optimiser's moments are there, too
     with profile(profile_memory=True) as profiler:
@@ -64,7 +66,7 @@ def test_without_a_value_network_more_trajectories_fit_and_one_is_always_taken()
             settings = Training(
                 trajectories=COUNT, value_coefficient=coefficient, backward_memory=gigabytes
             )
-            update = PpoUpdate(*networks(), settings=settings, processes=SINGLE_PROCESS)
+            update = PpoUpdate(*networks(), settings=settings, **TOGETHER)
             found.append(update._chunk_of(drawn()))
     valued, alone = found[:4], found[4:]
     assert valued[0] == alone[0] == 1 and valued[1] < alone[1]
@@ -81,7 +83,7 @@ def test_a_first_call_that_is_the_same_for_all_changes_nothing_but_the_time(monk
         actor, critic = networks()
         actor.register_forward_hook(lambda _, given, __: shown.append(len(given[0])))
         monkeypatch.setitem(trajectories.__dict__, "begins_alike", alike)
-        update = PpoUpdate(actor, critic, settings=settings, processes=SINGLE_PROCESS)
+        update = PpoUpdate(actor, critic, settings=settings, **TOGETHER)
         record = update.step(trajectories, rewards, n=0, sigma=0.5)
         assert len(trajectories.chunks(update._chunk)) > 1
         found.append((record["loss_policy"], record["loss_value"], *actor.parameters()))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from adagen.config import LEARNED, SEARCHED, identity
-from adagen.config.bindings import asks_preference
+from adagen.config.bindings import asks_preference, starts_tuned
 from adagen.config.runs import (
     Run,
     beside_runs,
@@ -154,6 +154,10 @@ def part_option(wildcards):
 
 def preference_option(wildcards, input):
     return ["--preference", *input.preference] if input.preference else []
+
+
+def start_option(wildcards, input):
+    return ["--start", *input.start] if input.start else []
 
 
 def clip_score_option(wildcards, input):

@@ -110,6 +110,12 @@ def preference_file(wildcards):
     return [rules.preference.output.preference] if asked else []
 
 
+def start_file(wildcards):
+    """The searched schedule that a training begins at, if it does."""
+    begins = starts_tuned(EXPERIMENTS[wildcards.experiment], wildcards.method)
+    return expand(POLICY, experiment=wildcards.experiment, run="tuned") if begins else []
+
+
 def released_policy(wildcards):
     return asset(EXPERIMENTS[wildcards.experiment].released_policy)
 

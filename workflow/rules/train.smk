@@ -8,6 +8,7 @@ rule train:
         generator=generator_file,
         features=rules.reward_features.output.features,
         preference=preference_file,
+        start=start_file,
         networks=rules.metric_networks.output.networks,
         reference=rules.reference.output.statistics,
         sources=images,
@@ -35,12 +36,13 @@ rule train:
         config=config_file,
         depends=depends(identity.train, "experiment", "method"),
         preference=preference_option,
+        start=start_option,
         checkpoint=resume_folder,
     shell:
         "adagen train --config {params.config:q} --experiment {wildcards.experiment:q}"
         " --method {wildcards.method:q} --seed {wildcards.seed:q}"
         " --generator {input.generator:q} --features {input.features:q} {params.preference:q}"
-        " --networks {input.networks:q} --reference {input.reference:q}"
+        " {params.start:q} --networks {input.networks:q} --reference {input.reference:q}"
         " --out {output.policy:q} --reward-state {output.reward:q} --log {output.history:q}"
         " --checkpoint {params.checkpoint:q} 2>&1 | tee {log:q}"
 
