@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
 
 from adagen.config import Fit
-from adagen.planning.counting import Count
+
+if TYPE_CHECKING:
+    from adagen.planning.counting import Count
 
 TRAINING = 3
 """FLOPs of a training step over those of a forward pass."""
@@ -49,7 +52,7 @@ class Job:
         return self.generating + self.other
 
 
-def fitting(stage: str, part: str, *, size: float, fits: Sequence[tuple[Fit, Count]]) -> Job:
+def fitting(stage: str, part: str, *, size: float, fits: "Sequence[tuple[Fit, Count]]") -> Job:
     """The job of fitting networks, one after the other.
 
     Args:
