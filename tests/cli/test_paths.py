@@ -17,7 +17,8 @@ from adagen.runtime.outputs import Kind
 
 FILES = "--generator g --networks n --reference r"
 COMMANDS = {
-    "align": "align s/one s/two --network n --out OUT --figure figure.pdf --png figure.png",
+    "align": "align s/one s/two --network n --out OUT --latex table.tex --figure figure.pdf "
+    "--png figure.png",
     "adopt": "adopt --experiment flow_t2 --generator g --out OUT",
     "dataset": "dataset --out OUT",
     "diagnose reward": f"diagnose reward --config config.yaml --experiment flow_t2 {FILES} "

@@ -100,11 +100,11 @@ def test_a_schedule_by_class_is_searched_and_sampled(ready):
         f"sweep --experiment flow_t2 --method tuned_class {FILES} --out tuned_class.safetensors "
         "--log tuned_class.csv"
     )
-    # A training: two updates and the reward's first look at 16, one validation of 40.
-    told = "flow_t2 tuned_class: 10 schedules, 400 images; a training of adagen draws 88."
+    # A training: two updates and the reward's first look at 16, two validations of 40.
+    told = "flow_t2 tuned_class: 10 schedules, 400 images; a training of adagen draws 128."
     assert told in ready.capsys.readouterr().out
     _, about = load_tensors(Path("tuned_class.safetensors"), "policy")
-    assert about["drawn"] == {"images": 400, "of_training": 88}
+    assert about["drawn"] == {"images": 400, "of_training": 128}
     header, *rows = Path("tuned_class.csv").read_text().splitlines()
     assert len(rows) == 10 and "time_0" in header and "guidance_group9" in header
     ready(f"{SAMPLE} --method tuned_class --policy tuned_class.safetensors --out samples/by")
