@@ -128,6 +128,10 @@ class Generator(ABC, Generic[S]):
     def raw(self, state: S) -> torch.Tensor:
         """Return (B, N, R) the state before any network looks at it, on the features' grid."""
 
+    def drawn(self, action: torch.Tensor, *, call: int, noise: SampleNoise) -> torch.Tensor:
+        """Return actions (B, K) of a call, in which chances are replaced by what they decided."""
+        return action
+
     def evaluations(self, actions: torch.Tensor) -> torch.Tensor:
         """Return (B,) network evaluations of samples with these actions (T, B, K)."""
         return actions.new_full(actions.shape[1:2], self.nfe)

@@ -1,8 +1,10 @@
 """Samples that stop early: a generator with one more action, by which a sample's step is its last.
 
-A sample that stops takes its remaining way in that step, is decoded, and leaves the batch, so that
-its later evaluations are not made. What the way is, the generator's `finish` says: DiT and SiT go
-to the end of time, MaskGIT keeps all tokens that it drew. The others go on as if they were alone.
+A stop is drawn with its probability, in training and in sampling alike, from the sample's own
+noise: so the same samples of a seed stop in every batch. A sample that stops takes its remaining
+way in that step, is decoded, and leaves the batch, so that its later evaluations are not made. What
+the way is, the generator's `finish` says: DiT and SiT go to the end of time, MaskGIT keeps all
+tokens that it drew. The others go on as if they were alone.
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -19,10 +21,11 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 
 STOP = "stop"
-"""Name of the action. A sample stops where it is above `HALF`."""
-HALF = 0.5
+"""Name of the action: the probability of a stop, and then 1 or 0, what it decided."""
 START = 0.1
 """Probability of a stop at each call before training: often enough to be learnt from."""
+EPSILON = 2**-24
+"""Least distance from 0 and 1 of the numbers that stops are drawn with."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ class StoppingActions(Actions):
         residual = self.residual[:, -1:] if call is None else self.residual[call, -1:]
         residual = residual.to(raw.device, non_blocking=True)
         return raw[..., -1:] + (residual.unsqueeze(1) if call is None else residual)
+
+    @staticmethod
+    def drawn(logits: torch.Tensor, *, call: int, noise: SampleNoise) -> torch.Tensor:
+        """Draw stops (B, 1), bool, of logits (B, 1) with their probabilities.
+
+        Args:
+            logits: of a stop; infinite ones are sure.
+            call: index of the call.
+            noise: what the samples draw from, each from its own.
+        """
+        # A logit plus logistic noise is positive with the logit's probability.
+        uniform = noise.uniform(f"stop/{call}", 1).clamp(EPSILON, 1 - EPSILON)
+        return logits + uniform.logit() > 0
 
     def log_prob(
         self, raw: torch.Tensor, mean: torch.Tensor, *, call: int | None = None
@@ -142,6 +158,16 @@ class Stopping(Generator[StoppingState]):
         rows = torch.arange(len(labels), device=labels.device)
         return StoppingState(0, labels, noise, going.features, going, rows)
 
+    def drawn(self, action: torch.Tensor, *, call: int, noise: SampleNoise) -> torch.Tensor:
+        """Actions whose last column is 1 where a sample stops and 0 elsewhere.
+
+        At calls that can't be the last one nothing is drawn.
+        """
+        if not self.first <= call < self.actions.calls - 1:
+            return action
+        stops = self.actions.drawn(action[:, -1:].logit(), call=call, noise=noise)
+        return torch.cat([action[:, :-1], stops.to(action)], dim=1)
+
     def step(self, state: StoppingState, action: torch.Tensor) -> StoppingState:
         """A step of the samples that go on, and the last step of those that stop."""
         call, going, rows, images = state.call, state.going, state.rows, state.images
@@ -149,7 +175,7 @@ class Stopping(Generator[StoppingState]):
         if len(rows) < len(action):
             settings = settings[rows]
         if self.first <= call < self.actions.calls - 1 and len(rows):
-            stops = (action[rows, -1] > HALF).cpu()
+            stops = (action[rows, -1] == 1).cpu()
             if stops.any():
                 ends, stays = (which.nonzero().flatten() for which in (stops, ~stops))
                 there = ends.to(rows.device)
@@ -199,9 +225,14 @@ class Stopping(Generator[StoppingState]):
 
     def _last(self, actions: torch.Tensor) -> torch.Tensor:
         """(B,) index of the last call of each sample."""
-        stops = actions[..., -1] > HALF
+        stops = actions[..., -1] == 1
         stops[: self.first], stops[-1] = False, True
         return stops.int().argmax(0)
+
+
+def without_stops(generator: Generator[Any]) -> Generator[Any]:
+    """The generator whose samples take all steps."""
+    return generator.generator if isinstance(generator, Stopping) else generator
 
 
 def _spread(values: torch.Tensor, rows: torch.Tensor, *, batch: int) -> torch.Tensor:

@@ -19,6 +19,7 @@ softmax(m)_k.
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self, TypeVar
 
 import torch
@@ -30,7 +31,7 @@ from adagen.policy.networks import Policy
 from adagen.runtime.deferred import require
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
-from adagen.sampling.rollout import Generated, sample_once
+from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 
 Value = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """A function of what is seen of states (B, N, F) and calls (B,) to values (B, 1), such as a value
@@ -173,6 +174,22 @@ def best_of(
 
     images, actions = keep_best(candidate(noise.candidate("sample", i)) for i in range(n))
     return images, actions.transpose(0, 1)
+
+
+def choosing(
+    generator: Generator[Any], n: int, *, score: Score, resample: bool = False
+) -> BatchSampler:
+    """Return `best_of` for the samples of a generator.
+
+    Raises:
+        AdagenError: they may stop early.
+    """
+    if isinstance(generator, Stopping):
+        raise AdagenError(
+            "candidates of the method 'stopping' differ in their evaluations, and only those of "
+            "the one that is kept would be counted: choose among samples of the method 'adagen'."
+        )
+    return partial(best_of, n=n, score=score, resample=resample)
 
 
 def keep_best(candidates: Iterable[tuple[T, torch.Tensor]]) -> T:

@@ -85,6 +85,7 @@ def rollout(
             require(
                 torch.isfinite(action), partial(_not_finite, t, generator=generator, noise=noise)
             )
+            action = generator.drawn(action, call=t, noise=noise)
             if watch is not None:
                 watch(t, seen, action)
             state = generator.step(state, action)

@@ -11,7 +11,6 @@ noise of its own. It is also the image that `adagen sample` makes for this seed,
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +19,7 @@ from torch import nn
 
 from adagen.config import PolicyNetworkSize
 from adagen.generators.base import Generator
+from adagen.generators.stopping import without_stops
 from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
@@ -34,7 +34,7 @@ from adagen.runtime.progress import progress as progress_bar
 from adagen.sampling.blending import require_blendable
 from adagen.sampling.generated import GeneratedSamples
 from adagen.sampling.labels import Labels, requested_labels
-from adagen.sampling.refinement import LookAhead, Score, best_of, without_look_ahead
+from adagen.sampling.refinement import LookAhead, Score, choosing, without_look_ahead
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 from adagen.sampling.scores import ScoreFunction, as_score, require_promptable
 
@@ -202,16 +202,10 @@ class Sampler:
         return self.candidates * self.generator.nfe
 
     def handmade(self) -> Self:
-        """The same generator under the hand-made schedule, without candidates and look-ahead."""
-        return replace(
-            self,
-            generator=without_look_ahead(self.generator),
-            policy=HandMade(len(self.generator.actions.names)),
-            batch_sampler=sample_once,
-            candidates=1,
-            policy_file=None,
-            log=None,
-        )
+        """The hand-made schedule of the same generator: all steps, no candidates or look-ahead."""
+        plain = without_stops(without_look_ahead(self.generator))
+        policy = HandMade(len(plain.actions.names))
+        return type(self)(plain, policy, batch=self.batch, generator_file=self.generator_file)
 
     def blend(self, other: "Sampler", fidelity: float) -> Self:
         """The dial: raw outputs are (1 - fidelity) this policy's + fidelity the other's.
@@ -253,8 +247,8 @@ class Sampler:
                 `adagen pretrain preference`.
 
         Raises:
-            AdagenError: candidates are chosen among already, `n` or `score` is of the wrong kind,
-                or a file is missing or belongs to something else.
+            AdagenError: candidates are chosen among already, or may stop early; `n` or `score` is
+                of the wrong kind; or a file is missing or belongs to something else.
         """
         n = require_count("n", n)
         if self.candidates > 1:
@@ -285,7 +279,7 @@ class Sampler:
 
     def with_candidates(self, n: int, score: Score, *, resample: bool = False) -> Self:
         """As `best_of`, by a score that also takes the samples' noise, as `Reward.score` does."""
-        choose = partial(best_of, n=n, score=score, resample=resample)
+        choose = choosing(self.generator, n, score=score, resample=resample)
         return replace(self, batch_sampler=choose, candidates=n)
 
     def look_ahead(self, k: int) -> Self:

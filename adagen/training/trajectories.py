@@ -10,14 +10,11 @@ from adagen.config import Training
 from adagen.generators.base import Generator, State
 from adagen.generators.stopping import Stopping, StoppingActions
 from adagen.policy.by_class import for_labels
-from adagen.policy.networks import Policy
+from adagen.policy.networks import SURE, Policy
 from adagen.runtime.noise import SampleNoise, torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.sampling.rollout import sample_once
 from adagen.training.ppo import gaussian_log_prob
-
-EPSILON = 2**-24
-"""Least distance from 0 and 1 of the numbers that stops are drawn with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +117,10 @@ class GaussianExploration:
         mean = self.policy(stored, call)
         raw = mean + self.sigma * self.noise.normal(f"raw/{t}", mean.shape[1])
         if self.stop:
-            # A logit plus logistic noise is positive with the logit's probability.
-            logistic = self.noise.uniform(f"stop/{t}", 1).clamp(EPSILON, 1 - EPSILON).logit()
-            raw = torch.cat([raw[:, :-1], mean[:, -1:] + logistic], dim=1)
+            # Members of a group share the rollout's noise, but decide apart. It then draws what is
+            # sure already.
+            stops = self.stop.drawn(self.stop.logits(mean, t), call=t, noise=self.noise)
+            raw = torch.cat([raw[:, :-1], torch.where(stops, SURE, -SURE)], dim=1)
         self.raw.append(raw)
         self.log_prob.append(log_density(raw, mean, sigma=self.sigma, stop=self.stop, call=t))
         return raw

@@ -1,7 +1,10 @@
 """Samples that stop early, of every family that can."""
 
+from itertools import pairwise
+
 import pytest
 import torch
+from toy_stopping import StoppingToy
 
 from adagen.generators.base import Generator, every_pass
 from adagen.generators.stopping import STOP, Stopping
@@ -51,10 +54,9 @@ def test_where_no_sample_stops_images_are_those_of_all_steps_to_the_bit(
         assert other.images.equal(one.images)
         assert other.actions[..., :-1].equal(one.actions)
         assert other.nfe.equal(one.nfe)
-    # An untrained policy is the hand-made schedule, and doesn't stop.
-    untrained = HandMade(len(stopping.actions.names))
+    # The hand-made schedule knows no stops.
     hand_made = Sampler(plain, HandMade(len(plain.actions.names)))
-    assert Sampler(stopping, untrained)(n=5).images.equal(hand_made(n=5).images)
+    assert Sampler(stopping, table).handmade()(n=5).images.equal(hand_made(n=5).images)
 
 
 @pytest.mark.parametrize("family", STOPPABLE)
@@ -110,6 +112,45 @@ def test_evaluations_that_are_counted_are_those_that_are_made(family, tiny_gener
     assert everyone.images.isfinite().all()
 
 
+def chance(p: float) -> ConstantTable:
+    """A policy of the toy that stops with probability p at every call."""
+    raw = Stopping(StoppingToy()).actions.raw(torch.tensor([[0.5, p]]).expand(4, -1))
+    return ConstantTable.of(raw)
+
+
+@pytest.mark.parametrize("p", [0.02, 0.3, 0.9])
+def test_stops_are_drawn_with_their_probability_from_the_noise_of_each_sample(p):
+    n, stopping = 4000, Stopping(StoppingToy())
+    whole = Sampler(stopping, chance(p), batch=n)(n=n, seed=3)
+    made = ~whole.actions.isnan().any(2)
+    assert made.sum(0).equal(whole.nfe.long())
+    # A sample goes on where its own number is above the probability.
+    noise = SampleNoise("report", 3, range(n))
+    goes_on = torch.stack([noise.uniform(f"stop/{t}", 1)[:, 0] < 1 - p for t in range(3)])
+    assert made[0].all() and made[1:].equal(goes_on.int().cumprod(0).bool())
+    for reached, stayed in pairwise(made):
+        stopped = 1 - stayed.sum() / reached.sum()
+        assert abs(stopped - p) < 4 * (p * (1 - p) / reached.sum()) ** 0.5
+    # What is recorded of a stop is what was decided.
+    assert whole.actions[:3, :, 1].nansum() == n - made[3].sum()
+    # The same samples stop in any batch, and of any number of processes.
+    for batch in (1, 7, 64):
+        few = Sampler(stopping, chance(p), batch=batch)(n=60, seed=3)
+        assert few.nfe.equal(whole.nfe[:60]) and few.images.equal(whole.images[:60])
+    rows = torch.arange(1, 60, 2)
+    parts = Sampler(stopping, chance(p), batch=9).batches(rows % 3, indices=rows, seed=3)
+    assert torch.cat([images for images, _ in parts]).equal(whole.images[rows])
+    assert not Sampler(stopping, chance(p))(n=60, seed=4).nfe.equal(whole.nfe[:60])
+
+
+def test_the_dial_blends_logits_of_stops():
+    stopping = Stopping(StoppingToy())
+    one, other = (Sampler(stopping, chance(p)) for p in (0.1, 0.9))
+    assert one.blend(other, 1)(n=50).nfe.equal(other(n=50).nfe)
+    half = Sampler(stopping, chance(0.5))
+    assert one.blend(other, 0.5)(n=50).nfe.equal(half(n=50).nfe)
+
+
 def test_a_last_step_is_the_remaining_way(tiny_generator):
     noise = SampleNoise("report", 0, range(4))
     labels = torch.arange(4)
@@ -129,4 +170,7 @@ def test_what_cannot_stop_is_refused(tiny_generator):
         Stopping(tiny_generator("var"))
     with pytest.raises(AdagenError, match="look ahead with the method 'adagen'"):
         LookAhead(Stopping(tiny_generator("maskgit")), lambda *_: None, k=2)
-    assert Stopping(tiny_generator("sit")).actions.names[-1] == STOP
+    sampler = Sampler(Stopping(tiny_generator("sit")), HandMade(3))
+    assert sampler.generator.actions.names[-1] == STOP
+    with pytest.raises(AdagenError, match=r"differ in their evaluations.*the method 'adagen'"):
+        sampler.best_of(2, lambda images, labels: images.mean((1, 2, 3)))

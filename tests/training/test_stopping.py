@@ -11,6 +11,7 @@ import adagen
 from adagen.config import Training
 from adagen.generators.stopping import START, Stopping
 from adagen.policy.networks import ConstantTable
+from adagen.sampling.sampler import Sampler
 from adagen.training import ppo
 from adagen.training.log import action_statistics
 from adagen.training.trajectories import collect
@@ -34,9 +35,9 @@ def test_a_policy_stops_each_sample_when_theory_says(tmp_path):
     samples = sampler(n=60, seed=1)
     distance = samples.images.flatten()
     rate = torch.where(distance > RATES[0] * 1.01, RATES[1], RATES[0])  # one left after one step
-    assert samples.nfe.tolist() == best(rate, PRICE).tolist()
-    assert torch.allclose(distance, rate ** best(rate, PRICE))
-    assert {*samples.nfe.tolist()} == {*BEST}
+    assert torch.allclose(distance, rate**samples.nfe)
+    # Stops are drawn, so that a few may differ.
+    assert (samples.nfe == best(rate, PRICE)).float().mean() > 0.9
     made = ~samples.actions.isnan().any(2)
     assert made.sum(0).equal(samples.nfe.long())
     evaluations = sampler.log["evaluations"]
@@ -59,6 +60,17 @@ def explored(count: int = 512):
         policy,
         collect(generator, policy, sigma=0.5, settings=settings, seed=0, update=0),
     )
+
+
+def test_samples_do_what_is_trained():
+    generator, policy, trajectories = explored(2048)
+    trained = generator.evaluations(trajectories.actions)
+    sampled = Sampler(generator, policy)(n=2048).nfe
+    error = ((trained.var() + sampled.var()) / 2048).sqrt()
+    assert abs(trained.mean() - sampled.mean()) < 4 * error
+    # Trajectories of a group share the rollout's noise, but not their stops.
+    groups = trained.view(-1, Training().group)
+    assert (groups != groups[:, :1]).any(1).float().mean() > 0.3
 
 
 def test_exploration_stops_with_its_probability_and_counts_no_call_after_it():
