@@ -62,6 +62,7 @@ EVERY_SECTION = {
     "sweep": {"table": {"evaluations": 5}},
     "curves": {
         "steps": {"b": {"steps": [2]}},
+        "stopping": {"b": {"prices": [0.1]}},
         "sweep": {"samples": 900},
         "fidelity": {"experiments": ["b"], "points": [0, 1]},
         "guidance": {"experiments": ["b"], "scales": [0, 2]},

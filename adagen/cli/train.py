@@ -258,7 +258,6 @@ def _starting_schedule(
         AdagenError: a file is missing, not asked for, or belongs to something else.
     """
     from adagen.data.bound import require_policy
-    from adagen.generators.stopping import Stopping
     from adagen.policy.files import open_policy
     from adagen.policy.networks import ConstantTable
 
@@ -277,8 +276,7 @@ def _starting_schedule(
     bound = identity.policy_file(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
     )
-    searched = generator.generator if isinstance(generator, Stopping) else generator
-    policy, file = open_policy(searched, method="tuned", path=path, expected=bound)
+    policy, file = open_policy(generator, method="tuned", path=path, expected=bound)
     assert isinstance(policy, ConstantTable) and file is not None
     require_policy(path, file.metadata, config=config, experiment=experiment)
     return policy

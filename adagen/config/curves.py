@@ -12,6 +12,7 @@ from adagen.config.dials import FidelityCurve, GuidanceCurve
 from adagen.config.experiments import Experiment, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
+from adagen.config.prices import StoppingCurve, check_prices
 from adagen.config.search import Sweep
 from adagen.config.values import Different, Steps
 
@@ -39,6 +40,9 @@ class Curves(Model):
 
     steps: dict[str, StepsCurve] = Field(default_factory=dict)
     """Numbers of steps, by experiment. VAR has no such curve: its steps are its scales."""
+    stopping: dict[str, StoppingCurve] = Field(default_factory=dict)
+    """Prices of an evaluation, by experiment, for samples that stop early. They take the steps of
+    the experiment at most. VAR has no such curve: its images need all scales."""
     sweep: Sweep | None = None
     """Search for the method `tuned` at the other numbers of steps, which may be shorter. Keys that
     are left out are those of the top-level `sweep`, not the defaults below."""
@@ -91,12 +95,13 @@ def check_curves(
     """Raise unless every curve is possible.
 
     Raises:
-        ValueError: a curve is of no experiment, or of one whose number of steps is fixed, or has a
-            number of steps twice.
+        ValueError: a curve is of no experiment, or of one whose number of steps is fixed or whose
+            samples can't stop early, or has a number of steps twice.
     """
     for key in ("fidelity", "guidance"):
         if dial := getattr(curves, key):
             require_known(f"curves.{key}.experiments", dial.experiments, experiments=experiments)
+    check_prices(curves.stopping, experiments, generators=generators)
     for name, curve in curves.steps.items():
         generator = generators.get(experiments[name].generator)
         if isinstance(generator, VarGenerator):
@@ -127,11 +132,12 @@ def inherited(curves: Any, experiments: Mapping[str, Any], *, sweep: Any) -> Any
     """
     if isinstance(curves, Mapping) and isinstance(curves.get("sweep"), Mapping):
         curves = {**curves, "sweep": overlay(sweep, curves["sweep"])}
-    if not isinstance(curves, Mapping) or not isinstance(curves.get("steps"), Mapping):
-        return curves
-    require_known("curves.steps", curves["steps"], experiments=experiments)
-    steps = {name: _laid_over(experiments[name], curve) for name, curve in curves["steps"].items()}
-    return {**curves, "steps": steps}
+    for key in ("steps", "stopping"):
+        if isinstance(curves, Mapping) and isinstance(given := curves.get(key), Mapping):
+            require_known(f"curves.{key}", given, experiments=experiments)
+            laid = {name: _laid_over(experiments[name], curve) for name, curve in given.items()}
+            curves = {**curves, key: laid}
+    return curves
 
 
 def require_known(key: str, names: Iterable[str], *, experiments: Iterable[str]) -> None:

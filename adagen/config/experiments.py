@@ -52,6 +52,7 @@ class PolicySettings(PolicyNetworkSize):
         return {"input": self.input, "step": self.step}
 
 
+Price = Annotated[float, Field(ge=0, le=1000)]
 FINALISTS = 3
 """Policies of a training that are measured once more at the end, on more samples."""
 
@@ -118,7 +119,7 @@ class Training(Model):
     leaves it at their validations."""
     reward: AnyReward = GaussianSettings()
     """The reward of a finished image."""
-    price: float = Field(0.05, ge=0, le=1000)
+    price: Price = 0.2
     """Price of a network evaluation in units of the reward, of the method `stopping`: a sample is
     to stop where another step gains less than its evaluations cost."""
     trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Different] = ()

@@ -28,6 +28,7 @@ from adagen.config.handmade import with_package_handmade
 from adagen.config.method_checks import check_methods
 from adagen.config.names import check_names
 from adagen.config.overlay import overlay
+from adagen.config.prices import priced
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
 from adagen.config.rewards import AnyPreference, Dial, Preference
@@ -153,6 +154,8 @@ class Config(Model):
         derived += [(f"rivals.{r.rival}", r.name, r.experiment) for r in self.rival_cells]
         for budget in budgets(self.curves, self.experiments):
             derived.append((f"curves.steps.{budget.base}", budget.name, budget.experiment))
+        for at in priced(self.curves.stopping, self.experiments):
+            derived.append((f"curves.stopping.{at.base}", at.name, at.experiment))
         for base in self.experiments:
             for name, experiment in self.guidance_of(base).values():
                 derived.append(("curves.guidance", name, experiment))
@@ -175,10 +178,7 @@ class Config(Model):
     def refinements_of(self, experiment: str) -> list[str]:
         """Names of the refinements that are made for an experiment."""
         return refinements_of(
-            experiment,
-            self.refinements,
-            experiments=self.experiments,
-            generators=self.generators,
+            experiment, self.refinements, experiments=self.experiments, generators=self.generators
         )
 
     def sweep_of(self, experiment: str) -> Sweep:
@@ -218,6 +218,8 @@ class Config(Model):
                 yield f"curves.steps.{budget.base}", budget.experiment
         for cell in self.rival_cells:
             yield f"rivals.{cell.rival}", cell.experiment
+        for at in priced(self.curves.stopping, self.experiments):
+            yield f"curves.stopping.{at.base}", at.experiment
 
     @model_validator(mode="after")
     def _usable_names(self) -> Self:
@@ -236,7 +238,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _possible_rivals(self) -> Self:
         """Rivals change what the generators of their experiments have."""
-        check_rivals(self.rivals, self.experiments, generators=self.generators, sweep=self.sweep)
+        check_rivals(self.rivals, self.experiments, generators=self.generators)
         return self
 
     @model_validator(mode="after")
@@ -276,7 +278,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _rewards_that_see(self) -> Self:
         """The frozen features fit the rewards that look at images by them."""
-        trained = bool(set(self.methods) & {*LEARNED})
+        trained = bool(self.curves.stopping or set(self.methods) & {*LEARNED})
         check_features(
             self.reward_features, self._places(), trained=trained, refinements=self.refinements
         )
@@ -336,9 +338,7 @@ class Config(Model):
             f"experiments.{name}": (experiment, self.methods_of(name))
             for name, experiment in self.experiments.items()
         }
-        check_methods(
-            self.methods, rows, cells=self.cells, generators=self.generators, sweep=self.sweep
-        )
+        check_methods(self.methods, rows, cells=self.cells, generators=self.generators)
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from adagen.config.base import FAMILIES, LEARNED, METHODS, WITHOUT_POLICY, Method
+from adagen.config.prices import priced
 from adagen.config.run import Config
 
 NAME = re.compile(
@@ -118,6 +119,15 @@ def steps_runs(config: Config) -> list[Run]:
     ]
 
 
+def stopping_runs(config: Config) -> list[Run]:
+    """The runs of the stopping curves, one a price and training seed."""
+    return [
+        run
+        for at in priced(config.curves.stopping, config.experiments)
+        for run in _scheduled(at.name, ["stopping"], seeds=config.training_seeds)
+    ]
+
+
 def dial_runs(config: Config, experiments: Iterable[str] | None = None) -> list[Run]:
     """The runs of the dial, of these experiments or of all; at its ends stand plain ones."""
     return [
@@ -181,7 +191,8 @@ def _beside(config: Config) -> dict[str, list[Run]]:
 def runs_of(config: Config) -> list[Run]:
     """Every run that the target `all` makes: all but `beside_runs`."""
     found = [*reported_runs(config), *refined_runs(config), *steps_runs(config)]
-    return [*dict.fromkeys([*found, *dial_runs(config), *guidance_runs(config)])]
+    found += [*stopping_runs(config), *dial_runs(config), *guidance_runs(config)]
+    return [*dict.fromkeys(found)]
 
 
 def prompted_runs(config: Config) -> list[Run]:
@@ -224,6 +235,8 @@ def _measured_together(config: Config) -> Iterator[tuple[str, list[Run]]]:
         if budget.name not in config.experiments:
             runs = [*_scheduled(budget.name, budget.methods, seeds=config.training_seeds)]
             yield "_".join(["_steps", *budget.methods]), runs
+    for at in priced(config.curves.stopping, config.experiments):
+        yield "_stopping", [*_scheduled(at.name, ["stopping"], seeds=config.training_seeds)]
     plain = {*reported_runs(config)}
     for name in config.experiments:
         yield "_dial", [run for run in dial_runs(config, [name]) if run not in plain]

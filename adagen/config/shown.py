@@ -7,6 +7,7 @@ from typing import Any
 
 from adagen.config.base import Model
 from adagen.config.identity import Identity
+from adagen.config.prices import compared_with, priced
 from adagen.config.published import published_numbers
 from adagen.config.run import Config
 
@@ -32,6 +33,18 @@ def named(config: Config) -> Identity:
 def steps(config: Config) -> list[list[Any]]:
     """The experiments of each steps curve, which the table of the curves depends on."""
     return [[budget.base, budget.name, budget.methods] for budget in config.budgets]
+
+
+def stopping(config: Config) -> list[list[Any]]:
+    """The experiments of each stopping curve, with those at fixed numbers of steps beside it."""
+    found = priced(config.curves.stopping, config.experiments)
+    return [[at.base, at.name, at.price, fixed_beside(config, at.base)] for at in found]
+
+
+def fixed_beside(config: Config, name: str) -> list[str]:
+    """The experiments that show what an experiment is worth at fixed numbers of steps."""
+    known = {budget.name: budget.experiment for budget in config.budgets}
+    return compared_with(config.experiments[name], {**known, **config.experiments})
 
 
 def curve(config: Config, *, name: str) -> Identity:

@@ -11,6 +11,7 @@ import torch
 from adagen.config import Config
 from adagen.config.bindings import of_metrics
 from adagen.data.bound import SETTINGS, open_configured
+from adagen.data.samples import Samples
 from adagen.evaluation.image_sets import ImageSets, open_images, suspected
 from adagen.evaluation.meters import Measured, Meter
 from adagen.runtime.errors import AdagenError
@@ -65,6 +66,7 @@ def evaluate(
         "mean": _over_sets(per_seed, np.mean),
         "standard_error": _over_sets(per_seed, _standard_error),
         "cost": about["cost"],
+        **({"stopped": _stopped(samples)} if about["method"] == "stopping" else {}),
         "hashes": {
             "reference": meter.hashes["reference"],
             **({"clip_score": scorer.hash} if scorer else {}),
@@ -73,6 +75,16 @@ def evaluate(
         # In a list, whose numbers `dvc metrics` doesn't take for metrics.
         SETTINGS: [of_metrics(config, samples.run)],
     }
+
+
+def _stopped(samples: Samples) -> list[float]:
+    """The share of the samples of the first seed whose last step is each of the T steps."""
+    made = ~samples.actions.isnan().any(2)
+    calls, steps = len(made), int(samples.about["steps"])
+    # DiT and SiT have a call more than steps, which picks the first time.
+    taken = made.sum(0) - (calls - steps)
+    counts = taken.bincount(minlength=steps + 1)[1:]
+    return [round(share, 6) for share in (counts.double() / len(taken)).tolist()]
 
 
 def measure_images(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adagen.config import LEARNED, SEARCHED, Config, shown
+from adagen.config.curves import COMPARED
 from adagen.config.runs import (
     Run,
     ablation_runs,
@@ -24,6 +25,7 @@ from adagen.config.runs import (
     reported_runs,
     rival_runs,
     steps_runs,
+    stopping_runs,
 )
 from adagen.paper import columns
 from adagen.paper.columns import Column
@@ -71,6 +73,18 @@ def _steps_and_refined(config: Config) -> list[Run]:
     return [*steps, *refined_runs(config, config.curves.steps)] if config.budgets else []
 
 
+def fixed_runs(config: Config, curve: str) -> list[Run]:
+    """The runs at fixed numbers of steps that stand beside the stopping curve of an experiment."""
+    runs = dict.fromkeys([*reported_runs(config, COMPARED), *steps_runs(config)])
+    beside = shown.fixed_beside(config, curve)
+    return [run for run in runs if run.experiment in beside]
+
+
+def _stopping_beside_fixed(config: Config) -> list[Run]:
+    fixed = [run for name in config.curves.stopping for run in fixed_runs(config, name)]
+    return [*dict.fromkeys([*stopping_runs(config), *fixed])]
+
+
 def both_dials(config: Config) -> list[Run]:
     """The runs along the dial, and along the guidance scale."""
     return [*dial_runs(config), *guidance_runs(config)]
@@ -96,6 +110,7 @@ CATEGORIES = (
     "Samples",
     "Refinement",
     "Steps",
+    "Stopping",
     "Dial",
     "Rivals",
     "Ablation",
@@ -221,6 +236,20 @@ TABLES = {
                 best_of=("experiment", "steps"),
                 note=f"{OVER_TRAININGS} NFE, GFLOPs and seconds are those of an image that is "
                 "kept; seconds are measured while sampling.",
+            ),
+        ),
+        TableSpec(
+            name="stopping",
+            category="Stopping",
+            columns=columns.STOPPING_COLUMNS,
+            builder="adagen.paper.stopping:stopping_table",
+            takes=("config",),
+            runs=_stopping_beside_fixed,
+            depends=shown.stopping,
+            layout=Layout(
+                heading=("paradigm",),
+                note=f"{OVER_TRAININGS} NFE and GFLOPs are means over samples; $T$ is the most "
+                "steps that a sample takes.",
             ),
         ),
         TableSpec(

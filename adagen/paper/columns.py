@@ -191,6 +191,25 @@ STEPS_COLUMNS = (
     Column("protocol"),
 )
 
+STOPPING_COLUMNS = (
+    *_texts("experiment", "paradigm"),
+    STEPS,
+    METHOD,
+    Column("price", latex="price", spec="g", digits=6),
+    *_texts("training_seeds", "sampling_seeds"),
+    FD,
+    _errors("fid"),
+    Column("fid_low", 4),
+    Column("fid_high", 4),
+    LABEL_FREE,
+    PRECISION,
+    RECALL,
+    NFE,
+    GFLOPS,
+    Column("stopped"),
+    Column("protocol"),
+)
+
 _OPINIONS = (
     Column("preference", 4, r"preference $\uparrow$", ".3f"),
     Column("reward", 4, r"reward $\uparrow$", ".2f"),

@@ -89,6 +89,7 @@ class Metrics(MetricsModel):
     seeds: tuple[Integer, ...] = Field(min_length=1)
     per_seed: tuple[Scores, ...]
     cost: Cost
+    stopped: tuple[Share, ...] = ()
     hashes: Hashes
     settings: tuple[Binding]
 

@@ -5,7 +5,6 @@ A policy maps features and call index to raw action logits; zeros stand for the 
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import torch
@@ -266,18 +265,14 @@ def learning_rates(
     return groups
 
 
-@dataclass(frozen=True)
-class Decided:
+def with_stop(policy: Policy, stops: bool) -> Policy:
     """A policy of samples that may stop (`generators/stopping.py`): at once, or never."""
 
-    policy: Policy
-    stops: bool
+    def decided(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        raw = policy(features, call)
+        return torch.cat([raw[:, :-1], torch.full_like(raw[:, -1:], SURE if stops else -SURE)], 1)
 
-    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        """(B, K) raw outputs of the policy, the last of which is certain."""
-        raw = self.policy(features, call)
-        sure = torch.full_like(raw[:, -1:], SURE if self.stops else -SURE)
-        return torch.cat([raw[:, :-1], sure], 1)
+    return decided
 
 
 class Blend:

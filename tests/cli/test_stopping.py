@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from console import CONFIG
 from minimal import complaint, with_value
 
 import adagen
@@ -15,17 +16,23 @@ from adagen.data.samples import Samples
 
 FILES = "--generator flow.safetensors --networks metrics.safetensors --reference real.safetensors"
 RUN = "--experiment flow_t4 --method stopping"
+PRICED = "--experiment flow_t4-price-0.1 --method stopping"
 
 
 def test_from_training_to_the_table(ready):
+    """At a price of a curve, whose experiment every command takes by its name."""
+    curves = {"stopping": {"flow_t4": {"prices": [0.1]}}}
+    only = {"flow_t4": CONFIG["experiments"]["flow_t4"]}
+    config = {**CONFIG, "experiments": only, "methods": ["handmade"], "curves": curves}
+    Path("config.yaml").write_text(yaml.safe_dump(config))
     ready(
-        f"train {RUN} --seed 0 {FILES} --features reward.safetensors "
+        f"train {PRICED} --seed 0 {FILES} --features reward.safetensors "
         "--out stopping_seed0.safetensors --log stopping_seed0.jsonl"
     )
     first = json.loads(Path("stopping_seed0.jsonl").read_text().splitlines()[0])
     assert 2 <= first["evaluations"] <= 8
     policy = "--policy stopping_seed0.safetensors"
-    ready(f"sample {RUN} --generator flow.safetensors {policy} --out samples/stopping_seed0")
+    ready(f"sample {PRICED} --generator flow.safetensors {policy} --out samples/stopping_seed0")
     samples = Samples.open(Path("samples/stopping_seed0"))
     assert samples.about["action_names"] == ["time", "guidance", "stop"]
     assert samples.about["without_effect"] == {"guidance": [0], "stop": [0, 4]}
@@ -40,9 +47,24 @@ def test_from_training_to_the_table(ready):
     )
     metrics = json.loads(Path("metrics/stopping_seed0.json").read_text())
     assert metrics["cost"]["nfe"] == cost["nfe"] <= 8
+    # Shares of the first of two seeds.
+    made = (~samples.actions.isnan().any(2)).sum(0) - 1
+    assert metrics["stopped"] == [(made == steps).double().mean() for steps in (1, 2, 3, 4)]
     ready("table fid --out fid.csv --latex fid.tex metrics/stopping_seed0.json")
     assert "stopping" in Path("fid.csv").read_text()
-    ready(f"schedule {RUN} --generator flow.safetensors {policy} --samples 20")
+    files = "metrics/stopping_seed0.json"
+    told = ready.mistake(f"table stopping {files} --out curve.csv --latex curve.tex")
+    assert "the metrics of flow_t4, handmade" in told and "target `stopping`" in told
+    plain = "--experiment flow_t4 --method handmade --generator flow.safetensors"
+    ready(f"sample {plain} --out samples/handmade")
+    ready(
+        "evaluate --networks metrics.safetensors --reference real.safetensors --out-dir metrics "
+        "samples/handmade"
+    )
+    ready(f"table stopping {files} metrics/handmade.json --out curve.csv --latex curve.tex")
+    ready("figure stopping curve.csv --out curve.pdf --png curve.png")
+    assert Path("curve.png").stat().st_size > 1000
+    ready(f"schedule {PRICED} --generator flow.safetensors {policy} --samples 20")
 
 
 def test_the_mean_cost_is_that_of_all_images(ready, monkeypatch):

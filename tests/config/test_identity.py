@@ -35,6 +35,7 @@ def results(config: Config) -> Iterator[object]:
         identity.evaluate,
         shown.system,
         shown.steps,
+        shown.stopping,
         shown.ablation,
         shown.rivals,
     ):

@@ -380,3 +380,24 @@ def test_rivals_share_the_generators_and_are_no_part_of_all(checkout) -> None:
         "figure_rivals": 1,
         "rivals": 1,
     }
+
+
+def test_prices_share_the_generator_and_are_part_of_all(checkout) -> None:
+    options = ("--configfile", "config/smoke.yaml", "--config", "methods=[handmade]")
+    curves = (
+        "curves={fidelity: null, guidance: null, stopping: {digits_sit_t4: {prices: [0.1, 1]}}}"
+    )
+    assert checkout.planned("stopping", *options, curves) == {
+        "pretrain": 1,
+        "metric_networks": 1,
+        "reward_features": 1,
+        "reference": 1,
+        "train": 2,
+        "sample": 2 + 1,
+        "evaluate": 1,
+        "evaluate_stopping": 2,
+        "table_stopping": 1,
+        "figure_stopping": 1,
+        "stopping": 1,
+    }
+    assert checkout.planned(*options, curves)["table_stopping"] == 1

@@ -133,7 +133,7 @@ rule paper:
         " --options {params.options:q} --out {output.page:q} {input.files:q} 2>&1 | tee {log:q}"
 
 
-# Targets: `snakemake refinement`, `steps`, `dial`, `rivals`, `ablation`, either table of a dial.
+# Targets: `snakemake refinement`, `steps`, `stopping`, `dial`, `rivals`, `ablation`, either table of a dial.
 TARGETS = {
     table.category.lower(): SHOWN[table.category]
     for table in TABLES.values()

@@ -121,6 +121,12 @@ FIGURES = {
             tables=("steps",),
         ),
         FigureSpec(
+            name="stopping",
+            category="Stopping",
+            builder=f"{_DRAWN}.stopping:stopping_figure",
+            tables=("stopping",),
+        ),
+        FigureSpec(
             name="dial",
             category="Dial",
             builder=f"{_DRAWN}.dial:dial_figure",
