@@ -255,13 +255,13 @@ def _without_effect(actions: "Actions", paradigm: str) -> dict[str, Any]:
 def _cost(sampler: "Sampler") -> dict[str, float]:
     """The cost of an image that takes all steps, and of each evaluation where some don't."""
     from adagen.generators.stopping import Stopping
-    from adagen.policy.networks import with_stop
+    from adagen.policy.networks import Decided
 
     generator, nfe, policy = sampler.generator, sampler.nfe, sampler.policy
     if not isinstance(generator, Stopping):
         return {"nfe": nfe, "gflops_per_image": _gflops(sampler)}
     most, least = (
-        _gflops(replace(sampler, policy=with_stop(policy, stops))) for stops in (False, True)
+        _gflops(replace(sampler, policy=Decided(policy, stops))) for stops in (False, True)
     )
     each = (most - least) / ((nfe - generator.least) or 1)
     return {"nfe": nfe, "gflops_per_image": most, "gflops_per_evaluation": each}

@@ -258,6 +258,7 @@ def _starting_schedule(
         AdagenError: a file is missing, not asked for, or belongs to something else.
     """
     from adagen.data.bound import require_policy
+    from adagen.generators.stopping import Stopping
     from adagen.policy.files import open_policy
     from adagen.policy.networks import ConstantTable
 
@@ -276,7 +277,8 @@ def _starting_schedule(
     bound = identity.policy_file(
         experiment, settings, generator_hash=generator.hash, sampler=generator.sampler
     )
-    policy, file = open_policy(generator, method="tuned", path=path, expected=bound)
+    searched = generator.generator if isinstance(generator, Stopping) else generator
+    policy, file = open_policy(searched, method="tuned", path=path, expected=bound)
     assert isinstance(policy, ConstantTable) and file is not None
     require_policy(path, file.metadata, config=config, experiment=experiment)
     return policy

@@ -10,7 +10,7 @@ from adagen.config.values import LONGEST_DERIVED
 def check_generators(
     places: Iterable[tuple[str, Experiment]], generators: Mapping[str, Generator]
 ) -> None:
-    """Raise unless every experiment has a generator, and a number of steps that it can take.
+    """Raise unless every experiment has a generator, and steps and a bound that it can take.
 
     Args:
         places: experiments, with their keys.
@@ -32,6 +32,12 @@ def check_generators(
                 f"{place}.steps is {experiment.steps}, but the second-order solver '2s' "
                 "of dit and sit takes two evaluations an update: use an even number, or "
                 "another solver"
+            )
+        if experiment.unmasking == "confidence" and experiment.unmasking_bound > 1:
+            raise ValueError(
+                f"{place}.unmasking_bound is {experiment.unmasking_bound}, but the rule "
+                "'confidence' compares it with a probability: give 1 at most, or choose the rule "
+                "'entropy', whose bound is in nats"
             )
         if isinstance(generator, VarGenerator) and experiment.steps != len(generator.scales):
             raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 from adagen.config.ablation import Cell
 from adagen.config.base import FAMILIES, REASONS, Method
 from adagen.config.experiments import RIVALS, Experiment
+from adagen.config.search import Sweep
 
 
 def check_methods(
@@ -14,6 +15,7 @@ def check_methods(
     *,
     cells: Sequence[Cell],
     generators: Mapping[str, Any],
+    sweep: Sweep,
 ) -> None:
     """Raise unless some experiment has each method, and every variant can have its own.
 
@@ -22,6 +24,7 @@ def check_methods(
         rows: every experiment with its methods, by its key.
         cells: the variants of the ablation.
         generators: the section `generators`.
+        sweep: the section `sweep`.
 
     Raises:
         ValueError: a method or solver is of another family, or takes guidance where none is.
@@ -50,11 +53,33 @@ def check_methods(
                 f"{place}.policy.step is 'hidden', so there is no table that training.start and "
                 "training.condition_learning_rate could be about: leave these out"
             )
-        if "interval" in of_experiment and experiment.handmade.guidance == 0:
-            raise ValueError(
-                f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
-                "there is guidance: give it a guidance above 0, or leave the method out"
-            )
+        require_choice(place, experiment, methods=of_experiment, sweep=sweep)
+
+
+def require_choice(
+    place: str, experiment: Experiment, *, methods: Sequence[Method], sweep: Sweep
+) -> None:
+    """Raise unless methods that choose steps or times have something to choose from.
+
+    Args:
+        place: key of the experiment.
+        experiment: its settings.
+        methods: its methods.
+        sweep: the section `sweep`.
+
+    Raises:
+        ValueError: there is no guidance, or there are more steps than nodes.
+    """
+    if "interval" in methods and experiment.handmade.guidance == 0:
+        raise ValueError(
+            f"{place}.handmade.guidance is 0, but method 'interval' chooses at which steps "
+            "there is guidance: give it a guidance above 0, or leave the method out"
+        )
+    if "gits" in methods and experiment.steps > (nodes := sweep.gits.nodes):
+        raise ValueError(
+            f"{place}.steps is {experiment.steps}, but method 'gits' chooses times among the "
+            f"{nodes} of sweep.gits.nodes: raise that key, or leave the method out"
+        )
 
 
 def require_family(place: str, experiment: Experiment, *, paradigm: str) -> None:

@@ -17,9 +17,10 @@ from adagen.config.experiments import (
     Unmasking,
     UnmaskingBound,
 )
-from adagen.config.method_checks import require_family
+from adagen.config.method_checks import require_choice, require_family
 from adagen.config.paradigms import action_names
 from adagen.config.schedules import GivenCoefficients, GivenSchedule, check_coefficients
+from adagen.config.search import Sweep
 from adagen.config.values import Different, require_label
 
 Untrained = Literal["handmade", "halton", "logsnr_time", "gits", "interval", "tuned", "tuned_class"]
@@ -122,6 +123,7 @@ def check_rivals(
     experiments: Mapping[str, Experiment],
     *,
     generators: Mapping[str, Any],
+    sweep: Sweep,
 ) -> None:
     """Raise unless every rival can be made in its experiments.
 
@@ -151,6 +153,7 @@ def check_rivals(
                     f"{' and '.join(FAMILIES[method])} have, but that of {cell.base} is of "
                     f"{paradigm!r}: take one of the two out"
                 )
+        require_choice(place, cell.experiment, methods=cell.methods, sweep=sweep)
         try:
             steps = cell.experiment.steps
             check_coefficients(

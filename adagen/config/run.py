@@ -238,7 +238,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _possible_rivals(self) -> Self:
         """Rivals change what the generators of their experiments have."""
-        check_rivals(self.rivals, self.experiments, generators=self.generators)
+        check_rivals(self.rivals, self.experiments, generators=self.generators, sweep=self.sweep)
         return self
 
     @model_validator(mode="after")
@@ -338,7 +338,9 @@ class Config(Model):
             f"experiments.{name}": (experiment, self.methods_of(name))
             for name, experiment in self.experiments.items()
         }
-        check_methods(self.methods, rows, cells=self.cells, generators=self.generators)
+        check_methods(
+            self.methods, rows, cells=self.cells, generators=self.generators, sweep=self.sweep
+        )
         return self
 
     @model_validator(mode="after")

@@ -236,6 +236,12 @@ class SolverGenerator(Generator[SolverState]):
         self.nfe, self.device = 2 * steps, backbone.device
         self.joined = passes_join(self.device)
 
+    @property
+    def ends(self) -> torch.Tensor:
+        """(2,) the first and the last hand-made time, as the schedule clamps them."""
+        times = self.actions.handmade[[0, -1], self.actions.names.index("time")]
+        return self.schedule.bound(times, None)
+
     def start(self, labels: torch.Tensor, noise: SampleNoise) -> SolverState:
         """Return pure noise, with features of zeros and without a time."""
         x = noise.normal("start", *self.backbone.latent_shape)

@@ -16,6 +16,7 @@ from adagen.config import (
     Preference,
     VarGenerator,
 )
+from adagen.config.bindings import starts_tuned
 from adagen.config.runs import Run, policies_of, prompted_runs, runs_of
 from adagen.data.released import catalogue, needed
 from adagen.planning.counting import Count, weight_bytes
@@ -60,6 +61,9 @@ class Plan:
         runs = runs_of(config)
         policies = policies_of(runs)
         self._trained = [policy for policy in policies if policy.method in LEARNED]
+        begun = [one for one in self._trained if starts_tuned(self._experiment(one), one.method)]
+        searched = [policy for policy in policies if policy.method in SEARCHED]
+        searched += [Run(policy.experiment, "tuned") for policy in begun]
         assets = [*needed(config)]
         sizes = {name: catalogue(config.assets)[name].size for name in assets}
         self.guessed = [name for name in assets if not sizes[name]]
@@ -71,7 +75,7 @@ class Plan:
             self._reference(),
             *(self._adopting(policy) for policy in policies if policy.method == "released"),
             *map(self._training, self._trained),
-            *(self._searching(policy) for policy in policies if policy.method in SEARCHED),
+            *map(self._searching, dict.fromkeys(searched)),
             *self._fitting_judges(runs),
             *map(self._sampling, runs),
             *self._judging(),

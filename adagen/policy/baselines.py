@@ -42,7 +42,7 @@ def log_snr_times(generator: SolverGenerator) -> ConstantTable:
     actions, of_tau = generator.actions, generator.schedule
     schedule, column = actions.handmade.clone(), actions.names.index("time")
     # In double precision: near the end of time alpha is so close to 1 that float32 loses sigma.
-    first, last = of_tau.log_snr(schedule[[0, -1], column].double()).tolist()
+    first, last = of_tau.log_snr(generator.ends.double()).tolist()
     spaced = torch.linspace(first, last, actions.calls, dtype=torch.float64)
     schedule[:, column] = of_tau.time(spaced).float()
     return ConstantTable.of(actions.raw(schedule))

@@ -3,13 +3,14 @@
 A policy is shown no label, so the rollout binds such a schedule to the labels of its batch.
 """
 
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
 from torch import nn
 
 from adagen.generators.conditions import ClassConditions, Conditions
-from adagen.policy.networks import Blend, Policy, TabledNetwork
+from adagen.policy.networks import Blend, Decided, Policy, TabledNetwork
 from adagen.runtime.errors import AdagenError
 
 CLUSTERED = 10_000
@@ -77,6 +78,8 @@ def for_labels(policy: Policy, labels: torch.Tensor, *, conditions: Conditions) 
             for part in (policy.diverse, policy.faithful)
         )
         return Blend(diverse, faithful, fidelity=policy.fidelity)
+    if isinstance(policy, Decided):
+        return replace(policy, policy=for_labels(policy.policy, labels, conditions=conditions))
     return policy
 
 

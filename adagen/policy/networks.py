@@ -5,6 +5,7 @@ A policy maps features and call index to raw action logits; zeros stand for the 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import torch
@@ -265,14 +266,18 @@ def learning_rates(
     return groups
 
 
-def with_stop(policy: Policy, stops: bool) -> Policy:
+@dataclass(frozen=True)
+class Decided:
     """A policy of samples that may stop (`generators/stopping.py`): at once, or never."""
 
-    def decided(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
-        raw = policy(features, call)
-        return torch.cat([raw[:, :-1], torch.full_like(raw[:, -1:], SURE if stops else -SURE)], 1)
+    policy: Policy
+    stops: bool
 
-    return decided
+    def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
+        """(B, K) raw outputs of the policy, the last of which is certain."""
+        raw = self.policy(features, call)
+        sure = torch.full_like(raw[:, -1:], SURE if self.stops else -SURE)
+        return torch.cat([raw[:, :-1], sure], 1)
 
 
 class Blend:

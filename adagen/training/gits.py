@@ -23,6 +23,7 @@ import torch
 from adagen.config import GitsSearch
 from adagen.generators.solver import SolverGenerator
 from adagen.policy.networks import ConstantTable
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 
 PURPOSE = "gits"
@@ -51,18 +52,33 @@ def gits_times(generator: SolverGenerator, settings: GitsSearch, *, seed: int) -
         generator: says which network, how it is guided, and how many steps there are.
         settings: nodes, trajectories, gamma.
         seed: seed of the trajectories' noise.
+
+    Raises:
+        AdagenError: there are more steps than nodes.
     """
-    actions, nodes = generator.actions, settings.nodes
+    actions, times = generator.actions, _node_times(generator, settings.nodes)
     column = actions.names.index("time")
-    first, last = actions.handmade[[0, -1], column].tolist()
-    times = torch.linspace(first, last, nodes + 1)
-    costs = np.zeros((nodes + 1, nodes + 1))
+    costs = np.zeros((len(times), len(times)))
     for followed in trajectories(generator, times, samples=settings.trajectories, seed=seed):
         costs += followed.y.shape[1] / settings.trajectories * step_costs(followed).cpu().numpy()
     chosen = cheapest_nodes(costs, actions.calls - 1, gamma=settings.gamma)
     schedule = actions.handmade.clone()
     schedule[:, column] = times[chosen]
     return ConstantTable.of(actions.raw(schedule))
+
+
+def _node_times(generator: SolverGenerator, nodes: int) -> torch.Tensor:
+    """Times (N + 1,) of the nodes: fewer than asked for where the solver would move them apart."""
+    (first, last), steps = generator.ends.tolist(), generator.actions.calls - 1
+    for count in range(nodes, steps - 1, -1):
+        times = torch.linspace(first, last, count + 1)
+        if torch.allclose(generator.schedule.bound(times[1:], times[:-1]), times[1:]):
+            return times
+    raise AdagenError(
+        f"method 'gits' chooses the times of {steps} steps among nodes from time {first:.3g} to "
+        f"{last:.3g}, of which there are too few: raise sweep.gits.nodes (now {nodes}), or take "
+        "the method out of this experiment."
+    )
 
 
 @torch.no_grad()

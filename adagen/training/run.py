@@ -89,7 +89,8 @@ def build_networks(
         generator: what is steered.
         policy: sizes of both networks.
         training: says which parts the policy has beside the network.
-        start: schedule that the table of the policy begins at; None for the hand-made one.
+        start: schedule that the table of the policy begins at, without a stop; None for the
+            hand-made one.
     """
     conditioned = training.condition_learning_rate > 0
     tabled = training.table_learning_rate > 0 or conditioned or start is not None
@@ -97,6 +98,6 @@ def build_networks(
     if start is not None:
         table = actor.table if isinstance(actor, TabledNetwork) else actor
         assert isinstance(table, ConstantTable)  # a policy that knows the step has one
-        table.table.data.copy_(start.table)
+        table.table.data[:, : start.table.shape[1]] = start.table  # a stop comes last
     critic = build_critic(generator, policy)
     return actor.to(generator.device), critic.to(generator.device)

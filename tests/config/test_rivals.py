@@ -86,6 +86,10 @@ def test_a_solver_takes_the_place_of_given_coefficients():
         ),
         ({**FLOW, "methods": ["tuned"], "tunes": ["speed"]}, "are time, guidance: choose among"),
         ({**FLOW, "schedule": {"time": [0.1, 0.9]}}, "rivals.x.schedule has 2 values of 'time'"),
+        (
+            {"experiments": ["toy_t4"], "unmasking": "confidence", "unmasking_bound": 4.0},
+            "rivals.x.unmasking_bound is 4.0, but the rule 'confidence' compares it with a prob",
+        ),
         ({**FLOW, "solver": "table"}, "rivals.x in toy_flow_t4: solver is 'table'"),
         (
             {**FLOW, "solver": "table", "coefficients": "dss_sit_t8"},
@@ -101,3 +105,24 @@ def test_what_cannot_be_is_refused(rival, told):
 def test_names_become_paths(names):
     rivals = {name: {**FLOW, "solver": "2m"} for name in names}
     assert f"rivals has the name {names[-1]!r}" in complaint({**CONTENT, "rivals": rivals})
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "told"),
+    [
+        (
+            "interval",
+            {"handmade": {"guidance": 0}},
+            "handmade.guidance is 0, but method 'interval'",
+        ),
+        ("gits", {"steps": 62}, "steps is 62, but method 'gits' chooses times among the 60 of"),
+    ],
+)
+def test_a_method_has_something_to_choose_from(method, changed, told):
+    experiments = {"toy_flow_t4": {"generator": "flow", **changed}}
+    content = {**CONTENT, "experiments": experiments, "methods": ["handmade"]}
+    assert f"rivals.x.{told}" in complaint(
+        {**content, "rivals": {"x": {**FLOW, "methods": [method]}}}
+    )
+    content["methods"] = ["handmade", method]
+    assert f"experiments.toy_flow_t4.{told}" in complaint(content)

@@ -8,7 +8,7 @@ from toy_stopping import StoppingToy
 
 from adagen.generators.base import Generator, every_pass
 from adagen.generators.stopping import STOP, Stopping
-from adagen.policy.networks import ConstantTable, HandMade, with_stop
+from adagen.policy.networks import ConstantTable, Decided, HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.refinement import LookAhead
@@ -50,7 +50,7 @@ def test_where_no_sample_stops_images_are_those_of_all_steps_to_the_bit(
     same = ConstantTable.of(table.table[:, :-1])
     for seed in range(3):
         one = Sampler(plain, same)(n=5, seed=seed)
-        other = Sampler(stopping, with_stop(table, stops=False))(n=5, seed=seed)
+        other = Sampler(stopping, Decided(table, stops=False))(n=5, seed=seed)
         assert other.images.equal(one.images)
         assert other.actions[..., :-1].equal(one.actions)
         assert other.nfe.equal(one.nfe)
@@ -107,7 +107,7 @@ def test_evaluations_that_are_counted_are_those_that_are_made(family, tiny_gener
     assert sum(passes) + shared == stopping.evaluations(torch.stack(actions)).sum()
     assert sum(passes) < 8 * 10 - shared
     with every_pass():
-        everyone = Sampler(stopping, with_stop(Picky(stopping), stops=True))(n=3)
+        everyone = Sampler(stopping, Decided(Picky(stopping), stops=True))(n=3)
     assert stopping.least == 2 and everyone.nfe.tolist() == [2, 2, 2]
     assert everyone.images.isfinite().all()
 

@@ -122,6 +122,8 @@ def test_written_read_and_drawn(metrics, tmp_path):
     dots = [bar.lines[0].get_xdata()[0] for bar in figure.axes[0].containers]
     assert np.allclose(dots, table["fid"], atol=1e-4)
     save_figure(figure, tmp_path / "rivals.png")
+    csv.write_text(csv.read_text().replace("2M", r"$\off$ 5 $"))
+    save_figure(draw("rivals", [csv]), tmp_path / "dollars.png")  # which are no formula
 
 
 def test_a_missing_run_is_named(metrics):

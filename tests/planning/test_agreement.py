@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adagen.config import load_config
+from adagen.config.curves import Curves
 from adagen.config.runs import policies_of, runs_of
 from adagen.planning.cost import Plan
 from adagen.planning.cost_table import as_csv, assumed
@@ -91,3 +92,14 @@ def test_files_are_as_large(smoke: Path, planned) -> None:
             (file,) = (smoke / f"results/smoke/{name}/policy").glob(f"*{JUDGES}*")
             assert numbers["jobs"] == 1
             assert numbers["disk_bytes"] == pytest.approx(file.stat().st_size, rel=0.1), name
+
+
+def test_a_search_that_a_training_begins_with_is_planned() -> None:
+    """Though its method is not reported."""
+    name = next(iter(CONFIG.experiments))
+    experiment = CONFIG.experiments[name]
+    training = experiment.training.model_copy(update={"start": "tuned"})
+    changed = {name: experiment.model_copy(update={"training": training})}
+    without = {"curves": Curves(), "refinements": {}, "ablation": None}
+    config = CONFIG.model_copy(update={"methods": ("static",), "experiments": changed, **without})
+    assert [job.part for job in Plan(config).jobs if job.stage == "search"] == [name]

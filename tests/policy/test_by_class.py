@@ -9,7 +9,7 @@ from adagen.config import PolicySettings
 from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.by_class import ClassTable, for_labels, group_centres
 from adagen.policy.files import build_actor, load_policy, save_policy
-from adagen.policy.networks import Blend, ConstantTable, TabledNetwork
+from adagen.policy.networks import Blend, ConstantTable, Decided, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import sample_once
@@ -114,3 +114,12 @@ def test_a_network_that_knows_conditions_there_and_back(tmp_path):
         assert torch.equal(again.state_dict()[name], value)
     with pytest.raises(AdagenError, match="needs the classes of a data set"):
         Sampler(generator, again, policy_file=file).pretrained()
+
+
+def test_one_whose_stops_are_decided_knows_the_class():
+    """By which the cost of samples that stop is counted."""
+    policy = for_labels(
+        Decided(BY_CLASS, stops=True), torch.tensor([2, 0, 1, 1]), conditions=ClassConditions(3)
+    )
+    raw = policy(FEATURES, torch.zeros(4).long())
+    assert raw.shape == (4, 1) and (raw > 10).all()

@@ -14,7 +14,9 @@ from adagen.config import GitsSearch, Handmade, Sweep
 from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
+from adagen.generators.noise_schedule import MARGIN
 from adagen.generators.solver import SolverGenerator
+from adagen.policy.baselines import log_snr_times
 from adagen.runtime.errors import AdagenError
 from adagen.training.gits import (
     Trajectories,
@@ -173,3 +175,39 @@ def test_its_budget_counts_trajectories():
     # Files of other methods don't know of it.
     assert not {"gits", "actions"} & {*search.phases_of("tuned"), *search.phases_of("interval")}
     assert guided.phases_of("gits")["actions"] == ["guidance"]
+
+
+@pytest.mark.parametrize("schedule", [StraightPath(), VariancePreserving()])
+def test_handmade_times_at_the_ends_of_time_are_those_of_the_clamp(schedule):
+    """Published times go from 0 to 1, where there is no data or no noise."""
+    plain, whole = gaussian(schedule), gaussian(schedule)
+    ends = [0.0, 1.0] if isinstance(schedule, StraightPath) else [1.0, 0.0]
+    inside = [min(max(end, MARGIN), 1 - MARGIN) for end in ends]
+    for generator, (first, last) in ((plain, inside), (whole, ends)):
+        times = torch.linspace(first, last, 5).tolist()
+        generator.actions = generator.actions.given({"time": times})
+    for times in (log_snr_times, lambda generator: gits_times(generator, FEW, seed=0)):
+        expected = times(plain).table
+        assert expected.isfinite().all()
+        torch.testing.assert_close(of_actions(whole, times(whole)), of_actions(plain, times(plain)))
+
+
+def of_actions(generator, policy) -> torch.Tensor:
+    """The actions (T, K) of a table, at whose first call the schedule of the generator counts."""
+    z, chosen = None, []
+    for call in range(generator.actions.calls):
+        z = generator.actions.smooth(z, policy.table[call : call + 1], call=call)
+        chosen.append(generator.actions.squash(z)[0])
+    return torch.stack(chosen)
+
+
+def test_nodes_are_as_near_as_the_solver_lets_them_be():
+    """Between .3 and .5 there are 20 steps of 0.01."""
+    near = gaussian(StraightPath())
+    near.actions = near.actions.given({"time": [0.3, 0.35, 0.4, 0.45, 0.5]})
+    times = of_actions(near, gits_times(near, GitsSearch(trajectories=3), seed=0))[:, 0]
+    assert times[0] == pytest.approx(0.3, abs=1e-5) and times[-1] == pytest.approx(0.5, abs=1e-5)
+    assert times.diff().min() > 0.0099
+    many = gaussian(StraightPath(), steps=21)
+    with pytest.raises(AdagenError, match=r"'gits' chooses the times of 21 steps .*gits.nodes"):
+        gits_times(many, FEW, seed=0)

@@ -48,8 +48,8 @@ def list_tars(place: Path, faults: Faults) -> dict[str, Span]:
     tars = sorted(place.glob("*.tar")) if place.is_dir() else [place]
     found: dict[str, Span] = {}
     for path in tars:
-        require_regular(path)
         try:
+            require_regular(path)
             # Only plain tars have offsets; those of the web are not packed either.
             with tarfile.open(path, "r:") as archive:
                 whole = path.stat().st_size

@@ -179,9 +179,9 @@ def clip_skip_hook(pipeline: Any) -> RemovableHandle | None:
                 f"clip_skip can't be used with diffusers {diffusers.__version__} and transformers "
                 f"{_transformers().__version__}: the pipeline looks for text_encoder.text_model, "
                 "which transformers 5 no longer has. Leave clip_skip out, install "
-                "'transformers<5', or give prompt_embeds and negative_prompt_embeds, made of "
-                "text_encoder(..., output_hidden_states=True).hidden_states[-(clip_skip + 1)] by "
-                "text_encoder.final_layer_norm."
+                "'transformers<5', or give prompt_embeds and negative_prompt_embeds, made before "
+                "the policy is put in, of text_encoder(..., output_hidden_states=True)"
+                ".hidden_states[-(clip_skip + 1)] by text_encoder.final_layer_norm."
             )
 
     return cast(RemovableHandle, encoder.register_forward_pre_hook(refuse, with_kwargs=True))

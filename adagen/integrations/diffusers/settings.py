@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
+from adagen.generators.stopping import Stopping
 from adagen.integrations.diffusers.trajectory import Steering
 from adagen.policy.networks import HandMade
 from adagen.policy.pretrained import PretrainedPolicy, solver_description
@@ -48,6 +49,11 @@ def steering_of(policy: object) -> Steering:
 
 def _of_sampler(sampler: Sampler) -> Steering:
     generator = sampler.generator
+    if isinstance(generator, Stopping):
+        raise AdagenError(
+            "pipelines don't end samples early: give the sampler of a policy of another method "
+            "than 'stopping'."
+        )
     if sampler.candidates > 1:
         raise AdagenError(
             f"{sampler!r} chooses among candidates, which a pipeline doesn't make: give the "

@@ -70,7 +70,9 @@ def _draw_rows(axes: Axes, rows: pd.DataFrame, space: str) -> None:
             markersize=3.5,
             capsize=2,
         )
-    axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
+    # A dollar sign is one: names are no formulas.
+    labels = [_label(row) for _, row in rows.iterrows()]
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.locator_params(axis="x", nbins=4)
 

@@ -264,6 +264,10 @@ def test_a_tar_that_is_cut_short(folder):
         path.write_bytes(found)
         with pytest.raises(AdagenError, match="cut short"):
             read_captions(path)
+    (tars := folder.with_name("tars")).mkdir()
+    (tars / "00000.tar").symlink_to("nowhere.tar")
+    with pytest.raises(AdagenError, match=r"cannot be read as a tar .*Fetch it again"):
+        read_captions(tars)
 
 
 def test_files_that_two_images_share_a_name_with_are_missing(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Pipelines and policies that don't suit each other are refused with the reason."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import diffusers
@@ -10,6 +11,7 @@ import torch
 from diffusers.modular_pipelines import StableDiffusionXLAutoBlocks
 
 from adagen.config import Handmade
+from adagen.generators.stopping import Stopping
 from adagen.integrations.diffusers import steer
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
@@ -153,6 +155,14 @@ def test_clip_skip_where_diffusers_cannot_serve_it(stable_diffusion):
         skipped = pipeline(prompt_embeds=embeds[0], negative_prompt_embeds=embeds[1], **call).images
     assert skipped.isfinite().all() and not skipped.equal(plain)
     assert not encoder._forward_pre_hooks  # removed with the policy
+
+
+def test_samples_that_stop(stable_diffusion):
+    pipeline, generator = stable_diffusion
+    sampler = sampler_of(generator)
+    assert "don't end samples early" in refused(
+        pipeline, replace(sampler, generator=Stopping(generator))
+    )
 
 
 def test_sdxl_serves_clip_skip(sdxl):
