@@ -46,12 +46,14 @@ def mean_schedule(generator: Generator[Any], actions: torch.Tensor) -> dict[str,
         actions: (T, n, K) their actions, in action units.
 
     Returns:
-        `samples`, and a list of T numbers by each action's name. Of a solver's generator, whose T
+        `samples`, and a list of T numbers by each action's name; where samples stop, T is the
+        number of calls of the longest. Of a solver's generator, whose T
         is one more than its steps, also `steps`; `timesteps` (steps) in the network's units;
         `sigmas` (steps + 1), noise over signal, or the share of noise of a flow, the last where
         the latent is decoded; and `guidance_scale` (steps), 1 + w as diffusers has it.
     """
     means = actions.double().nanmean(1).float()  # (T, K), of the samples that made the call
+    means = means[~means.isnan().any(1)]  # and of the calls that some sample made
     columns = dict(zip(generator.actions.names, means.T, strict=True))
     further: dict[str, Any] = {}
     if isinstance(generator, SolverGenerator):

@@ -99,10 +99,15 @@ def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: fl
     dead = reach(actions, trajectories.raw, sigma=sigma) < DEAD * span
     margin = SATURATED * span
     saturated = (taken < bottom + margin) | (taken > top - margin)
-    at_rest, at_an_end = (by_name(actions, x.float().mean((0, 1))) for x in (dead, saturated))
-    part = trajectories.made is not None  # NaN stands for the calls that were not made
+    made = trajectories.made
+
+    def mean(of_calls: torch.Tensor) -> dict[str, float]:
+        """Mean of (T, B, K) over the calls that were made, by name."""
+        return by_name(actions, of_calls.mean((0, 1)) if made is None else of_calls[made].mean(0))
+
+    at_rest, at_an_end = (mean(x.float()) for x in (dead, saturated))
     return {
-        "action_mean": by_name(actions, taken.nanmean((0, 1)) if part else taken.mean((0, 1))),
+        "action_mean": mean(taken),
         "action_spread": spread(actions, taken),
         "dead_share": {name: share for name, share in at_rest.items() if name != STOP},
         "saturated_share": {name: at_an_end[name] for name in bounded if name != STOP},

@@ -100,6 +100,12 @@ def train(
     if method == "stopping" and not isinstance(generator, Stopping):
         generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
+    if training.condition_learning_rate and network.step == "hidden":
+        raise AdagenError(
+            f"condition_learning_rate is {training.condition_learning_rate}, but the policy's step "
+            "is 'hidden', so it has no table beside which conditions could add something: leave "
+            "one of the two out."
+        )
     network = network.model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)
     if generator.device.type == "cpu":

@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 from policies import random_policy
+from toy_stopping import StoppingToy
 
 from adagen import export_schedule
+from adagen.generators.stopping import Stopping
 from adagen.policy.networks import HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.export import mean_schedule, write_export
@@ -63,3 +65,13 @@ def test_files(dit, tmp_path):
     assert len(lines[1].split(",")) == exported["steps"] + 1
     with pytest.raises(AdagenError, match=r"the suffix '\.yaml'"):
         write_export(tmp_path / "s.yaml", exported)
+
+
+def test_samples_that_stop_have_no_mean_after_the_last_of_them(tmp_path):
+    """Nothing that JSON can't hold: the schedule is as long as the longest sample."""
+    generator = Stopping(StoppingToy())
+    actions = torch.full((4, 2, 2), 0.5)
+    actions[1:, 0] = actions[2:, 1] = torch.nan
+    exported = mean_schedule(generator, actions)
+    assert exported == {"samples": 2, "level": [0.5, 0.5], "stop": [0.5, 0.5]}
+    write_export(tmp_path / "stopping.json", exported)

@@ -1,6 +1,7 @@
 """Policies that learn when a sample should stop."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -101,3 +102,26 @@ def test_exploration_stops_with_its_probability_and_counts_no_call_after_it():
     assert numbers["action_mean"]["level"] == pytest.approx(float(levels.mean()), rel=1e-5)
     assert {*numbers["dead_share"]} == {*numbers["saturated_share"]} == {"level"}
     assert numbers["action_spread"]["level"] > 0
+
+
+def test_statistics_are_of_the_calls_that_were_made():
+    """Here all of these are saturated and dead."""
+    generator, _, trajectories = explored()
+    made = trajectories.made
+    actions = torch.where(made.unsqueeze(2), 1.0, torch.nan).expand_as(trajectories.actions)
+    far = replace(trajectories, actions=actions, raw=torch.full_like(trajectories.raw, 50.0))
+    statistics = action_statistics(generator.actions, far, sigma=0.5)
+    assert not made.all()
+    for share in ("action_mean", "dead_share", "saturated_share"):
+        assert statistics[share]["level"] == 1
+
+
+def test_conditions_add_to_a_table_alone():
+    with pytest.raises(adagen.AdagenError, match="the policy's step is 'hidden'"):
+        adagen.train(
+            StoppingToy(),
+            reward=nearness,
+            policy={**SIZE, "step": "hidden"},
+            condition_learning_rate=0.1,
+            **SETTINGS,
+        )
