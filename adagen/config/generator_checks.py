@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from adagen.config.experiments import Experiment
 from adagen.config.generators import Generator, VarGenerator
+from adagen.config.paradigms import action_names
 from adagen.config.values import LONGEST_DERIVED
 
 
 def check_generators(
     places: Iterable[tuple[str, Experiment]], generators: Mapping[str, Generator]
 ) -> None:
-    """Raise unless every experiment has a generator, and steps and a bound that it can take.
+    """Raise unless every experiment has a generator, and what that can take.
 
     Args:
         places: experiments, with their keys.
@@ -43,6 +44,20 @@ def check_generators(
             raise ValueError(
                 f"{place}.steps is {experiment.steps}, but its generator has "
                 f"{len(generator.scales)} scales, one a step: make the two equal"
+            )
+        _check_schedule(place, experiment, paradigm=generator.paradigm)
+
+
+def _check_schedule(place: str, experiment: Experiment, *, paradigm: str) -> None:
+    """Raise unless a given schedule is one of a built-in generator, with a value for each call."""
+    known = action_names(paradigm, unmasking=experiment.unmasking)
+    calls = experiment.steps + (paradigm in ("dit", "sit"))
+    for action, values in experiment.schedule.items():
+        if known and (action not in known or len(values) != calls):
+            raise ValueError(
+                f"{place}.schedule has {len(values)} values of {action!r}, but its generator has "
+                f"the actions {', '.join(known)}, at {calls} calls: give one value for each call "
+                "of these"
             )
 
 

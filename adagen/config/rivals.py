@@ -165,20 +165,10 @@ def check_rivals(
 
 
 def _check_actions(place: str, cell: RivalCell, paradigm: str) -> None:
-    """Raise unless a built-in generator has the actions that are tuned and given."""
+    """Raise unless a built-in generator has the actions that are tuned."""
     known = action_names(paradigm, unmasking=cell.experiment.unmasking)
-    calls = cell.experiment.steps + (paradigm in ("dit", "sit"))
-    if not known:
-        return
-    if unknown := [name for name in cell.tunes if name not in known]:
+    if known and (unknown := [name for name in cell.tunes if name not in known]):
         raise ValueError(
             f"{place}.tunes has {unknown[0]!r}, but the actions of {cell.base} are "
             f"{', '.join(known)}: choose among these"
         )
-    for action, values in cell.experiment.schedule.items():
-        if action not in known or len(values) != calls:
-            raise ValueError(
-                f"{place}.schedule has {len(values)} values of {action!r}, but the actions of "
-                f"{cell.base} are {', '.join(known)}, at {calls} calls: give one value for each "
-                "call of these"
-            )

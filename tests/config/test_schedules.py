@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from minimal import MINIMAL, with_value
+from minimal import MINIMAL, complaint, with_value
 
 from adagen.config import Experiment, Handmade, identity, parse_config
 from adagen.config.schedules import check_coefficients, published_schedules
@@ -77,3 +77,10 @@ def test_files_of_experiments_without_one_stay_valid():
     guided = {"guidance": [1.0, 2.0, 3.0, 4.0]}
     given = parse_config(with_value("experiments.toy_t4.schedule", guided), "test")
     assert identity.schedule(given.experiments["toy_t4"])["schedule"] == guided
+
+
+@pytest.mark.parametrize("values", [{"speed": [0, 1, 2]}, {"guidance": [0, 1]}])
+def test_a_schedule_of_another_generator_is_told_before_anything_runs(values):
+    experiments = {"toy_flow_t2": {"generator": "flow", "steps": 2, "schedule": values}}
+    told = complaint({**MINIMAL, "experiments": experiments, "methods": ["handmade"]})
+    assert "experiments.toy_flow_t2.schedule has" in told and "at 3 calls" in told
