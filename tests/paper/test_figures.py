@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from adagen.paper.figures import BUILDERS, draw
 from adagen.paper.figures.schedule import policy_figure
 from adagen.paper.figures.style import COLOURS, new_figure, save_figure
+from adagen.paper.figures.training import ROWS
 from adagen.paper.schedule import schedule_table, with_effect
 from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
@@ -329,3 +330,12 @@ def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError):
         save_figure(new_figure(1), pdf, png)
     assert pdf.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["f.pdf"]
+
+
+def test_a_damaged_distance_of_the_start_is_named(tmp_path):
+    path = tmp_path / "adagen_seed0.jsonl"
+    names = [name for curves in ROWS.values() for name in curves]
+    records = [{"update": n, **dict.fromkeys(names, 1.0), "start_fid": "far"} for n in (1, 2)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    with pytest.raises(AdagenError, match="'far' for 'start_fid', where a number is expected"):
+        draw("training", [path])

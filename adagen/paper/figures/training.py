@@ -96,7 +96,9 @@ def training_figure(logs: Sequence[Path]) -> Figure:
 
 def _checked(path: Path) -> TrainingLog:
     log = read_training_log(path)
-    for column in ("update", *(name for curves in ROWS.values() for name in curves)):
+    names = [name for curves in ROWS.values() for name in curves]
+    starts = [name for name in map(_start_of, names) if name in log.table]  # not in older ones
+    for column in ("update", *names, *starts):
         if column not in log.table:
             raise AdagenError(
                 f"{path} has no {column!r} in any line: it is not the log of a training run. "
@@ -124,8 +126,13 @@ def _draw_curves(axes: Axes, runs: Sequence[TrainingLog], curves: Mapping[str, s
 
 def _with_start(known: pd.DataFrame, run: TrainingLog, name: str) -> pd.DataFrame:
     """Validations with the one before the first update, where the log has it (older ones don't)."""
-    start = name.replace("validation", "start")
+    start = _start_of(name)
     if start == name or start not in run.table or run.table[start].isna().all():
         return known
     first = pd.DataFrame({"update": [0.0], name: [float(run.table[start].dropna().iloc[0])]})
     return pd.concat([first, known])
+
+
+def _start_of(name: str) -> str:
+    """The field of what was measured before the first update; another field as it is."""
+    return name.replace("validation", "start")
