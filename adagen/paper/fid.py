@@ -55,13 +55,19 @@ def fid_table(metrics: Sequence[Path]) -> pd.DataFrame:
 
 
 def drawn_images(run: Metrics) -> float:
-    """The number of images that the search or training of a run's policy drew; NaN without one."""
+    """The number of images that a run's policy cost; NaN without search and training.
+
+    A training that begins at a searched schedule costs the search's images too.
+    """
     (settings,) = run.settings
     if searched := settings.get(f"sweep {run.method}"):
         return Sweep.model_validate(searched["sweep"]).images(run.method, steps=run.steps)
-    if trained := settings.get(f"train {run.method}"):
-        return Training.model_validate(trained["training"]).images(run.method)
-    return math.nan
+    if not (trained := settings.get(f"train {run.method}")):
+        return math.nan
+    images = Training.model_validate(trained["training"]).images(run.method)
+    if begun := settings.get("sweep tuned"):
+        images += Sweep.model_validate(begun["sweep"]).images("tuned", steps=run.steps)
+    return images
 
 
 def budgeted(run: Metrics) -> bool:

@@ -49,6 +49,14 @@ def test_images_of_searches_and_trainings_stand_beside_each_other(run):
     assert table["adagen"] == 80 * 11 + 3 * 500
     assert (table["tuned"], table["tuned_class"]) == (28_000, 70_000)
     assert math.isnan(table["handmade"])
+    # A training that begins at the searched schedule costs its images too.
+    sample = {"experiment": {"generator": "g"}}
+    both = {"train static": {"training": training}, "sweep tuned": {"sweep": searched}}
+    begun = run.metrics(
+        "digits_sit_t4", "static", [0.2, 0.3], 0, settings=[{"sample": sample, **both}]
+    )
+    table = fid_table([*plain, by_class, begun]).set_index("method")["drawn_images"]
+    assert table["static"] == 80 * 11 + 3 * 500 + 28_000
 
 
 def test_rows_follow_the_methods_and_columns_are_fixed(complete):
