@@ -104,8 +104,8 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ),
         (
             "experiments={digits_sit_t4: {training: {updates: 7}}}",
-            # The other number of steps has its own.
-            {**EVALUATED, **FLOW, "train": 2, "sample": 2},
+            # The other number of steps has its own. A search draws as many images as a training.
+            {**EVALUATED, **FLOW, "train": 2, "sweep": 1, "sample": 3, "figure_sweep": 1},
         ),
         (
             "generators={sit: {pretrain: {updates: 7}}}",
