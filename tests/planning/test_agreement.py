@@ -69,8 +69,10 @@ def test_trainings_take_what_their_logs_say(smoke: Path, planned) -> None:
             records = [json.loads(line) for line in log.read_text().splitlines()]
             validated = sum(record["validation_fid"] is not None for record in records)
             images += training.trajectories * (len(records) + 1)  # and those of the warm-up
+            validated += records[0]["start_fid"] is not None
             images += training.validate_samples * validated
             again = sum(record["final_fid"] is not None for record in records)
+            again += records[0]["start_final_fid"] is not None
             images += max(0, training.final_samples - training.validate_samples) * again
         assert planned.get(("train", name), {"images": 0})["images"] == images, name
 

@@ -178,8 +178,13 @@ def test_who_follows_a_resumed_run_is_told_where_it_goes_on(tmp_path, tiny_gener
         yield lambda record: told.append(record["update"])
         told.append("finished")
 
+    measured = []
+
     def dies(policy):
-        raise Killed  # in the second update, before it is kept
+        if measured:
+            raise Killed  # in the second update, before it is kept
+        measured.append(policy)
+        return no_validation(policy)  # of the start
 
     with pytest.raises(Killed):
         real_training(tiny_generator("sit"), "static").run(
