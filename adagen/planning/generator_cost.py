@@ -91,7 +91,9 @@ class Generators:
         """All of `GeneratorCost` in its order, except the weights."""
         backbone = self._built(settings)
         brief = isinstance(settings, VarGenerator) or _needs_values(settings)
-        experiment = experiment if brief else experiment.model_copy(update={"steps": 2})
+        experiment = (
+            experiment if brief else experiment.model_copy(update={"steps": 2, "schedule": {}})
+        )
         generator = build.build_generator(backbone, experiment)
         device = generator.device
         # As many images as are decoded at once, for the memory of the decoder.

@@ -97,12 +97,13 @@ def test_the_dials_pass_through_the_methods(smoke: Path) -> None:
             assert row[score] == methods[method][score]
     rows = [*dial.values(), *classical.values()]
     assert all(float(row["preference"]) <= 0 and row["reward"] for row in rows)
-    # Barely fitted judges tell images apart by less than a table shows.
+    # Barely fitted judges tell images apart by less than a table shows. A brief training may keep the
+    # hand-made schedule that it begins with, which is one of the guidance scales too.
     judged = json.loads(
         (smoke / "results/smoke/digits_sit_t4/judged/adagen_seed0.json").read_text()
     )
     for score in ("preference", "reward"):
-        assert len({run[score] for run in judged["runs"]}) == len(rows)
+        assert len({run[score] for run in judged["runs"]}) >= len(rows) - 1
 
 
 def test_every_job_left_log_and_benchmark(smoke: Path) -> None:
