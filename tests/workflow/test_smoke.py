@@ -97,8 +97,8 @@ def test_the_dials_pass_through_the_methods(smoke: Path) -> None:
             assert row[score] == methods[method][score]
     rows = [*dial.values(), *classical.values()]
     assert all(float(row["preference"]) <= 0 and row["reward"] for row in rows)
-    # Barely fitted judges tell images apart by less than a table shows. A brief training may keep the
-    # hand-made schedule that it begins with, which is one of the guidance scales too.
+    # Barely fitted judges tell images apart by less than a table shows. A brief training may keep
+    # the hand-made schedule that it begins with, which is one of the guidance scales too.
     judged = json.loads(
         (smoke / "results/smoke/digits_sit_t4/judged/adagen_seed0.json").read_text()
     )
