@@ -55,9 +55,9 @@ def most_memory(megabytes: float) -> tuple[float, int]:
 def test_the_backward_pass_takes_no_more_memory_than_it_may():
     whole, one = most_memory(1000)
     assert one == 1
-    taken, parts = most_memory(whole / 4)
-    # A profile misses some of a chunk: .11 to .18 of the whole was seen.
-    assert whole / 16 < taken < 1.1 * whole / 4 and parts > 1
+    # Half of it, as a quarter has hardly more room than the gradients of the weights take.
+    taken, parts = most_memory(whole / 2)
+    assert 0.8 * whole / 2 < taken < 1.1 * whole / 2 and parts > 1
 
 
 def test_without_a_value_network_more_trajectories_fit_and_one_is_always_taken():
