@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from adagen.config import Cell
@@ -14,12 +13,9 @@ from adagen.paper.columns import ABLATION_COLUMNS
 from adagen.paper.metrics import Metrics, read_plain
 from adagen.paper.statistics import (
     ABSENT,
-    Pair,
     averages,
     by_seed,
-    half_width,
-    independent,
-    mean_and_error,
+    interval,
 )
 from adagen.paper.tables import frame, read_table
 from adagen.runtime.errors import AdagenError
@@ -78,7 +74,7 @@ def _row(cell: Cell, runs: Sequence[Metrics], first: Sequence[Metrics]) -> dict[
     """The row of a variant, compared with the first one of its study."""
     difference, half = ABSENT
     if runs is not first:
-        difference, half = _interval(by_seed(runs, "fid") - by_seed(first, "fid"))
+        difference, half = interval(by_seed(runs, "fid") - by_seed(first, "fid"))
     return {
         "study": cell.study,
         "variant": cell.variant,
@@ -93,13 +89,6 @@ def _row(cell: Cell, runs: Sequence[Metrics], first: Sequence[Metrics]) -> dict[
         "diff_high": difference + half,
         "protocol": runs[0].protocol,
     }
-
-
-def _interval(differences: np.ndarray) -> Pair:
-    """Mean of (R, S) paired differences, and half of its 95 % interval."""
-    values = independent(differences)
-    mean, error = mean_and_error(values)
-    return mean, half_width(error, len(values))
 
 
 def read_ablation(path: Path) -> pd.DataFrame:

@@ -108,16 +108,7 @@ def _rival(row: "pd.Series") -> str:
     return rival + METHOD_NAMES[row["method"]] + (f" ({seeds} seeds)" if seeds > 1 else "")
 
 
-FID_COLUMNS = (
-    *_texts("experiment", "paradigm", "dataset", "steps"),
-    METHOD,
-    Column("training_seed"),
-    FD,
-    _errors("fid"),
-    Column("diff_handmade", 4, r"$\Delta$ hand-made", ".3f"),
-    _errors("diff_handmade"),
-    Column("diff_tuned", 4, r"$\Delta$ tuned", ".3f"),
-    _errors("diff_tuned"),
+_QUALITY_AND_COST = (
     LABEL_FREE,
     _errors("fid_label_free"),
     SPATIAL,
@@ -129,6 +120,20 @@ FID_COLUMNS = (
     NFE,
     GFLOPS,
     Column("images_per_second", digits=2),
+)
+"""They follow the primary distance in a table of whole runs."""
+
+FID_COLUMNS = (
+    *_texts("experiment", "paradigm", "dataset", "steps"),
+    METHOD,
+    Column("training_seed"),
+    FD,
+    _errors("fid"),
+    Column("diff_handmade", 4, r"$\Delta$ hand-made", ".3f"),
+    _errors("diff_handmade"),
+    Column("diff_tuned", 4, r"$\Delta$ tuned", ".3f"),
+    _errors("diff_tuned"),
+    *_QUALITY_AND_COST,
     Column("drawn_images", digits=9, optional=True),
     Column("protocol"),
 )
@@ -265,17 +270,7 @@ RIVAL_COLUMNS = (
             ("_high", ()),
         )
     ),
-    LABEL_FREE,
-    _errors("fid_label_free"),
-    SPATIAL,
-    INCEPTION_SCORE,
-    CLIP_SCORE,
-    PRECISION,
-    RECALL,
-    _score("memorisation_gap"),
-    NFE,
-    GFLOPS,
-    Column("images_per_second", digits=2),
+    *_QUALITY_AND_COST,
     Column("drawn_images", latex="images drawn", spec=",.0f", digits=9),
     Column("protocol"),
 )

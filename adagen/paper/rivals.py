@@ -15,12 +15,9 @@ from adagen.paper.fid import drawn_images
 from adagen.paper.metrics import Metrics, read_plain, row_order
 from adagen.paper.statistics import (
     ABSENT,
-    Pair,
     averages,
     by_seed,
-    half_width,
-    independent,
-    mean_and_error,
+    interval,
 )
 from adagen.paper.tables import frame, read_table
 from adagen.runtime.errors import AdagenError
@@ -114,24 +111,17 @@ def _numbers(row: _Row, compared: Mapping[Method, Sequence[Metrics]]) -> dict[st
         **first.cost.model_dump(),
         "drawn_images": drawn_images(first),
     }
-    mean, half = _interval(values)
+    mean, half = interval(values)
     numbers |= {"fid_low": mean - half, "fid_high": mean + half}
     for method in COMPARED:
         other = compared.get(method, row.runs)
         difference, half = ABSENT
         if other is not row.runs:
-            difference, half = _interval(values - by_seed(other, "fid"))
+            difference, half = interval(values - by_seed(other, "fid"))
         low, high = difference - half, difference + half
         key = f"diff_{method}"
         numbers |= {key: difference, f"{key}_low": low, f"{key}_high": high}
     return numbers
-
-
-def _interval(values: Any) -> Pair:
-    """Mean of (R, S) numbers, and half of its 95 % interval."""
-    numbers = independent(values)
-    mean, error = mean_and_error(numbers)
-    return mean, half_width(error, len(numbers))
 
 
 def read_rivals(path: Path) -> pd.DataFrame:

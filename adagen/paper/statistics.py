@@ -49,6 +49,13 @@ def half_width(error: float, count: int) -> float:
     return float(stdtrit(count - 1, 0.975)) * error
 
 
+def interval(values: np.ndarray) -> Pair:
+    """Mean of (R, S) numbers, and half of its 95 % interval."""
+    numbers = independent(values)
+    mean, error = mean_and_error(numbers)
+    return mean, half_width(error, len(numbers))
+
+
 def averages(runs: Sequence[Metrics], columns: Iterable[Column]) -> dict[str, float]:
     """Every metric of a table, for one method.
 

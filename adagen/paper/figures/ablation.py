@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adagen.paper.ablation import read_ablation
+from adagen.paper.figures.rows import HEIGHT, REFERENCE, draw_rows
 from adagen.paper.figures.samples import mosaic
-from adagen.paper.figures.style import COLOURS, MARKERS, WIDTH, key_line, new_figure, panels, themed
+from adagen.paper.figures.style import WIDTH, key_line, new_figure, panels, themed
 from adagen.paper.inputs import SampleRun, only, read_samples, require_same_samples
 from adagen.paper.metrics import row_order
-from adagen.paper.statistics import half_width
 from adagen.runtime.errors import AdagenError
 
 SHOWN = {
@@ -22,11 +20,6 @@ SHOWN = {
     "fid_label_free": "label-free (less is better)",
     "recall": "recall (more is better)",
 }
-HEIGHT = 0.17
-"""Height of a variant, in inches."""
-
-FIRST: dict[str, Any] = {"color": "0.6", "linewidth": 0.6, "linestyle": "--"}
-
 STUDY = "reward"
 """The study whose samples are shown."""
 ROWS = 4
@@ -58,38 +51,16 @@ def ablation_figure(inputs: Sequence[Path]) -> Figure:
         for column, (score, name) in enumerate(shown.items()):
             shared = next((a for a in figure.axes if score == a.get_label() == "recall"), None)
             axes = figure.add_subplot(grid[row, column], label=score, sharex=shared)
-            _draw_study(axes, variants, score)
+            axes.axvline(variants[score].iloc[0], zorder=1, **REFERENCE)
+            draw_rows(axes, variants, score=score, labels=list(variants["variant"]))
             axes.set_title(str(study) if column == 0 else "")
             axes.tick_params(labelleft=column == 0)
             if row == len(studies) - 1:
                 axes.set_xlabel(name)
     interval = "mean and 95 % interval over training seeds, or sampling seeds of a single run"
-    handles = [key_line(interval, color="0.3", marker="o"), key_line("first variant", **FIRST)]
+    handles = [key_line(interval, color="0.3", marker="o"), key_line("first variant", **REFERENCE)]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
-
-
-def _draw_study(axes: Axes, variants: pd.DataFrame, score: str) -> None:
-    axes.axvline(variants[score].iloc[0], zorder=1, **FIRST)
-    for height, (_, row) in enumerate(variants.iterrows()):
-        axes.errorbar(
-            row[score],
-            height,
-            xerr=_half_width(row, score),
-            color=COLOURS[row["method"]],
-            marker=MARKERS[row["method"]],
-            capsize=2,
-        )
-    axes.set_yticks(range(len(variants)), list(variants["variant"]))
-    axes.set_ylim(len(variants) - 0.4, -0.6)
-    axes.locator_params(axis="x", nbins=4)
-
-
-def _half_width(row: pd.Series, score: str) -> float | None:
-    """Half the width of a score's 95 % interval; None where it has none."""
-    count = max(row["training_seeds"], 1)
-    half = half_width(row.get(f"{score}_se", np.nan), count if count > 1 else row["sampling_seeds"])
-    return None if np.isnan(half) else half
 
 
 @themed

@@ -7,15 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adagen.paper.figures.style import COLOURS, MARKERS, key_line, new_figure, themed
+from adagen.paper.figures.rows import HEIGHT, REFERENCE, draw_rows
+from adagen.paper.figures.style import key_line, new_figure, themed
 from adagen.paper.inputs import only
 from adagen.paper.names import METHOD_NAMES
 from adagen.paper.rivals import read_rivals
-from adagen.paper.statistics import half_width
 
 SPACES = {"fid": "Fréchet distance", "fid_label_free": "label-free Fréchet distance"}
-HEIGHT = 0.17
-"""Height of a row, in inches."""
 
 
 @themed
@@ -41,7 +39,8 @@ def rivals_figure(inputs: Sequence[Path]) -> Figure:
     for row, (experiment, rows) in enumerate(experiments.items()):
         for column, (space, name) in enumerate(spaces.items()):
             axes = figure.add_subplot(grid[row, column])
-            _draw_rows(axes, rows, space)
+            _draw_reference(axes, rows, space)
+            draw_rows(axes, rows, score=space, labels=[_label(row) for _, row in rows.iterrows()])
             axes.set_title(str(experiment) if column == 0 else "")
             axes.tick_params(labelleft=column == 0)
             if row == len(experiments) - 1:
@@ -51,30 +50,12 @@ def rivals_figure(inputs: Sequence[Path]) -> Figure:
     return figure
 
 
-def _draw_rows(axes: Axes, rows: pd.DataFrame, space: str) -> None:
+def _draw_reference(axes: Axes, rows: pd.DataFrame, space: str) -> None:
     own = rows[rows["rival"] == ""].set_index("method")[space]
     for method in ("tuned", "handmade"):
         if method in own.index:
-            axes.axvline(own[method], color="0.6", linewidth=0.6, linestyle="--", zorder=1)
+            axes.axvline(own[method], zorder=1, **REFERENCE)
             break
-    for height, (_, row) in enumerate(rows.iterrows()):
-        trained = row["training_seeds"]
-        half = half_width(row[f"{space}_se"], trained if trained > 1 else row["sampling_seeds"])
-        method = row["method"]
-        axes.errorbar(
-            row[space],
-            height,
-            xerr=None if pd.isna(half) else half,
-            color=COLOURS[method],
-            marker=MARKERS[method],
-            markersize=3.5,
-            capsize=2,
-        )
-    # A dollar sign is one: names are no formulas.
-    labels = [_label(row) for _, row in rows.iterrows()]
-    axes.set_yticks(range(len(rows)), labels, parse_math=False)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.locator_params(axis="x", nbins=4)
 
 
 def _label(row: pd.Series) -> str:
