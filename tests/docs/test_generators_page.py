@@ -1,6 +1,7 @@
 """docs/generators.md as a reader runs it, block by block, with less training."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -123,7 +124,12 @@ def test_the_stages_by_hand_train_measure_and_plot(trained):
     handmade, adagen = rows(results / "fid.csv")
     assert (handmade["method"], adagen["method"]) == ("handmade", "adagen")
     assert handmade["paradigm"] == adagen["paradigm"] == "gaussian_mixture"
-    assert handmade["fid"] != adagen["fid"] and float(adagen["fid"]) > 0
+    assert float(adagen["fid"]) > 0
+    # So brief a training may keep the hand-made schedule: where no validation came below it.
+    (log,) = results.glob("**/*.jsonl")
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    validated = [r["validation_fid"] for r in records if r["validation_fid"] is not None]
+    assert (handmade["fid"] == adagen["fid"]) == (min(validated) > records[0]["start_fid"])
     assert (results / "schedule.pdf").read_bytes().startswith(b"%PDF")
 
 

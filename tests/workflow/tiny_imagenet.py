@@ -78,8 +78,8 @@ def tiny_config() -> dict[str, Any]:
     content = read_config([IMAGENET])
     content["experiments"] = {name: content["experiments"][name] for name in TINY["experiments"]}
     content["generators"] = {name: content["generators"][name] for name in TINY["generators"]}
-    # Refinements and curves of experiments that are left out go with them.
-    for section in ("refinements", "curves"):
+    # Refinements, curves and rivals of experiments that are left out go with them.
+    for section in ("refinements", "curves", "rivals"):
         content.pop(section, None)
     content = overlay(content, TINY)
     # The same files, of which nothing is published.
