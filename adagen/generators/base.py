@@ -310,7 +310,7 @@ def guide(
     for zero in a schedule is taken for zero.
     """
     w = (w * (w > OFF)).view(-1, *[1] * (conditional.ndim - 1))
-    return (w * (conditional - unconditional)).add_(conditional)
+    return (conditional - unconditional).mul_(w).add_(conditional)
 
 
 def all_unguided(w: torch.Tensor) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 
 def _key(*parts: object) -> int:
@@ -121,22 +120,25 @@ def draw_categorical(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tenso
 
     Args:
         logits: (..., V); -inf where a token is excluded.
-        uniform: (...) a number in [0, 1) for each draw.
+        uniform: (...) a number in [0, 1) for each draw; or (..., D) for D draws from the same.
 
     Returns:
-        (...) int64 ids; none has probability zero. V where the logits of a draw hold NaN or +inf,
-        or nothing but -inf.
+        int64 ids of the shape of `uniform`; none has probability zero. V where the logits of a draw
+        hold NaN or +inf, or nothing but -inf.
     """
     # In double precision, because sums of many float32 numbers differ from machine to machine by
     # more than the distance of two uniform numbers.
     cumulative = logits.to(torch.float64, copy=True)  # what is given stays
-    cumulative -= cumulative.amax(-1, keepdim=True)
-    # Below `LEAST` exp takes ten times as long, on a CPU. exp(LEAST) itself is made zero.
-    cumulative.clamp_(min=LEAST).exp_()
-    cumulative = F.threshold(cumulative, 2 * math.exp(LEAST), 0.0, inplace=True).cumsum_(-1)
-    # Not divided by the sum: u < 1 makes u * sum < sum.
-    target = uniform.double().unsqueeze(-1) * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    cumulative -= logits.amax(-1, keepdim=True)
+    # Below `LEAST` exp takes ten times as long, on a CPU.
+    cumulative.clamp_(min=LEAST).exp_().cumsum_(-1)
+    # Not divided by the sum: u < 1 makes u * sum < sum. No target is as low as the sum of chances
+    # that stand for zero, so that u = 0 passes them over.
+    several = uniform.ndim == logits.ndim
+    target = (uniform if several else uniform.unsqueeze(-1)).double() * cumulative[..., -1:]
+    target.clamp_(min=2 * logits.shape[-1] * math.exp(LEAST))
+    ids = torch.searchsorted(cumulative, target, right=True)
+    return ids if several else ids.squeeze(-1)
 
 
 @contextmanager

@@ -59,6 +59,12 @@ def test_categorical_never_draws_an_excluded_id_at_the_edges():
         assert draw_categorical(logits, torch.full((2,), u)).tolist() == [1, 2]
 
 
+def test_several_draws_of_one_distribution_are_those_of_its_copies():
+    logits, u = torch.randn(3, 1, 9), torch.rand(3, 4)
+    several = draw_categorical(logits.squeeze(1), u)
+    assert torch.equal(several, draw_categorical(logits.expand(3, 4, 9), u))
+
+
 def test_a_draw_leaves_its_logits_as_they_are():
     logits = torch.randn(2, 5, dtype=torch.float64)
     before = logits.clone()
