@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,13 +31,14 @@ def in_parts(
     longer than the computation. A GPU does all at once.
 
     Args:
-        compute: takes a part of what follows, under the same names, and returns tensors (b, n).
+        compute: takes a part of what follows, under the same names, and returns tensors (b, n), or
+            (b, n, ...) where `where` is not given.
         logits: (B, N, V).
         where: (B, N) the positions that matter; what is returned elsewhere has no meaning.
         others: (B, N, ...), or (B,) for a number of each sample.
 
     Returns:
-        Tensors (B, N).
+        Tensors (B, N, ...).
     """
     if logits.device.type != "cpu":
         return compute(logits, **others)
@@ -51,10 +53,55 @@ def in_parts(
             part = slice(i, i + samples), slice(j, j + rows)
             of_part = {k: x[part[0]] if x.ndim == 1 else x[part] for k, x in others.items()}
             results = compute(logits[part], **of_part)
-            whole = whole or [result.new_empty(batch, positions) for result in results]
+            whole = whole or [x.new_empty(batch, positions, *x.shape[2:]) for x in results]
             for tensor, result in zip(whole, results, strict=True):
                 tensor[part] = result
     return tuple(whole)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Samples of a class whose distributions are the same, so that each is computed once.
+
+    Attributes:
+        one: (G,) index of a sample of each class.
+        kind: (B,) row of each sample's class among these.
+        place: (B,) place of each sample among those of its class.
+    """
+
+    one: torch.Tensor
+    kind: torch.Tensor
+    place: torch.Tensor
+
+    @classmethod
+    def found(cls, labels: torch.Tensor, *numbers: torch.Tensor) -> "Alike | None":
+        """Return the samples by classes, of labels (B,) and numbers (B,) that steer them.
+
+        None where samples of a class differ in a number, or too few share theirs; and on a GPU,
+        which would have to be waited for.
+        """
+        if labels.device.type != "cpu":
+            return None
+        classes, kind, counts = labels.unique(return_inverse=True, return_counts=True)
+        if 2 * len(classes) > len(labels) or len(classes) * counts.max() > 2 * len(labels):
+            return None
+        order, first = kind.argsort(stable=True), counts.cumsum(0) - counts
+        one = order[first]
+        if not all(torch.equal(number, number[one][kind]) for number in numbers):
+            return None
+        place = torch.empty_like(kind)
+        place[order] = torch.arange(len(kind)) - first.repeat_interleave(counts)
+        return cls(one, kind, place)
+
+    def gathered(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N) of the samples as (G, N, D), with zeros where a class has fewer than D."""
+        gathered = x.new_zeros(len(self.one), x.shape[1], int(self.place.max()) + 1)
+        gathered[self.kind, :, self.place] = x
+        return gathered
+
+    def spread(self, x: torch.Tensor) -> torch.Tensor:
+        """(G, N, D) as (B, N)."""
+        return x[self.kind, :, self.place]
 
 
 def _at(

@@ -21,7 +21,7 @@ from adagen.generators.base import (
     passes_join,
 )
 from adagen.generators.conditions import Conditions
-from adagen.generators.drawing import ascending, distinct, in_parts, require_drawn
+from adagen.generators.drawing import Alike, ascending, distinct, in_parts, require_drawn
 from adagen.generators.halton import halton_ranks
 from adagen.generators.unmasking import RULES, guided_entropy, left_masked
 from adagen.networks.fitting import Batch
@@ -75,15 +75,16 @@ def draw_guided(
         null: (B, N, V) logits of the pass without.
         w: (B,) guidance scale.
         temperature: (B,) sampling temperature.
-        uniform: (B, N) in [0, 1).
+        uniform: (B, N) in [0, 1); or (B, N, D) for D draws at each position.
 
     Returns:
-        Ids (B, N) as `draw_categorical` returns them, and their log-probabilities at temperature 1.
+        Ids as `draw_categorical` returns them, and their log-probabilities at temperature 1, both
+        of the shape of `uniform`.
     """
     guided = guide(conditional, null, w=w)
     ids = draw_categorical(guided / temperature.view(-1, 1, 1), uniform)
-    known = ids.clamp(max=guided.shape[-1] - 1).unsqueeze(2)
-    return ids, guided.log_softmax(-1).gather(2, known).squeeze(2)
+    known = ids.clamp(max=guided.shape[-1] - 1).view(*guided.shape[:2], -1)
+    return ids, guided.log_softmax(-1).gather(2, known).view(ids.shape)
 
 
 class Tokeniser(Protocol):
@@ -210,9 +211,8 @@ class MaskgitGenerator(Generator[MaskgitState]):
         masked = torch.full((1, self.positions), self.mask, device=labels.device)
         logits, features = self._network(masked.expand(len(classes), -1), classes)
         ids, (of_label, of_null) = masked.expand(len(labels), -1), rows.chunk(2)
-        return MaskgitState(
-            0, labels, noise, features[of_label], ids, ids, logits[of_label], logits[of_null]
-        )
+        null = logits[of_null[:1]].expand(len(labels), -1, -1)
+        return MaskgitState(0, labels, noise, features[of_label], ids, ids, logits[of_label], null)
 
     def step(self, state: MaskgitState, action: torch.Tensor) -> MaskgitState:
         """Draw ids, mask the least confident (or the last in the fixed order), run the network.
@@ -247,14 +247,9 @@ class MaskgitGenerator(Generator[MaskgitState]):
         t, n = state.call, self.positions
 
         def draw(noise: SampleNoise) -> MaskgitState:
-            drawn, log_prob = in_parts(
-                draw_guided,
-                state.logits,
-                where=state.ids == self.mask,
-                null=null,
-                w=w,
-                temperature=sampling_temperature,
-                uniform=noise.uniform(f"ids/{t}", n),
+            uniform = noise.uniform(f"ids/{t}", n)
+            drawn, log_prob = self._drawn(
+                state, null, w=w, temperature=sampling_temperature, uniform=uniform
             )
             drawn, share = require_drawn(drawn, self.mask, noise=noise, call=t), ratio
             if self.unmasking in RULES:
@@ -273,6 +268,29 @@ class MaskgitGenerator(Generator[MaskgitState]):
             )
 
         return draw
+
+    def _drawn(
+        self,
+        state: MaskgitState,
+        null: torch.Tensor,
+        *,
+        w: torch.Tensor,
+        temperature: torch.Tensor,
+        uniform: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Return what `draw_guided` returns, at masked positions.
+
+        Before the first step the class and the action alone say what can be drawn.
+        """
+        given = {"null": null, "w": w, "temperature": temperature}
+        alike = Alike.found(state.labels, w, temperature) if state.call == 0 else None
+        if alike is None:
+            where = state.ids == self.mask
+            return in_parts(draw_guided, state.logits, where=where, uniform=uniform, **given)
+        of_each = {name: x[alike.one] for name, x in given.items()}
+        uniform = alike.gathered(uniform)
+        drawn = in_parts(draw_guided, state.logits[alike.one], uniform=uniform, **of_each)
+        return tuple(alike.spread(x) for x in drawn)
 
     def _by_rule(
         self,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adagen.generators import drawing
-from adagen.generators.drawing import ascending, draw_from, in_parts
+from adagen.generators.drawing import Alike, ascending, draw_from, in_parts
 from adagen.runtime.noise import draw_categorical
 
 
@@ -43,6 +43,22 @@ def test_only_the_positions_that_matter_are_computed(batch, positions, share):
     assert sum(seen) == where.sum()
     (everywhere,) = in_parts(compute, logits, a=numbers, u=uniform)
     assert torch.allclose(some[where], everywhere[where])
+
+
+@given(st.integers(1, 4), st.integers(1, 30), st.integers(0, 100))
+def test_alike_samples_come_back_where_they_were(classes, batch, seed):
+    """Nothing is alike where numbers differ within a class, or classes hardly repeat."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (batch,), generator=draw)
+    of_class, of_sample = torch.rand(classes, generator=draw), torch.rand(batch, 3, generator=draw)
+    alike = Alike.found(labels, of_class[labels])
+    if alike is None:
+        most = int(labels.bincount().max())
+        assert batch < 2 * len(labels.unique()) or 2 * batch < most * len(labels.unique())
+    else:
+        assert torch.equal(labels[alike.one][alike.kind], labels)
+        assert torch.equal(alike.spread(alike.gathered(of_sample)), of_sample)
+        assert Alike.found(labels, of_class[labels], of_sample[:, 0]) is None
 
 
 @given(st.integers(1, 300), st.floats(-3, 3), st.integers(0, 1000))

@@ -60,3 +60,18 @@ def test_the_fixed_order_unmasks_its_first_positions(masks):
 def test_the_fixed_order_asks_for_no_confidence(masks):
     assert torch.equal(masks("halton")[0], masks("halton", temperature=50.0)[0])
     assert not torch.equal(masks("handmade")[0], masks("handmade", temperature=50.0)[0])
+
+
+def test_samples_of_a_class_draw_what_each_draws_alone(tiny_backbone):
+    """The first distributions, which they share, are those of the class; its noise is its own."""
+    generator = build_generator(
+        tiny_backbone("maskgit"), Experiment(generator="maskgit", steps=3), method="handmade"
+    )
+    labels, noise = torch.tensor([1, 0, 1, 1, 0, 1]), SampleNoise("report", 0, range(6))
+    action = generator.actions.handmade[0] + 0.5
+    together = generator.step(generator.start(labels, noise), action.expand(6, -1))
+    for i in range(6):
+        state = generator.start(labels[i : i + 1], noise.taken([i]))
+        alone = generator.step(state, action.unsqueeze(0))
+        assert torch.equal(together.new[i : i + 1], alone.new)
+        assert torch.equal(together.ids[i : i + 1], alone.ids)
