@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from adagen.config.base import LEARNED, Method, Model
-from adagen.config.experiments import Experiment
+from adagen.config.experiments import OF_ITSELF, Experiment
 from adagen.config.overlay import overlay
 from adagen.config.values import Different, Seeds, require_label
 
@@ -91,7 +91,8 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
     found = []
     for study in ablation.only or ablation.studies:
         for label, variant in ablation.studies[study].items():
-            derived = Experiment(**{key: getattr(variant, key) for key in Experiment.model_fields})
+            keys = Experiment.model_fields.keys() - {"repeats"}
+            derived = Experiment(**{key: getattr(variant, key) for key in keys})
             if settings_of(derived) == settings_of(base):
                 name, experiment = ablation.experiment, base
             else:
@@ -103,8 +104,8 @@ def cells(ablation: Ablation, base: Experiment) -> list[Cell]:
 
 
 def settings_of(experiment: Experiment) -> str:
-    """All settings of an experiment as text, without those that name what others published."""
-    return experiment.model_dump_json(exclude={"released_policy", "published"})
+    """All settings of an experiment as text, without those that name what is beside it."""
+    return experiment.model_dump_json(exclude={*OF_ITSELF})
 
 
 def slug(name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 from adagen.config.ablation import settings_of
 from adagen.config.base import Method, Model
 from adagen.config.dials import FidelityCurve, GuidanceCurve
-from adagen.config.experiments import Experiment, Training
+from adagen.config.experiments import OF_ITSELF, Experiment, Training
 from adagen.config.generators import VarGenerator
 from adagen.config.overlay import overlay
 from adagen.config.prices import StoppingCurve, check_prices
@@ -76,8 +76,7 @@ def budgets(curves: Curves, experiments: Mapping[str, Experiment]) -> Iterator[B
     for base, curve in curves.steps.items():
         experiment = experiments[base]
         for steps in sorted({*curve.steps, experiment.steps}):
-            others = {"released_policy": "", "published": "", "schedule": {}}
-            changed = {"steps": steps, "training": curve.training, **others}
+            changed = {"steps": steps, "training": curve.training, "schedule": {}, **OF_ITSELF}
             if steps == experiment.steps:
                 yield Budget(base, base, experiment, COMPARED)
                 continue

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from adagen.config.base import Model
-from adagen.config.experiments import Experiment
+from adagen.config.experiments import OF_ITSELF, Experiment
 from adagen.config.values import Different, Fraction, Guidance
 
 
@@ -50,5 +50,5 @@ def with_guidance(name: str, experiment: Experiment, *, scale: float) -> tuple[s
     if scale == experiment.handmade.guidance:
         return name, experiment
     handmade = experiment.handmade.model_copy(update={"guidance": scale})
-    changed = {"handmade": handmade, "released_policy": "", "published": ""}
+    changed = {"handmade": handmade, **OF_ITSELF}
     return f"{name}-guidance-{scale:g}", experiment.model_copy(update=changed)

@@ -211,6 +211,9 @@ class Experiment(Model):
     published: str = ""
     """Entry of adagen/config/published.yaml: numbers that others published for the same system.
     The system table shows them beside ours. Empty for none."""
+    repeats: str = ""
+    """Experiment that this one repeats on a generator which is fitted from another seed, so that
+    both are compared as one. Empty for none; `generator_seeds` sets it."""
     training: Training = Training()
     """Changes to the top-level section `training`."""
     policy: PolicySettings = PolicySettings()
@@ -229,6 +232,10 @@ class Experiment(Model):
     def _coefficients_of_a_table(self) -> Self:
         check_coefficients(self.coefficients, solver=self.solver, steps=self.steps)
         return self
+
+
+OF_ITSELF = {"released_policy": "", "published": "", "repeats": ""}
+"""Keys that what is derived from an experiment doesn't have, and what they are then."""
 
 
 class RewardFeatures(Model):

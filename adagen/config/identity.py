@@ -21,8 +21,8 @@ Identity = dict[str, Any]
 """Plain data, as JSON has it."""
 
 CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
-    # Tables and figures depend on `name` (see `named`).
-    Config: frozenset({"name", "results", "resources", "device", "processes"}),
+    # Tables and figures depend on `name` (see `named`). Generator seeds add to other sections.
+    Config: frozenset({"name", "results", "resources", "device", "processes", "generator_seeds"}),
     Assets: frozenset({"folder"}),
     Asset: frozenset(Asset.model_fields) - {"sha256"},
     GeneratorSettings: frozenset({"batch"}),
@@ -40,7 +40,10 @@ NOT_OF_SCHEDULE = ("training", "released_policy", "published", "policy")  # but 
 SAMPLES_VERSION = 2
 """Format of a folder of samples. Samples of an older one are drawn again."""
 
-ADDED: dict[type, set[str]] = {FrozenGenerator: {"text"}, Experiment: {"schedule", *RIVALS}}
+ADDED: dict[type, set[str]] = {
+    FrozenGenerator: {"text"},
+    Experiment: {"schedule", "repeats", *RIVALS},
+}
 ADDED[Training] = {"condition_learning_rate", "start"}
 """Keys that older files don't have. They count where they are not the default."""
 
@@ -131,18 +134,25 @@ def resumable(training: Training) -> Training:
     return training.model_copy(update=free)
 
 
-def training_state(config: Config, experiment: str, *, method: str) -> list[Model]:
+def training_state(config: Config, experiment: str, *, method: str) -> list[Model | Identity]:
     """The sections that a training in progress is bound to."""
     settings = experiment_of(config, experiment)
     training = resumable(settings.training)
     dial = [config.dial] if config.dial and method == "faithful" else []
-    return [config.dataset, settings.model_copy(update={"training": training}), *dial]
+    own = settings.model_copy(update={"training": training})
+    return [config.dataset, _in_progress(own), *dial]
 
 
-def search_state(config: Config, experiment: str) -> list[Model]:
+def search_state(config: Config, experiment: str) -> list[Model | Identity]:
     """The sections that a search in progress is bound to."""
     settings = experiment_of(config, experiment)
-    return [config.dataset, settings, config.sweep_of(experiment)]
+    return [config.dataset, _in_progress(settings), config.sweep_of(experiment)]
+
+
+def _in_progress(settings: Experiment) -> Identity:
+    """An experiment as resumable state names it, which may be older than the key `repeats`."""
+    without = set() if settings.repeats else {"repeats"}
+    return {"Experiment": settings.model_dump(mode="json", exclude=without)}
 
 
 # Jobs: the `depends` of the rule of the same name

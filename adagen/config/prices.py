@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adagen.config.base import FAMILIES, REASONS, Model
 from adagen.config.dials import Rising
-from adagen.config.experiments import RIVALS, Experiment, Price, Training
+from adagen.config.experiments import OF_ITSELF, RIVALS, Experiment, Price, Training
 
 
 class StoppingCurve(Model):
@@ -45,7 +45,7 @@ def priced(
     for base, curve in curves.items():
         for price in curve.prices:
             training = curve.training.model_copy(update={"price": price})
-            changed = {"training": training, "released_policy": "", "published": ""}
+            changed = {"training": training, **OF_ITSELF}
             derived = experiments[base].model_copy(update=changed)
             yield Priced(base, f"{base}-price-{price:g}", price, derived)
 

@@ -31,7 +31,8 @@ class Refinement(Model):
     fitted to real images and to samples of the kept policy, and values fitted to their
     log-ratio."""
     experiments: Annotated[tuple[str, ...], Different] = ()
-    """Experiments that have this refinement; empty for all whose generator allows it."""
+    """Experiments that have this refinement; empty for all whose generator allows it, and that
+    repeat no other."""
     k: Candidates = 1
     """Next states that are drawn at every step, of which one is kept by its value; 1 for no
     look-ahead. More take a stochastic generator: `maskgit`, `var`, or a package's."""
@@ -92,10 +93,11 @@ def refinements_of(
 ) -> list[str]:
     """Names of the refinements of an experiment: asked for, and possible with its generator."""
     stochastic = generators[experiments[name].generator].stochastic
+    default = () if experiments[name].repeats else (name,)
     return [
         key
         for key, refinement in refinements.items()
-        if name in (refinement.experiments or experiments) and (stochastic or refinement.k == 1)
+        if name in (refinement.experiments or default) and (stochastic or refinement.k == 1)
     ]
 
 

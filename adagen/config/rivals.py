@@ -11,6 +11,7 @@ from adagen.config.base import FAMILIES, SEARCHED, Method, Model
 from adagen.config.curves import require_known
 from adagen.config.dials import Names
 from adagen.config.experiments import (
+    OF_ITSELF,
     Experiment,
     GuidanceRule,
     Solver,
@@ -110,8 +111,7 @@ def rival_cells(
     for label, rival in rivals.items():
         for base in rival.experiments:
             own = experiments[base]
-            without = {"released_policy": "", "published": ""}
-            changed = own.model_copy(update={**rival.changes(own), **without})
+            changed = own.model_copy(update={**rival.changes(own), **OF_ITSELF})
             name, settings = f"{base}-rival-{slug(label)}", changed
             if settings_of(changed) == settings_of(own) and not rival.tunes:
                 name, settings = base, own

@@ -31,6 +31,7 @@ from adagen.config.overlay import overlay
 from adagen.config.prices import priced
 from adagen.config.published import require
 from adagen.config.refinements import AnyRefinement, check_refinements, refinements_of
+from adagen.config.repeats import check_repeats, with_repeats
 from adagen.config.rewards import AnyPreference, Dial, Preference
 from adagen.config.rivals import Rival, RivalCell, check_rivals, rival_cells
 from adagen.config.search import Sweep
@@ -65,6 +66,10 @@ class Config(Model):
     """The methods, which are the rows of the main table."""
     training_seeds: Seeds = (0,)
     """Seeds of the policy training."""
+    generator_seeds: Seeds = (0,)
+    """Seeds of the generators that are fitted here. The first one stands for generators as their
+    sections have them. Every other one repeats each experiment on a generator that is fitted from
+    it, tokeniser and all; both have its number in their names, as in `maskgit-seed-1`."""
     policy: PolicySettings = PolicySettings()
     """Policy network of every experiment that does not say otherwise."""
     reward_features: AnyRewardFeatures = Field(default_factory=RewardFeatures)
@@ -98,6 +103,7 @@ class Config(Model):
         """Lay experiments over top-level defaults, and variants and curves over experiments."""
         if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
             return data
+        data = with_repeats(data)
         shared = {key: data.get(key, {}) for key in ("training", "policy")}
         experiments = {
             name: {
@@ -253,26 +259,11 @@ class Config(Model):
         check_counts(
             self.dataset,
             self.evaluation,
+            generators=self.generators,
             sweep=self.sweep,
             of_curve=self.curves.sweep,
             places=self._places(),
         )
-        return self
-
-    @model_validator(mode="after")
-    def _whole_classes(self) -> Self:
-        """The authors' protocol samples every class equally often."""
-        for name, generator in self.generators.items():
-            if self.evaluation.protocol != "authors" or generator.weights is None:
-                continue
-            if self.dataset.captions:  # each is shown as often as it comes
-                continue
-            if self.evaluation.samples % generator.weights.classes:
-                raise ValueError(
-                    f"evaluation.samples is {self.evaluation.samples}, but protocol 'authors' "
-                    f"takes as many of each of the {generator.weights.classes} classes of "
-                    f"generators.{name}: use a multiple of {generator.weights.classes}"
-                )
         return self
 
     @model_validator(mode="after")
@@ -307,6 +298,7 @@ class Config(Model):
     def _consistent(self) -> Self:
         """Experiments take generators that there are, in numbers of steps that these can have."""
         check_generators(self._places(), self.generators)
+        check_repeats(self.generator_seeds, self.experiments, generators=self.generators)
         return self
 
     @model_validator(mode="after")

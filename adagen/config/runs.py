@@ -100,6 +100,12 @@ def reported_runs(config: Config, methods: Collection[Method] = METHODS) -> list
     return [run for name in config.experiments for run in plain_runs(config, name, methods=methods)]
 
 
+def first_runs(config: Config, methods: Collection[Method] = METHODS) -> list[Run]:
+    """The rows of experiments that repeat no other, which figures show."""
+    runs = reported_runs(config, methods)
+    return [run for run in runs if not config.experiments[run.experiment].repeats]
+
+
 def refined_runs(config: Config, experiments: Iterable[str] | None = None) -> list[Run]:
     """The runs of `adagen` with a choice among candidates, of these experiments or of all."""
     return [

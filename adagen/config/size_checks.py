@@ -60,21 +60,26 @@ def check_counts(
     dataset: Dataset,
     evaluation: Evaluation,
     *,
+    generators: Mapping[str, Any],
     sweep: Sweep,
     of_curve: Sweep | None,
     places: Iterable[tuple[str, Experiment]],
 ) -> None:
     """Raise unless every distance is taken of more images than its features have dimensions.
 
+    The authors' protocol samples every class equally often, besides.
+
     Args:
         dataset: the section `dataset`.
         evaluation: the section `evaluation`.
+        generators: the section `generators`.
         sweep: the section `sweep`.
         of_curve: the section `curves.sweep`.
         places: every section that is an experiment, with its key.
 
     Raises:
-        ValueError: one is taken of too few; the message names the key.
+        ValueError: one is taken of too few, or of some classes more than of others; the message
+            names the key.
     """
     dimension = evaluation.dimension
     counts = {"sweep.samples": sweep.samples, "evaluation.samples": evaluation.samples}
@@ -89,6 +94,17 @@ def check_counts(
             raise ValueError(
                 f"{key} is {count}, but a Frechet distance over the {dimension} features of "
                 f"protocol {evaluation.protocol!r} takes at least {dimension + 1} images"
+            )
+    for name, generator in generators.items():
+        if evaluation.protocol != "authors" or generator.weights is None:
+            continue
+        if dataset.captions:  # each is shown as often as it comes
+            continue
+        if evaluation.samples % generator.weights.classes:
+            raise ValueError(
+                f"evaluation.samples is {evaluation.samples}, but protocol 'authors' "
+                f"takes as many of each of the {generator.weights.classes} classes of "
+                f"generators.{name}: use a multiple of {generator.weights.classes}"
             )
 
 

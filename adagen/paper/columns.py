@@ -162,7 +162,9 @@ SYSTEM_COLUMNS = (
 COMPARISON_COLUMNS = (
     *_texts("experiment", "paradigm", "steps", "method", "against", "score"),
     *(Column(name, 4) for name in ("difference", "relative", "se", "low", "high")),
-    *_texts("over", "training_seeds", "sampling_seeds", "protocol"),
+    Column("over"),
+    Column("generator_seeds", optional=True),
+    *_texts("training_seeds", "sampling_seeds", "protocol"),
 )
 """In LaTeX this table has a layout of its own: a row for each pair, a column for each metric."""
 

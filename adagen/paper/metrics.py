@@ -102,10 +102,20 @@ class Metrics(MetricsModel):
     @property
     def generator(self) -> str:
         """Key of the generator in the configuration."""
-        (settings,) = self.settings
-        drawn = settings.get("refine") or settings["sample"]
-        name: str = drawn["experiment"]["generator"]
+        name: str = self._drawn["generator"]
         return name
+
+    @property
+    def base(self) -> str:
+        """Name of the experiment that its numbers count for: of another one, if this repeats it."""
+        return self._drawn.get("repeats") or self.experiment
+
+    @property
+    def _drawn(self) -> dict[str, Any]:
+        """Settings of the experiment as the samples were drawn."""
+        (settings,) = self.settings
+        drawn: dict[str, Any] = (settings.get("refine") or settings["sample"])["experiment"]
+        return drawn
 
     @property
     def refined(self) -> str:

@@ -41,6 +41,16 @@ def independent(scores: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def pooled(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """The independent numbers among (R, S) numbers of each of G generators.
+
+    These are the G means or, of a single generator, those that `independent` says.
+    """
+    if len(scores) == 1:
+        return independent(scores[0])
+    return np.array([of_generator.mean() for of_generator in scores])
+
+
 def half_width(error: float, count: int) -> float:
     """Half of the 95 % Student interval of a mean of `count` values with this standard error.
 

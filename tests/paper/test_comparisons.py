@@ -171,3 +171,75 @@ def test_a_figure_of_single_values_has_dots_only(run):
     (axes,) = figure.axes
     (dot,) = axes.containers
     assert not dot.has_xerr and math.isclose(dot.lines[0].get_xdata()[0], -1 / 3)
+
+
+def on(run, generator, method, fid, seed=None):
+    """A run on one of the generators of the experiment E: it has the first, others repeat it."""
+    name = f"{E}-seed-{generator}" if generator else E
+    changed = {"generator": name, **({"repeats": E} if generator else {})}
+    settings = [{"sample": {"experiment": changed}}]
+    return run.metrics(name, method, fid, seed, settings=settings, paradigm="sit")
+
+
+@pytest.fixture
+def repeated(run, trained):
+    """The same on three generators, and another experiment on a single one."""
+    one = [
+        on(run, 1, "tuned", [5.0, 7.0]),
+        on(run, 1, "adagen", [4.0, 4.0], seed=0),
+        on(run, 1, "adagen", [2.0, 4.0], seed=1),
+    ]
+    two = [
+        on(run, 2, "tuned", [8.0, 8.0]),
+        on(run, 2, "adagen", [4.0, 6.0], seed=0),
+        on(run, 2, "adagen", [3.0, 3.0], seed=1),
+    ]
+    other = "digits_dit_t4"
+    single = [run.metrics(other, m, [2.0, 3.0]) for m in ("handmade", "tuned")]
+    single.append(run.metrics(other, "adagen", [1.0, 4.0], seed=0))
+    return [*two, *trained, *one, *single]
+
+
+def test_several_generators_have_an_interval_over_their_means(repeated):
+    table = comparison_table(repeated)
+    assert set(table["experiment"]) == {E, "digits_dit_t4"}
+    rows = table[table["experiment"] == E]
+    row = only(rows, "adagen", "tuned")
+    # Means of adagen - tuned on each generator: 2 - 3, 3.5 - 6, 4 - 8; that is -1, -2.5, -4.
+    assert (row["difference"], row["over"]) == (-2.5, "generator seeds")
+    half = stats.t.ppf(0.975, 2) * 1.5 / math.sqrt(3)
+    assert math.isclose(row["se"], 1.5 / math.sqrt(3))
+    assert np.allclose([row["low"], row["high"]], [-2.5 - half, -2.5 + half])
+    assert math.isclose(row["relative"], -2.5 / ((3 + 6 + 8) / 3))
+    assert (row["generator_seeds"], row["training_seeds"], row["sampling_seeds"]) == (3, 2, 2)
+    # Both methods of other pairs are there on one generator alone: these are as without the others.
+    row = only(rows, "adagen", "static")
+    assert (row["difference"], row["over"], row["generator_seeds"]) == (-1.5, "training seeds", 1)
+    row = only(table[table["experiment"] != E], "adagen", "tuned")
+    assert (row["over"], row["generator_seeds"]) == ("sampling seeds", 1)
+
+
+def test_tables_of_single_generators_dont_count_them(trained, repeated, tmp_path):
+    assert "generator_seeds" not in comparison_table(trained)
+    csv, latex = tmp_path / "c.csv", tmp_path / "c.tex"
+    write_table(TABLES["comparisons"], comparison_table(repeated), csv=csv, latex=latex)
+    assert list(pd.read_csv(csv).columns) == [column.name for column in COMPARISON_COLUMNS]
+    text = latex.read_text()
+    assert r"AdaGen $-$ tuned static (3 generators) & $-2.500\,[" in text
+    assert "over generators or training seeds where several are named" in text
+
+
+def test_a_table_of_distances_has_a_row_of_each_generator(repeated):
+    table = fid_table(repeated)
+    tuned = table[table["method"] == "tuned"].set_index("experiment")["fid"]
+    assert {E: 3.0, f"{E}-seed-1": 6.0, f"{E}-seed-2": 8.0}.items() <= tuned.to_dict().items()
+
+
+def test_the_figure_has_one_dot_of_all_generators(repeated):
+    figure = draw("comparisons", repeated)
+    assert [axes.get_title("left") for axes in figure.axes] == [E, "", "digits_dit_t4", ""]
+    tuned = figure.axes[0].containers[1].lines[0]
+    assert math.isclose(tuned.get_xdata()[0], -2.5 / ((3 + 6 + 8) / 3))
+    assert figure.legends[0].get_texts()[0].get_text() == (
+        "mean, 95 % interval over 3 generator seeds or 2 training seeds or 2 sampling seeds"
+    )

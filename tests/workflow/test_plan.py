@@ -401,3 +401,19 @@ def test_prices_share_the_generator_and_are_part_of_all(checkout) -> None:
         "stopping": 1,
     }
     assert checkout.planned(*options, curves)["table_stopping"] == 1
+
+
+def test_generator_seeds_repeat_everything_on_generators_of_their_own(checkout) -> None:
+    """Twice the runs of the default configuration; refinements stay as they are."""
+    methods = ("methods=[handmade, tuned, adagen]", "generator_seeds=[0, 4]")
+    one, two = (
+        checkout.planned("--config", *keys, WITHOUT_CURVES) for keys in (methods[:1], methods)
+    )
+    twice = {"pretrain": 4, "train": 4, "sweep": 4, "sample": 3 * 4, "evaluate": 4}
+    assert two == {rule: count + twice.get(rule, 0) for rule, count in one.items()}
+    plan = checkout.snakemake(
+        "--dry-run", "--printshellcmds", "results/tables/comparisons.csv", "--config", *methods
+    ).stdout
+    assert plan.count("adagen pretrain sit-seed-4 ") == 1
+    assert plan.count("resources/digits/generators/sit-seed-4.safetensors") >= 4
+    assert "results/digits_var_t4-seed-4/metrics/adagen_seed0.json" in plan

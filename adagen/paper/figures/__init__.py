@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from adagen.config import Config
-from adagen.config.runs import Run, plain_runs, reported_runs
+from adagen.config.runs import Run, first_runs, plain_runs
 from adagen.paper.catalogue import (
     TABLES,
     Runs,
@@ -70,21 +70,21 @@ FIGURES = {
             name="samples",
             category="Results",
             builder=f"{_DRAWN}.samples:samples_figure",
-            runs=reported_runs,
+            runs=first_runs,
             by_experiment=True,
         ),
         FigureSpec(
             name="schedule",
             category="Results",
             builder=f"{_DRAWN}.schedule:schedule_figure",
-            runs=reported_runs,
+            runs=first_runs,
             by_experiment=True,
         ),
         FigureSpec(
             name="fid",
             category="Results",
             builder=f"{_DRAWN}.fid:fid_figure",
-            runs=reported_runs,
+            runs=first_runs,
             artefact="metrics",
         ),
         FigureSpec(
@@ -177,7 +177,7 @@ def grid_runs(config: Config) -> list[Run]:
     released one.
     """
     found = []
-    for name in config.experiments:
+    for name in dict.fromkeys(run.experiment for run in first_runs(config)):
         handmade = plain_runs(config, name, methods=["handmade"])
         learned = plain_runs(config, name, methods=["adagen"])
         released = plain_runs(config, name, methods=["released"])

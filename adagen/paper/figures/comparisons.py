@@ -33,7 +33,7 @@ def comparisons_figure(metrics: Sequence[Path]) -> Figure:
     found = comparisons(metrics)
     groups: dict[str, list[Comparison]] = {}
     for comparison in found:
-        groups.setdefault(comparison.pairs[0][0].experiment, []).append(comparison)
+        groups.setdefault(comparison.first[0].base, []).append(comparison)
     spaces = [space for space in SPACES if any(one.score == space for one in found)]
     heights = [sum(one.score == "fid" for one in group) for group in groups.values()]
     figure = new_figure(0.75 + sum(0.35 + 0.19 * height for height in heights))
@@ -58,7 +58,7 @@ def _draw(axes: Axes, drawn: Sequence[Comparison]) -> None:
     axes.axvline(0, color="0.4", linewidth=0.8)
     for height, one in enumerate(drawn):
         difference, error, low, high = one.interval
-        method = one.pairs[0][0].method
+        method = one.first[0].method
         excludes_zero = low > 0 or high < 0
         axes.errorbar(
             difference / one.level,
@@ -75,17 +75,18 @@ def _draw(axes: Axes, drawn: Sequence[Comparison]) -> None:
 
 
 def _name(one: Comparison) -> str:
-    run, other = one.pairs[0]
+    run, other = one.first
     return f"{METHOD_NAMES[run.method]} \N{MINUS SIGN} {METHOD_NAMES[other.method]}"
 
 
 def _legend(figure: Figure, found: Sequence[Comparison]) -> None:
     """A legend that says what is drawn, and over which seeds."""
-    training = {one.training_seeds for one in found if one.over_training}
-    sampling = {len(one.pairs[0][0].seeds) for one in found if not one.over_training}
+    seeds: dict[str, set[int]] = {}
+    for kind in ("generator seeds", "training seeds", "sampling seeds"):
+        seeds |= {kind: {one.independent for one in found if one.over == kind}}
     over = [
         f"{min(counts)} {kind}" if len(counts) == 1 else kind
-        for counts, kind in ((training, "training seeds"), (sampling, "sampling seeds"))
+        for kind, counts in seeds.items()
         if counts
     ]
     handles = [
