@@ -69,5 +69,5 @@ from adagen.config.rewards import (
 )
 from adagen.config.rivals import RivalCell
 from adagen.config.run import Config
-from adagen.config.search import ClassSearch, GitsSearch, Sweep, TableSearch
+from adagen.config.search import ClassSearch, GitsSearch, Polish, Sweep, TableSearch
 from adagen.config.text import AnyText, ClipText, Text

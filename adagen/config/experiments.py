@@ -11,6 +11,7 @@ from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
 from adagen.config.rewards import AnyReward, GaussianSettings
 from adagen.config.schedules import GivenCoefficients, GivenSchedule, check_coefficients
+from adagen.config.search import Polish
 from adagen.config.values import (
     Coefficient,
     Deviation,
@@ -122,6 +123,8 @@ class Training(Model):
     price: Price = 0.2
     """Price of a network evaluation in units of the reward, of the method `stopping`: a sample is
     to stop where another step gains less than its evaluations cost."""
+    polish: Polish | None = None
+    """Search around the policy that was kept. Without this section there is none."""
     trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Different] = ()
     """Programs that show the training log while it grows; each has a folder beside the log. They
     change no result."""
@@ -143,7 +146,12 @@ class Training(Model):
 
     def images(self, method: str) -> int:
         """Images that a training of a method draws: its budget, as that of a search is counted."""
-        return self.explored + self.validated(method)
+        polish = self.polish_of(method)
+        return self.explored + self.validated(method) + (polish.images if polish else 0)
+
+    def polish_of(self, method: str) -> Polish | None:
+        """The search around a policy of a method; none of those whose last policy is kept."""
+        return None if method in ("faithful", "stopping") else self.polish
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

@@ -48,10 +48,12 @@ def check_methods(
     for place, (experiment, of_experiment) in {**rows, **variants}.items():
         require_family(place, experiment, paradigm=generators[experiment.generator].paradigm)
         training, hidden = experiment.training, experiment.policy.step == "hidden"
-        if hidden and (training.start != "handmade" or training.condition_learning_rate):
+        needs_table = training.start != "handmade" or training.condition_learning_rate
+        if hidden and (needs_table or training.polish):
             raise ValueError(
-                f"{place}.policy.step is 'hidden', so there is no table that training.start and "
-                "training.condition_learning_rate could be about: leave these out"
+                f"{place}.policy.step is 'hidden', so there is no table that training.start, "
+                "training.condition_learning_rate and training.polish could be about: leave these "
+                "out"
             )
         require_choice(place, experiment, methods=of_experiment, sweep=sweep)
 

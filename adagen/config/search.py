@@ -51,6 +51,32 @@ class GitsSearch(Model):
     """Weight of a step's cost over that of the step before."""
 
 
+class Polish(Model):
+    """A search around the policy that a training of `static` or `adagen` ended with, by CMA-ES.
+
+    It lowers the distance that validations measure, as the search `tuned` does.
+    """
+
+    evaluations: Positive = 60
+    """Number of schedules that are tried in the first phase, which moves every entry of the
+    policy's table."""
+    classes: int = Field(0, ge=0, le=10_000_000)
+    """Number of those that are tried in the second phase, which adds an offset for each group of
+    classes and each action to a policy of `adagen`. One of `static`, which is the same for all
+    classes, tries as many tables more."""
+    samples: Positive = 500
+    """Samples that each of them is measured on."""
+    spread: Deviation = 0.2
+    """Initial standard deviation of each parameter, in logits."""
+    groups: int = Field(10, ge=2, le=1000)
+    """Number of groups of neighbouring classes that share offsets, at most."""
+
+    @property
+    def images(self) -> int:
+        """The number of images that the search draws."""
+        return self.samples * (self.evaluations + self.classes)
+
+
 class Sweep(Model):
     """Search for the best static schedule by CMA-ES, with the same budget for every experiment.
 

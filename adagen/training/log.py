@@ -55,8 +55,11 @@ AT_START = ("start_fid", "start_fid_label_free", "start_final_fid")
 validation, and at the end of more samples if it was among the nearest then."""
 NOT_STARTED: Record = dict.fromkeys(AT_START)
 """The same fields in every other record."""
-NOT_FINAL: Record = {"final_fid": None, "final_fid_label_free": None}
-"""Distances of a policy at the end of the training, of an update whose policy is not measured."""
+POLISHED = ("polish_start_fid", "polish_fid")
+"""Distances of the policy that was kept, before and after the search around it, of that search's
+own samples; in the record of the last update."""
+NOT_FINAL: Record = dict.fromkeys(("final_fid", "final_fid_label_free", *POLISHED))
+"""Distances at the end of the training, of an update whose policy is not measured then."""
 NO_ACCURACY: Record = {
     f"{measure}_{name}": None
     for measure in ("accuracy", "loss")

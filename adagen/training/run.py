@@ -11,9 +11,11 @@ from adagen.generators.base import Generator
 from adagen.policy.files import build_actor, build_critic
 from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
-from adagen.training.log import Record
+from adagen.training.log import POLISHED, Record
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate
+from adagen.training.polish import Polished, polish, require_classes
 from adagen.training.trackers import Track, untracked
+from adagen.training.validation import Validator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +66,21 @@ def run_training(
     """
     training = PolicyTraining(parts, settings, seed=seed, processes=processes)
     records = training.run(name, validate, checkpoint=checkpoint, track=track)
+    actor: nn.Module = training.average.module
+    chosen = training.kept.states[0]["validation"]  # None where a mixture or a price decides
+    if settings.polish and chosen and isinstance(validate, Validator):
+        assert isinstance(actor, Polished)
+        actor, *distances = polish(
+            actor,
+            validate,
+            settings=settings.polish,
+            seed=seed,
+            name=name,
+            checkpoint=checkpoint and checkpoint.with_name("polish.ckpt"),
+        )
+        records[-1] |= dict(zip(POLISHED, distances, strict=True))
     return TrainedPolicy(
-        actor=training.average.module,
+        actor=actor,
         critic=parts.critic if settings.value_coefficient else None,
         reward_state=training.kept.states[0]["reward"],
         records=records,
@@ -92,8 +107,12 @@ def build_networks(
         start: schedule that the table of the policy begins at, without a stop; None for the
             hand-made one.
     """
-    conditioned = training.condition_learning_rate > 0
-    tabled = training.table_learning_rate > 0 or conditioned or start is not None
+    around = training.polish_of(method)
+    offsets = bool(around and around.classes) and method != "static"
+    if offsets:
+        require_classes(generator.conditions)
+    conditioned = training.condition_learning_rate > 0 or offsets
+    tabled = training.table_learning_rate > 0 or conditioned or bool(start or around)
     actor = build_actor(method, generator, settings=policy, tabled=tabled, conditioned=conditioned)
     if start is not None:
         table = actor.table if isinstance(actor, TabledNetwork) else actor

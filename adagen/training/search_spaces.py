@@ -26,11 +26,11 @@ from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
 from adagen.policy.baselines import guidance_interval
 from adagen.policy.by_class import ClassTable, group_centres
-from adagen.policy.networks import ConstantTable
+from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.training.gits import gits_times
 
-Schedule = ConstantTable | ClassTable
+Schedule = ConstantTable | ClassTable | TabledNetwork
 Trial = dict[str, float]
 Parameters = np.ndarray[Any, Any]
 

@@ -100,11 +100,11 @@ def train(
     if method == "stopping" and not isinstance(generator, Stopping):
         generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
-    if training.condition_learning_rate and network.step == "hidden":
+    if network.step == "hidden" and (training.condition_learning_rate or training.polish):
+        key = "polish" if training.polish else "condition_learning_rate"
         raise AdagenError(
-            f"condition_learning_rate is {training.condition_learning_rate}, but the policy's step "
-            "is 'hidden', so it has no table beside which conditions could add something: leave "
-            "one of the two out."
+            f"{key} is {getattr(training, key)}, but the policy's step is 'hidden', so it has no "
+            "table that this could be about: leave one of the two out."
         )
     network = network.model_copy(update={"input": generator.policy_input})
     folder = None if checkpoint is None else Path(checkpoint)

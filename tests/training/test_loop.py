@@ -25,6 +25,7 @@ FIELDS = {
     "loss_real", "loss_heldout", "loss_fake", "dead_share", "saturated_share", "warnings",
     "validation_fid", "validation_fid_label_free", "validation_recall", "validation_spread",
     "final_fid", "final_fid_label_free", "start_fid", "start_fid_label_free", "start_final_fid",
+    "polish_start_fid", "polish_fid",
 }  # fmt: skip
 
 

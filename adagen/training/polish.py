@@ -1,0 +1,162 @@
+"""The search around a trained policy, by the distance that its validations measure.
+
+A reward tells good schedules from bad ones, but near the best ones it follows a taste of its own
+(docs/experiments/polish.md). The search `tuned` sees the distance itself, but starts far away. So
+learning may lead the way, and a search go on from there: every entry of the policy's table, then an
+offset for each group of classes and each action. What the network adds stays as it was learnt.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from adagen.config import Polish, Sweep
+from adagen.generators.actions import Actions
+from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.policy.by_class import group_centres
+from adagen.policy.networks import ConstantTable, TabledNetwork
+from adagen.runtime.errors import AdagenError
+from adagen.sampling.sampler import Sampler
+from adagen.training.search import search
+from adagen.training.search_spaces import Parameters, Phase, Schedule, Space
+from adagen.training.validation import Validator
+
+Polished = ConstantTable | TabledNetwork
+
+
+def polish(
+    actor: Polished,
+    validator: Validator,
+    *,
+    settings: Polish,
+    seed: int,
+    name: str,
+    checkpoint: Path | None = None,
+) -> tuple[Polished, float, float]:
+    """Search around a policy.
+
+    The policy itself is tried first, so by the search's own samples the result is never worse.
+    These samples have noise of their own, the same for every candidate, which differs from one
+    training seed to the next.
+
+    Args:
+        actor: the policy, with a table and, where classes are searched for, offsets.
+        validator: measures the candidates.
+        settings: number of candidates and of samples.
+        seed: of the training.
+        name: of the training, in progress bar, messages and checkpoint.
+        checkpoint: file of the resumable state; None to keep none.
+
+    Returns:
+        The policy of least distance, and the distances of the first one and of this one.
+    """
+    generator, batch = validator.generator, validator.settings.batch
+
+    def distance(policy: Schedule) -> float:
+        images = Sampler(generator, policy, batch=batch).image_batches(
+            settings.samples, purpose="polish", seed=seed, processes=validator.processes
+        )
+        return validator.meter.distance(images)[0]
+
+    best, trials = search(
+        phases_around(actor, generator.actions, conditions=generator.conditions, settings=settings),
+        distance,
+        settings=Sweep(seed=seed, samples=settings.samples, spread=settings.spread),
+        name=f"{name}, polish",
+        checkpoint=checkpoint,
+        processes=validator.processes,
+    )
+    assert isinstance(best, Polished)
+    return best, trials[0]["fid"], min(trial["fid"] for trial in trials)
+
+
+def phases_around(
+    actor: Polished, actions: Actions, *, conditions: Conditions, settings: Polish
+) -> list[Phase]:
+    """The phases of the search around a policy; one that is the same for all classes has one."""
+    classes = settings.classes if isinstance(actor, TabledNetwork) else 0
+    first = settings.evaluations + settings.classes - classes
+
+    def entries(best: Schedule | None) -> Space:
+        return table_space_around(actor if best is None else best, actions)
+
+    def offsets(best: Schedule | None) -> Space:
+        assert isinstance(best, TabledNetwork)
+        members = members_of(conditions, settings.groups)
+        return offset_space_around(best, actions, members=members)
+
+    phases = [Phase(space=entries, evaluations=first, spread=settings.spread)]
+    if classes:
+        phases.append(Phase(space=offsets, evaluations=classes, spread=settings.spread))
+    return phases
+
+
+def table_space_around(policy: Schedule, actions: Actions) -> Space:
+    """The policy with other entries of its table: those that can change an image."""
+    calls, columns = actions.effective.nonzero(as_tuple=True)
+    names = [
+        f"{actions.names[k]}_{t}" for t, k in zip(calls.tolist(), columns.tolist(), strict=True)
+    ]
+
+    def schedule(x: Parameters) -> Schedule:
+        moved = copy.deepcopy(policy)
+        table = moved.table.table if isinstance(moved, TabledNetwork) else moved.table
+        table.data[calls, columns] += torch.from_numpy(x).to(table)
+        return moved
+
+    return _space(names, schedule)
+
+
+def offset_space_around(policy: TabledNetwork, actions: Actions, *, members: torch.Tensor) -> Space:
+    """The policy with other offsets of its classes.
+
+    Args:
+        policy: it has offsets (P, K).
+        actions: those of them that change an image at some call are moved.
+        members: (P, G) 1 for a class of a group, else 0.
+    """
+    columns = actions.effective.any(0).nonzero().flatten()
+    groups = members.shape[1]
+    names = [f"{actions.names[k]}_group{group}" for group in range(groups) for k in columns]
+
+    def schedule(x: Parameters) -> Schedule:
+        moved = copy.deepcopy(policy)
+        assert moved.offsets is not None
+        added = members @ torch.from_numpy(x).float().view(groups, len(columns))
+        moved.offsets.data[:, columns] += added.to(moved.offsets)
+        return moved
+
+    return _space(names, schedule)
+
+
+def members_of(conditions: Conditions, groups: int) -> torch.Tensor:
+    """(P, G) 1 where class p is in group g, else 0; neighbouring classes form a group."""
+    require_classes(conditions)
+    vectors = conditions.vectors(torch.arange(len(conditions)))  # one-hot
+    nearest = torch.cdist(vectors, group_centres(conditions, groups)).argmin(1)
+    return vectors.T @ F.one_hot(nearest).float()
+
+
+def require_classes(conditions: Conditions) -> None:
+    """Refuse to search for offsets of classes where conditions are none.
+
+    Raises:
+        AdagenError: they are captions.
+    """
+    if not isinstance(conditions, ClassConditions):
+        raise AdagenError(
+            "training.polish.classes asks for offsets of classes, but the conditions are captions: "
+            "leave the key out."
+        )
+
+
+def _space(names: Sequence[str], schedule: Callable[[Parameters], Schedule]) -> Space:
+    """The space of these schedules, whose parameters have names."""
+    return Space(
+        size=len(names),
+        schedule=schedule,
+        log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
+    )

@@ -1,0 +1,130 @@
+"""The search around a trained policy, on a toy whose best schedules are known in closed form."""
+
+import pytest
+import torch
+from toy import SIZE
+from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
+
+from adagen.config import Polish, Training
+from adagen.data.split import Images
+from adagen.policy.networks import ConstantTable, TabledNetwork
+from adagen.rewards.pretrained import CallableReward
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import seeded
+from adagen.training.loop import TrainingParts
+from adagen.training.polish import members_of, polish
+from adagen.training.run import build_networks, run_training
+from adagen.training.validation import Validator
+
+SETTINGS = Polish(evaluations=40, classes=40, samples=90, spread=0.5)
+IMAGES = Images(torch.full((20, 1, 1, 1), 0.5), torch.zeros(20, dtype=torch.int64))
+FINITE = 90 / 89
+"""The covariance of 90 images."""
+
+
+class Counting(PixelMeter):
+    """Counts the images that it sees."""
+
+    seen = 0
+
+    def moments(self, batches):
+        (found,) = super().moments(batches)
+        self.seen += found.count
+        return (found,)
+
+    def measure_with_moments(self, batches):
+        measured, moments = super().measure_with_moments(batches)
+        return {**measured, "fid_label_free": None, "recall": None}, moments
+
+
+def training(**changes):
+    settings = {"updates": 2, "trajectories": 16, "validate_every": 1, "validate_samples": 30}
+    return Training(**settings, learning_rate=1e-8, static_learning_rate=1e-8, **changes)
+
+
+def trained(method, *, folder=None, **changes):
+    """A training that moves nothing, and the search around it."""
+    settings, generator, meter = training(**changes), ClassToy(), Counting()
+    with seeded("polish", method):
+        actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
+    parts = TrainingParts(
+        generator=generator,
+        actor=actor,
+        critic=critic,
+        reward=CallableReward(lambda images, labels: images.flatten(1)[:, 0], generator.device),
+        train=IMAGES,
+        heldout=IMAGES,
+    )
+    validate = Validator(generator=generator, meter=meter, settings=settings)
+    checkpoint = folder and folder / "training.ckpt"
+    run = run_training(
+        parts, settings, seed=0, name="toy", validate=validate, checkpoint=checkpoint
+    )
+    return run, meter
+
+
+def test_a_table_comes_to_the_best_static_schedule_and_offsets_to_the_best_by_class():
+    start = ((HANDMADE - MEAN) ** 2 + VARIANCE * FINITE) / 4 + FLOOR
+    for method, least in (("static", VARIANCE * FINITE / 4 + FLOOR), ("adagen", FLOOR)):
+        run, _ = trained(method, polish=SETTINGS)
+        *others, last = run.records
+        assert last["polish_start_fid"] == pytest.approx(start, rel=0.01)
+        assert last["polish_fid"] == pytest.approx(least, rel=0.05, abs=2e-4)
+        assert {record["polish_fid"] for record in others} == {None}
+
+
+def test_a_training_draws_what_its_settings_say():
+    for method in ("static", "adagen"):
+        settings = training(polish=SETTINGS)
+        _, meter = trained(method, polish=SETTINGS)
+        assert meter.seen == settings.validated(method) + 80 * 90
+        assert settings.images(method) == settings.explored + meter.seen
+    assert settings.images("faithful") == settings.explored + settings.validated("faithful")
+
+
+def test_the_network_stays_as_it_was_learnt():
+    plain, _ = trained("adagen")
+    polished, _ = trained("adagen", polish=SETTINGS)
+    network = plain.actor.network.state_dict()
+    assert all(
+        part.equal(network[key]) for key, part in polished.actor.network.state_dict().items()
+    )
+    assert isinstance(polished.actor, TabledNetwork) and polished.actor.offsets.any()
+
+
+def test_a_finished_search_is_not_made_again(tmp_path):
+    first, _ = trained("adagen", folder=tmp_path, polish=SETTINGS)
+    again, meter = trained("adagen", folder=tmp_path, polish=SETTINGS)
+    assert meter.seen == 0 and again.records == first.records
+    before, after = (run.actor.state_dict() for run in (first, again))
+    assert all(part.equal(before[key]) for key, part in after.items())
+
+
+def test_the_policy_itself_comes_first_and_is_kept_where_nothing_is_better():
+    policy = ConstantTable.of(torch.zeros(2, 1))
+    validator = Validator(generator=ClassToy(), meter=Counting(), settings=training())
+    alone = Polish(evaluations=1, samples=30)
+    best, first, least = polish(policy, validator, settings=alone, seed=0, name="toy")
+    assert first == least and not best.table.any() and best is not policy
+
+
+def test_other_seeds_have_other_noise():
+    policy = ConstantTable.of(torch.zeros(2, 1))
+    validator = Validator(generator=ClassToy(), meter=Counting(), settings=training())
+    alone = Polish(evaluations=1, samples=30)
+    firsts = {
+        polish(policy, validator, settings=alone, seed=seed, name="toy")[1] for seed in (0, 0, 1)
+    }
+    assert len(firsts) == 2
+
+
+def test_neighbouring_classes_share_offsets():
+    members = members_of(ClassToy().conditions, 2)
+    assert members.tolist() == [[1, 0], [1, 0], [0, 1]]
+
+
+def test_captions_have_no_offsets_of_classes():
+    with pytest.raises(
+        AdagenError, match=r"training.polish.classes .* captions: leave the key out"
+    ):
+        members_of(object(), 2)
