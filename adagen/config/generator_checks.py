@@ -34,6 +34,13 @@ def check_generators(
                 "of dit and sit takes two evaluations an update: use an even number, or "
                 "another solver"
             )
+        default = Experiment.model_fields["unmasking_bound"].default
+        if experiment.unmasking == "ratio" and experiment.unmasking_bound != default:
+            raise ValueError(
+                f"{place}.unmasking_bound is {experiment.unmasking_bound}, but {place}.unmasking is "
+                "'ratio', which has no bound: name the rule 'confidence' or 'entropy', or leave "
+                "the bound out"
+            )
         if experiment.unmasking == "confidence" and experiment.unmasking_bound > 1:
             raise ValueError(
                 f"{place}.unmasking_bound is {experiment.unmasking_bound}, but the rule "

@@ -6,6 +6,7 @@ from typing import Any
 from adagen.config.ablation import Cell
 from adagen.config.base import FAMILIES, REASONS, Method
 from adagen.config.experiments import RIVALS, Experiment
+from adagen.config.paradigms import action_names
 from adagen.config.search import Sweep
 
 
@@ -56,6 +57,14 @@ def check_methods(
                 "out"
             )
         require_choice(place, experiment, methods=of_experiment, sweep=sweep)
+        if {"tuned", "gits"} & {*of_experiment}:
+            paradigm = generators[experiment.generator].paradigm
+            known = action_names(paradigm, unmasking=experiment.unmasking)
+            if known and (unknown := [name for name in sweep.actions if name not in known]):
+                raise ValueError(
+                    f"sweep.actions has {unknown[0]!r}, but the actions of {place} are "
+                    f"{', '.join(known)}: choose among these"
+                )
 
 
 def require_choice(

@@ -74,6 +74,13 @@ def test_the_minimal_config_is_whole():
         ("evaluation.seeds", [1, 1], ["'evaluation.seeds'", "1 stands twice", "different"]),
         ("evaluation.seeds", [], ["'evaluation.seeds' is []", "at least 1 item"]),
         ("evaluation.jobs", 999, ["'evaluation'", "jobs is 999", "files of samples to make"]),
+        ("training.polish", {"samples": 9}, ["training.polish.samples is 9", "at least 65"]),
+        ("sweep.actions", ["time", "step"], ["sweep.actions has", "the actions of", "choose among"]),
+        (
+            "experiments.toy_t4.unmasking_bound",
+            0.5,
+            ["experiments.toy_t4.unmasking_bound is 0.5", "'ratio', which has no bound"],
+        ),
         ("training_seeds", [], ["training_seeds", "at least 1 item"]),
         ("training_seeds", [0, 0], ["training_seeds", "0 stands twice"]),
         ("evaluation.samples", 64, ["evaluation.samples is 64", "at least 65"]),
