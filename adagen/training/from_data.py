@@ -161,28 +161,42 @@ def heldout_validation(
     Args:
         generator: the generator.
         split: real images.
-        settings: number of samples, and batch size.
+        settings: numbers of samples, and batch size.
         folder: of resumable state; None to keep none.
 
     Returns:
         The validation; None, with a message, if there are too few held-out images or their sides
         are no multiples of 4, which the autoencoder needs.
+
+    Raises:
+        AdagenError: a distance would be of too few samples; or `polish` needs a validation, and
+            there is none.
     """
     sizes = MetricNetworks()
     dimension = 2 * sizes.width
     if len(split.heldout) <= dimension or any(side % 4 for side in split.heldout.images.shape[2:]):
+        reason = (
+            f"a distance takes more than {dimension} held-out images with sides that are multiples "
+            f"of 4; there are {len(split.heldout)} of {tuple(split.heldout.images.shape[2:])} "
+            "pixels"
+        )
+        if settings.polish:
+            raise AdagenError(
+                f"polish is given, but {reason}: leave it out, or give more images of such sides."
+            )
         print(
-            f"adagen.train: no validation, and the last policy is kept: a distance takes more than "
-            f"{dimension} held-out images with sides that are multiples of 4; there are "
-            f"{len(split.heldout)} of {tuple(split.heldout.images.shape[2:])} pixels.",
-            file=sys.stderr,
+            f"adagen.train: no validation, and the last policy is kept: {reason}.", file=sys.stderr
         )
         return None
-    if settings.validate_samples <= dimension:
-        raise AdagenError(
-            f"validate_samples is {settings.validate_samples}, but a distance over {dimension} "
-            f"features takes at least {dimension + 1} samples: raise it."
-        )
+    counts = {"validate_samples": settings.validate_samples}
+    if settings.polish:
+        counts["polish.samples"] = settings.polish.samples
+    for key, count in counts.items():
+        if count <= dimension:
+            raise AdagenError(
+                f"{key} is {count}, but a distance over {dimension} features takes at least "
+                f"{dimension + 1} samples: raise it."
+            )
     networks = fit_metric_networks(sizes, split, checkpoints=folder, device=generator.device)
     return Validator(generator=generator, meter=_HeldoutMeter(networks, split), settings=settings)
 

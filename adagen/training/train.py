@@ -97,6 +97,8 @@ def train(
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
+    if training.polish:
+        _require_distance(generator, method, reward=reward)
     if method == "stopping" and not isinstance(generator, Stopping):
         generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
@@ -241,6 +243,24 @@ def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
             "`Reward`, or a function of images and labels that returns scores."
         )
     return check_section(Training, {**settings, **chosen}, source="adagen.train")
+
+
+def _require_distance(generator: Generator[Any], method: str, *, reward: RewardChoice) -> None:
+    """Refuse a search around the policy where no distance chooses it.
+
+    Raises:
+        AdagenError: samples may stop, or a function is the reward.
+    """
+    if method == "stopping" or isinstance(generator, Stopping):
+        raise AdagenError(
+            "polish is given, but samples that may stop are to save evaluations too, which no "
+            "distance knows: leave it out, or train a policy of a generator that never stops."
+        )
+    if not isinstance(reward, str | Mapping | Reward):
+        raise AdagenError(
+            "polish is given, which lowers the distance that validations measure, but a function "
+            "as reward has no validations: leave it out, or name a reward."
+        )
 
 
 def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice) -> Split:

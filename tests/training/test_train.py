@@ -178,6 +178,8 @@ LABELS = torch.arange(30) % 3
         ({"data": (IMAGES.tile(2, 2), LABELS)}, r"shape \(1, 2, 2\) .* those .* have \(1, 4, 4\)"),
         ({"data": "digits"}, "10 classes, but the generator makes 3"),
         ({"data": "nowhere"}, "'nowhere', which does not exist"),
+        ({"polish": {}}, "polish is given, .* a function as reward has no validations"),
+        ({"polish": {}, "method": "stopping"}, "polish is given, but samples that may stop"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(wrong, message):
@@ -226,7 +228,8 @@ def test_a_named_reward_is_made_from_data_and_the_nearest_policy_is_kept(
 
 def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys):
     images = torch.rand(50, 1, 8, 8, generator=torch_generator("few"))
-    sampler = adagen.train(
+    train = partial(
+        adagen.train,
         tiny_generator("sit"),
         (images, torch.arange(50) % 10),
         reward=CONVOLUTION,
@@ -235,8 +238,11 @@ def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys
         updates=1,
         trajectories=16,
     )
+    sampler = train()
     assert "no validation, and the last policy is kept" in capsys.readouterr().err
     assert "validation_fid" not in sampler.log.columns
+    with pytest.raises(AdagenError, match="polish is given, but a distance takes .* held-out"):
+        train(polish={})
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "frechet"])
