@@ -149,6 +149,14 @@ class Training(Model):
         polish = self.polish_of(method)
         return self.explored + self.validated(method) + (polish.images if polish else 0)
 
+    def tabled(self, method: str) -> bool:
+        """True if a policy of a method has a table, beside its network where it has one.
+
+        So it has where anything but the network learns, begins elsewhere or is searched for.
+        """
+        rates = self.table_learning_rate + self.condition_learning_rate
+        return rates > 0 or self.start == "tuned" or self.polish_of(method) is not None
+
     def polish_of(self, method: str) -> Polish | None:
         """The search around a policy of a method; none of those whose last policy is kept."""
         return None if method in ("faithful", "stopping") else self.polish

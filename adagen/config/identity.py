@@ -150,9 +150,11 @@ def search_state(config: Config, experiment: str) -> list[Model | Identity]:
 
 
 def _in_progress(settings: Experiment) -> Identity:
-    """An experiment as resumable state names it, which may be older than the key `repeats`."""
-    without = set() if settings.repeats else {"repeats"}
-    return {"Experiment": settings.model_dump(mode="json", exclude=without)}
+    """An experiment as resumable state names it, which may be older than its newest keys."""
+    named = settings.model_dump(mode="json", exclude=set() if settings.repeats else {"repeats"})
+    if settings.training.polish is None:
+        del named["training"]["polish"]
+    return {"Experiment": named}
 
 
 # Jobs: the `depends` of the rule of the same name
@@ -255,10 +257,11 @@ def train(config: Config, experiment: str, *, method: str) -> Identity:
     """The settings that a trained policy depends on."""
     settings = experiment_of(config, experiment)
     rounds = settings.training.keep_features == "bfloat16"  # and so changes the policy
+    apart = ("price",) if settings.training.polish_of(method) else ("price", "polish")
     return {
         "dataset": _part(config.dataset),
         **_scheduled(config, experiment),
-        "training": _part(settings.training, "keep_features", "price"),
+        "training": _part(settings.training, "keep_features", *apart),
         **({"price": settings.training.price} if method == "stopping" else {}),
         **({"rounded": True} if rounds else {}),
         "policy": _part(settings.policy),

@@ -175,15 +175,14 @@ class Plan:
         return Job("adopt", policy.experiment, disk=actor.weights)
 
     def _training(self, policy: Run) -> Job:
-        """The job of a training: rollouts, PPO, the reward that learns alongside, validations."""
+        """The job of a training: rollouts, PPO, the reward that learns alongside, distances."""
         networks, experiment = self.networks, self._experiment(policy)
         training, generator = experiment.training, networks.generators.of(experiment)
         reward = networks.reward(experiment)
         actor, critic = networks.policy_and_value(experiment, policy.method)
         calls, updates = generator.actions.calls, training.updates
-        explored, validated = training.explored, training.validated(policy.method)
+        explored, images = training.explored, training.images(policy.method)
         scored = training.trajectories * updates
-        images = training.images(policy.method)
         learned_from = 2 * reward.batch * (reward.warmup + reward.steps * updates)
         probed = 2 * reward.batch * updates
         real = VIEWS * reward.once
@@ -194,7 +193,7 @@ class Plan:
             + (explored + learned_from + probed + real) * reward.features_flops
             + (scored + probed) * reward.head.forward.flops
             + learned_from * reward.head.training.flops
-            + validated * networks.metric.forward.flops
+            + (images - explored) * networks.metric.forward.flops
         )
         if policy.method == "faithful":
             other += scored * networks.preference.forward.flops

@@ -265,7 +265,7 @@ class Networks:
         seen = generator.grid, generator.seen_width, settings.model_dump_json()
         actor = critic = NONE
         if method in ("adagen", "stopping", "faithful", "released"):
-            tabled = experiment.training.table_learning_rate > 0 and method != "released"
+            tabled = experiment.training.tabled(method) and method != "released"
             actions = len(generator.actions.names), tabled and generator.actions.calls
             build = partial(build_actor, method, generator, settings=settings, tabled=tabled)
             actor = self._once(generator, (*seen, *actions), build=build)

@@ -112,7 +112,7 @@ def build_networks(
     if offsets:
         require_classes(generator.conditions)
     conditioned = training.condition_learning_rate > 0 or offsets
-    tabled = training.table_learning_rate > 0 or conditioned or bool(start or around)
+    tabled = training.tabled(method) or start is not None
     actor = build_actor(method, generator, settings=policy, tabled=tabled, conditioned=conditioned)
     if start is not None:
         table = actor.table if isinstance(actor, TabledNetwork) else actor

@@ -86,6 +86,15 @@ def differs(config: Config, before: list[object]) -> bool:
         return True
 
 
+def test_a_search_around_policies_counts_for_the_methods_that_have_one():
+    plain, polished = (
+        parse_config(content, "test") for content in (MINIMAL, with_value("training.polish", {}))
+    )
+    for method in LEARNED:
+        known = [identity.train(config, "toy_t4", method=method) for config in (plain, polished)]
+        assert (known[0] == known[1]) == (method in ("faithful", "stopping"))
+
+
 def test_a_clip_score_counts_where_samples_are_measured_alone():
     def bound(**keys):
         content = with_value("evaluation.clip_score", keys or None)
