@@ -120,7 +120,7 @@ def _value(value: Any, learnt: set[int], *, level: int) -> Any:
     if isinstance(value, nn.Module):
         return _frozen(value, learnt)
     if isinstance(value, torch.Tensor):
-        return None if value.data_ptr() in learnt else _hash({"": value})
+        return None if value.data_ptr() in learnt else tensors_hash({"": value})
     if isinstance(value, Images):
         return value.digest()
     if isinstance(value, torch.device | torch.dtype | torch.optim.Optimizer | torch.Generator):
@@ -148,10 +148,10 @@ def _frozen(network: nn.Module, learnt: set[int]) -> dict[str, Any] | None:
     if len(tensors) == len(list(network.parameters())):
         tensors |= dict(network.named_buffers())
     kept = {key: value for key, value in tensors.items() if value.data_ptr() not in learnt}
-    return {"class": type(network).__qualname__, "weights": _hash(kept)} if kept else None
+    return {"class": type(network).__qualname__, "weights": tensors_hash(kept)} if kept else None
 
 
-def _hash(tensors: Mapping[str, torch.Tensor]) -> str:
+def tensors_hash(tensors: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):

@@ -20,6 +20,7 @@ from adagen.policy.by_class import group_centres
 from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
+from adagen.training.origins import tensors_hash
 from adagen.training.search import search
 from adagen.training.search_spaces import Parameters, Phase, Schedule, Space
 from adagen.training.validation import Validator
@@ -48,10 +49,14 @@ def polish(
         settings: number of candidates and of samples.
         seed: of the training.
         name: of the training, in progress bar, messages and checkpoint.
-        checkpoint: file of the resumable state; None to keep none.
+        checkpoint: file of the resumable state, which is bound to the policy; None to keep none.
 
     Returns:
         The policy of least distance, and the distances of the first one and of this one.
+
+    Raises:
+        AdagenError: an image or an action is not finite, or the checkpoint belongs to another run
+            or to another policy.
     """
     generator, batch = validator.generator, validator.settings.batch
 
@@ -68,6 +73,7 @@ def polish(
         name=f"{name}, polish",
         checkpoint=checkpoint,
         processes=validator.processes,
+        inputs={"policy": tensors_hash(actor.state_dict())},
     )
     assert isinstance(best, Polished)
     return best, trials[0]["fid"], min(trial["fid"] for trial in trials)

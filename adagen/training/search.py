@@ -5,8 +5,9 @@ every candidate, and is never used for reporting.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cma
 import numpy as np
@@ -27,6 +28,7 @@ def search(
     checkpoint: Path | None = None,
     processes: Processes = SINGLE_PROCESS,
     known: Sequence[Trial] = (),
+    inputs: Mapping[str, Any] | None = None,
 ) -> tuple[Schedule, list[Trial]]:
     """Find the static schedule of least distance within the trials of all phases.
 
@@ -42,13 +44,15 @@ def search(
         checkpoint: file of the resumable state; None to keep none.
         processes: evaluate each trial together; the first one writes the checkpoint.
         known: the first trials, of a search that begins alike; they are not tried again.
+        inputs: what else the checkpoint is bound to; plain values.
 
     Returns:
         The best schedule and all trials, in order.
     """
     trials: list[Trial] = []
     if checkpoint is not None and processes.first:
-        trials = (load_checkpoint(checkpoint, name, settings=settings) or {}).get("trials", [])
+        state = load_checkpoint(checkpoint, name, settings=settings, inputs=inputs) or {}
+        trials = state.get("trials", [])
     trials = trials or [*known]
     trials = processes.broadcast(trials)
     done = iter(list(trials))
@@ -68,7 +72,8 @@ def search(
             bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
             bar.update()
             if checkpoint is not None and processes.first:
-                save_checkpoint(checkpoint, name, settings=settings, state={"trials": trials})
+                state = {"trials": trials}
+                save_checkpoint(checkpoint, name, settings=settings, state=state, inputs=inputs)
         if best is None or value < least:
             best, least = space.schedule(x), value
         return value

@@ -1,5 +1,7 @@
 """The search around a trained policy, on a toy whose best schedules are known in closed form."""
 
+from functools import partial
+
 import pytest
 import torch
 from toy import SIZE
@@ -22,12 +24,21 @@ FINITE = 90 / 89
 """The covariance of 90 images."""
 
 
+class Killed(Exception):
+    """Stands for a kill."""
+
+
 class Counting(PixelMeter):
-    """Counts the images that it sees."""
+    """Counts the images that it sees, and can be killed when it has seen so many."""
 
     seen = 0
 
+    def __init__(self, most: float = float("inf")) -> None:
+        self.most = most
+
     def moments(self, batches):
+        if self.seen >= self.most:
+            raise Killed
         (found,) = super().moments(batches)
         self.seen += found.count
         return (found,)
@@ -42,9 +53,9 @@ def training(**changes):
     return Training(**settings, learning_rate=1e-8, static_learning_rate=1e-8, **changes)
 
 
-def trained(method, *, folder=None, **changes):
+def trained(method, *, folder=None, meter=None, **changes):
     """A training that moves nothing, and the search around it."""
-    settings, generator, meter = training(**changes), ClassToy(), Counting()
+    settings, generator, meter = training(**changes), ClassToy(), meter or Counting()
     with seeded("polish", method):
         actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
     parts = TrainingParts(
@@ -100,12 +111,41 @@ def test_a_finished_search_is_not_made_again(tmp_path):
     assert all(part.equal(before[key]) for key, part in after.items())
 
 
+def test_a_search_that_was_killed_goes_on_where_it_was(tmp_path):
+    whole, _ = trained("adagen", polish=SETTINGS)
+    validated = training().validated("adagen")
+    with pytest.raises(Killed):
+        dies = Counting(most=validated + 50 * SETTINGS.samples)
+        trained("adagen", folder=tmp_path, meter=dies, polish=SETTINGS)
+    resumed, meter = trained("adagen", folder=tmp_path, polish=SETTINGS)
+    assert meter.seen == 30 * SETTINGS.samples  # of 80 schedules 50 had been tried
+    assert resumed.records[-1]["polish_fid"] == whole.records[-1]["polish_fid"]
+    expected = whole.actor.state_dict()
+    assert all(part.equal(expected[key]) for key, part in resumed.actor.state_dict().items())
+
+
 def test_the_policy_itself_comes_first_and_is_kept_where_nothing_is_better():
     policy = ConstantTable.of(torch.zeros(2, 1))
     validator = Validator(generator=ClassToy(), meter=Counting(), settings=training())
     alone = Polish(evaluations=1, samples=30)
     best, first, least = polish(policy, validator, settings=alone, seed=0, name="toy")
     assert first == least and not best.table.any() and best is not policy
+
+
+def test_a_search_around_one_policy_does_not_go_on_around_another(tmp_path):
+    validator = Validator(generator=ClassToy(), meter=Counting(), settings=training())
+    zeros, other = (ConstantTable.of(torch.full((2, 1), level)) for level in (0.0, 0.5))
+    around = partial(
+        polish,
+        validator=validator,
+        settings=Polish(evaluations=1, samples=30),
+        seed=0,
+        name="toy",
+        checkpoint=tmp_path / "polish.ckpt",
+    )
+    assert around(zeros)[1:] == around(zeros)[1:]
+    with pytest.raises(AdagenError, match=r"polish\.ckpt was written by another run"):
+        around(other)
 
 
 def test_other_seeds_have_other_noise():
