@@ -57,7 +57,7 @@ def check_methods(
                 "out"
             )
         require_choice(place, experiment, methods=of_experiment, sweep=sweep)
-        if {"tuned", "gits"} & {*of_experiment}:
+        if {"tuned", "tuned_class", "gits"} & {*of_experiment}:
             paradigm = generators[experiment.generator].paradigm
             known = action_names(paradigm, unmasking=experiment.unmasking)
             if known and (unknown := [name for name in sweep.actions if name not in known]):

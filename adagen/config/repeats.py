@@ -82,8 +82,8 @@ def check_repeats(
         generators: all generators, those of the experiments among them.
 
     Raises:
-        ValueError: an experiment repeats none, or another one than it says; or no generator can be
-            fitted from these seeds.
+        ValueError: an experiment repeats none, or another one than it says, or the same fit twice;
+            or no generator can be fitted from these seeds.
     """
     repeats = {name: one for name, one in experiments.items() if one.repeats}
     for name, one in repeats.items():
@@ -114,6 +114,16 @@ def check_repeats(
                     f"generator_seeds has {seed}, but generators.{base.generator} is fitted from "
                     "it already, and counts as the first one: choose another seed"
                 )
+    fits_of: dict[str, list[dict[str, Any]]] = {}
+    for name, one in experiments.items():
+        known = fits_of.setdefault(one.repeats or name, [])
+        settings = generators[one.generator].model_dump(mode="json")
+        if settings in known:  # it would be counted twice
+            raise ValueError(
+                f"experiments.{name} repeats {one.repeats} on a generator whose seeds another one "
+                "has already: give its generator other seeds, or leave the experiment out"
+            )
+        known.append(settings)
     if len(seeds) > 1 and not repeats:
         raise ValueError(
             f"generator_seeds is {[*seeds]}, but no experiment has a built-in generator that is "

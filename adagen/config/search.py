@@ -9,7 +9,7 @@ from adagen.config.values import Deviation, Different, Positive, Seed
 
 PHASES: dict[str, set[str]] = {
     "tuned": {"table", "actions"},
-    "tuned_class": {"table", "classes"},
+    "tuned_class": {"table", "actions", "classes"},
     "gits": {"gits", "actions"},
 }
 """Keys of a search that count for some methods alone, by method."""

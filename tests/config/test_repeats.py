@@ -155,6 +155,14 @@ def test_tables_have_all_runs_and_figures_those_of_the_first_generator():
         (seeded(0, experiments={"c": {"repeats": "a"}}), "c repeats a, but differs"),
         (seeded(0, experiments={"e": {"generator": "noise", "repeats": "c"}}), "e repeats c, but"),
         (
+            seeded(
+                0,
+                generators={"twin": {"paradigm": "dit"}},
+                experiments={"e": {"generator": "twin", "repeats": "c"}},
+            ),
+            "e repeats c on a generator whose seeds",
+        ),
+        (
             seeded(0, 1, experiments={"d-seed-1": {"generator": "tokens", "repeats": "d"}}),
             "d-seed-1 repeats d, but differs",
         ),
