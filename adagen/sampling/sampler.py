@@ -153,7 +153,7 @@ class Sampler:
         Args:
             labels: (n,) int64 classes.
             indices: (n,) int64 which samples of the seed to make; by default 0 .. n-1.
-            purpose: "report", "search" or "validate"; different purposes never share noise.
+            purpose: "report", "search", "polish" or "validate"; different ones never share noise.
             seed: sampling seed within the purpose.
             processes: make the batches in turn, and all see all of them.
 
