@@ -37,8 +37,8 @@ def check_generators(
         default = Experiment.model_fields["unmasking_bound"].default
         if experiment.unmasking == "ratio" and experiment.unmasking_bound != default:
             raise ValueError(
-                f"{place}.unmasking_bound is {experiment.unmasking_bound}, but {place}.unmasking is "
-                "'ratio', which has no bound: name the rule 'confidence' or 'entropy', or leave "
+                f"{place}.unmasking_bound is {experiment.unmasking_bound}, but {place}.unmasking "
+                "is 'ratio', which has no bound: name the rule 'confidence' or 'entropy', or leave "
                 "the bound out"
             )
         if experiment.unmasking == "confidence" and experiment.unmasking_bound > 1:

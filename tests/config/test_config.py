@@ -75,7 +75,7 @@ def test_the_minimal_config_is_whole():
         ("evaluation.seeds", [], ["'evaluation.seeds' is []", "at least 1 item"]),
         ("evaluation.jobs", 999, ["'evaluation'", "jobs is 999", "files of samples to make"]),
         ("training.polish", {"samples": 9}, ["training.polish.samples is 9", "at least 65"]),
-        ("sweep.actions", ["time", "step"], ["sweep.actions has", "the actions of", "choose among"]),
+        ("sweep.actions", ["time", "step"], ["sweep.actions has", "the actions of", "choose"]),
         (
             "experiments.toy_t4.unmasking_bound",
             0.5,

@@ -241,7 +241,7 @@ def test_too_few_images_to_validate_with_are_named(hasty, tiny_generator, capsys
     sampler = train()
     assert "no validation, and the last policy is kept" in capsys.readouterr().err
     assert "validation_fid" not in sampler.log.columns
-    with pytest.raises(AdagenError, match="polish is given, but a distance takes .* held-out"):
+    with pytest.raises(AdagenError, match=r"polish is given, but a distance takes .* held-out"):
         train(polish={})
 
 

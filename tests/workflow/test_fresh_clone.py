@@ -33,4 +33,12 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
     made = ("results", "resources", "logs", "benchmarks/digits", "dvc.lock")
     assert clone.run("git", "ls-files", *made).stdout.split() == ["results/README.md"]
     kept = sorted(path.parent.name for path in clone.folder.glob("docs/results/*/manifest.json"))
-    assert kept == ["cifar10", "digits", "digits_full", "digits_notes", "digits_rivals", "digits_seeds", "openmoji"]
+    assert kept == [
+        "cifar10",
+        "digits",
+        "digits_full",
+        "digits_notes",
+        "digits_rivals",
+        "digits_seeds",
+        "openmoji",
+    ]
