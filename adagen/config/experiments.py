@@ -152,7 +152,7 @@ class Training(Model):
     def tabled(self, method: str) -> bool:
         """True if a policy of a method has a table, beside its network where it has one.
 
-        So it has where anything but the network learns, begins elsewhere or is searched for.
+        It has one where anything but a network learns, begins elsewhere or is searched for.
         """
         rates = self.table_learning_rate + self.condition_learning_rate
         return rates > 0 or self.start == "tuned" or self.polish_of(method) is not None

@@ -9,7 +9,7 @@ from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
 
 from adagen.config import Polish, Training
 from adagen.data.split import Images
-from adagen.policy.networks import ConstantTable, TabledNetwork
+from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.rewards.pretrained import CallableReward
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import seeded
@@ -156,6 +156,19 @@ def test_other_seeds_have_other_noise():
         polish(policy, validator, settings=alone, seed=seed, name="toy")[1] for seed in (0, 0, 1)
     }
     assert len(firsts) == 2
+
+
+def test_a_policy_that_is_searched_around_has_a_table_whatever_learns():
+    plain, searched = (
+        training(table_learning_rate=0.0, polish=around) for around in (None, SETTINGS)
+    )
+    assert not plain.tabled("adagen") and not searched.tabled("faithful")
+    assert searched.tabled("adagen")
+    kinds = [
+        type(build_networks(method, ClassToy(), policy=SIZE, training=settings)[0])
+        for method, settings in (("adagen", plain), ("faithful", searched), ("adagen", searched))
+    ]
+    assert kinds == [PolicyNetwork, PolicyNetwork, TabledNetwork]
 
 
 def test_neighbouring_classes_share_offsets():
