@@ -83,7 +83,8 @@ def draw_guided(
     """
     guided = guide(conditional, null, w=w)
     ids = draw_categorical(guided / temperature.view(-1, 1, 1), uniform)
-    known = ids.clamp(max=guided.shape[-1] - 1).view(*guided.shape[:2], -1)
+    known = ids.clamp(max=guided.shape[-1] - 1)
+    known = known if known.ndim == 3 else known.unsqueeze(2)
     return ids, guided.log_softmax(-1).gather(2, known).view(ids.shape)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from adagen.config import Experiment
 from adagen.generators.build import build_generator
 from adagen.generators.halton import halton_ranks
-from adagen.generators.maskgit import remask
+from adagen.generators.maskgit import draw_guided, remask
 from adagen.runtime.noise import SampleNoise
 
 MASK = 1024
@@ -60,6 +60,15 @@ def test_the_fixed_order_unmasks_its_first_positions(masks):
 def test_the_fixed_order_asks_for_no_confidence(masks):
     assert torch.equal(masks("halton")[0], masks("halton", temperature=50.0)[0])
     assert not torch.equal(masks("handmade")[0], masks("handmade", temperature=50.0)[0])
+
+
+def test_nothing_is_drawn_where_nothing_is_masked():
+    """A schedule may leave no mask before its last step."""
+    none = torch.zeros(0, 1, 8)
+    ids, log_prob = draw_guided(
+        none, null=none, w=none[:, 0, 0], temperature=none[:, 0, 0] + 1, uniform=none[..., 0]
+    )
+    assert ids.shape == log_prob.shape == (0, 1)
 
 
 def test_samples_of_a_class_draw_what_each_draws_alone(tiny_backbone):
