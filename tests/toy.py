@@ -118,19 +118,23 @@ ONE = Images(torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
 def toy_training(
     method: str, reward=None, mixture=None, processes=SINGLE_PROCESS, **changes
 ) -> PolicyTraining:
-    settings, generator = SETTINGS.model_copy(update=changes), Toy()
+    settings = SETTINGS.model_copy(update=changes)
+    parts = toy_parts(method, Toy(), settings, reward=reward or ToyReward(), mixture=mixture)
+    return PolicyTraining(parts, settings, seed=0, processes=processes)
+
+
+def toy_parts(method, generator, settings, *, reward, real=ONE, mixture=None) -> TrainingParts:
     with seeded("toy", method):
         actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
-    parts = TrainingParts(
+    return TrainingParts(
         generator=generator,
         actor=actor,
         critic=critic,
-        reward=reward or ToyReward(),
-        train=ONE,
-        heldout=ONE,
+        reward=reward,
+        train=real,
+        heldout=real,
         mixture=mixture,
     )
-    return PolicyTraining(parts, settings, seed=0, processes=processes)
 
 
 def validation(fid: float, fid_label_free: float | None = 0.0) -> Validation:

@@ -59,12 +59,8 @@ def check_methods(
         require_choice(place, experiment, methods=of_experiment, sweep=sweep)
         if {"tuned", "tuned_class", "gits"} & {*of_experiment}:
             paradigm = generators[experiment.generator].paradigm
-            known = action_names(paradigm, unmasking=experiment.unmasking)
-            if known and (unknown := [name for name in sweep.actions if name not in known]):
-                raise ValueError(
-                    f"sweep.actions has {unknown[0]!r}, but the actions of {place} are "
-                    f"{', '.join(known)}: choose among these"
-                )
+            own = action_names(paradigm, unmasking=experiment.unmasking)
+            require_actions("sweep.actions", sweep.actions, known=own, of=place)
 
 
 def require_choice(
@@ -90,6 +86,25 @@ def require_choice(
         raise ValueError(
             f"{place}.steps is {experiment.steps}, but method 'gits' chooses times among the "
             f"{nodes} of sweep.gits.nodes: raise that key, or leave the method out"
+        )
+
+
+def require_actions(key: str, names: Sequence[str], *, known: Sequence[str], of: str) -> None:
+    """Raise unless names under a key are actions of an experiment.
+
+    Args:
+        key: where they stand.
+        names: the names.
+        known: the actions that there are; none where they aren't known yet.
+        of: the experiment, in the message.
+
+    Raises:
+        ValueError: one is of no action.
+    """
+    if known and (unknown := [name for name in names if name not in known]):
+        raise ValueError(
+            f"{key} has {unknown[0]!r}, but the actions of {of} are {', '.join(known)}: choose "
+            "among these"
         )
 
 

@@ -18,7 +18,7 @@ from adagen.config.experiments import (
     Unmasking,
     UnmaskingBound,
 )
-from adagen.config.method_checks import require_choice, require_family
+from adagen.config.method_checks import require_actions, require_choice, require_family
 from adagen.config.paradigms import action_names
 from adagen.config.schedules import GivenCoefficients, GivenSchedule, check_coefficients
 from adagen.config.search import Sweep
@@ -161,14 +161,5 @@ def check_rivals(
             )
         except ValueError as error:
             raise ValueError(f"{place} in {cell.base}: {error}") from None
-        _check_actions(place, cell, paradigm)
-
-
-def _check_actions(place: str, cell: RivalCell, paradigm: str) -> None:
-    """Raise unless a built-in generator has the actions that are tuned."""
-    known = action_names(paradigm, unmasking=cell.experiment.unmasking)
-    if known and (unknown := [name for name in cell.tunes if name not in known]):
-        raise ValueError(
-            f"{place}.tunes has {unknown[0]!r}, but the actions of {cell.base} are "
-            f"{', '.join(known)}: choose among these"
-        )
+        own = action_names(paradigm, unmasking=cell.experiment.unmasking)
+        require_actions(f"{place}.tunes", cell.tunes, known=own, of=cell.base)

@@ -7,7 +7,6 @@ offset for each group of classes and each action. What the network adds stays as
 """
 
 import copy
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +21,14 @@ from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
 from adagen.training.origins import tensors_hash
 from adagen.training.search import search
-from adagen.training.search_spaces import Parameters, Phase, Schedule, Space
+from adagen.training.search_spaces import (
+    Parameters,
+    Phase,
+    Schedule,
+    Space,
+    named_space,
+    table_space,
+)
 from adagen.training.validation import Validator
 
 Polished = ConstantTable | TabledNetwork
@@ -87,7 +93,7 @@ def phases_around(
     first = settings.evaluations + settings.classes - classes
 
     def entries(best: Schedule | None) -> Space:
-        return table_space_around(actor if best is None else best, actions)
+        return table_space(actor if best is None else best, actions)
 
     def offsets(best: Schedule | None) -> Space:
         assert isinstance(best, TabledNetwork)
@@ -98,22 +104,6 @@ def phases_around(
     if classes:
         phases.append(Phase(space=offsets, evaluations=classes, spread=settings.spread))
     return phases
-
-
-def table_space_around(policy: Schedule, actions: Actions) -> Space:
-    """The policy with other entries of its table: those that can change an image."""
-    calls, columns = actions.effective.nonzero(as_tuple=True)
-    names = [
-        f"{actions.names[k]}_{t}" for t, k in zip(calls.tolist(), columns.tolist(), strict=True)
-    ]
-
-    def schedule(x: Parameters) -> Schedule:
-        moved = copy.deepcopy(policy)
-        table = moved.table.table if isinstance(moved, TabledNetwork) else moved.table
-        table.data[calls, columns] += torch.from_numpy(x).to(table)
-        return moved
-
-    return _space(names, schedule)
 
 
 def offset_space_around(policy: TabledNetwork, actions: Actions, *, members: torch.Tensor) -> Space:
@@ -135,7 +125,7 @@ def offset_space_around(policy: TabledNetwork, actions: Actions, *, members: tor
         moved.offsets.data[:, columns] += added.to(moved.offsets)
         return moved
 
-    return _space(names, schedule)
+    return named_space(names, schedule)
 
 
 def members_of(conditions: Conditions, groups: int) -> torch.Tensor:
@@ -157,12 +147,3 @@ def require_classes(conditions: Conditions) -> None:
             "training.polish.classes asks for offsets of classes, but the conditions are captions: "
             "leave the key out."
         )
-
-
-def _space(names: Sequence[str], schedule: Callable[[Parameters], Schedule]) -> Space:
-    """The space of these schedules, whose parameters have names."""
-    return Space(
-        size=len(names),
-        schedule=schedule,
-        log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
-    )

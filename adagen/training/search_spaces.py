@@ -12,6 +12,7 @@ phase the best one so far. The parameters are
   is the factor of the guidance in between.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,11 @@ def static_space(actions: Actions) -> Space:
         every[moved.repeat(2).numpy()] = x
         return static_schedule(every, actions)
 
+    return named_space(names, schedule)
+
+
+def named_space(names: Sequence[str], schedule: Callable[[Parameters], Schedule]) -> Space:
+    """The space of schedules whose parameters have names."""
     return Space(
         size=len(names),
         schedule=schedule,
@@ -158,30 +164,30 @@ def offset_space(
         moved[:, columns] += torch.from_numpy(x).float()
         return ConstantTable.of(moved)
 
-    labels = [f"{name}_offset" for name in names]
-    return Space(
-        size=len(names),
-        schedule=schedule,
-        log_columns=lambda x: dict(zip(labels, x.tolist(), strict=True)),
-    )
+    return named_space([f"{name}_offset" for name in names], schedule)
 
 
 def table_space(best: Schedule | None, actions: Actions) -> Space:
-    """All tables, around one of them. Entries that change no image stay as they are."""
-    assert isinstance(best, ConstantTable)  # it is the second phase
+    """A schedule with any other table. Entries that change no image stay as they are."""
+    assert isinstance(best, ConstantTable | TabledNetwork)  # a phase or a training before found it
     calls, columns = actions.effective.nonzero(as_tuple=True)
     cells = list(zip(calls.tolist(), columns.tolist(), strict=True))
 
-    def schedule(x: Parameters) -> ConstantTable:
-        table = best.table.clone()
-        table[calls, columns] += torch.from_numpy(x).float()
-        return ConstantTable.of(table)
+    def schedule(x: Parameters) -> ConstantTable | TabledNetwork:
+        moved = copy.deepcopy(best)
+        table_of(moved).data[calls, columns] += torch.from_numpy(x).to(table_of(moved))
+        return moved
 
     def log_columns(x: Parameters) -> Trial:
-        table = schedule(x).table
+        table = table_of(schedule(x))
         return {f"{actions.names[k]}_{t}": float(table[t, k]) for t, k in cells}
 
     return Space(size=len(cells), schedule=schedule, log_columns=log_columns)
+
+
+def table_of(policy: ConstantTable | TabledNetwork) -> torch.Tensor:
+    """(T, K) the table of a schedule, or beside a network."""
+    return policy.table.table if isinstance(policy, TabledNetwork) else policy.table
 
 
 def class_space(best: Schedule | None, actions: Actions, *, centres: torch.Tensor) -> Space:
@@ -194,11 +200,7 @@ def class_space(best: Schedule | None, actions: Actions, *, centres: torch.Tenso
         offsets = torch.from_numpy(x).float().view(groups, kinds)
         return ClassTable.of(best.table, offsets, centres=centres)
 
-    return Space(
-        size=len(names),
-        schedule=schedule,
-        log_columns=lambda x: dict(zip(names, x.tolist(), strict=True)),
-    )
+    return named_space(names, schedule)
 
 
 BOUNDS = ("first", "last", "strength")

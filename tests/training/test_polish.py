@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from toy import SIZE
+from toy import SIZE, toy_parts
 from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
 
 from adagen.config import Polish, Training
@@ -12,8 +12,6 @@ from adagen.data.split import Images
 from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.rewards.pretrained import CallableReward
 from adagen.runtime.errors import AdagenError
-from adagen.runtime.noise import seeded
-from adagen.training.loop import TrainingParts
 from adagen.training.polish import members_of, polish
 from adagen.training.run import build_networks, run_training
 from adagen.training.validation import Validator
@@ -56,16 +54,8 @@ def training(**changes):
 def trained(method, *, folder=None, meter=None, **changes):
     """A training that moves nothing, and the search around it."""
     settings, generator, meter = training(**changes), ClassToy(), meter or Counting()
-    with seeded("polish", method):
-        actor, critic = build_networks(method, generator, policy=SIZE, training=settings)
-    parts = TrainingParts(
-        generator=generator,
-        actor=actor,
-        critic=critic,
-        reward=CallableReward(lambda images, labels: images.flatten(1)[:, 0], generator.device),
-        train=IMAGES,
-        heldout=IMAGES,
-    )
+    reward = CallableReward(lambda images, labels: images.flatten(1)[:, 0], generator.device)
+    parts = toy_parts(method, generator, settings, reward=reward, real=IMAGES)
     validate = Validator(generator=generator, meter=meter, settings=settings)
     checkpoint = folder and folder / "training.ckpt"
     run = run_training(
