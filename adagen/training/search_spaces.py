@@ -179,7 +179,7 @@ def table_space(best: Schedule | None, actions: Actions) -> Space:
         return moved
 
     def log_columns(x: Parameters) -> Trial:
-        table = table_of(schedule(x))
+        table = table_of(schedule(x)).detach()
         return {f"{actions.names[k]}_{t}": float(table[t, k]) for t, k in cells}
 
     return Space(size=len(cells), schedule=schedule, log_columns=log_columns)
