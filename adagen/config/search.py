@@ -62,14 +62,16 @@ class Polish(Model):
     policy's table."""
     classes: int = Field(0, ge=0, le=10_000_000)
     """Number of those that are tried in the second phase, which adds an offset for each group of
-    classes and each action to a policy of `adagen`. One of `static`, which is the same for all
-    classes, tries as many tables more."""
+    conditions and each action to a policy of `adagen`. One of `static`, which is the same for all
+    of them, tries as many tables more."""
     samples: Positive = 500
     """Samples that each of them is measured on."""
     spread: Deviation = 0.2
     """Initial standard deviation of each parameter, in logits."""
     groups: int = Field(10, ge=2, le=1000)
-    """Number of groups of neighbouring classes that share offsets, at most."""
+    """Number of groups of conditions, at most. Neighbouring classes form a group and share their
+    offsets; captions whose embeddings are near form one, and those between groups have offsets in
+    between."""
 
     @property
     def images(self) -> int:

@@ -91,11 +91,6 @@ def check_counts(
         counts[f"{place}.training.validate_samples"] = experiment.training.validate_samples
         if polish := experiment.training.polish:
             counts[f"{place}.training.polish.samples"] = polish.samples
-            if polish.classes and dataset.captions:
-                raise ValueError(
-                    f"{place}.training.polish.classes is {polish.classes}, but the conditions are "
-                    "captions, which have no classes: leave the key out"
-                )
     for key, count in counts.items():
         if count <= dimension:
             raise ValueError(

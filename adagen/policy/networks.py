@@ -228,12 +228,10 @@ class TabledNetwork(nn.Module):
     def for_vectors(self, vectors: torch.Tensor) -> Policy:
         """The policy for a batch of samples whose conditions have these vectors (B, P).
 
-        Vectors are divided by the sum of their magnitudes, so that a step of Adam moves an output
-        by the learning rate at most; those of classes stay as they are. Several calls of the batch
-        may be asked for at once, one after the other.
+        Several calls of the batch may be asked for at once, one after the other.
         """
         assert self.offsets is not None
-        added = F.normalize(vectors, p=1, dim=1) @ self.offsets
+        added = normalised(vectors) @ self.offsets
 
         def policy(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
             return self._shared(features, call) + added.repeat(len(features) // len(added), 1)
@@ -244,6 +242,15 @@ class TabledNetwork(nn.Module):
         """(B, K) raw outputs without what conditions add."""
         raw: torch.Tensor = self.network(features, call) + self.table(features, call)
         return raw
+
+
+def normalised(vectors: torch.Tensor) -> torch.Tensor:
+    """Vectors of conditions (B, P), each divided by the sum of its magnitudes.
+
+    So a step of Adam moves what they add by the learning rate at most. Those of classes stay as
+    they are.
+    """
+    return F.normalize(vectors, p=1, dim=1)
 
 
 def learning_rates(

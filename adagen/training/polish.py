@@ -3,21 +3,19 @@
 A reward tells good schedules from bad ones, but near the best ones it follows a taste of its own
 (docs/experiments/polish.md). The search `tuned` sees the distance itself, but starts far away. So
 learning may lead the way, and a search go on from there: every entry of the policy's table, then an
-offset for each group of classes and each action. What the network adds stays as it was learnt.
+offset for each group of conditions and each action. What the network adds stays as it was learnt.
 """
 
 import copy
 from pathlib import Path
 
 import torch
-from torch.nn import functional as F
 
 from adagen.config import Polish, Sweep
 from adagen.generators.actions import Actions
-from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.generators.conditions import Conditions
 from adagen.policy.by_class import group_centres
-from adagen.policy.networks import ConstantTable, TabledNetwork
-from adagen.runtime.errors import AdagenError
+from adagen.policy.networks import ConstantTable, TabledNetwork, normalised
 from adagen.sampling.sampler import Sampler
 from adagen.training.origins import tensors_hash
 from adagen.training.search import search
@@ -97,8 +95,8 @@ def phases_around(
 
     def offsets(best: Schedule | None) -> Space:
         assert isinstance(best, TabledNetwork)
-        members = members_of(conditions, settings.groups)
-        return offset_space_around(best, actions, members=members)
+        directions = group_directions(conditions, settings.groups)
+        return offset_space_around(best, actions, directions=directions)
 
     phases = [Phase(space=entries, evaluations=first, spread=settings.spread)]
     if classes:
@@ -106,44 +104,35 @@ def phases_around(
     return phases
 
 
-def offset_space_around(policy: TabledNetwork, actions: Actions, *, members: torch.Tensor) -> Space:
-    """The policy with other offsets of its classes.
+def offset_space_around(
+    policy: TabledNetwork, actions: Actions, *, directions: torch.Tensor
+) -> Space:
+    """The policy with other offsets of its conditions.
 
     Args:
         policy: it has offsets (P, K).
         actions: those of them that change an image at some call are moved.
-        members: (P, G) 1 for a class of a group, else 0.
+        directions: (P, G), as `group_directions` returns them.
     """
     columns = actions.effective.any(0).nonzero().flatten()
-    groups = members.shape[1]
+    groups = directions.shape[1]
     names = [f"{actions.names[k]}_group{group}" for group in range(groups) for k in columns]
 
     def schedule(x: Parameters) -> Schedule:
         moved = copy.deepcopy(policy)
         assert moved.offsets is not None
-        added = members @ torch.from_numpy(x).float().view(groups, len(columns))
+        added = directions @ torch.from_numpy(x).float().view(groups, len(columns))
         moved.offsets.data[:, columns] += added.to(moved.offsets)
         return moved
 
     return named_space(names, schedule)
 
 
-def members_of(conditions: Conditions, groups: int) -> torch.Tensor:
-    """(P, G) 1 where class p is in group g, else 0; neighbouring classes form a group."""
-    require_classes(conditions)
-    vectors = conditions.vectors(torch.arange(len(conditions)))  # one-hot
-    nearest = torch.cdist(vectors, group_centres(conditions, groups)).argmin(1)
-    return vectors.T @ F.one_hot(nearest).float()
+def group_directions(conditions: Conditions, groups: int) -> torch.Tensor:
+    """(P, G) offsets: column g adds 1 at the centre of group g, and 0 at those of the others.
 
-
-def require_classes(conditions: Conditions) -> None:
-    """Refuse to search for offsets of classes where conditions are none.
-
-    Raises:
-        AdagenError: they are captions.
+    Of classes they are 1 for those of a group, else 0. What they add to a caption that is at no
+    centre changes linearly with its vector.
     """
-    if not isinstance(conditions, ClassConditions):
-        raise AdagenError(
-            "training.polish.classes asks for offsets of classes, but the conditions are captions: "
-            "leave the key out."
-        )
+    centres = group_centres(conditions, groups)
+    return torch.linalg.pinv(normalised(centres))

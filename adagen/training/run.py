@@ -13,7 +13,7 @@ from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.training.log import POLISHED, Record
 from adagen.training.loop import PolicyTraining, TrainingParts, Validate
-from adagen.training.polish import Polished, polish, require_classes
+from adagen.training.polish import Polished, polish
 from adagen.training.trackers import Track, untracked
 from adagen.training.validation import Validator
 
@@ -109,8 +109,6 @@ def build_networks(
     """
     around = training.polish_of(method)
     offsets = bool(around and around.classes) and method != "static"
-    if offsets:
-        require_classes(generator.conditions)
     conditioned = training.condition_learning_rate > 0 or offsets
     tabled = training.tabled(method) or start is not None
     actor = build_actor(method, generator, settings=policy, tabled=tabled, conditioned=conditioned)

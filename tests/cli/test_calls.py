@@ -47,16 +47,15 @@ def test_each_stage_has_help(stage):
     assert command.help.splitlines()[0] in done.output
 
 
+HEAVY = ["torch", "pandas", "scipy", "sklearn", "matplotlib", "snakemake", "accelerate", "cma", "timm"]
 LIGHT = """
-import resource, sys
+import sys
 from adagen.cli import main
 sys.argv = ["adagen", *{words}]
 try:
     main()
 except SystemExit as ended:
-    heavy = [module for module in ("torch", "pandas") if module in sys.modules]
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(ended.code or 0, heavy, used.ru_utime + used.ru_stime, file=sys.stderr)
+    print(ended.code or 0, [name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """
 
 
@@ -72,14 +71,13 @@ except SystemExit as ended:
     ],
 )
 def test_help_and_mistakes_answer_without_torch(console, words, status):
-    """In less than a second of processor time: commands import what takes seconds themselves."""
+    """Commands import what takes seconds themselves, once they know that they'll need it."""
     (console.folder / "bad.yaml").write_text("nmae: typo\n")
     (console.folder / "config.yaml").rename("good.yaml")
-    code = LIGHT.format(words=words.split())
+    code = LIGHT.format(words=words.split(), heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     *_, last = done.stderr.splitlines()
-    found, heavy, seconds = last.split()
-    assert (int(found), heavy) == (status, "[]") and float(seconds) < 1
+    assert last == f"{status} []"
 
 
 def test_the_installed_command(tmp_path):

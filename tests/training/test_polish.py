@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from toy import SIZE, toy_parts
@@ -9,10 +10,11 @@ from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
 
 from adagen.config import Polish, Training
 from adagen.data.split import Images
+from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.rewards.pretrained import CallableReward
 from adagen.runtime.errors import AdagenError
-from adagen.training.polish import members_of, polish
+from adagen.training.polish import group_directions, offset_space_around, polish
 from adagen.training.run import build_networks, run_training
 from adagen.training.validation import Validator
 
@@ -162,12 +164,22 @@ def test_a_policy_that_is_searched_around_has_a_table_whatever_learns():
 
 
 def test_neighbouring_classes_share_offsets():
-    members = members_of(ClassToy().conditions, 2)
-    assert members.tolist() == [[1, 0], [1, 0], [0, 1]]
+    directions = group_directions(ClassToy().conditions, 2)
+    torch.testing.assert_close(directions, torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
+    assert group_directions(ClassConditions(10), 10).equal(torch.eye(10))
 
 
-def test_captions_have_no_offsets_of_classes():
-    with pytest.raises(
-        AdagenError, match=r"training.polish.classes .* captions: leave the key out"
-    ):
-        members_of(object(), 2)
+def test_captions_at_the_centre_of_a_group_have_its_offset_and_others_one_in_between():
+    """Two heaps of captions, and one half way: its vectors have the mean of both offsets."""
+    heaps = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.2, 0.7]])
+    pooled = torch.cat([heaps.repeat_interleave(20, 0), heaps.mean(0, keepdim=True)])
+    table = TextTable(torch.zeros(42, 1, 1), torch.cat([pooled, torch.zeros(1, 3)]))
+    directions = group_directions(TextTable(table.hidden[1:], table.pooled[1:]), 2)
+    first, second = (heaps @ directions).round(decimals=1).tolist()
+    assert sorted([first, second]) == [[0, 1], [1, 0]]
+    network = PolicyNetwork(4, (2, 2), actions=1, size=SIZE)
+    policy = TabledNetwork(network, 2, actions=1, vector_width=3)
+    space = offset_space_around(policy, ClassToy().actions, directions=directions)
+    moved = space.schedule(np.array([0.5, -0.5]))
+    added = moved.for_vectors(pooled[-1:])(torch.zeros(1, 4, 4), torch.tensor([0]))
+    assert added.abs().item() < 0.05
