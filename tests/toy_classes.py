@@ -8,7 +8,7 @@ comes on top.
 """
 
 import torch
-from toy import Toy
+from toy import Toy, ToyState
 
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
@@ -36,6 +36,16 @@ class ClassToy(Toy):
 
     def raw(self, state):
         return torch.zeros(len(state.labels), 4, 1)
+
+
+class SeenClassToy(ClassToy):
+    """The same, with features that tell the class."""
+
+    @staticmethod
+    def _state(call, labels, noise, hidden, taken):
+        side = ((TARGETS[labels] - MEAN) / (TARGETS.max() - MEAN)).view(-1, 1, 1)
+        features = side * torch.linspace(-1, 1, 16).view(1, 4, 4)
+        return ToyState(call, labels, noise, features, hidden, taken)
 
 
 class AlikeToy(ClassToy):

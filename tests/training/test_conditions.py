@@ -1,8 +1,9 @@
 """What a condition adds to a policy is learnt, where the best schedule depends on the class."""
 
+import pytest
 import torch
 from toy import SETTINGS, SIZE, ToyReward, no_validation
-from toy_classes import FLOOR, TARGETS, VARIANCE, ClassToy, PixelMeter
+from toy_classes import FLOOR, TARGETS, VARIANCE, ClassToy, PixelMeter, SeenClassToy
 
 from adagen.data.split import Images
 from adagen.policy.networks import ConstantTable, TabledNetwork
@@ -26,9 +27,9 @@ class NearHalf(ToyReward):
         return scores
 
 
-def trained(method: str, *, start: ConstantTable | None = None, **changes):
+def trained(method: str, *, toy=ClassToy, start: ConstantTable | None = None, **changes):
     """A policy of the toy, and the distance of its images."""
-    settings, generator = SETTINGS.model_copy(update=changes), ClassToy()
+    settings, generator = SETTINGS.model_copy(update=changes), toy()
     with seeded("conditions"):
         networks = build_networks(method, generator, policy=SIZE, training=settings, start=start)
     parts = TrainingParts(
@@ -61,6 +62,17 @@ def test_offsets_find_what_no_table_can():
     assert adapted < 0.15 * best
     assert isinstance(policy, TabledNetwork) and policy.offsets is not None
     assert torch.equal(policy.offsets[:, 0].argsort(), TARGETS.argsort())
+
+
+def test_a_network_that_sees_the_class_gains_what_theory_gives():
+    """Classes with targets of variance v cost the best table v / 4, and who sees them nothing."""
+    rates = {"static_learning_rate": 0.1, "value_coefficient": 0}
+    _, static = trained("static", toy=SeenClassToy, updates=20, **rates)
+    _, adapted = trained("adagen", toy=SeenClassToy, updates=40, **rates)
+    assert static - adapted == pytest.approx(VARIANCE / 4, rel=0.15)
+    # The same network, to which nothing shows the class, gains nothing over the best table.
+    _, blind = trained("adagen", updates=40, **rates)
+    assert blind > 0.95 * (VARIANCE / 4 + FLOOR)
 
 
 def test_a_training_begins_at_the_schedule_that_it_is_given():
