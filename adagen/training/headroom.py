@@ -90,7 +90,11 @@ class Headroom:
         start = f"Tuning takes {tuned:.0%} off the hand-made distance. "
         adapting = f"adapting to the class takes another {_percent(saved, half)} off"
         if low > 0 and saved >= WORTH:
-            return f"{start}Adapt: {adapting}, which `adagen` can find, and more."
+            return (
+                f"{start}Adapt: {adapting}. Train `adagen` with training.polish.classes, which "
+                "searches for that (captions: training.condition_learning_rate, which learns it), "
+                "or take `tuned_class`."
+            )
         if high < WORTH <= self.late:
             return (
                 f"{start}Undecided: {adapting}, but the search for a static schedule had not come "
@@ -98,8 +102,9 @@ class Headroom:
             )
         if high < WORTH:
             return (
-                f"{start}Don't bother to adapt to the class: {adapting}. Take `tuned`; only what a "
-                "policy sees of the sample beside its class could be worth a training."
+                f"{start}Don't bother to adapt to the class: {adapting}. Take `tuned` with a "
+                "section sweep.table; only what a policy sees of the sample beside its class could "
+                "be worth a training."
             )
         return f"{start}Undecided: {adapting}. Give more --samples, --seeds or --trials."
 

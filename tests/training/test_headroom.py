@@ -26,6 +26,7 @@ def test_classes_whose_optima_differ_leave_room():
     assert [len(one.fid) for one in room.schedules] == [3, 3, 3]
     assert [one.images for one in room.schedules] == [0, 16_800, 16_800]
     assert "Tuning takes 40% off" in room.verdict and "Adapt: adapting to the class" in room.verdict
+    assert "training.polish.classes" in room.verdict and "`tuned_class`" in room.verdict
     printed = report(room)
     assert room.verdict in printed and "16,800" in printed and "by class" in printed
 
@@ -59,7 +60,8 @@ def test_a_search_that_has_not_ended_does_not_say_dont_bother():
         "static": one("static", 0.5, 0.5),
         "by_class": one("by class", 0.5, 0.5),
     }
-    assert "Don't bother" in Headroom(**schedules, late=0.01).verdict
+    verdict = Headroom(**schedules, late=0.01).verdict
+    assert "Don't bother" in verdict and "Take `tuned` with a section sweep.table" in verdict
     verdict = Headroom(**schedules, late=0.2).verdict
     assert "Undecided" in verdict and "last trials took 20% off" in verdict
 
