@@ -92,8 +92,7 @@ class Headroom:
         if low > 0 and saved >= WORTH:
             return (
                 f"{start}Adapt: {adapting}. Train `adagen` with training.polish.classes, which "
-                "searches for that (captions: training.condition_learning_rate, which learns it), "
-                "or take `tuned_class`."
+                "searches for that, or take `tuned_class`."
             )
         if high < WORTH <= self.late:
             return (
