@@ -66,9 +66,9 @@ def sample(
     ] = None,
     preference: PreferenceFile = None,
     prompts: Annotated[
-        str,
+        str | None,
         typer.Option(help="A text, or a file with one on each line, in place of labels."),
-    ] = "",
+    ] = None,
     each: Annotated[int, typer.Option(min=1, help="Images of each prompt and seed.")] = 1,
     part: Annotated[
         str, typer.Option(help="Only part i of n, as i/n, for `adagen gather`; without it all.")
@@ -86,7 +86,7 @@ def sample(
             fidelity=fidelity,
             refinement=refinement,
         )
-        if prompts:
+        if prompts is not None:  # the empty one stands for no condition
             run = prompted(run, prompts, each=each)
         elif each > 1:
             raise AdagenError("--each is of prompts, but there are none: give --prompts, too.")

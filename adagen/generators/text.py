@@ -108,7 +108,7 @@ def readable(prompts: Sequence[str], words: Words) -> list[str]:
     """Prompts in words that an encoder knows; punctuation that it doesn't know is left out.
 
     Raises:
-        AdagenError: one has words that the encoder doesn't know.
+        AdagenError: one has words that the encoder doesn't know, or signs alone.
     """
     texts, cut = [], []
     for prompt in prompts:
@@ -122,6 +122,11 @@ def readable(prompts: Sequence[str], words: Words) -> list[str]:
                 f"{len(words.vocabulary)} words: {near}, ... (docs/openmoji.md)."
             )
         text = " ".join(word for word in known if word not in strange)
+        if prompt and not text:
+            raise AdagenError(
+                f"prompt {prompt[:60]!r} has no words, only signs that the text encoder leaves "
+                'out: write what the image shall show, or give "" for no condition.'
+            )
         if lost := int(words.cut([text])[0]):
             kept_words = split_words(text)[: words.positions - 1]
             cut.append(

@@ -65,7 +65,7 @@ def test_files_of_prompts(tmp_path, content, texts):
 
 def test_texts_that_are_no_files_are_prompts(tmp_path):
     run = SampleRun("words_t2", None, "handmade", Prompted())
-    for text in ("a fox", "a\nfox", "x" * 300, "x" * 5000, "a/b", "what?", str(tmp_path)):
+    for text in ("", "a fox", "a\nfox", "x" * 300, "x" * 5000, "a/b", "what?", str(tmp_path)):
         assert prompted(run, text, each=1).prompts == (text,)
     with pytest.raises(AdagenError, match=r"missing\.txt does not exist"):
         prompted(run, "missing.txt", each=1)
@@ -130,6 +130,9 @@ def test_from_captions_to_a_figure_of_prompts(words):
         message = words.mistake(f"align --network alignment.safetensors {files} prompts")
         assert "prompts was made with seeds: [0, 1], but the configuration" in message
         assert "--forcerun prompts" in message
+
+    words(f"{SAMPLE} --prompts= --each 3 --out null")  # no condition, not the captions
+    assert Samples.open(Path("null")).labels.tolist() == [0, 0, 0]
 
     words(f"{SAMPLE} --prompts prompts.txt --out single")
     again = Samples.open(Path("single"))

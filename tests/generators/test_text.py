@@ -90,6 +90,8 @@ def test_a_prompt_is_the_caption_of_the_same_words(table):
         ("a zebra", "was never shown: 'zebra'"),
         ("ein roter Äpfel", "never shown: 'ein, roter, äpfel'"),
         ("תפוח אדום", "never shown"),
+        ("\U0001f98a", "has no words, only signs"),
+        ("...", 'give "" for no condition'),
     ],
 )
 def test_what_an_encoder_never_saw_is_refused(table, prompt, reason):
