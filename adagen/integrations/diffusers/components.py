@@ -111,7 +111,12 @@ class PolicyGuidance(BaseGuidance):  # type: ignore[misc]
         self.latents: torch.Tensor | None = None
 
     def prepare_inputs(self, data: dict[str, Any]) -> list[Any]:
-        """Return what the network is given with the prompts, and without."""
+        """Return what the network is given with the prompts, and without.
+
+        Raises:
+            AdagenError: the pipeline takes fewer steps than it began with.
+        """
+        require_all_steps(self._num_inference_steps, self.current.steps)
         return [
             self._prepare_batch(data, index, prediction)
             for index, prediction in enumerate(self._input_predictions)
@@ -132,3 +137,16 @@ class PolicyGuidance(BaseGuidance):  # type: ignore[misc]
     def num_conditions(self) -> int:
         """Two passes a step."""
         return 2
+
+
+def require_all_steps(taken: int, steps: int) -> None:
+    """Refuse a call that ends before the policy's last step.
+
+    Raises:
+        AdagenError: it takes another number of steps.
+    """
+    if taken != steps:
+        raise AdagenError(
+            f"the pipeline would end after {taken} of the policy's {steps} steps, at a time that "
+            "no refiner knows: leave out denoising_end, or remove the policy."
+        )

@@ -15,7 +15,12 @@ from typing import Any, Self
 
 import torch
 
-from adagen.integrations.diffusers.components import Current, PolicyGuidance, PolicyScheduler
+from adagen.integrations.diffusers.components import (
+    Current,
+    PolicyGuidance,
+    PolicyScheduler,
+    require_all_steps,
+)
 from adagen.integrations.diffusers.pipelines import Pipeline, recognised
 from adagen.integrations.diffusers.prompts import clip_skip_hook
 from adagen.integrations.diffusers.settings import steering_of
@@ -193,13 +198,14 @@ class Steered:
         return slice(None, rows // 2) if first else slice(rows // 2, None)
 
     def _require_both_passes(self, kwargs: Mapping[str, Any]) -> None:
-        """Refuse a call without guidance, or with what the solver doesn't do."""
+        """Refuse a call without guidance or of fewer steps, or with what the solver doesn't do."""
         if self._parts.name == "DiTPipeline":
             labels = kwargs["class_labels"]
             null = self._parts.network.config.num_embeds_ada_norm
             guided = len(labels) % 2 == 0 and bool((labels[len(labels) // 2 :] == null).all())
         else:
             guided = self.pipeline.do_classifier_free_guidance
+            require_all_steps(self.pipeline.num_timesteps, self._current.steps)
             if getattr(self.pipeline, "guidance_rescale", 0):
                 raise AdagenError(
                     "guidance_rescale is above 0, but policies are trained with plain guidance: "

@@ -172,6 +172,20 @@ def test_sdxl_serves_clip_skip(sdxl):
     assert images.isfinite().all()
 
 
+@pytest.mark.parametrize("modular", [False, True])
+def test_a_call_that_would_end_before_the_last_step(sdxl, modular):
+    """As the first of two pipelines, of which the second is not under the policy."""
+    pipeline, generator = sdxl
+    call = {"prompt": PROMPTS[0], "num_inference_steps": 4, "output_type": "pt"}
+    if modular:
+        stock, pipeline = pipeline, tiny_pipelines.modular_sdxl()
+        pipeline.update_components(**stock.components)
+    with steer(pipeline, sampler_of(generator)):
+        with pytest.raises(AdagenError, match="would end after 2 of the policy's 4 steps"):
+            pipeline(**call, denoising_end=0.5)
+        pipeline(**call)  # it goes on after the error
+
+
 def test_policies_that_are_not_finite(stable_diffusion):
     pipeline, generator = stable_diffusion
     sampler = sampler_of(generator)

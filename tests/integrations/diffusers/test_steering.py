@@ -124,27 +124,33 @@ def test_dit(dit):
 
 
 def test_sdxl(sdxl):
+    """Negative prompts, and several images of a prompt."""
     pipeline, generator = sdxl
     sampler = sampler_of(generator)
-    expected, latents = ours(sampler, [0, 2])
+    expected, latents = ours(sampler, [0, 0, 2, 2])
+    call = {"negative_prompt": ["noise"] * 2, "num_images_per_prompt": 2, "latents": latents}
     with steer(pipeline, sampler):
-        found = pipeline(
-            [PROMPTS[0], PROMPTS[2]], negative_prompt=["noise"] * 2, latents=latents, **CALL
-        ).images
+        found = pipeline([PROMPTS[0], PROMPTS[2]], **call, **CALL).images
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
-def test_modular_sdxl(sdxl):
+@pytest.mark.parametrize(
+    ("prompts", "each", "labels"),
+    [([0, 2], 1, [0, 2]), ([2], 3, [2] * 3), ([0, 0, 2], 1, [0, 0, 2])],
+)
+def test_modular_sdxl(sdxl, prompts, each, labels):
+    """Not several images of several prompts: diffusers 0.42.1 mixes those up by itself."""
     stock, generator = sdxl
     pipeline = tiny_pipelines.modular_sdxl()
     pipeline.update_components(**stock.components)
     guider, scheduler = pipeline.guider, pipeline.scheduler
     sampler = sampler_of(generator)
-    expected, latents = ours(sampler, [0, 2])
+    expected, latents = ours(sampler, labels)
     with steer(pipeline, sampler):
         found = pipeline(
-            prompt=[PROMPTS[0], PROMPTS[2]],
-            negative_prompt=["noise"] * 2,
+            prompt=[PROMPTS[label] for label in prompts],
+            negative_prompt=["noise"] * len(prompts),
+            num_images_per_prompt=each,
             latents=latents,
             output="images",
             **CALL,
