@@ -156,7 +156,7 @@ class Plan:
     def _reference(self) -> Job:
         """The job that computes statistics of real images; released ones take nothing."""
         evaluation, metric = self.config.evaluation, self.networks.metric
-        images = 0 if evaluation.reference else self.images.train
+        images = 0 if evaluation.reference else self.images.reference
         width, disk = evaluation.dimension, float(MOMENTS)
         if evaluation.protocol == "embedded":  # features of all images, and twelve Gaussians
             disk = 4 * images * width + 12 * 8 * (width + width**2)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen.config import ClipText, Config, Generator
+from adagen.config import ClipText, Config, Dataset, Generator
 from adagen.data.inventory import overview
 from adagen.generators.conditions import ClassConditions, Conditions
 from adagen.generators.stored_text import SizedCaptions
@@ -19,6 +19,8 @@ PUBLISHED = {
 }
 """Classes or captions, images to learn from and side of the data sets of `config/`, as published.
 Many images of CC3M are gone since."""
+HELDOUT = {"coco30k": 40_504, "cc3m": 15_840}
+"""Held-out images of those with captions."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,20 @@ class Images:
         classes: number of classes, or of captions.
         train: number of training images.
         vectors: numbers of a caption's vector, where a released text encoder makes it; 0 for none.
+        compared: images behind reference statistics, where they are held-out ones; 0 where they
+            are those to train with.
     """
 
     shape: tuple[int, int, int]
     classes: int
     train: int
     vectors: int = 0
+    compared: int = 0
+
+    @property
+    def reference(self) -> int:
+        """Number of images that reference statistics are computed of."""
+        return self.compared or self.train
 
     @property
     def conditions(self) -> Conditions:
@@ -69,9 +79,12 @@ def images_of(config: Config) -> Images:
         found = read_json(listed) if listed.exists() else overview(dataset)
         try:
             channels, height, width = map(int, found["image_shape"])
-            captions = found.get("captions", {}).get("count")
-            classes = captions or len(found["classes"])
-            return Images((channels, height, width), classes, sum(found["train"]), vectors)
+            captions = found.get("captions", {})
+            classes, compared = captions.get("count") or len(found["classes"]), 0
+            if dataset.captions:
+                compared = _compared(dataset, sum(found["heldout"]), captions["reported"])
+            shape = (channels, height, width)
+            return Images(shape, classes, sum(found["train"]), vectors, compared)
         except (KeyError, TypeError, ValueError):
             raise AdagenError(
                 f"{listed} is no list of a data set, as `adagen dataset` writes it: run it again."
@@ -82,8 +95,17 @@ def images_of(config: Config) -> Images:
             f"images of {dataset.name!r} is unknown: put them there, then plan."
         )
     classes, train, side = PUBLISHED[dataset.name]
-    if dataset.captions and dataset.captions.most:
-        kept = min(dataset.captions.most, train)
+    compared = 0
+    if dataset.captions:
+        heldout = HELDOUT.get(dataset.name, 0)
+        compared = _compared(dataset, heldout, dataset.captions.count or heldout)
+        kept = min(dataset.captions.most or train, train)
         classes, train = classes - train + kept, kept
     side = dataset.size or side
-    return Images((3, side, side), classes, train, vectors)
+    return Images((3, side, side), classes, train, vectors, compared)
+
+
+def _compared(dataset: Dataset, heldout: int, reported: int) -> int:
+    """Images behind the reference statistics of a data set with captions (`Split.reference`)."""
+    assert dataset.captions is not None
+    return heldout if dataset.captions.reference == "all" else reported

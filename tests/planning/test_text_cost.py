@@ -1,5 +1,6 @@
 """What a plan says of captions: embeddings, a CLIP score, alignment with prompts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,30 @@ def test_alignment_with_prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     prompts.unlink()
     with pytest.raises(AdagenError, match=r"evaluation.alignment.prompts': prompts.txt does not"):
         assert cost_of("openmoji", evaluation={"alignment": settings}).prompted
+
+
+@pytest.mark.parametrize(
+    ("name", "captions", "images"),
+    [
+        ("coco", {}, 40_504),
+        ("coco", {"reference": "matching"}, 30_000),
+        ("coco", {"reference": "matching", "count": 0}, 40_504),
+        ("stable_diffusion", {}, 40_504),
+        ("cc3m", {}, 15_840),
+    ],
+)
+def test_references_of_captions_are_of_held_out_images(name, captions, images) -> None:
+    """Not of those to train with, as where labels are classes."""
+    cost = cost_of(name, dataset={"captions": captions})
+    assert cost.images.reference == images != cost.images.train
+    assert cost_of("openmoji").images.reference == 18_000
+
+
+def test_references_are_of_as_many_images_once_they_are_there(tmp_path: Path) -> None:
+    listed = {"captions": {"count": 90, "reported": 5}, "classes": [], "train": [70]}
+    listed |= {"heldout": [20], "image_shape": [3, 256, 256]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    for reference, images in (("all", 20), ("matching", 5)):
+        captions = {"reference": reference}
+        cost = cost_of("coco", resources=str(tmp_path), dataset={"captions": captions})
+        assert (cost.images.reference, cost.images.train) == (images, 70)
