@@ -110,12 +110,14 @@ class Plan:
         files = {"metrics": networks.metric.weights}
         if self._trained or set(config.methods) & {*LEARNED}:
             files["reward"] = networks.features.weights
-        if self._has_preference():
+        if self._has_preference() and isinstance(config.preference, Preference):
             files["preference"] = networks.preference.weights
         for name in config.generators:
             files[name] = weight_bytes(networks.generators.backbone(name))
         for name, size in files.items():
             yield fitting("pretrain", name, size=size, fits=self._fits(name))
+        if self._has_preference() and not isinstance(config.preference, Preference):
+            yield self.text.preference()
 
     def _has_preference(self) -> bool:
         """True if anything asks the network that says how well an image shows its class."""

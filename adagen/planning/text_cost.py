@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adagen.config import ClipText, Config, Text
+from adagen.config import AestheticPreference, ClipPreference, ClipText, Config, Text
 from adagen.config.runs import prompted_runs
 from adagen.data.captions.embeddings import BATCH
 from adagen.data.captions.prompts import read_prompts
@@ -88,18 +88,31 @@ class TextCost:
     def judges(self) -> Iterator[Job]:
         """The networks that only judge images with captions: a CLIP, and that of alignment."""
         if scored := self.config.evaluation.clip_score:
-            width, depth, tower = TOWERS.get(scored.model, TOWERS["ViT-B-32"])
-            yield Job(
-                "pretrain",
-                "clip_score",
-                other=self.images.classes * text_flops(TOKENS, width, depth=depth),
-                memory=tower + text_weights(width, depth),
-                disk=tower + 4 * self.images.classes * width,
-            )
+            yield self._clip("clip_score", scored.model)
         if alignment := self.config.evaluation.alignment:
             forward, size = self._scenes
             job = fitting("pretrain", "alignment", size=size, fits=[(alignment.fit, forward)])
             yield replace(job, other=job.other + 2 * CHECKED * forward.flops)
+
+    def preference(self) -> Job:
+        """A released CLIP that rewards, with or without the texts of what images shall show."""
+        settings = self.config.preference
+        if isinstance(settings, AestheticPreference):
+            _, _, tower = TOWERS.get(settings.model, TOWERS["ViT-B-32"])
+            return Job("pretrain", "preference", memory=tower, disk=tower)
+        assert isinstance(settings, ClipPreference)
+        return self._clip("preference", settings.model)
+
+    def _clip(self, part: str, model: str) -> Job:
+        """An image tower taken over, and the texts of all labels read by the other."""
+        width, depth, tower = TOWERS.get(model, TOWERS["ViT-B-32"])
+        return Job(
+            "pretrain",
+            part,
+            other=self.images.classes * text_flops(TOKENS, width, depth=depth),
+            memory=tower + text_weights(width, depth),
+            disk=tower + 4 * self.images.classes * width,
+        )
 
     @property
     def score_flops(self) -> float:

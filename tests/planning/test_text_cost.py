@@ -1,17 +1,19 @@
 """What a plan says of captions: embeddings, a CLIP score, alignment with prompts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from clips import SIZES, random_clip
 
-from adagen.config import load_config
+from adagen.config import AestheticPreference, load_config
 from adagen.config.loading import parse_config, read_config
 from adagen.config.overlay import overlay
 from adagen.config.runs import prompted_runs
 from adagen.evaluation.alignment import CHECKED
+from adagen.planning.cost import Plan
 from adagen.planning.counting import META, count
 from adagen.planning.image_counts import images_of
 from adagen.planning.jobs import TRAINING
@@ -103,3 +105,17 @@ def test_references_are_of_as_many_images_once_they_are_there(tmp_path: Path) ->
         captions = {"reference": reference}
         cost = cost_of("coco", resources=str(tmp_path), dataset={"captions": captions})
         assert (cost.images.reference, cost.images.train) == (images, 70)
+
+
+def test_a_clip_that_rewards_is_taken_over_as_one_that_measures() -> None:
+    """Its file has an image tower, and a vector of every caption; an aesthetic score has none."""
+    same = {"model": "ViT-L-14-quickgelu", "weights": "clip_vit_b_32"}
+    cost = cost_of("coco", evaluation={"clip_score": same})
+    rewards, (measures,) = cost.preference(), [*cost.judges()]
+    assert rewards == replace(measures, part="preference") and rewards.other > 0
+    planned = [job for job in Plan(cost.config).jobs if job.part == "preference"]
+    assert planned == [rewards]
+    aesthetic = AestheticPreference(kind="aesthetic", model=same["model"])
+    changed = cost.config.model_copy(update={"preference": aesthetic})
+    liked = TextCost(changed, cost.images).preference()
+    assert rewards.disk - liked.disk == 4 * 768 * cost.images.classes and liked.other == 0
