@@ -50,9 +50,11 @@ def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, 
         )
     mean = rows.mean(0)
     centred = rows - mean
-    # There are fewer images than features: X'X and XX' have the same eigenvalues, and u gives X'u.
-    _, vectors = torch.linalg.eigh(centred @ centred.T)
-    directions = F.normalize(centred.T @ vectors.flip(1)[:, :count], dim=0)
+    # X'X and XX' have the same eigenvalues, and a vector u of XX' gives X'u: the smaller is taken.
+    few = len(rows) < rows.shape[1]
+    _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
+    chosen = vectors.flip(1)[:, :count]
+    directions = F.normalize(centred.T @ chosen, dim=0) if few else chosen
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
     return mean, directions * largest.sign()
 
