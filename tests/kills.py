@@ -82,8 +82,10 @@ class Run:
         )
         self.output = folder / "output.txt"
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    def start(self, *options: str, before: Path | None = None) -> subprocess.Popen[bytes]:
+        """Snakemake with these options; commands of the folder `before` come first."""
+        folders = [] if before is None else [str(before)]
+        path = os.pathsep.join([*folders, str(Path(sys.executable).parent), os.environ["PATH"]])
         # Targets come first: --configfile takes whatever follows it.
         command = [SNAKEMAKE[0], *options, *SNAKEMAKE[1:]]
         with self.output.open("ab") as output:
@@ -160,9 +162,26 @@ def _without_times(tree: Any) -> Any:
 
 
 class Harness:
-    """Runs, kills and recoveries, and their statistics."""
+    """Runs, kills and recoveries, and their statistics.
 
-    def __init__(self, folder: Path, seed: int, processes: int = 1, say: bool = False) -> None:
+    Args:
+        folder: where all of it happens.
+        seed: of victims and moments.
+        processes: of every stage that shares.
+        say: whether every kill is told.
+        stages: a folder with an `adagen` for the undisturbed run, as `stage_server.py` serves one;
+            runs that are killed always have the real one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        processes: int = 1,
+        say: bool = False,
+        stages: Path | None = None,
+    ) -> None:
         self.folder, self.random, self.say = folder.resolve(), random.Random(seed), say
         self.processes = processes
         self.victims: Counter[str] = Counter()
@@ -172,7 +191,7 @@ class Harness:
         self.leftovers: set[str] = set()
         self.began = time.monotonic()
         undisturbed = Run(self.folder / "undisturbed", processes)
-        if undisturbed.start(*TARGETS).wait() != 0:
+        if undisturbed.start(*TARGETS, before=stages).wait() != 0:
             raise RuntimeError(undisturbed.output.read_text()[-5000:])
         self.duration = time.monotonic() - self.began
         self.expected = undisturbed.made()
@@ -286,7 +305,7 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=1, help="of every stage that shares")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        harness = Harness(Path(folder), chosen.seed, chosen.processes, say=True)
+        harness = Harness(Path(folder), chosen.seed, processes=chosen.processes, say=True)
         try:
             harness.run(chosen.kills)
         finally:  # after Ctrl-C too
