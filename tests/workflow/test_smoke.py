@@ -155,21 +155,18 @@ def test_systems_are_those_of_the_table(smoke: Path) -> None:
     assert rows["system"] == rows["fid"]
 
 
-def report_of(smoke: Path, tmp_path: Path, *targets: str) -> str:
+def test_report_of_the_paper_has_every_figure_and_switches(smoke: Path, tmp_path: Path) -> None:
+    """Snakemake makes one of the only label, after the first, with two values equally often."""
     snakemake = Path(sys.executable).with_name("snakemake")
     report = tmp_path / "report.html"
     done = subprocess.run(
-        [snakemake, *targets, "--configfile", "config/smoke.yaml", "--report", report],
+        [snakemake, "paper", "--configfile", "config/smoke.yaml", "--report", report],
         cwd=smoke,
         text=True,
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr
-    return report.read_text()
-
-
-def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> None:
-    content = report_of(smoke, tmp_path)
+    content = report.read_text()
     for name in (
         "fid.csv",
         "comparisons.tex",
@@ -179,11 +176,6 @@ def test_report_has_the_table_and_every_figure(smoke: Path, tmp_path: Path) -> N
         "sweep.png",
     ):
         assert name in content
-
-
-def test_report_of_the_paper_has_switches(smoke: Path, tmp_path: Path) -> None:
-    """Snakemake makes one of the only label, after the first, with two values equally often."""
-    content = report_of(smoke, tmp_path, "paper")
     categories, results = (
         json.JSONDecoder().raw_decode(content, content.index("{", content.index(f"{name} = {{")))[0]
         for name in ("categories", "results")
