@@ -1,17 +1,20 @@
-"""`adagen fetch` as a user calls it, in processes of its own: killed, twice at once, listed."""
+"""`adagen fetch` as a user calls it: in processes of its own killed and twice at once; listed."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
 
-# Downloads run in processes of their own.
+from adagen.cli.main import main
+
+# Some downloads run in processes of their own.
 pytestmark = pytest.mark.slow
 
 SIT = {"paradigm": "sit", "weights": {"network": "net", "decoder": "dec"}, "latent": {}}
@@ -30,7 +33,7 @@ class Shell:
             "dec": {"file": "dec.pth", "url": server.on("/dec", server.serve(b"dec")), **TERMS},
         }
 
-    def start(self, command: str, **environment: str) -> subprocess.Popen[str]:
+    def configure(self) -> None:
         content = {
             "name": "x",
             "results": "results",
@@ -40,11 +43,14 @@ class Shell:
             "experiments": {"sit_t8": {"generator": "sit", "steps": 8}},
         }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(content))
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Run in a process of its own."""
+        self.configure()
         adagen = Path(sys.executable).with_name("adagen")
         return subprocess.Popen(
             [adagen, *command.split(), "--config", "config.yaml"],
             cwd=self.folder,
-            env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,10 +72,20 @@ class Shell:
         return process, part
 
     def __call__(self, command: str, **environment: str) -> tuple[int, str, str]:
-        """Run to the end: status, standard output, standard error."""
-        process = self.start(command, **environment)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
+        """Run to the end, in this process: status, standard output, standard error."""
+        self.configure()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(StringIO()) as err,
+        ):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["adagen", *command.split(), "--config", "config.yaml"])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return ended.value.code or 0, out.getvalue(), err.getvalue()
 
     def read(self, name: str) -> bytes:
         return (self.folder / "assets" / name).read_bytes()
