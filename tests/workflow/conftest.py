@@ -96,9 +96,12 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "checkout", stub=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The same, after a whole run of the default config. For dry runs: don't change it."""
+    """The same, after a whole run of the default config. For dry runs: don't change it.
+
+    Its tests are of the group "plan": it is made once.
+    """
     checkout = Checkout(tmp_path_factory.mktemp("finished") / "checkout", stub=True)
     checkout.snakemake("all")
     return checkout

@@ -74,7 +74,6 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
         ("training={clip: 0.1}", {**LEARNED, **EVALUATED}),
         ("policy={hidden: 32}", {**LEARNED, **EVALUATED}),
         ("sweep={evaluations: 7}", {**SEARCHED, **EVALUATED, **STEPS_SEARCHED}),
-        ("preference={width: 8}", {}),
         ("evaluation={samples: 700}", {**EVALUATED, **REFINED, **STEPS, "sample": 16 + 22}),
         (
             "evaluation={neighbours: 4}",
@@ -84,12 +83,6 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
                 if k not in ("figure_samples", "figure_schedule", "refine")
             },
         ),
-        ("training={batch: 64}", {}),
-        ("evaluation={shard: 64}", {}),
-        ("device=auto", {}),
-        ("processes=2", {}),
-        ("training={keep_features: host}", {}),
-        ("generators={sit: {batch: 64, decode_batch: 8}}", {}),
         (
             "generators={sit: {precision: bfloat16}}",
             {
@@ -125,6 +118,18 @@ def test_finished_run_has_nothing_to_do(finished) -> None:
 )
 def test_change_plans_only_what_depends_on_it(finished, change: str, planned: dict) -> None:
     assert finished.planned("--config", change, WITHOUT_CURVES) == planned
+
+
+def test_changes_that_nothing_depends_on_plan_nothing(finished) -> None:
+    changes = (
+        "preference={width: 8}",  # it is the reward of no experiment here
+        "training={batch: 64, keep_features: host}",
+        "evaluation={shard: 64}",
+        "device=auto",
+        "processes=2",
+        "generators={sit: {batch: 64, decode_batch: 8}}",
+    )
+    assert finished.planned("--config", *changes, WITHOUT_CURVES) == {}
 
 
 def test_a_briefer_search_of_the_curves_concerns_their_numbers_of_steps_alone(finished) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow.conftest import Checkout
+
 # Stages start Snakemake one after the other.
 pytestmark = pytest.mark.slow
 
@@ -79,8 +81,10 @@ def test_repro_and_restore(checkout, commit, tmp_path: Path) -> None:
     assert checkout.planned() == {}
 
 
-def test_plain_touch_recomputes_nothing(checkout, commit, tmp_path: Path) -> None:
-    checkout.snakemake("all")
+@pytest.mark.xdist_group("plan")
+def test_plain_touch_recomputes_nothing(finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    checkout = Checkout.at(tmp_path / "copy")
     for sample in checkout.folder.rglob("samples/*/"):
         shutil.rmtree(sample)  # DVC doesn't keep them
     (checkout.folder / "resources" / "digits" / "reward.safetensors").touch()
