@@ -13,6 +13,8 @@ from parity_checks.folder import Folder
 from parity_checks.report import Tolerance, compare, table
 
 COMMITTED = Path(__file__).parents[1] / "data" / "parity"
+of_example = pytest.mark.xdist_group("parity example")
+"""Tests of the folder that is made here: once, in one worker."""
 
 
 def assert_equal(folder: Folder, files: list[str]) -> None:
@@ -55,6 +57,7 @@ def report(capsys, *arguments: object) -> tuple[int, list[list[str]]]:
     return status, [line.split() for line in capsys.readouterr().out.splitlines()[1:-1]]
 
 
+@of_example
 @pytest.mark.slow
 def test_another_folder(example, capsys):
     status, lines = report(capsys, example)
@@ -93,6 +96,7 @@ ALTERED = {
 }
 
 
+@of_example
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "key"), ALTERED.items())
 def test_one_wrong_number_is_found(example, tmp_path, capsys, name, key):
@@ -109,6 +113,7 @@ def test_one_wrong_number_is_found(example, tmp_path, capsys, name, key):
     assert {tuple(line[:2]) for line in out} == {(name, key)} and "OUT" in " ".join(out[0])
 
 
+@of_example
 @pytest.mark.slow
 def test_what_nobody_compares_is_told(example, tmp_path, capsys):
     def unknown(arrays):
@@ -123,6 +128,7 @@ def test_what_nobody_compares_is_told(example, tmp_path, capsys):
     assert [line.split("no check for ")[1] for line in told] == ["novel.npz", "strange"]
 
 
+@of_example
 def test_a_file_that_cannot_be_compared_leaves_the_others(example, tmp_path, capsys):
     folder = altered(example, tmp_path, "sit_forward", lambda arrays: arrays.pop("x"))
     status, lines = report(capsys, folder, "--only", "?it_forward")
@@ -131,6 +137,7 @@ def test_a_file_that_cannot_be_compared_leaves_the_others(example, tmp_path, cap
     assert "ERROR: KeyError" in " ".join(lines[-1])
 
 
+@of_example
 def test_options(example, capsys):
     with pytest.raises(SystemExit, match="0"):
         parity.main(["--list"])
