@@ -23,6 +23,8 @@ from tempfile import TemporaryDirectory
 
 IMPORTED = (
     "torch",
+    "torch.fx.experimental.symbolic_shapes",  # with sympy: for the shapes of distributions
+    "accelerate",
     "pandas",
     "seaborn",
     "scipy.linalg",
@@ -30,6 +32,8 @@ IMPORTED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
     "adagen.cli",
+    "adagen.evaluation.cost",
+    "adagen.rewards.build",
     "adagen.training.loop",
 )
 CALL = """#!{python} -SE
