@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stage_server import started_stages
 from tiny import NETWORKS, REWARD, TINY
 
 from tests.workflow import slurm_cluster
@@ -119,5 +120,7 @@ def test_the_same_tables_as_on_this_machine(cluster, tmp_path: Path) -> None:
     assert len(jobs_of("sample_part", "COMPLETED")) == 4
     assert len(jobs_of("tables", "COMPLETED")) == 1
 
-    here.snakemake(*TABLES, *OPTIONS)
+    with started_stages() as stages:
+        here.commands.insert(0, str(stages))
+        here.snakemake(*TABLES, *OPTIONS)
     assert content(there.folder) == content(here.folder)
