@@ -1,6 +1,7 @@
 """`snakemake ...` in a process that has imported it already, which is most of what a dry run takes.
 
-A server process imports Snakemake and the configuration once, and every call is a fork of it.
+A server process imports Snakemake, its plugins and the configuration once, and every call is a fork
+of it.
 """
 
 import multiprocessing
@@ -11,7 +12,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 
-IMPORTED = ["pytest", "snakemake_call", "snakemake.cli", "adagen.planning.workflow"]
+IMPORTED = ["pytest", "snakemake_call", "snakemake_loaded", "smart_open"]
+IMPORTED += ["adagen.planning.workflow"]
 STREAMS = ("stdout", "stderr")
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(IMPORTED)
