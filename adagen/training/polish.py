@@ -135,4 +135,5 @@ def group_directions(conditions: Conditions, groups: int) -> torch.Tensor:
     centre changes linearly with its vector.
     """
     centres = group_centres(conditions, groups)
-    return torch.linalg.pinv(normalised(centres))
+    directions: torch.Tensor = torch.linalg.pinv(normalised(centres))
+    return directions

@@ -47,7 +47,7 @@ def test_each_stage_has_help(stage):
     assert command.help.splitlines()[0] in done.output
 
 
-HEAVY = ["torch", "pandas", "scipy", "sklearn", "matplotlib", "snakemake", "accelerate", "cma", "timm"]
+HEAVY = ["torch", "pandas", "scipy", "sklearn", "matplotlib", "snakemake", "cma", "timm"]
 LIGHT = """
 import sys
 from adagen.cli import main
