@@ -17,6 +17,9 @@ from adagen.runtime.arguments import require_texts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.notices import warn
 
+CLUSTERED = 10_000
+"""Conditions whose vectors are clustered, at most; the others join the nearest cluster."""
+
 Norm = Callable[[nn.Module], nn.Module]
 """Wraps a layer, as spectral normalisation does."""
 
@@ -70,6 +73,19 @@ class Conditions(nn.Module, ABC):
         Without another rule any `len(self)` samples in a row show every condition once.
         """
         return torch.arange(n) % len(self)
+
+    def centres(self, groups: int) -> torch.Tensor:
+        """Return the centres (G, P) of groups of conditions, `groups` of them at most.
+
+        Without another rule their vectors are clustered, by k-means.
+        """
+        from sklearn.cluster import KMeans  # a second of start-up
+
+        shown = self.in_turn(CLUSTERED).unique()
+        device = next(iter(self.state_dict().values())).device
+        vectors = self.vectors(shown.to(device)).float().cpu().numpy()
+        means = KMeans(min(groups, len(shown)), n_init=1, random_state=0).fit(vectors)
+        return torch.from_numpy(means.cluster_centers_).float()
 
     def encoded(self, prompts: Sequence[str]) -> "Conditions":
         """Return a table of prompts of a user's own, whose labels number them; "" is the null.
@@ -141,6 +157,16 @@ class ClassConditions(Conditions):
     def vector_width(self) -> int:
         """The number of classes."""
         return self.num_classes
+
+    def centres(self, groups: int) -> torch.Tensor:
+        """Neighbouring labels form a group, for classes have no similarity that adagen knows.
+
+        They are alike where labels are sorted by meaning, as ImageNet's.
+        """
+        count = min(groups, self.num_classes)
+        group = torch.arange(self.num_classes) * count // self.num_classes
+        members = F.one_hot(group, count).float()
+        return (members / members.sum(0)).T
 
     def embedding(self, width: int, norm: Norm = kept) -> nn.Module:
         """Return a table with a row for each class."""

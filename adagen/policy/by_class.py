@@ -4,17 +4,14 @@ A policy is shown no label, so the rollout binds such a schedule to the labels o
 """
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import nn
 
-from adagen.generators.conditions import ClassConditions, Conditions
+from adagen.generators.conditions import Conditions
 from adagen.policy.networks import Blend, Decided, Policy, TabledNetwork
 from adagen.runtime.errors import AdagenError
-
-CLUSTERED = 10_000
-"""Captions whose vectors are clustered, at most; the others join the nearest cluster."""
 
 
 class ClassTable(nn.Module):
@@ -81,32 +78,3 @@ def for_labels(policy: Policy, labels: torch.Tensor, *, conditions: Conditions) 
     if isinstance(policy, Decided):
         return replace(policy, policy=for_labels(policy.policy, labels, conditions=conditions))
     return policy
-
-
-def group_centres(conditions: Conditions, groups: int) -> torch.Tensor:
-    """Centres (G, P) of groups of conditions, `groups` of them at most.
-
-    Classes have no similarity that adagen knows: neighbouring labels form a group, which are alike
-    where labels are sorted by meaning, as ImageNet's. Captions are clustered by their vectors.
-
-    Args:
-        conditions: what labels stand for.
-        groups: number of groups.
-    """
-    count = min(groups, len(conditions))
-    labels = torch.arange(len(conditions))
-    if isinstance(conditions, ClassConditions):
-        members = [labels[labels * count // len(conditions) == group] for group in range(count)]
-        return torch.stack([conditions.vectors(own).mean(0) for own in members])
-    return _clustered(conditions, count)
-
-
-def _clustered(conditions: Any, count: int) -> torch.Tensor:
-    """The centres of k means of the vectors of captions."""
-    from sklearn.cluster import KMeans  # a second of start-up
-
-    shown = conditions.in_turn(CLUSTERED).unique()
-    device = next(iter(conditions.state_dict().values())).device
-    vectors = conditions.vectors(shown.to(device)).float().cpu().numpy()
-    means = KMeans(min(count, len(shown)), n_init=1, random_state=0).fit(vectors)
-    return torch.from_numpy(means.cluster_centers_).float()

@@ -14,7 +14,6 @@ import torch
 from adagen.config import Polish, Sweep
 from adagen.generators.actions import Actions
 from adagen.generators.conditions import Conditions
-from adagen.policy.by_class import group_centres
 from adagen.policy.networks import ConstantTable, TabledNetwork, normalised
 from adagen.sampling.sampler import Sampler
 from adagen.training.origins import tensors_hash
@@ -134,6 +133,5 @@ def group_directions(conditions: Conditions, groups: int) -> torch.Tensor:
     Of classes they are 1 for those of a group, else 0. What they add to a caption that is at no
     centre changes linearly with its vector.
     """
-    centres = group_centres(conditions, groups)
-    directions: torch.Tensor = torch.linalg.pinv(normalised(centres))
+    directions: torch.Tensor = torch.linalg.pinv(normalised(conditions.centres(groups)))
     return directions

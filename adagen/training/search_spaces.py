@@ -26,7 +26,7 @@ from adagen.generators.actions import Actions
 from adagen.generators.base import Generator
 from adagen.generators.solver import SolverGenerator
 from adagen.policy.baselines import guidance_interval
-from adagen.policy.by_class import ClassTable, group_centres
+from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.errors import AdagenError
 from adagen.training.gits import gits_times
@@ -96,7 +96,7 @@ def phases_of(method: str, generator: Generator[Any], *, settings: Sweep) -> lis
         )
     if method == "tuned_class":
         classes = settings.classes
-        centres = group_centres(generator.conditions, classes.groups)
+        centres = generator.conditions.centres(classes.groups)
         phases.append(
             Phase(
                 space=lambda best: class_space(best, actions, centres=centres),

@@ -7,7 +7,7 @@ from toy_classes import ClassToy
 
 from adagen.config import PolicySettings
 from adagen.generators.conditions import ClassConditions, TextTable
-from adagen.policy.by_class import ClassTable, for_labels, group_centres
+from adagen.policy.by_class import ClassTable, for_labels
 from adagen.policy.files import build_actor, load_policy, save_policy
 from adagen.policy.networks import Blend, ConstantTable, Decided, TabledNetwork
 from adagen.runtime.errors import AdagenError
@@ -51,13 +51,13 @@ def test_a_blend_takes_its_part():
 
 
 def test_classes_in_ranges_and_captions_in_clusters():
-    centres = group_centres(ClassConditions(7), 3)
+    centres = ClassConditions(7).centres(3)
     groups = ClassTable.of(TABLE, OFFSETS, centres=centres).groups(torch.eye(7))
     assert groups.tolist() == [0, 0, 0, 1, 1, 2, 2]
-    assert len(group_centres(ClassConditions(2), 10)) == 2
+    assert len(ClassConditions(2).centres(10)) == 2
     vectors = torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, -0.1], [-0.1, 1.0], [0.0, 0.0]])
     captions = TextTable(torch.zeros(5, 1, 2), vectors)
-    centres = group_centres(captions, 2)
+    centres = captions.centres(2)
     grouped = ClassTable.of(TABLE, OFFSETS[:2], centres=centres).groups(vectors[:4]).tolist()
     assert grouped[0] == grouped[2] != grouped[1] == grouped[3]
 
