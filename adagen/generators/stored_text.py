@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from adagen.data.captions.embeddings import BATCH, Embeddings, TextEncoder
+from adagen.data.captions.embeddings import BATCH, Embeddings
 from adagen.data.captions.pairs import list_hash
 from adagen.generators.conditions import Conditions, TextTable, prompt_table, tell_cut
 from adagen.networks.clip import released_text
+from adagen.networks.text_encoder import OpenClipText
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, save_tensors
 
@@ -52,7 +53,7 @@ class ReleasedEncoder(NamedTuple):
         _, about = load_tensors(path, KIND)
         return cls(about["model"], about["file"])
 
-    def open(self, embeddings: Embeddings) -> TextEncoder:
+    def open(self, embeddings: Embeddings) -> OpenClipText:
         """Read it from its file.
 
         Raises:
@@ -152,7 +153,7 @@ class StoredCaptions(Conditions):
             )
 
     @cached_property
-    def _opened(self) -> TextEncoder:
+    def _opened(self) -> OpenClipText:
         """The text encoder, which is read once: some have gigabytes."""
         return self.encoder.open(self.embeddings)
 
@@ -167,10 +168,10 @@ class StoredCaptions(Conditions):
         hidden, pooled, cut = (torch.cat(found).cpu() for found in zip(*encoded, strict=True))
         tell_cut(
             [
-                f"prompt {text[:60]!r} is {lost} tokens longer than the text encoder reads: its "
-                "end is cut off"
-                for text, lost in zip(texts, cut.tolist(), strict=True)
-                if lost
+                f"prompt {text[:60]!r} is {tokens} tokens longer than the text encoder reads: "
+                f"{self._opened.lost(text)[:60]!r} is cut off"
+                for text, tokens in zip(texts, cut.tolist(), strict=True)
+                if tokens
             ]
         )
         null = self.embeddings.null["hidden"], self.embeddings.null["pooled"]

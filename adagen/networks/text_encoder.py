@@ -242,3 +242,9 @@ class OpenClipText:
             hook.remove()
         cut = (torch.tensor(lengths) - ids.shape[1]).clamp(min=0)
         return Encoded(states[0], F.normalize(pooled, dim=1), cut)
+
+    def lost(self, text: str) -> str:
+        """The end of a text that the network doesn't read, as the tokenizer writes it."""
+        ids = self.tokenizer.encode(text)[self.tokenizer.context_length - 2 :]
+        end: str = self.tokenizer.decode(ids)
+        return end.strip()

@@ -84,6 +84,6 @@ def _whole_numbers(labels: Any) -> torch.Tensor:
     if given is None or (given.numel() and (given.is_floating_point() or given.dtype in NO_CLASS)):
         raise AdagenError(
             f"labels are {labels!r}, but classes are whole numbers: give one, or one for each "
-            "sample."
+            "sample. Texts are `prompts`."
         )
     return given.long()

@@ -61,14 +61,15 @@ def test_trainings_draw_train_captions_and_samples_show_reported_ones(conditions
 
 
 def test_prompts_of_ones_own(conditions, encoder, capsys, monkeypatch):
-    prompts = ["a red\n  apple", "", "one " * 90]
+    prompts = ["a red\n  apple", "", "one " * 75 + "of the lost foxes"]
     table = conditions.encoded(prompts)
     expected = encoder.encode(["a red apple"])
     torch.testing.assert_close(table(torch.tensor([0])), expected.hidden)
     null = conditions(torch.tensor([6]))
     assert torch.equal(table(torch.tensor([1])), null)  # the empty prompt
     assert torch.equal(table(torch.tensor([len(table)])), null)
-    assert "15 tokens longer than the text encoder reads" in capsys.readouterr().err
+    told = "4 tokens longer than the text encoder reads: 'of the lost foxes' is cut off"
+    assert told in capsys.readouterr().err
     assert table.in_turn(4).tolist() == [0, 1, 2, 0]
     monkeypatch.setattr(stored_text, "BATCH", 2)  # so many are encoded at once
     torch.testing.assert_close(conditions.encoded(prompts)(torch.arange(4)), table(torch.arange(4)))

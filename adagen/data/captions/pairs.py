@@ -82,8 +82,8 @@ class Counts:
             )
         if self.set_aside:
             parts.append(f"{self.set_aside:,} are not chosen")
-        if self.uncaptioned:
-            parts.append(f"{self.uncaptioned:,} images are left without one")
+        if count := self.uncaptioned:
+            parts.append(f"{count:,} image{'s are' if count > 1 else ' is'} left without one")
         return text + "".join(f"; {part}" for part in parts)
 
 
