@@ -41,4 +41,5 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
         "digits_rivals",
         "digits_seeds",
         "openmoji",
+        "openmoji_full",
     ]
