@@ -65,6 +65,7 @@ TINY: dict[str, Any] = {
         "batch": 8,
         "validate_every": 1,
         "validate_samples": 130,
+        "final_samples": 140,
         "reward": {"batch": 8, "steps": 1},
     },
     "sweep": {"samples": 130},
