@@ -131,26 +131,25 @@ def few(case: Case) -> Case:
 
 def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:
     """A rollout's time over that of its evaluations, and how many of them it makes."""
-    tape = Tape.of(case.generator.backbone, lambda: images(case))
-    seconds = alternate(
-        {"rollout": lambda: images(case), "forwards": tape.repeat}, repeats=repeats, least=least
-    )
-    about = {"case": case.size, "family": case.family}
-    yield Figure.of(
-        "sampling",
-        "rollout over its forwards",
-        spread=ratio(seconds, "rollout", "forwards"),
-        aim=AIMS[case.size, case.family],
-        **about,
-    )
-    yield Figure.of(
-        "sampling",
-        "rollout over its time inside the network",
-        spread=Spread.of([over_inside(case, least=least) for _ in range(repeats)]),
-        **about,
-    )
+
+    def figure(name: str, spread: Spread, aim: str = "") -> Figure:
+        about = {"case": case.size, "family": case.family, "aim": aim}
+        return Figure.of("sampling", name, spread=spread, **about)
+
+    aim, tape = AIMS[case.size, case.family], Tape.of(case.generator.backbone, lambda: images(case))
     share = tape.rows / (case.generator.nfe * case.batch)
-    yield Figure.of("sampling", "evaluations made, of all", spread=Spread.of([share]), **about)
+    contestants = {"rollout": lambda: images(case), "forwards": tape.repeat}
+    if share < 1:
+        plain = Tape.of(case.generator.backbone, lambda: images(case, plainly=True))
+        contestants["plain forwards"] = plain.repeat
+    seconds = alternate(contestants, repeats=repeats, least=least)
+    yield figure("rollout over its forwards", ratio(seconds, "rollout", "forwards"), aim)
+    if share < 1:
+        spread = ratio(seconds, "rollout", "plain forwards")
+        yield figure("rollout over the forwards of plain steps", spread, aim)
+    inside = [over_inside(case, least=least) for _ in range(repeats)]
+    yield figure("rollout over its time inside the network", Spread.of(inside))
+    yield figure("evaluations made, of all", Spread.of([share]))
 
 
 def over_inside(case: Case, *, least: float) -> float:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import sampling
-from benchmarks.cases import digits, wide
+from benchmarks.cases import DIGITS, WIDE, digits, wide
 from benchmarks.figures import FAMILIES
 from benchmarks.tape import Tape
 
@@ -53,3 +53,13 @@ def test_every_figure_is_there():
     aimed = {(f.case, f.family) for f in figures if f.name == "rollout over its forwards"}
     assert aimed == set(sampling.AIMS)
     assert {f.family for f in figures} == set(FAMILIES)
+    saved = {(f.case, f.family) for f in figures if "plain steps" in f.name}
+    assert saved == {(DIGITS, "maskgit"), (WIDE, "maskgit")}
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+@pytest.mark.parametrize("family", ["maskgit", "var"])
+def test_plain_steps_make_every_evaluation_of_the_method(make, family):
+    case = make(family, tiny=True)
+    tape = Tape.of(case.generator.backbone, lambda: sampling.images(case, plainly=True))
+    assert tape.rows == case.generator.nfe * case.batch
