@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adagen.cli.common import (
-    device_of,
     open_experiment,
     open_meter,
     policy_metadata,
@@ -33,7 +32,6 @@ from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
     from adagen.runtime.processes import Processes
-    from adagen.training.search_spaces import Schedule
 
 app = typer.Typer()
 
@@ -104,25 +102,26 @@ def search_schedule(
     from adagen.policy.files import save_policy
     from adagen.runtime.atomic import atomic_path
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
-    from adagen.sampling.sampler import Sampler
+    from adagen.training.objective import SampledDistance
     from adagen.training.search import search
     from adagen.training.search_spaces import phases_of
 
     settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
-    device, budget = device_of(config), config.sweep_of(experiment)
+    budget = config.sweep_of(experiment)
     drawn = {
         "images": budget.images(method, steps=settings.steps),
         "of_training": settings.training.images("adagen"),
     }
-    batch = config.generators[settings.generator].batch
     meter = open_meter(config, inputs.networks, reference=inputs.reference, processes=processes)
-
-    def distance(policy: "Schedule") -> float:
-        images = Sampler(generator, policy.to(device), batch=batch).image_batches(
-            budget.samples, purpose="search", seed=budget.seed, processes=processes
-        )
-        return meter.distance(images)[0]
-
+    objective = SampledDistance(
+        generator=generator,
+        meter=meter,
+        samples=budget.samples,
+        purpose="search",
+        seed=budget.seed,
+        batch=config.generators[settings.generator].batch,
+        processes=processes,
+    )
     name = f"{experiment} {method}"
     claim_checkpoint(outputs.checkpoint, name, *search_state(config, experiment), *inputs.files)
     if processes.first:
@@ -135,7 +134,7 @@ def search_schedule(
     ):
         policy, trials = search(
             phases_of(method, generator, settings=budget),
-            distance,
+            objective,
             settings=budget,
             name=name,
             checkpoint=outputs.checkpoint and outputs.checkpoint / "search.ckpt",

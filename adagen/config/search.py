@@ -28,7 +28,8 @@ class TableSearch(Model):
 class ClassSearch(Model):
     """Last phase of the search `tuned_class`: an offset for each class and action.
 
-    They are added to the best table of the phases before.
+    They are added to the best table of the phases before. Each group of conditions is searched for
+    by its own images, all of them at once.
     """
 
     evaluations: Positive = 100
@@ -62,12 +63,14 @@ class Polish(Model):
     policy's table."""
     classes: int = Field(0, ge=0, le=10_000_000)
     """Number of those that are tried in the second phase, which adds an offset for each group of
-    conditions and each action to a policy of `adagen`. One of `static`, which is the same for all
-    of them, tries as many tables more."""
+    conditions and each action to a policy of `adagen`, and judges it by the group's own images. A
+    policy of `static`, which is the same for all of them, tries as many tables more."""
     samples: Positive = 500
     """Samples that each of them is measured on."""
     spread: Deviation = 0.2
-    """Initial standard deviation of each parameter, in logits."""
+    """Initial standard deviation of each entry of the table, in logits."""
+    class_spread: Deviation = 0.3
+    """Initial standard deviation of each offset, in logits."""
     groups: int = Field(10, ge=2, le=1000)
     """Number of groups of conditions, at most. Neighbouring classes form a group and share their
     offsets; captions whose embeddings are near form one, and those between groups have offsets in

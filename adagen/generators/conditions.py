@@ -120,6 +120,11 @@ class OfVectors(nn.Module):
         return out
 
 
+def nearest(vectors: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Return the groups (B,) of vectors (B, P): the nearest of their centres (G, P)."""
+    return torch.cdist(vectors, centres).argmin(1)
+
+
 def tell_cut(cut: Sequence[str]) -> None:
     """Warn of texts that are longer than a text encoder reads, in one warning for all.
 

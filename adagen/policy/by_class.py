@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import nn
 
-from adagen.generators.conditions import Conditions
+from adagen.generators.conditions import Conditions, nearest
 from adagen.policy.networks import Blend, Decided, Policy, TabledNetwork
 from adagen.runtime.errors import AdagenError
 
@@ -38,13 +38,9 @@ class ClassTable(nn.Module):
         policy.centres.copy_(centres)
         return policy.requires_grad_(False)
 
-    def groups(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(B,) groups of conditions with these vectors (B, P)."""
-        return torch.cdist(vectors, self.centres).argmin(1)
-
     def for_vectors(self, vectors: torch.Tensor) -> Policy:
         """The policy for a batch of samples whose conditions have these vectors (B, P)."""
-        offsets = self.offsets[self.groups(vectors)]
+        offsets = self.offsets[nearest(vectors, self.centres)]
 
         def policy(features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
             return self.table[call] + offsets

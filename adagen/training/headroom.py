@@ -18,6 +18,7 @@ from adagen.paper.statistics import Pair, half_width, mean_and_error
 from adagen.policy.networks import HandMade, Policy
 from adagen.runtime.progress import progress
 from adagen.sampling.sampler import Sampler
+from adagen.training.objective import SampledDistance
 from adagen.training.search import search
 from adagen.training.search_spaces import Schedule, Trial, phases_of
 
@@ -168,18 +169,21 @@ def headroom(
     Raises:
         AdagenError: there are too few samples for a distance.
     """
-
-    def distance(policy: Schedule) -> float:
-        sampler = Sampler(generator, policy.to(generator.device), batch=batch)
-        images = sampler.image_batches(settings.samples, purpose="search", seed=settings.seed)
-        return meter.distance(images)[0]
+    objective = SampledDistance(
+        generator=generator,
+        meter=meter,
+        samples=settings.samples,
+        purpose="search",
+        seed=settings.seed,
+        batch=batch,
+    )
 
     def found(
         method: str, sweep: Sweep, known: Sequence[Trial] = ()
     ) -> tuple[Schedule, list[Trial]]:
         return search(
             phases_of(method, generator, settings=sweep),
-            distance,
+            objective,
             settings=sweep,
             name=f"headroom {method}",
             checkpoint=checkpoint and checkpoint / f"{method}.ckpt",

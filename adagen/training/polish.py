@@ -15,7 +15,7 @@ from adagen.config import Polish, Sweep
 from adagen.generators.actions import Actions
 from adagen.generators.conditions import Conditions
 from adagen.policy.networks import ConstantTable, TabledNetwork, normalised
-from adagen.sampling.sampler import Sampler
+from adagen.training.objective import SampledDistance
 from adagen.training.origins import tensors_hash
 from adagen.training.search import search
 from adagen.training.search_spaces import (
@@ -61,17 +61,18 @@ def polish(
         AdagenError: an image or an action is not finite, or the checkpoint belongs to another run
             or to another policy.
     """
-    generator, batch = validator.generator, validator.settings.batch
-
-    def distance(policy: Schedule) -> float:
-        images = Sampler(generator, policy, batch=batch).image_batches(
-            settings.samples, purpose="polish", seed=seed, processes=validator.processes
-        )
-        return validator.meter.distance(images)[0]
-
+    generator = validator.generator
     best, trials = search(
         phases_around(actor, generator.actions, conditions=generator.conditions, settings=settings),
-        distance,
+        SampledDistance(
+            generator=generator,
+            meter=validator.meter,
+            samples=settings.samples,
+            purpose="polish",
+            seed=seed,
+            batch=validator.settings.batch,
+            processes=validator.processes,
+        ),
         settings=Sweep(seed=seed, samples=settings.samples, spread=settings.spread),
         name=f"{name}, polish",
         checkpoint=checkpoint,
@@ -92,14 +93,23 @@ def phases_around(
     def entries(best: Schedule | None) -> Space:
         return table_space(actor if best is None else best, actions)
 
-    def offsets(best: Schedule | None) -> Space:
-        assert isinstance(best, TabledNetwork)
-        directions = group_directions(conditions, settings.groups)
-        return offset_space_around(best, actions, directions=directions)
-
     phases = [Phase(space=entries, evaluations=first, spread=settings.spread)]
     if classes:
-        phases.append(Phase(space=offsets, evaluations=classes, spread=settings.spread))
+        centres = conditions.centres(settings.groups)
+        directions = group_directions(centres)
+
+        def offsets(best: Schedule | None) -> Space:
+            assert isinstance(best, TabledNetwork)
+            return offset_space_around(best, actions, directions=directions)
+
+        phases.append(
+            Phase(
+                space=offsets,
+                evaluations=classes,
+                spread=settings.class_spread,
+                centres=centres,
+            )
+        )
     return phases
 
 
@@ -127,11 +137,11 @@ def offset_space_around(
     return named_space(names, schedule)
 
 
-def group_directions(conditions: Conditions, groups: int) -> torch.Tensor:
-    """(P, G) offsets: column g adds 1 at the centre of group g, and 0 at those of the others.
+def group_directions(centres: torch.Tensor) -> torch.Tensor:
+    """(P, G) offsets: column g adds 1 at centre g of the groups (G, P), and 0 at the others.
 
     Of classes they are 1 for those of a group, else 0. What they add to a caption that is at no
     centre changes linearly with its vector.
     """
-    directions: torch.Tensor = torch.linalg.pinv(normalised(conditions.centres(groups)))
+    directions: torch.Tensor = torch.linalg.pinv(normalised(centres))
     return directions

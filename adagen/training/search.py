@@ -2,26 +2,39 @@
 
 CMA-ES varies a few parameters to lower the Frechet distance of samples. Their noise is the same for
 every candidate, and is never used for reporting.
+
+Parameters that belong to groups of conditions are searched for group by group, all groups at once:
+each has a CMA-ES of its own. A candidate of a group is told the distance of the mixture in which
+the images of this group are the candidate's, and those of all others stay as they are. So every
+image counts for the group it belongs to, and one set of samples tells as much as one set a group.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cma
 import numpy as np
+import torch
 
 from adagen.config import Sweep
 from adagen.runtime.checkpoints import load_checkpoint, save_checkpoint
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
+from adagen.training.objective import GroupedObjective, Objective, Parts
 from adagen.training.search_spaces import Parameters, Phase, Schedule, Space, Trial
+
+Scores = list[float]
+"""What a candidate is told: its distance, or one of each group."""
+Tried = tuple[Trial, Scores]
+"""A row of the log, and its scores."""
 
 
 def search(
     phases: Sequence[Phase],
-    distance: Callable[[Schedule], float],
+    objective: Objective,
     *,
     settings: Sweep,
     name: str,
@@ -30,7 +43,7 @@ def search(
     known: Sequence[Trial] = (),
     inputs: Mapping[str, Any] | None = None,
 ) -> tuple[Schedule, list[Trial]]:
-    """Find the static schedule of least distance within the trials of all phases.
+    """Find the schedule of least distance within the trials of all phases.
 
     The schedule that it starts from, mostly the hand-made one, is the first trial, so by the
     search's own samples the result is never worse. A killed search resumes by replaying the trials
@@ -38,7 +51,8 @@ def search(
 
     Args:
         phases: what is tried, in order.
-        distance: the distance of a schedule's samples, which is minimised.
+        objective: the distance of a schedule's samples, which is minimised; a phase of groups
+            needs a `GroupedObjective`.
         settings: the seed, and what the checkpoint is bound to.
         name: names the search in progress bar, messages and checkpoint.
         checkpoint: file of the resumable state; None to keep none.
@@ -49,34 +63,16 @@ def search(
     Returns:
         The best schedule and all trials, in order.
     """
-    trials: list[Trial] = []
+    tried: list[Tried] = []
     if checkpoint is not None and processes.first:
         state = load_checkpoint(checkpoint, name, settings=settings, inputs=inputs) or {}
-        trials = state.get("trials", [])
-    trials = trials or [*known]
-    trials = processes.broadcast(trials)
-    done = iter(list(trials))
-    total = sum(phase.evaluations for phase in phases)
-    bar = progress(None, name, total=total, done=len(trials))
-    best: Schedule | None = None
-    least = math.inf
+        tried = state.get("tried", [])
+    tried = processes.broadcast(tried or [(trial, [trial["fid"]]) for trial in known])
 
-    def evaluate(space: Space, x: Parameters) -> float:
-        nonlocal best, least
-        if (known := next(done, None)) is not None:
-            value = known["fid"]
-        else:
-            # All processes must see the same number to the last bit, or their searches diverge.
-            value = processes.broadcast(float(distance(space.schedule(x))))
-            trials.append({"evaluation": len(trials) + 1, "fid": value, **space.log_columns(x)})
-            bar.set_postfix(best=f"{min(trial['fid'] for trial in trials):.3f}", refresh=False)
-            bar.update()
-            if checkpoint is not None and processes.first:
-                state = {"trials": trials}
-                save_checkpoint(checkpoint, name, settings=settings, state=state, inputs=inputs)
-        if best is None or value < least:
-            best, least = space.schedule(x), value
-        return value
+    def keep(every: list[Tried]) -> None:
+        if checkpoint is not None and processes.first:
+            state = {"tried": every}
+            save_checkpoint(checkpoint, name, settings=settings, state=state, inputs=inputs)
 
     random = np.random.default_rng(settings.seed)
     options = {
@@ -84,25 +80,148 @@ def search(
         "seed": np.nan,  # leave numpy's global state alone
         "randn": lambda *shape: random.standard_normal(shape),
     }
-    with bar:
+    total = sum(phase.evaluations for phase in phases)
+    with progress(None, name, total=total, done=len(tried)) as bar:
+        trials = Trials(objective, tried, keep=keep, bar=bar, processes=processes)
         for phase in phases:
-            space = phase.space(best)
-            used = 0
-            if best is None:
-                evaluate(space, np.zeros(space.size))
-                used = 1
+            space = phase.space(trials.best)
+            start, left = np.zeros(space.size), phase.evaluations
+            if trials.best is None:
+                trials.score(space, start)
+                left -= 1
             else:  # the same schedule, of the kind that this phase makes
-                best = space.schedule(np.zeros(space.size))
-            if used == phase.evaluations:
+                trials.best = space.schedule(start)
+            if not left:
                 continue
-            strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
-            while used < phase.evaluations:
-                candidates = strategy.ask()
-                if used + len(candidates) > phase.evaluations:
-                    for x in candidates[: phase.evaluations - used]:
-                        evaluate(space, x)
-                    break
-                strategy.tell(candidates, [evaluate(space, x) for x in candidates])
-                used += len(candidates)
-    assert best is not None  # a search has one trial at least
-    return best, trials
+            groups = 1 if phase.centres is None else len(phase.centres)
+            strategies = [
+                cma.CMAEvolutionStrategy(part, phase.spread, options)
+                for part in np.split(start, groups)
+            ]
+            if phase.centres is None:
+                descend(trials, space, strategies[0], left=left)
+            else:
+                descend_by_groups(trials, space, strategies, centres=phase.centres, left=left)
+    assert trials.best is not None  # a search has one trial at least
+    return trials.best, [trial for trial, _ in trials.tried]
+
+
+class Trials:
+    """The trials of a search: known ones are replayed, others are measured and kept.
+
+    Attributes:
+        tried: all trials, in order.
+        best: the schedule of least distance that the search has come to; None before the first.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        tried: list[Tried],
+        *,
+        keep: Callable[[list[Tried]], None],
+        bar: Any,
+        processes: Processes,
+    ) -> None:
+        """Begin with the trials of a checkpoint; `keep` is called after each other one."""
+        self.objective, self.tried, self.best = objective, tried, cast("Schedule | None", None)
+        self._known, self._keep, self._bar = iter([*tried]), keep, bar
+        self._processes, self._least = processes, math.inf
+
+    def score(self, space: Space, x: Parameters) -> float:
+        """Try the schedule of parameters (P,), and return its distance."""
+        return self.measure(space, x, lambda schedule: [self.objective(schedule)] * 2)[0]
+
+    def measure(
+        self, space: Space, x: Parameters, measure: Callable[[Schedule], list[float]]
+    ) -> Scores:
+        """Try a schedule, and return its scores; `measure` returns its distance, then these."""
+        schedule = space.schedule(x)
+        if (known := next(self._known, None)) is not None:
+            trial, scores = known
+        else:
+            # All processes must see the same numbers to the last bit, or their searches diverge.
+            value, *scores = self._processes.broadcast([*map(float, measure(schedule))])
+            trial = {"evaluation": len(self.tried) + 1, "fid": value, **space.log_columns(x)}
+            self.tried.append((trial, scores))
+            least = min(trial["fid"] for trial, _ in self.tried)
+            self._bar.set_postfix(best=f"{least:.3f}", refresh=False)
+            self._bar.update()
+            self._keep(self.tried)
+        if self.best is None or trial["fid"] < self._least:
+            self.best, self._least = schedule, trial["fid"]
+        return scores
+
+
+class Mixture:
+    """The images of a schedule, of which those of one group can be exchanged for another's.
+
+    They are made when they are asked for: a replayed search doesn't need all of them.
+    """
+
+    def __init__(
+        self, objective: GroupedObjective, schedule: Schedule, centres: torch.Tensor
+    ) -> None:
+        """The groups are those of the centres (G, P)."""
+        self.objective, self.schedule, self.centres = objective, schedule, centres
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Its images' moments, by group."""
+        return self.objective.parts(self.schedule, self.centres)
+
+    def distance(self, _: Schedule) -> list[float]:
+        """The distance of its images, for the trial of its schedule itself."""
+        return [self.objective.distance_of(self.parts)]
+
+    def distances(self, schedule: Schedule) -> list[float]:
+        """The distance of another schedule; then for each group that of its images among these."""
+        other = self.objective.parts(schedule, self.centres)
+        # A group that has no image among the samples changes nothing.
+        mixed = [
+            {**self.parts, g: other[g]} if g in other else self.parts
+            for g in range(len(self.centres))
+        ]
+        return [*map(self.objective.distance_of, [other, *mixed])]
+
+
+def descend(trials: Trials, space: Space, strategy: Any, *, left: int) -> None:
+    """Try as many schedules as are left, by CMA-ES."""
+    while left:
+        candidates = strategy.ask()
+        distances = [trials.score(space, x) for x in candidates[:left]]
+        if len(distances) < len(candidates):
+            return
+        strategy.tell(candidates, distances)
+        left -= len(distances)
+
+
+def descend_by_groups(
+    trials: Trials, space: Space, strategies: Sequence[Any], *, centres: torch.Tensor, left: int
+) -> None:
+    """Try as many schedules as are left, by a CMA-ES for each group of conditions.
+
+    Candidates are drawn for all groups at once, and those of the same turn make a schedule. The
+    strategies' means make one too, which comes first and last: it lends each candidate the images
+    of the other groups.
+    """
+    count = strategies[0].popsize
+    while left > count + 1:
+        means = np.concatenate([strategy.mean for strategy in strategies])
+        objective = cast(GroupedObjective, trials.objective)
+        mixture = Mixture(objective, space.schedule(means), centres)
+        trials.measure(space, means, mixture.distance)
+        candidates = [strategy.ask() for strategy in strategies]
+        scores = [
+            trials.measure(space, np.concatenate(parts), mixture.distances)
+            for parts in zip(*candidates, strict=True)
+        ]
+        for strategy, own, told in zip(
+            strategies, candidates, zip(*scores, strict=True), strict=True
+        ):
+            strategy.tell(own, list(told))
+        left -= 1 + count
+    trials.score(space, np.concatenate([strategy.mean for strategy in strategies]))
+    candidates = [strategy.ask() for strategy in strategies]
+    for parts in [*zip(*candidates, strict=True)][: left - 1]:
+        trials.score(space, np.concatenate(parts))

@@ -59,11 +59,14 @@ class Phase:
         space: the schedules that it chooses among, given the best one so far (none at first).
         evaluations: number of schedules that it tries.
         spread: initial standard deviation of the parameters.
+        centres: (G, P) of the groups of conditions that the parameters belong to, as many to each,
+            those of a group side by side; None where they belong to all samples.
     """
 
     space: Callable[[Schedule | None], Space]
     evaluations: int
     spread: float
+    centres: torch.Tensor | None = None
 
 
 def phases_of(method: str, generator: Generator[Any], *, settings: Sweep) -> list[Phase]:
@@ -102,6 +105,7 @@ def phases_of(method: str, generator: Generator[Any], *, settings: Sweep) -> lis
                 space=lambda best: class_space(best, actions, centres=centres),
                 evaluations=classes.evaluations,
                 spread=classes.spread,
+                centres=centres,
             )
         )
     return phases

@@ -6,7 +6,7 @@ from toy import SIZE
 from toy_classes import ClassToy
 
 from adagen.config import PolicySettings
-from adagen.generators.conditions import ClassConditions, TextTable
+from adagen.generators.conditions import ClassConditions, TextTable, nearest
 from adagen.policy.by_class import ClassTable, for_labels
 from adagen.policy.files import build_actor, load_policy, save_policy
 from adagen.policy.networks import Blend, ConstantTable, Decided, TabledNetwork
@@ -52,13 +52,11 @@ def test_a_blend_takes_its_part():
 
 def test_classes_in_ranges_and_captions_in_clusters():
     centres = ClassConditions(7).centres(3)
-    groups = ClassTable.of(TABLE, OFFSETS, centres=centres).groups(torch.eye(7))
-    assert groups.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert nearest(torch.eye(7), centres).tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert len(ClassConditions(2).centres(10)) == 2
     vectors = torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, -0.1], [-0.1, 1.0], [0.0, 0.0]])
     captions = TextTable(torch.zeros(5, 1, 2), vectors)
-    centres = captions.centres(2)
-    grouped = ClassTable.of(TABLE, OFFSETS[:2], centres=centres).groups(vectors[:4]).tolist()
+    grouped = nearest(vectors[:4], captions.centres(2)).tolist()
     assert grouped[0] == grouped[2] != grouped[1] == grouped[3]
 
 

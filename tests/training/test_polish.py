@@ -72,7 +72,7 @@ def test_a_table_comes_to_the_best_static_schedule_and_offsets_to_the_best_by_cl
         run, _ = trained(method, polish=SETTINGS)
         *others, last = run.records
         assert last["polish_start_fid"] == pytest.approx(start, rel=0.01)
-        assert last["polish_fid"] == pytest.approx(least, rel=0.05, abs=2e-4)
+        assert last["polish_fid"] == pytest.approx(least, rel=0.05, abs=3e-4)
         assert {record["polish_fid"] for record in others} == {None}
 
 
@@ -164,9 +164,9 @@ def test_a_policy_that_is_searched_around_has_a_table_whatever_learns():
 
 
 def test_neighbouring_classes_share_offsets():
-    directions = group_directions(ClassToy().conditions, 2)
+    directions = group_directions(ClassToy().conditions.centres(2))
     torch.testing.assert_close(directions, torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
-    assert group_directions(ClassConditions(10), 10).equal(torch.eye(10))
+    assert group_directions(ClassConditions(10).centres(10)).equal(torch.eye(10))
 
 
 def test_captions_at_the_centre_of_a_group_have_its_offset_and_others_one_in_between():
@@ -174,7 +174,7 @@ def test_captions_at_the_centre_of_a_group_have_its_offset_and_others_one_in_bet
     heaps = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.2, 0.7]])
     pooled = torch.cat([heaps.repeat_interleave(20, 0), heaps.mean(0, keepdim=True)])
     table = TextTable(torch.zeros(42, 1, 1), torch.cat([pooled, torch.zeros(1, 3)]))
-    directions = group_directions(TextTable(table.hidden[1:], table.pooled[1:]), 2)
+    directions = group_directions(TextTable(table.hidden[1:], table.pooled[1:]).centres(2))
     first, second = (heaps @ directions).round(decimals=1).tolist()
     assert sorted([first, second]) == [[0, 1], [1, 0]]
     network = PolicyNetwork(4, (2, 2), actions=1, size=SIZE)

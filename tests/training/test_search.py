@@ -1,7 +1,9 @@
 """The search for the best static schedule, on a landscape whose lowest point is known."""
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,8 +19,8 @@ from adagen.policy.baselines import guidance_interval
 from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
-from adagen.sampling.sampler import Sampler
-from adagen.training.search import search
+from adagen.training.objective import SampledDistance
+from adagen.training.search import Mixture, search
 from adagen.training.search_spaces import interval_bounds, phases_of, static_schedule
 
 ACTIONS = solver_actions(4, 0.9, last=0.01, handmade=Handmade(), smoothing=0.0)
@@ -94,9 +96,7 @@ def test_classes_whose_optima_differ_get_offsets_of_their_own():
         table=TableSearch(evaluations=9),
     )
 
-    def distance(policy):
-        sampler = Sampler(generator, policy, batch=60)
-        return meter.distance(sampler.image_batches(60, purpose="search", seed=0))[0]
+    distance = sampled(generator, meter, 60)
 
     def found(method):
         phases = phases_of(method, generator, settings=settings)
@@ -112,17 +112,91 @@ def test_classes_whose_optima_differ_get_offsets_of_their_own():
     assert distance(best) < 0.1 * distance(static) and distance(best) > 0.5 * FLOOR
 
 
-def test_a_phase_that_finds_nothing_leaves_a_schedule_of_its_kind():
-    settings = SETTINGS.model_copy(update={"classes": ClassSearch(evaluations=5)})
-    calls = []
+class TwelveToy(ClassToy):
+    """Twelve classes, whose optima differ."""
 
-    def distance(policy):
-        calls.append(policy)
-        return float(len(calls))  # worse and worse
+    num_classes, targets = 12, torch.linspace(0.2, 0.8, 12)
 
-    policy, trials = search_for(distance, settings, method="tuned_class")
+
+class Rising:
+    """A distance that is worse at every call; counts its calls and can be killed at one."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.calls, self.kill_at = 0, kill_at
+
+    def __call__(self, schedule) -> float:
+        if self.calls == self.kill_at:
+            raise KeyboardInterrupt
+        self.calls += 1
+        return float(self.calls)
+
+    def parts(self, schedule, centres):
+        return {group: (self(schedule),) for group in range(len(centres))}
+
+    def distance_of(self, parts):
+        return max(distance for (distance,) in parts.values())
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 5, 7, 8, 9, 16, 30])
+def test_a_phase_that_finds_nothing_leaves_a_schedule_of_its_kind(evaluations):
+    classes = ClassSearch(evaluations=evaluations)
+    settings = SETTINGS.model_copy(update={"classes": classes})
+    policy, trials = search_for(Rising(), settings, method="tuned_class")
     assert isinstance(policy, ClassTable) and policy.offsets.abs().max() == 0
-    assert policy.table.abs().max() == 0 and len(trials) == 65
+    assert policy.table.abs().max() == 0 and len(trials) == 60 + evaluations
+
+
+def sampled(generator, meter, samples, **changes):
+    about = {"samples": samples, "purpose": "search", "seed": 0, "batch": 60, **changes}
+    return SampledDistance(generator=generator, meter=meter, **about)
+
+
+def class_tables(count, *, seed=0):
+    """Schedules of the toy with random offsets for its three classes."""
+    offsets = np.random.default_rng(seed).normal(size=(count, 3, 1))
+    centres = ClassToy().conditions.centres(3)
+    return [
+        ClassTable.of(torch.zeros(2, 1), torch.from_numpy(o).float(), centres=centres)
+        for o in offsets
+    ], centres
+
+
+def test_the_parts_of_a_schedule_together_are_its_samples():
+    """Images of one group from one schedule and the rest from another are those of their mix."""
+    (first, second), centres = class_tables(2)
+    distance = sampled(ClassToy(), PixelMeter(), 50, batch=7)
+    ours, others = (distance.parts(schedule, centres) for schedule in (first, second))
+    assert sum(moments[0].count for moments in ours.values()) == 50
+    assert distance.distance_of(ours) == pytest.approx(distance(first), rel=1e-6)
+    for group in range(3):
+        offsets = first.offsets.clone()
+        offsets[group] = second.offsets[group]
+        mixed = ClassTable.of(first.table, offsets, centres=centres)
+        parts = {**ours, group: others[group]}
+        assert distance.distance_of(parts) == pytest.approx(distance(mixed), rel=1e-6)
+        assert Mixture(distance, first, centres).distances(second)[1 + group] == pytest.approx(
+            distance(mixed), rel=1e-6
+        )
+
+
+def test_a_group_without_an_image_changes_nothing():
+    (first, second), centres = class_tables(2)
+    distance = sampled(ClassToy(), PixelMeter(), 2)  # classes 0 and 1 alone
+    whole, *scores = Mixture(distance, first, centres).distances(second)
+    assert whole == pytest.approx(distance(second), rel=1e-6) and len(scores) == 3
+    assert scores[2] == pytest.approx(distance(first), rel=1e-6)
+
+
+def test_groups_are_searched_for_at_once():
+    """As many trials as one group alone would need: a joint search of 12 offsets needs more."""
+    generator = TwelveToy()
+    distance = sampled(generator, PixelMeter(), 120, batch=120)
+    settings = Sweep(evaluations=1, samples=120, classes=ClassSearch(evaluations=49, groups=12))
+    phases = phases_of("tuned_class", generator, settings=settings)
+    best, trials = search(phases, distance, settings=settings, name="toy")
+    jointly = [phases[0], replace(phases[1], centres=None)]
+    other, _ = search(jointly, distance, settings=settings, name="toy")
+    assert distance(best) < 0.2 * distance(other) < 0.2 * trials[0]["fid"]
 
 
 def test_a_table_may_use_the_images_that_a_training_draws():
@@ -184,6 +258,34 @@ def test_the_budget_is_kept_exactly_and_begins_with_the_hand_made(evaluations):
     # The result is the best of what was tried, never worse than the hand-made schedule.
     best = min(range(evaluations), key=lambda i: trials[i]["fid"])
     assert torch.equal(policy.table, valley.seen[best])
+
+
+@pytest.mark.parametrize("kill_at", [30, 31, 36, 37, 44, 51, 58, 59])
+def test_a_search_of_groups_that_was_killed_goes_on_where_it_was(tmp_path, kill_at):
+    settings = Sweep(evaluations=30, samples=30, classes=ClassSearch(evaluations=30))
+    generator, checkpoint = ClassToy(), tmp_path / "search.ckpt"
+
+    class Dying(SampledDistance):
+        sampled: ClassVar[list[int]] = []
+
+        def _sampler(self, schedule):
+            if len(self.sampled) == kill_at:
+                raise KeyboardInterrupt
+            self.sampled.append(1)
+            return super()._sampler(schedule)
+
+    def found(kind, path=None):
+        about = {"samples": 30, "purpose": "search", "seed": 0, "batch": 60}
+        distance = kind(generator=generator, meter=PixelMeter(), **about)
+        phases = phases_of("tuned_class", generator, settings=settings)
+        return search(phases, distance, settings=settings, name="toy", checkpoint=path)
+
+    with pytest.raises(KeyboardInterrupt):
+        found(Dying, checkpoint)
+    policy, trials = found(SampledDistance, checkpoint)
+    whole_policy, whole_trials = found(SampledDistance)
+    assert trials == whole_trials and len(trials) == 60
+    assert torch.equal(policy.offsets, whole_policy.offsets)
 
 
 TWO_PHASES = SETTINGS.model_copy(update={"evaluations": 20, "table": TableSearch(evaluations=25)})
