@@ -85,23 +85,15 @@ def search(
         trials = Trials(objective, tried, keep=keep, bar=bar, processes=processes)
         for phase in phases:
             space = phase.space(trials.best)
-            start, left = np.zeros(space.size), phase.evaluations
+            left = phase.evaluations
             if trials.best is None:
-                trials.score(space, start)
+                trials.score(space, np.zeros(space.size))
                 left -= 1
             else:  # the same schedule, of the kind that this phase makes
-                trials.best = space.schedule(start)
-            if not left:
-                continue
-            groups = 1 if phase.centres is None else len(phase.centres)
-            strategies = [
-                cma.CMAEvolutionStrategy(part, phase.spread, options)
-                for part in np.split(start, groups)
-            ]
-            if phase.centres is None:
-                descend(trials, space, strategies[0], left=left)
-            else:
-                descend_by_groups(trials, space, strategies, centres=phase.centres, left=left)
+                trials.best = space.schedule(np.zeros(space.size))
+            if left:
+                go_on = descend if phase.centres is None else descend_by_groups
+                go_on(trials, space, phase, left=left, options=options)
     assert trials.best is not None  # a search has one trial at least
     return trials.best, [trial for trial, _ in trials.tried]
 
@@ -185,8 +177,11 @@ class Mixture:
         return [*map(self.objective.distance_of, [other, *mixed])]
 
 
-def descend(trials: Trials, space: Space, strategy: Any, *, left: int) -> None:
-    """Try as many schedules as are left, by CMA-ES."""
+def descend(
+    trials: Trials, space: Space, phase: Phase, *, left: int, options: dict[str, Any]
+) -> None:
+    """Try as many schedules as are left, by CMA-ES with these options."""
+    strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
     while left:
         candidates = strategy.ask()
         distances = [trials.score(space, x) for x in candidates[:left]]
@@ -197,7 +192,7 @@ def descend(trials: Trials, space: Space, strategy: Any, *, left: int) -> None:
 
 
 def descend_by_groups(
-    trials: Trials, space: Space, strategies: Sequence[Any], *, centres: torch.Tensor, left: int
+    trials: Trials, space: Space, phase: Phase, *, left: int, options: dict[str, Any]
 ) -> None:
     """Try as many schedules as are left, by a CMA-ES for each group of conditions.
 
@@ -205,21 +200,25 @@ def descend_by_groups(
     strategies' means make one too, which comes first and last: it lends each candidate the images
     of the other groups.
     """
-    count = strategies[0].popsize
+    assert phase.centres is not None
+    starts = np.split(np.zeros(space.size), len(phase.centres))
+    # What CMA-ES takes by itself; or less, so that a short search has one generation.
+    count = min(4 + int(3 * math.log(len(starts[0]))), max(3, left - 2))
+    options = {**options, "popsize": count}
+    strategies = [cma.CMAEvolutionStrategy(start, phase.spread, options) for start in starts]
     while left > count + 1:
         means = np.concatenate([strategy.mean for strategy in strategies])
         objective = cast(GroupedObjective, trials.objective)
-        mixture = Mixture(objective, space.schedule(means), centres)
+        mixture = Mixture(objective, space.schedule(means), phase.centres)
         trials.measure(space, means, mixture.distance)
         candidates = [strategy.ask() for strategy in strategies]
         scores = [
             trials.measure(space, np.concatenate(parts), mixture.distances)
             for parts in zip(*candidates, strict=True)
         ]
-        for strategy, own, told in zip(
-            strategies, candidates, zip(*scores, strict=True), strict=True
-        ):
-            strategy.tell(own, list(told))
+        told = zip(*scores, strict=True)
+        for strategy, own, distances in zip(strategies, candidates, told, strict=True):
+            strategy.tell(own, list(distances))
         left -= 1 + count
     trials.score(space, np.concatenate([strategy.mean for strategy in strategies]))
     candidates = [strategy.ask() for strategy in strategies]
