@@ -90,11 +90,13 @@ def stages(processes: Processes):
         outputs=train.TrainingOutputs(made / "policy", made / "log", checkpoint=state),
         processes=processes,
     )
-    processes.wait()
-    sweep.search_schedule(
-        *run,
-        method="tuned",
-        inputs=sweep.SearchInputs(generator, networks, reference),
-        outputs=train.TrainingOutputs(made / "searched", made / "trials", checkpoint=state),
-        processes=processes,
-    )
+    for method in ("tuned", "tuned_class"):
+        processes.wait()
+        outputs = train.TrainingOutputs(made / method, made / f"{method}.csv", checkpoint=state)
+        sweep.search_schedule(
+            *run,
+            method=method,
+            inputs=sweep.SearchInputs(generator, networks, reference),
+            outputs=outputs,
+            processes=processes,
+        )

@@ -127,7 +127,10 @@ class Sweep(Model):
         without = {"table", "classes", "gits", "actions"} - PHASES.get(method, set())
         if not self.actions:
             without.add("actions")
-        return self.model_dump(mode="json", exclude=without, exclude_none=True)
+        settings = self.model_dump(mode="json", exclude=without, exclude_none=True)
+        if method == "tuned_class":  # until 29 November 2026 all groups were judged together
+            settings["classes"]["judged"] = "by group"
+        return settings
 
     def images(self, method: str, *, steps: int = 1) -> int:
         """The number of images that the search of a method draws.

@@ -10,10 +10,11 @@ import copy
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from adagen.config import Polish, Sweep
 from adagen.generators.actions import Actions
-from adagen.generators.conditions import Conditions
+from adagen.generators.conditions import CLUSTERED, Conditions
 from adagen.policy.networks import ConstantTable, TabledNetwork, normalised
 from adagen.training.objective import SampledDistance
 from adagen.training.origins import tensors_hash
@@ -107,7 +108,7 @@ def phases_around(
                 space=offsets,
                 evaluations=classes,
                 spread=settings.class_spread,
-                centres=centres,
+                centres=centres if apart(conditions, directions) else None,
             )
         )
     return phases
@@ -135,6 +136,17 @@ def offset_space_around(
         return moved
 
     return named_space(names, schedule)
+
+
+def apart(conditions: Conditions, directions: torch.Tensor) -> bool:
+    """Whether each condition has the offset of one group alone, so that groups can be judged apart.
+
+    Classes have. Captions between the centres of groups have offsets in between.
+    """
+    labels = conditions.in_turn(CLUSTERED).unique()
+    vectors = conditions.vectors(labels.to(next(conditions.buffers(), labels).device)).cpu()
+    shares = normalised(vectors) @ directions
+    return torch.allclose(shares, F.one_hot(shares.argmax(1), shares.shape[1]).float(), atol=1e-4)
 
 
 def group_directions(centres: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ image counts for the group it belongs to, and one set of samples tells as much a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from adagen.training.objective import GroupedObjective, Objective, Parts
 from adagen.training.search_spaces import Parameters, Phase, Schedule, Space, Trial
 
 Scores = list[float]
-"""What a candidate is told: its distance, or one of each group."""
+"""The numbers that candidates are told: one distance, or one of each group that has images."""
 Tried = tuple[Trial, Scores]
 """A row of the log, and its scores."""
 
@@ -93,7 +93,7 @@ def search(
                 trials.best = space.schedule(np.zeros(space.size))
             if left:
                 go_on = descend if phase.centres is None else descend_by_groups
-                go_on(trials, space, phase, left=left, options=options)
+                go_on(trials, space, phase=phase, left=left, options=options)
     assert trials.best is not None  # a search has one trial at least
     return trials.best, [trial for trial, _ in trials.tried]
 
@@ -122,18 +122,20 @@ class Trials:
 
     def score(self, space: Space, x: Parameters) -> float:
         """Try the schedule of parameters (P,), and return its distance."""
-        return self.measure(space, x, lambda schedule: [self.objective(schedule)] * 2)[0]
+        schedule = space.schedule(x)
+        return self.measure(space, x, by=lambda: (value := self.objective(schedule), [value]))[0]
 
     def measure(
-        self, space: Space, x: Parameters, measure: Callable[[Schedule], list[float]]
+        self, space: Space, x: Parameters, *, by: Callable[[], tuple[float, Scores]]
     ) -> Scores:
-        """Try a schedule, and return its scores; `measure` returns its distance, then these."""
+        """Try a schedule, and return its scores; `by` measures its distance and these."""
         schedule = space.schedule(x)
         if (known := next(self._known, None)) is not None:
             trial, scores = known
         else:
             # All processes must see the same numbers to the last bit, or their searches diverge.
-            value, *scores = self._processes.broadcast([*map(float, measure(schedule))])
+            value, scores = self._processes.broadcast(by())
+            value, scores = float(value), [*map(float, scores)]
             trial = {"evaluation": len(self.tried) + 1, "fid": value, **space.log_columns(x)}
             self.tried.append((trial, scores))
             least = min(trial["fid"] for trial, _ in self.tried)
@@ -152,33 +154,29 @@ class Mixture:
     """
 
     def __init__(
-        self, objective: GroupedObjective, schedule: Schedule, centres: torch.Tensor
+        self, objective: GroupedObjective, schedule: Schedule, *, groups: torch.Tensor
     ) -> None:
-        """The groups are those of the centres (G, P)."""
-        self.objective, self.schedule, self.centres = objective, schedule, centres
+        """The groups (n,) are those of the objective's samples."""
+        self.objective, self.schedule, self.groups = objective, schedule, groups
 
     @cached_property
     def parts(self) -> Parts:
         """Its images' moments, by group."""
-        return self.objective.parts(self.schedule, self.centres)
+        return self.objective.parts(self.schedule, self.groups)
 
-    def distance(self, _: Schedule) -> list[float]:
-        """The distance of its images, for the trial of its schedule itself."""
-        return [self.objective.distance_of(self.parts)]
+    def own(self) -> tuple[float, Scores]:
+        """The distance of its images, and no scores."""
+        return self.objective.distance_of(self.parts), []
 
-    def distances(self, schedule: Schedule) -> list[float]:
+    def exchanged(self, schedule: Schedule) -> tuple[float, Scores]:
         """The distance of another schedule; then for each group that of its images among these."""
-        other = self.objective.parts(schedule, self.centres)
-        # A group that has no image among the samples changes nothing.
-        mixed = [
-            {**self.parts, g: other[g]} if g in other else self.parts
-            for g in range(len(self.centres))
-        ]
-        return [*map(self.objective.distance_of, [other, *mixed])]
+        other = self.objective.parts(schedule, self.groups)
+        mixed = ({**self.parts, group: other[group]} for group in sorted(other))
+        return self.objective.distance_of(other), [*map(self.objective.distance_of, mixed)]
 
 
 def descend(
-    trials: Trials, space: Space, phase: Phase, *, left: int, options: dict[str, Any]
+    trials: Trials, space: Space, *, phase: Phase, left: int, options: dict[str, Any]
 ) -> None:
     """Try as many schedules as are left, by CMA-ES with these options."""
     strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
@@ -192,35 +190,43 @@ def descend(
 
 
 def descend_by_groups(
-    trials: Trials, space: Space, phase: Phase, *, left: int, options: dict[str, Any]
+    trials: Trials, space: Space, *, phase: Phase, left: int, options: dict[str, Any]
 ) -> None:
     """Try as many schedules as are left, by a CMA-ES for each group of conditions.
 
     Candidates are drawn for all groups at once, and those of the same turn make a schedule. The
     strategies' means make one too, which comes first and last: it lends each candidate the images
-    of the other groups.
+    of the other groups. A group that no sample is of stays as it is.
     """
     assert phase.centres is not None
-    starts = np.split(np.zeros(space.size), len(phase.centres))
+    objective = cast(GroupedObjective, trials.objective)
+    groups = objective.groups(phase.centres)
+    nothing = np.split(np.zeros(space.size), len(phase.centres))
     # What CMA-ES takes by itself; or less, so that a short search has one generation.
-    count = min(4 + int(3 * math.log(len(starts[0]))), max(3, left - 2))
-    options = {**options, "popsize": count}
-    strategies = [cma.CMAEvolutionStrategy(start, phase.spread, options) for start in starts]
+    count = min(4 + int(3 * math.log(len(nothing[0]))), max(3, left - 2))
+    strategies = {
+        group: cma.CMAEvolutionStrategy(nothing[group], phase.spread, options | {"popsize": count})
+        for group in groups.unique().tolist()
+    }
+
+    def joint(parts: Iterable[Parameters]) -> Parameters:
+        of_all = dict(enumerate(nothing)) | dict(zip(strategies, parts, strict=True))
+        return np.concatenate([*of_all.values()])
+
     while left > count + 1:
-        means = np.concatenate([strategy.mean for strategy in strategies])
-        objective = cast(GroupedObjective, trials.objective)
-        mixture = Mixture(objective, space.schedule(means), phase.centres)
-        trials.measure(space, means, mixture.distance)
-        candidates = [strategy.ask() for strategy in strategies]
+        means = joint(strategy.mean for strategy in strategies.values())
+        mixture = Mixture(objective, space.schedule(means), groups=groups)
+        trials.measure(space, means, by=mixture.own)
+        candidates = [strategy.ask() for strategy in strategies.values()]
         scores = [
-            trials.measure(space, np.concatenate(parts), mixture.distances)
-            for parts in zip(*candidates, strict=True)
+            trials.measure(space, x, by=partial(mixture.exchanged, space.schedule(x)))
+            for x in map(joint, zip(*candidates, strict=True))
         ]
         told = zip(*scores, strict=True)
-        for strategy, own, distances in zip(strategies, candidates, told, strict=True):
+        for strategy, own, distances in zip(strategies.values(), candidates, told, strict=True):
             strategy.tell(own, list(distances))
         left -= 1 + count
-    trials.score(space, np.concatenate([strategy.mean for strategy in strategies]))
-    candidates = [strategy.ask() for strategy in strategies]
-    for parts in [*zip(*candidates, strict=True)][: left - 1]:
-        trials.score(space, np.concatenate(parts))
+    trials.score(space, joint(strategy.mean for strategy in strategies.values()))
+    candidates = [strategy.ask() for strategy in strategies.values()]
+    for x in [*map(joint, zip(*candidates, strict=True))][: left - 1]:
+        trials.score(space, x)

@@ -32,6 +32,7 @@ def write(console, count: int) -> Path:
     settings["generators"]["flow"]["batch"] = 4
     settings["evaluation"]["shard"] = 9
     settings["training"]["reward"] = {"kind": "tokens", "batch": 8, "warmup": 1, "steps": 1}
+    settings.setdefault("sweep", {})["classes"] = {"evaluations": 12}
     config = console.folder / f"config{count}.yaml"
     config.write_text(yaml.safe_dump({**settings, "processes": count}))
     return config
@@ -83,7 +84,7 @@ def test_three_processes_make_what_one_makes(ready, tmp_path):
     )
     del ours["cost"]["images_per_second"], theirs["cost"]["images_per_second"]
     assert ours == theirs
-    for name in ("reference", "searched", "trials"):
+    for name in ("reference", "tuned", "tuned.csv", "tuned_class", "tuned_class.csv"):
         assert (three / name).read_bytes() == (one / name).read_bytes()
     ours, theirs = ((folder / "log").read_text().splitlines() for folder in (one, three))
     for a, b in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):

@@ -7,6 +7,7 @@ from clips import write_clip
 from adagen.data.captions import embeddings as module
 from adagen.data.captions.embeddings import write_embeddings
 from adagen.generators import stored_text
+from adagen.generators.conditions import nearest
 from adagen.generators.stored_text import (
     ReleasedEncoder,
     StoredCaptions,
@@ -44,6 +45,14 @@ def test_they_are_the_encoders_and_the_last_is_the_null(conditions, encoder):
     torch.testing.assert_close(conditions.vectors(labels), expected.pooled)
     assert (len(conditions), conditions.vector_width) == (6, 16)
     assert conditions.embedding(5)(labels).shape == (3, 5)
+
+
+def test_they_form_groups(conditions):
+    centres = conditions.centres(2)
+    assert centres.shape == (2, 16)
+    vectors = conditions.vectors(torch.tensor([1, 4, 5]))
+    means = [vectors[nearest(vectors, centres) == group].mean(0) for group in range(2)]
+    torch.testing.assert_close(centres, torch.stack(means))
 
 
 def test_files_are_read_once_for_the_steps_of_a_batch(conditions):

@@ -14,7 +14,7 @@ from adagen.generators.conditions import ClassConditions, TextTable
 from adagen.policy.networks import ConstantTable, PolicyNetwork, TabledNetwork
 from adagen.rewards.pretrained import CallableReward
 from adagen.runtime.errors import AdagenError
-from adagen.training.polish import group_directions, offset_space_around, polish
+from adagen.training.polish import apart, group_directions, offset_space_around, polish
 from adagen.training.run import build_networks, run_training
 from adagen.training.validation import Validator
 
@@ -167,6 +167,8 @@ def test_neighbouring_classes_share_offsets():
     directions = group_directions(ClassToy().conditions.centres(2))
     torch.testing.assert_close(directions, torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
     assert group_directions(ClassConditions(10).centres(10)).equal(torch.eye(10))
+    many = ClassConditions(1000)
+    assert apart(many, group_directions(many.centres(10)))
 
 
 def test_captions_at_the_centre_of_a_group_have_its_offset_and_others_one_in_between():
@@ -180,6 +182,7 @@ def test_captions_at_the_centre_of_a_group_have_its_offset_and_others_one_in_bet
     network = PolicyNetwork(4, (2, 2), actions=1, size=SIZE)
     policy = TabledNetwork(network, 2, actions=1, vector_width=3)
     space = offset_space_around(policy, ClassToy().actions, directions=directions)
+    assert not apart(table, directions)
     moved = space.schedule(np.array([0.5, -0.5]))
     added = moved.for_vectors(pooled[-1:])(torch.zeros(1, 4, 4), torch.tensor([0]))
     assert added.abs().item() < 0.05
