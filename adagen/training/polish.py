@@ -139,7 +139,7 @@ def offset_space_around(
 
 
 def apart(conditions: Conditions, directions: torch.Tensor) -> bool:
-    """Whether each condition has the offset of one group alone, so that groups can be judged apart.
+    """True if each condition has the offset of one group alone, so that groups can be judged apart.
 
     Classes have. Captions between the centres of groups have offsets in between.
     """
