@@ -12,6 +12,7 @@ from toy import Toy, ToyState
 
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
+from adagen.training.objective import SampledDistance
 
 TARGETS = torch.tensor([0.2, 0.5, 0.8])
 HANDMADE = 0.7
@@ -69,3 +70,9 @@ class PixelMeter(Meter):
     def measure_with_moments(self, batches):
         moments = self.moments(batches)
         return {"fid": self.distance_of(*moments)[0]}, moments
+
+
+def sampled(generator, meter, samples, *, kind=SampledDistance, batch=60):
+    """The distance of so many samples of a toy, as a search measures it."""
+    about = {"samples": samples, "purpose": "search", "seed": 0, "batch": batch}
+    return kind(generator=generator, meter=meter, **about)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter
+from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, ClassToy, PixelMeter, sampled
 
 from adagen.config import ClassSearch, Handmade, Sweep, TableSearch
 from adagen.generators.actions import solver_actions
@@ -20,7 +20,7 @@ from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable
 from adagen.runtime.errors import AdagenError
 from adagen.training.objective import SampledDistance
-from adagen.training.search import Mixture, search
+from adagen.training.search import search
 from adagen.training.search_spaces import interval_bounds, phases_of, static_schedule
 
 ACTIONS = solver_actions(4, 0.9, last=0.01, handmade=Handmade(), smoothing=0.0)
@@ -147,41 +147,6 @@ def test_a_phase_that_finds_nothing_leaves_a_schedule_of_its_kind(evaluations):
     policy, trials = search_for(Rising(), settings, method="tuned_class")
     assert isinstance(policy, ClassTable) and policy.offsets.abs().max() == 0
     assert policy.table.abs().max() == 0 and len(trials) == 60 + evaluations
-
-
-def sampled(generator, meter, samples, *, kind=SampledDistance, batch=60):
-    about = {"samples": samples, "purpose": "search", "seed": 0, "batch": batch}
-    return kind(generator=generator, meter=meter, **about)
-
-
-def class_tables(count, *, seed=0):
-    """Schedules of the toy with random offsets for its three classes."""
-    offsets = np.random.default_rng(seed).normal(size=(count, 3, 1))
-    centres = ClassToy().conditions.centres(3)
-    return [
-        ClassTable.of(torch.zeros(2, 1), torch.from_numpy(o).float(), centres=centres)
-        for o in offsets
-    ], centres
-
-
-def test_the_parts_of_a_schedule_together_are_its_samples():
-    """Images of one group from one schedule and the rest from another are those of their mix."""
-    (first, second), centres = class_tables(2)
-    distance = sampled(ClassToy(), PixelMeter(), 50, batch=7)
-    groups = distance.groups(centres)
-    assert groups.tolist() == ClassToy().conditions.in_turn(50).tolist()
-    ours, others = (distance.parts(schedule, groups) for schedule in (first, second))
-    assert sum(moments[0].count for moments in ours.values()) == 50
-    assert distance.distance_of(ours) == pytest.approx(distance(first), rel=1e-6)
-    whole, scores = Mixture(distance, first, groups=groups).exchanged(second)
-    assert whole == pytest.approx(distance(second), rel=1e-6)
-    for group in range(3):
-        offsets = first.offsets.clone()
-        offsets[group] = second.offsets[group]
-        mixed = ClassTable.of(first.table, offsets, centres=centres)
-        parts = {**ours, group: others[group]}
-        assert distance.distance_of(parts) == pytest.approx(distance(mixed), rel=1e-6)
-        assert scores[group] == pytest.approx(distance(mixed), rel=1e-6)
 
 
 def test_a_group_without_an_image_stays_as_it_is():
