@@ -11,7 +11,7 @@ image counts for the group it belongs to, and one set of samples tells as much a
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -122,19 +122,19 @@ class Trials:
 
     def score(self, space: Space, x: Parameters) -> float:
         """Try the schedule of parameters (P,), and return its distance."""
-        schedule = space.schedule(x)
-        return self.measure(space, x, by=lambda: (value := self.objective(schedule), [value]))[0]
+        (distance,) = self.measure(space, x, by=self._whole)
+        return distance
 
     def measure(
-        self, space: Space, x: Parameters, *, by: Callable[[], tuple[float, Scores]]
+        self, space: Space, x: Parameters, *, by: Callable[[Schedule], tuple[float, Scores]]
     ) -> Scores:
-        """Try a schedule, and return its scores; `by` measures its distance and these."""
+        """Try a schedule, and return its scores; `by` measures its distance and these of it."""
         schedule = space.schedule(x)
         if (known := next(self._known, None)) is not None:
             trial, scores = known
         else:
             # All processes must see the same numbers to the last bit, or their searches diverge.
-            value, scores = self._processes.broadcast(by())
+            value, scores = self._processes.broadcast(by(schedule))
             value, scores = float(value), [*map(float, scores)]
             trial = {"evaluation": len(self.tried) + 1, "fid": value, **space.log_columns(x)}
             self.tried.append((trial, scores))
@@ -145,6 +145,10 @@ class Trials:
         if self.best is None or trial["fid"] < self._least:
             self.best, self._least = schedule, trial["fid"]
         return scores
+
+    def _whole(self, schedule: Schedule) -> tuple[float, Scores]:
+        distance = self.objective(schedule)
+        return distance, [distance]
 
 
 class Mixture:
@@ -164,8 +168,8 @@ class Mixture:
         """Its images' moments, by group."""
         return self.objective.parts(self.schedule, self.groups)
 
-    def own(self) -> tuple[float, Scores]:
-        """The distance of its images, and no scores."""
+    def own(self, _: Schedule) -> tuple[float, Scores]:
+        """The distance of its images, and no scores: of its own schedule."""
         return self.objective.distance_of(self.parts), []
 
     def exchanged(self, schedule: Schedule) -> tuple[float, Scores]:
@@ -219,7 +223,7 @@ def descend_by_groups(
         trials.measure(space, means, by=mixture.own)
         candidates = [strategy.ask() for strategy in strategies.values()]
         scores = [
-            trials.measure(space, x, by=partial(mixture.exchanged, space.schedule(x)))
+            trials.measure(space, x, by=mixture.exchanged)
             for x in map(joint, zip(*candidates, strict=True))
         ]
         told = zip(*scores, strict=True)

@@ -35,7 +35,7 @@ def test_images_of_one_group_are_exchanged_for_those_of_another_schedule():
     (first, second), centres = class_tables(2)
     distance = sampled(ClassToy(), PixelMeter(), 50)
     mixture = Mixture(distance, first, groups=distance.groups(centres))
-    assert mixture.own() == (pytest.approx(distance(first), rel=1e-6), [])
+    assert mixture.own(first) == (pytest.approx(distance(first), rel=1e-6), [])
     whole, scores = mixture.exchanged(second)
     assert whole == pytest.approx(distance(second), rel=1e-6) and len(scores) == 3
     for group, score in enumerate(scores):
