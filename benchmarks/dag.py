@@ -1,7 +1,6 @@
 """The default run: processor seconds of its stages, starting of processes, and waiting.
 
-They come from the benchmark files that Snakemake wrote beside a finished run. Without one there is
-nothing to say.
+They come from benchmark files and logs of a finished run. Without one there is nothing to say.
 """
 
 import os
@@ -63,10 +62,13 @@ def of_jobs(
     wall = starting = 0.0
     for path in paths:
         stage = Path(path.relative_to(files).parts[0]).stem
-        for seconds, processor in job_times(path):
-            stages[stage] = stages.get(stage, 0) + processor
-            wall += seconds
-            starting += starts[LIKE.get(stage, stage if stage in IMPORTS else "table")].median
+        seconds, processor = job_times(path, files)
+        if processor is None:
+            print(f"dag: the log of {path} does not say the job's processor time; run it again.")
+            return
+        stages[stage] = stages.get(stage, 0) + processor
+        wall += seconds
+        starting += starts[LIKE.get(stage, stage if stage in IMPORTS else "table")].median
     total = sum(stages.values())
     if not total:
         return

@@ -27,6 +27,7 @@ from adagen.cli.paths import Stage
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.memory import explain_memory, warning_of_memory
 from adagen.runtime.shutdown import STATUS, Stopped, exit_when_workflow_exits, restore_stop_signals
+from adagen.runtime.usage import say_at_the_end
 
 app = typer.Typer(
     help="Learned, sample-adaptive schedules for multi-step image generators (AdaGen).",
@@ -60,6 +61,7 @@ for group in app.registered_groups:
 def main() -> None:
     """Run the command line; an error that is meant for the user is one paragraph, and status 2."""
     _open_streams()
+    say_at_the_end()
     exit_when_workflow_exits()
     restore_stop_signals()
     if warning := warning_of_memory():

@@ -1,41 +1,45 @@
-"""Wall and processor time per stage, from the benchmark files that Snakemake writes."""
+"""Wall and processor time per stage, from benchmark files that Snakemake writes, and from logs."""
 
 import argparse
 import csv
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import read_text
+from adagen.runtime.usage import processor_time
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The jobs of one stage and their times in seconds: wall time, and the processor's."""
+    """The jobs of one stage and their times in seconds: wall time, and the processor's.
+
+    The latter is None where a job's log does not have it.
+    """
 
     name: str
     jobs: int
     total: float
     longest: float
-    processor: float = 0.0
+    processor: float | None = None
 
 
 def stage_times(folder: Path) -> list[Stage]:
-    """Wall time per stage, longest total first.
+    """Wall and processor time per stage, longest total first.
 
     Args:
-        folder: benchmark files, `<stage>.tsv` or `<stage>/**/<job>.tsv`, with a column `s` and,
-            where Snakemake could measure it, `cpu_time`. A repeated job has several lines, each of
-            which counts.
+        folder: benchmark files, `<stage>.tsv` or `<stage>/**/<job>.tsv`, with a column `s`. A
+            repeated job has several lines, each of which counts.
 
     Raises:
         AdagenError: the folder holds no benchmark file, or a file has no times.
     """
-    seconds: dict[str, list[tuple[float, float]]] = {}
+    seconds: dict[str, list[tuple[float, float | None]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         stage = Path(path.relative_to(folder).parts[0]).stem
-        seconds.setdefault(stage, []).extend(job_times(path))
+        seconds.setdefault(stage, []).append(job_times(path, folder))
     if not seconds:
         raise AdagenError(
             f"{folder} holds no benchmark files (*.tsv). Run Snakemake first, or give the folder "
@@ -44,19 +48,23 @@ def stage_times(folder: Path) -> list[Stage]:
     stages = []
     for name, jobs in seconds.items():
         walls, processor = zip(*jobs, strict=True)
-        stages.append(Stage(name, len(jobs), sum(walls), max(walls), sum(processor)))
+        stages.append(Stage(name, len(jobs), sum(walls), max(walls), _sum(processor)))
     return sorted(stages, key=lambda stage: (-stage.total, stage.name))
 
 
-def job_times(path: Path) -> list[tuple[float, float]]:
-    """Wall and processor time of the jobs of one file; the latter is 0 where it is not known.
+def job_times(path: Path, folder: Path) -> tuple[float, float | None]:
+    """Wall and processor time of a job, from its files in `benchmarks/<run>` and `logs/<run>`.
+
+    Args:
+        path: its benchmark file.
+        folder: the folder `benchmarks/<run>` that it is in.
 
     Raises:
         AdagenError: the file has no times.
     """
     try:
         rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
-        times = [(float(row["s"]), _known(row.get("cpu_time"))) for row in rows]
+        times = [float(row["s"]) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error):
         times = []
     if not times:
@@ -64,15 +72,14 @@ def job_times(path: Path) -> list[tuple[float, float]]:
             f"{path} is not a benchmark file: expected tab-separated columns, one of them 's' "
             "(seconds). Check the path, or move the file away and run its rule again."
         )
-    return times
+    logs = folder.absolute().parents[1] / "logs" / folder.name
+    return sum(times), processor_time(logs / path.relative_to(folder).with_suffix(".log"))
 
 
-def _known(value: str | None) -> float:
-    """A number; 0 for a column that is missing or has a dash, as for a job of a moment."""
-    try:
-        return float(value or 0)
-    except ValueError:
-        return 0.0
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """The sum, which nobody knows where a part is not known."""
+    known = [*parts]
+    return None if None in known else sum(part for part in known if part is not None)
 
 
 def format_times(stages: list[Stage]) -> str:
@@ -80,14 +87,15 @@ def format_times(stages: list[Stage]) -> str:
 
     Jobs run side by side, so the sum is work done and exceeds the time one waits.
     """
-    processor = sum(s.processor for s in stages)
+    processor = _sum(s.processor for s in stages)
     total = Stage("sum", sum(s.jobs for s in stages), sum(s.total for s in stages), 0.0, processor)
     width = max(len(stage.name) for stage in [*stages, total])
     lines = [
         f"{'stage':{width}}  {'jobs':>4}  {'total s':>8}  {'processor s':>11}  {'longest s':>9}"
     ]
     for s in [*stages, total]:
-        line = f"{s.name:{width}}  {s.jobs:4d}  {s.total:8.1f}  {s.processor:11.1f}"
+        spent = "-" if s.processor is None else f"{s.processor:.1f}"
+        line = f"{s.name:{width}}  {s.jobs:4d}  {s.total:8.1f}  {spent:>11}"
         lines.append(line if s is total else f"{line}  {s.longest:9.1f}")
     return "\n".join(lines)
 

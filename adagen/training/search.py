@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import cma
 import numpy as np
 import torch
 
@@ -183,7 +182,7 @@ def descend(
     trials: Trials, space: Space, *, phase: Phase, left: int, options: dict[str, Any]
 ) -> None:
     """Try as many schedules as are left, by CMA-ES with these options."""
-    strategy = cma.CMAEvolutionStrategy(np.zeros(space.size), phase.spread, options)
+    strategy = _strategy(np.zeros(space.size), phase.spread, options=options)
     while left:
         candidates = strategy.ask()
         distances = [trials.score(space, x) for x in candidates[:left]]
@@ -209,7 +208,7 @@ def descend_by_groups(
     # What CMA-ES takes by itself; or less, so that a short search has one generation.
     count = min(4 + int(3 * math.log(len(nothing[0]))), max(3, left - 2))
     strategies = {
-        group: cma.CMAEvolutionStrategy(nothing[group], phase.spread, options | {"popsize": count})
+        group: _strategy(nothing[group], phase.spread, options=options | {"popsize": count})
         for group in groups.unique().tolist()
     }
 
@@ -234,3 +233,10 @@ def descend_by_groups(
     candidates = [strategy.ask() for strategy in strategies.values()]
     for x in [*map(joint, zip(*candidates, strict=True))][: left - 1]:
         trials.score(space, x)
+
+
+def _strategy(start: Parameters, spread: float, *, options: dict[str, Any]) -> Any:
+    """A CMA-ES; its package, which few trainings need, takes more than a second to import."""
+    import cma
+
+    return cma.CMAEvolutionStrategy(start, spread, options)

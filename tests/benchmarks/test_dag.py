@@ -5,7 +5,6 @@ import pytest
 from benchmarks import dag
 from benchmarks.timing import Spread
 
-HEADER = "s\tcpu_time\n"
 JOBS = {
     "train/digits_sit_t4/adagen_seed0.tsv": (10.0, 8.0),
     "sample/digits_sit_t4/handmade.tsv": (4.0, 4.0),
@@ -17,11 +16,14 @@ JOBS = {
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     for name, (wall, processor) in JOBS.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{HEADER}{wall}\t{processor}\n")
+        path = tmp_path / "benchmarks" / "run" / name
+        log = (tmp_path / "logs" / "run" / name).with_suffix(".log")
+        for file in (path, log):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\n{wall}\n")
+        log.write_text(f"100%\nadagen: {processor} s of processor time\n")
     monkeypatch.setattr(dag, "start_up", lambda kind, repeats: Spread.of([1.0]))
-    return tmp_path
+    return tmp_path / "benchmarks" / "run"
 
 
 def test_jobs_are_added_up_for_either_target(files):
@@ -31,6 +33,13 @@ def test_jobs_are_added_up_for_either_target(files):
     assert found["share of starting processes", "fid.csv"] == pytest.approx(3 / 13)
     assert found["share of waiting in jobs", "all"] == pytest.approx(1 - 17 / 21)
     assert found["processor seconds of sample", "all"] == 8
+
+
+def test_a_log_without_the_time_is_named_and_nothing_is_added_up(files, tmp_path, capsys):
+    (tmp_path / "logs" / "run" / "table" / "fid.log").unlink()
+    names = {f.name for f in dag.figures(tiny=True, repeats=1, files=files)}
+    assert "processor seconds" not in names
+    assert "table/fid.tsv" in capsys.readouterr().out
 
 
 def test_without_a_run_there_is_nothing_to_say(tmp_path, capsys):

@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from adagen.cli.main import app, paragraph
+from benchmarks import dag
 
 STAGES = [
     "pretrain",
@@ -78,6 +79,13 @@ def test_help_and_mistakes_answer_without_torch(console, words, status):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     *_, last = done.stderr.splitlines()
     assert last == f"{status} []"
+
+
+@pytest.mark.parametrize("kind", ["train", "sample", "evaluate"])
+def test_stages_start_without_packages_that_few_of_them_need(kind):
+    code = f"import sys, {dag.IMPORTS[kind]}; print([n for n in {HEAVY} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['torch']\n"
 
 
 def test_the_installed_command(tmp_path):

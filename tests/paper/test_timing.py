@@ -8,18 +8,22 @@ HEADER = "s\th:m:s\tmax_rss\tcpu_time\n"
 
 @pytest.fixture
 def benchmarks(tmp_path):
-    (tmp_path / "train" / "digits_dit_t4").mkdir(parents=True)
-    (tmp_path / "reference.tsv").write_text(HEADER + "2.5\t0:00:02\t-\t-\n")
+    folder, logs = tmp_path / "benchmarks" / "run", tmp_path / "logs" / "run"
+    for place in (folder, logs):
+        (place / "train" / "digits_dit_t4").mkdir(parents=True)
+    (folder / "reference.tsv").write_text(HEADER + "2.5\t0:00:02\t-\t-\n")
+    (logs / "reference.log").write_text("killed\n")
     for seed, seconds in enumerate((60.0, 90.5)):
-        path = tmp_path / "train" / "digits_dit_t4" / f"adagen_seed{seed}.tsv"
-        path.write_text(HEADER + f"{seconds}\t0:01:00\t100\t50.5\n")
-    return tmp_path
+        name = f"train/digits_dit_t4/adagen_seed{seed}"
+        (folder / f"{name}.tsv").write_text(HEADER + f"{seconds}\t0:01:00\t100\t15.2\n")
+        (logs / f"{name}.log").write_text("100%|###|\nadagen: 50.50 s of processor time\n")
+    return folder
 
 
 def test_jobs_are_summed_by_stage(benchmarks):
     assert stage_times(benchmarks) == [
         Stage("train", 2, 150.5, 90.5, 101.0),
-        Stage("reference", 1, 2.5, 2.5),
+        Stage("reference", 1, 2.5, 2.5, None),
     ]
 
 
@@ -28,8 +32,8 @@ def test_the_command_prints_a_table(benchmarks, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1:] == [
         ["train", "2", "150.5", "101.0", "90.5"],
-        ["reference", "1", "2.5", "0.0", "2.5"],
-        ["sum", "3", "153.0", "101.0"],
+        ["reference", "1", "2.5", "-", "2.5"],
+        ["sum", "3", "153.0", "-"],
     ]
 
 

@@ -37,10 +37,13 @@ from adagen.planning.workflow import (
     scale_of,
 )
 from adagen.runtime.errors import AdagenError
+from adagen.runtime import usage
 from adagen.runtime.shutdown import end_stages_with_this_process
 
 # Stages end when this process does. On a cluster that is the Snakemake inside the job.
 end_stages_with_this_process()
+# Each log ends with the processor time of its job.
+os.environ[usage.ASKED] = "1"
 
 try:
     require_options_once(sys.argv[1:])
