@@ -43,6 +43,7 @@ from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.rewards.vector import FITTED
 from adagen.runtime.errors import AdagenError
+from adagen.training.own_searches import searches_of
 from adagen.training.validation import Validator
 
 Data = Images | tuple[torch.Tensor, Sequence[int] | torch.Tensor] | str | Path
@@ -174,15 +175,11 @@ def heldout_validation(
     """
     sizes = MetricNetworks()
     dimension = 2 * sizes.width
-    if len(split.heldout) <= dimension or any(side % 4 for side in split.heldout.images.shape[2:]):
-        reason = (
-            f"a distance takes more than {dimension} held-out images with sides that are multiples "
-            f"of 4; there are {len(split.heldout)} of {tuple(split.heldout.images.shape[2:])} "
-            "pixels"
-        )
-        if settings.polish:
+    if reason := unmeasurable(split):
+        if searches := searches_of(settings):
             raise AdagenError(
-                f"polish is given, but {reason}: leave it out, or give more images of such sides."
+                f"{searches[0]} is given, but {reason}: leave it out, or give more images of such "
+                "sides."
             )
         print(
             f"adagen.train: no validation, and the last policy is kept: {reason}.", file=sys.stderr
@@ -199,6 +196,17 @@ def heldout_validation(
             )
     networks = fit_metric_networks(sizes, split, checkpoints=folder, device=generator.device)
     return Validator(generator=generator, meter=_HeldoutMeter(networks, split), settings=settings)
+
+
+def unmeasurable(split: Split) -> str:
+    """Why no distance to the held-out images can be measured; empty where one can."""
+    dimension, sides = 2 * MetricNetworks().width, tuple(split.heldout.images.shape[2:])
+    if len(split.heldout) > dimension and not any(side % 4 for side in sides):
+        return ""
+    return (
+        f"a distance takes more than {dimension} held-out images with sides that are multiples "
+        f"of 4; there are {len(split.heldout)} of {sides} pixels"
+    )
 
 
 class _HeldoutMeter(Meter):

@@ -29,9 +29,21 @@ from adagen.runtime.progress import hidden_progress
 from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
 from adagen.training.checks import require_image_shape
-from adagen.training.from_data import Data, build_reward, heldout_validation, split_data
+from adagen.training.from_data import (
+    Data,
+    build_reward,
+    heldout_validation,
+    split_data,
+    unmeasurable,
+)
 from adagen.training.loop import TrainingParts
 from adagen.training.origins import origins_of
+from adagen.training.own_searches import (
+    searches_of,
+    start_search,
+    starting_schedule,
+    with_searches,
+)
 from adagen.training.run import TrainedPolicy, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
 
@@ -57,8 +69,10 @@ def train(
 
     With a reward that is named, the policy of the least validation distance is kept. That distance
     is to the fifth of the images that nothing else sees, in the spaces of two networks that are
-    fitted here and share no weights with the reward. With a function as reward, nothing is known
-    about what else is good, and the last policy is kept.
+    fitted here and share no weights with the reward. A search by the same distance finds the
+    schedule to start at, and one goes on from the policy at the end; `start="handmade"` and
+    `polish=None` leave them out, as does a brief training. With a function as reward, nothing is
+    known about what else is good, and the last policy is kept.
 
     Args:
         generator: a generator with its hand-made schedule, on the device to train on.
@@ -89,21 +103,22 @@ def train(
             `checkpoint` belongs to another training.
     """
     training = _settings(reward, settings)
-    if training.start != "handmade":
-        raise AdagenError(
-            f"start is {training.start!r}, but adagen.train searches for no schedule: begin at one "
-            "of your own as the hand-made schedule of the generator."
-        )
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
-    if training.polish:
-        _require_distance(generator, method, reward=reward)
+    searches = searches_of(training)
+    measured = method != "stopping" and not isinstance(generator, Stopping)
+    measured = measured and isinstance(reward, str | Mapping | Reward)
+    if searches and not measured:
+        _require_distance(generator, method, key=searches[0])
     if method == "stopping" and not isinstance(generator, Stopping):
         generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
-    if network.step == "hidden" and (training.condition_learning_rate or training.polish):
-        key = "polish" if training.polish else "condition_learning_rate"
+    about_a_table = [*searches]
+    if training.condition_learning_rate:
+        about_a_table.append("condition_learning_rate")
+    if network.step == "hidden" and about_a_table:
+        key = about_a_table[0]
         raise AdagenError(
             f"{key} is {getattr(training, key)}, but the policy's step is 'hidden', so it has no "
             "table that this could be about: leave one of the two out."
@@ -114,6 +129,8 @@ def train(
         keep_freed_memory()
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
         split = _split(generator, data, reward=reward)
+        if measured and network.step != "hidden" and not unmeasurable(split):
+            training = with_searches(training, method, given=settings)
         run = _Run(
             generator=generator,
             split=split,
@@ -158,16 +175,22 @@ class _Run:
             data = f"{self.split.file_list_hash}{mirrored}"
             origins = origins_of(self.generator, self.reward, data=data)
             claim_checkpoint(folder, name, resumable(settings), self.network, origins)
-        with seeded("train", "adagen.train", self.method, self.seed):
-            actor, critic = build_networks(
-                self.method, self.generator, policy=self.network, training=settings
-            )
-            reward = self._build_reward(folder)
-        validate = None
+        validate = start = None
         if isinstance(self.reward, str | Mapping | Reward):
             validate = heldout_validation(
                 self.generator, self.split, settings=settings, folder=folder
             )
+        if settings.start == "tuned":
+            assert validate is not None  # else it is refused
+            sweep = start_search(settings, self.method, seed=self.seed)
+            start = starting_schedule(
+                self.generator, validate, sweep=sweep, name=name, folder=folder
+            )
+        with seeded("train", "adagen.train", self.method, self.seed):
+            actor, critic = build_networks(
+                self.method, self.generator, policy=self.network, training=settings, start=start
+            )
+            reward = self._build_reward(folder)
         trackers = Trackers(
             names=self.training.trackers,
             log=(folder or Path()) / "training.jsonl",
@@ -245,22 +268,21 @@ def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
     return check_section(Training, {**settings, **chosen}, source="adagen.train")
 
 
-def _require_distance(generator: Generator[Any], method: str, *, reward: RewardChoice) -> None:
-    """Refuse a search around the policy where no distance chooses it.
+def _require_distance(generator: Generator[Any], method: str, *, key: str) -> None:
+    """Refuse a search where no distance chooses the policy.
 
     Raises:
         AdagenError: samples may stop, or a function is the reward.
     """
     if method == "stopping" or isinstance(generator, Stopping):
         raise AdagenError(
-            "polish is given, but samples that may stop are to save evaluations too, which no "
+            f"{key} is given, but samples that may stop are to save evaluations too, which no "
             "distance knows: leave it out, or train a policy of a generator that never stops."
         )
-    if not isinstance(reward, str | Mapping | Reward):
-        raise AdagenError(
-            "polish is given, which lowers the distance that validations measure, but a function "
-            "as reward has no validations: leave it out, or name a reward."
-        )
+    raise AdagenError(
+        f"{key} is given, which lowers the distance that validations measure, but a function "
+        "as reward has no validations: leave it out, or name a reward."
+    )
 
 
 def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice) -> Split:

@@ -1,0 +1,97 @@
+"""The searches of `adagen.train`: for the schedule that it starts at, and around its policy.
+
+A policy gradient alone may end above what a search finds (docs/experiments/own_generators.md). So a
+training that has a distance begins at a searched schedule, and goes on by a search of offsets for
+each class. Together they draw not quite twice the images that the training draws itself.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from adagen.config import Polish, Sweep, TableSearch, Training
+from adagen.generators.base import Generator
+from adagen.policy.networks import ConstantTable
+from adagen.training.objective import SampledDistance
+from adagen.training.search import search
+from adagen.training.search_spaces import phases_of
+from adagen.training.validation import Validator
+
+SAMPLES = 500
+"""Images of a candidate."""
+LEAST = 20
+"""Candidates without which there is no search by default: a brief training stays brief."""
+
+
+def searches_of(training: Training) -> list[str]:
+    """The keys by which a training searches besides learning."""
+    return ["start"] * (training.start == "tuned") + ["polish"] * (training.polish is not None)
+
+
+def candidates(training: Training, method: str) -> int:
+    """The number of schedules whose images are as many as those of the training itself."""
+    return training.model_copy(update={"polish": None}).images(method) // SAMPLES
+
+
+def with_searches(training: Training, method: str, *, given: Collection[str]) -> Training:
+    """The settings of a training with the searches that it has by default.
+
+    Args:
+        training: the settings.
+        method: `adagen` or `static`, whose policies are chosen by a distance.
+        given: keys that the caller gave, which stay as they are.
+    """
+    count = candidates(training, method)
+    if count < LEAST:
+        return training
+    around = Polish(evaluations=count // 5, classes=count - count // 5, samples=SAMPLES)
+    own = {"start": "tuned", "polish": around}
+    return training.model_copy(update={k: v for k, v in own.items() if k not in given})
+
+
+def start_search(training: Training, method: str, *, seed: int) -> Sweep:
+    """The search for the schedule to start at: offsets and slopes, then every entry of the table.
+
+    It draws four fifths of the images that the training draws itself.
+    """
+    count = max(candidates(training, method) * 4 // 5, 10)
+    tables = count * 2 // 5
+    return Sweep(
+        evaluations=count - tables,
+        samples=SAMPLES,
+        table=TableSearch(evaluations=tables),
+        seed=seed,
+    )
+
+
+def starting_schedule(
+    generator: Generator[Any], validator: Validator, *, sweep: Sweep, name: str, folder: Path | None
+) -> ConstantTable:
+    """The schedule that a search finds by the distance that validations measure.
+
+    Args:
+        generator: what is scheduled.
+        validator: measures the candidates.
+        sweep: the search.
+        name: of the training, in the progress bar and in errors.
+        folder: of resumable state; None to keep none.
+
+    Raises:
+        AdagenError: an image or an action is not finite.
+    """
+    found, _ = search(
+        phases_of("tuned", generator, settings=sweep),
+        SampledDistance(
+            generator=generator,
+            meter=validator.meter,
+            samples=sweep.samples,
+            purpose="search",
+            seed=sweep.seed,
+            batch=validator.settings.batch,
+        ),
+        settings=sweep,
+        name=f"{name}, start",
+        checkpoint=folder and folder / "start.ckpt",
+    )
+    assert isinstance(found, ConstantTable)
+    return found
