@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adagen.config import Config, load_config
-from adagen.paper.timing import job_times
+from adagen.paper.timing import WITHOUT, job_times
 from benchmarks.cases import ROOT
 from benchmarks.figures import Figure
 from benchmarks.timing import Spread
@@ -64,7 +64,7 @@ def of_jobs(
         stage = Path(path.relative_to(files).parts[0]).stem
         seconds, processor = job_times(path, files)
         if processor is None:
-            print(f"dag: the log of {path} does not say the job's processor time; run it again.")
+            print(f"dag: the log of {path} does not end with the job's processor time ({WITHOUT}).")
             return
         stages[stage] = stages.get(stage, 0) + processor
         wall += seconds

@@ -82,7 +82,7 @@ class Conditions(nn.Module, ABC):
         from sklearn.cluster import KMeans  # a second of start-up
 
         shown = self.in_turn(CLUSTERED).unique()
-        device = next(self.buffers()).device
+        device = next(self.buffers(), shown).device
         vectors = self.vectors(shown.to(device)).float().cpu().numpy()
         means = KMeans(min(groups, len(shown)), n_init=1, random_state=0).fit(vectors)
         return torch.from_numpy(means.cluster_centers_).float()

@@ -11,6 +11,9 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import read_text
 from adagen.runtime.usage import processor_time
 
+WITHOUT = "jobs of several processes, of other versions, or that were killed"
+"""Jobs whose log does not end with their processor time."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -36,6 +39,7 @@ def stage_times(folder: Path) -> list[Stage]:
     Raises:
         AdagenError: the folder holds no benchmark file, or a file has no times.
     """
+    folder = folder.resolve()
     seconds: dict[str, list[tuple[float, float | None]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         stage = Path(path.relative_to(folder).parts[0]).stem
@@ -72,7 +76,7 @@ def job_times(path: Path, folder: Path) -> tuple[float, float | None]:
             f"{path} is not a benchmark file: expected tab-separated columns, one of them 's' "
             "(seconds). Check the path, or move the file away and run its rule again."
         )
-    logs = folder.absolute().parents[1] / "logs" / folder.name
+    logs = folder.resolve().parents[1] / "logs" / folder.resolve().name
     return sum(times), processor_time(logs / path.relative_to(folder).with_suffix(".log"))
 
 
@@ -97,6 +101,8 @@ def format_times(stages: list[Stage]) -> str:
         spent = "-" if s.processor is None else f"{s.processor:.1f}"
         line = f"{s.name:{width}}  {s.jobs:4d}  {s.total:8.1f}  {spent:>11}"
         lines.append(line if s is total else f"{line}  {s.longest:9.1f}")
+    if processor is None:
+        lines.append(f"- where a log does not end with it: {WITHOUT}.")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Processor time of a job, which the workflow has each command say last in its log.
 
 Snakemake's benchmark files have a processor time too, but it is that of the last look at the job:
-up to half a minute before its end.
+up to half a minute before its end. Where several processes share a job none of them knows it.
 """
 
 import atexit
@@ -11,17 +11,17 @@ import resource
 import sys
 from pathlib import Path
 
-from adagen.runtime.launch import is_first_process
+from adagen.runtime.launch import LAUNCHED
 
 ASKED = "ADAGEN_SAY_PROCESSOR_TIME"
 """Environment variable that the workflow sets, so that logs have the line."""
-SAID = re.compile(r"^adagen: ([0-9]+\.[0-9]+) s of processor time$", re.MULTILINE)
+SAID = re.compile(r"adagen: ([0-9]+\.[0-9]+) s of processor time$", re.MULTILINE)
 
 
 def say_at_the_end() -> None:
     """Say the processor time of this process and its children when it ends, if that is asked."""
-    if os.environ.get(ASKED) and is_first_process():
-        atexit.register(lambda: print(_line(processor_seconds()), file=sys.stderr))
+    if os.environ.get(ASKED) and LAUNCHED not in os.environ:
+        atexit.register(_say)
 
 
 def processor_seconds() -> float:
@@ -41,5 +41,6 @@ def processor_time(log: Path) -> float | None:
     return said_in(log.read_text(errors="replace")) if log.is_file() else None
 
 
-def _line(seconds: float) -> str:
-    return f"adagen: {seconds:.2f} s of processor time"
+def _say() -> None:
+    sys.stdout.flush()  # so that nothing comes after it
+    print(f"adagen: {processor_seconds():.2f} s of processor time", file=sys.stderr)

@@ -18,7 +18,9 @@ from adagen.training.search_spaces import phases_of
 from adagen.training.validation import Validator
 
 SAMPLES = 500
-"""Images of a candidate."""
+"""Images of a candidate, or more, so that they show up to `MOST` conditions equally often."""
+MOST = 1000
+"""Conditions that a candidate shows all of, at most."""
 LEAST = 20
 """Candidates without which there is no search by default: a brief training stays brief."""
 
@@ -28,37 +30,51 @@ def searches_of(training: Training) -> list[str]:
     return ["start"] * (training.start == "tuned") + ["polish"] * (training.polish is not None)
 
 
-def candidates(training: Training, method: str) -> int:
+def images_of_a_candidate(conditions: int) -> int:
+    """`SAMPLES`, rounded up to a multiple of the number of conditions where these are few."""
+    return SAMPLES if conditions > MOST else -(-SAMPLES // conditions) * conditions
+
+
+def candidates(training: Training, method: str, *, conditions: int) -> int:
     """The number of schedules whose images are as many as those of the training itself."""
-    return training.model_copy(update={"polish": None}).images(method) // SAMPLES
+    own = training.model_copy(update={"polish": None}).images(method)
+    return own // images_of_a_candidate(conditions)
 
 
-def with_searches(training: Training, method: str, *, given: Collection[str]) -> Training:
+def with_searches(
+    training: Training, generator: Generator[Any], *, method: str, given: Collection[str]
+) -> Training:
     """The settings of a training with the searches that it has by default.
 
     Args:
         training: the settings.
+        generator: what is steered.
         method: `adagen` or `static`, whose policies are chosen by a distance.
         given: keys that the caller gave, which stay as they are.
     """
-    count = candidates(training, method)
-    if count < LEAST:
+    conditions = len(generator.conditions)
+    count = candidates(training, method, conditions=conditions)
+    if count < LEAST or not generator.actions.effective.any():
         return training
-    around = Polish(evaluations=count // 5, classes=count - count // 5, samples=SAMPLES)
+    # An offset of all samples alike is in the table already.
+    tables = count // 5 if conditions > 1 else count
+    around = Polish(
+        evaluations=tables, classes=count - tables, samples=images_of_a_candidate(conditions)
+    )
     own = {"start": "tuned", "polish": around}
     return training.model_copy(update={k: v for k, v in own.items() if k not in given})
 
 
-def start_search(training: Training, method: str, *, seed: int) -> Sweep:
+def start_search(training: Training, method: str, *, conditions: int, seed: int) -> Sweep:
     """The search for the schedule to start at: offsets and slopes, then every entry of the table.
 
     It draws four fifths of the images that the training draws itself.
     """
-    count = max(candidates(training, method) * 4 // 5, 10)
+    count = max(candidates(training, method, conditions=conditions) * 4 // 5, 10)
     tables = count * 2 // 5
     return Sweep(
         evaluations=count - tables,
-        samples=SAMPLES,
+        samples=images_of_a_candidate(conditions),
         table=TableSearch(evaluations=tables),
         seed=seed,
     )

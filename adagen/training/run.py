@@ -113,8 +113,13 @@ def build_networks(
     tabled = training.tabled(method) or start is not None
     actor = build_actor(method, generator, settings=policy, tabled=tabled, conditioned=conditioned)
     if start is not None:
-        table = actor.table if isinstance(actor, TabledNetwork) else actor
-        assert isinstance(table, ConstantTable)  # a policy that knows the step has one
-        table.table.data[:, : start.table.shape[1]] = start.table  # a stop comes last
+        begin_at(actor, start)
     critic = build_critic(generator, policy)
     return actor.to(generator.device), critic.to(generator.device)
+
+
+def begin_at(actor: nn.Module, start: ConstantTable) -> None:
+    """Let the table of a fresh policy begin at a schedule, which knows no stop."""
+    table = actor.table if isinstance(actor, TabledNetwork) else actor
+    assert isinstance(table, ConstantTable)  # a policy that knows the step has one
+    table.table.data[:, : start.table.shape[1]] = start.table  # a stop comes last

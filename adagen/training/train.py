@@ -44,7 +44,7 @@ from adagen.training.own_searches import (
     starting_schedule,
     with_searches,
 )
-from adagen.training.run import TrainedPolicy, build_networks, run_training
+from adagen.training.run import TrainedPolicy, begin_at, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
 
 RewardChoice = str | Mapping[str, Any] | Reward | PretrainedReward
@@ -70,9 +70,10 @@ def train(
     With a reward that is named, the policy of the least validation distance is kept. That distance
     is to the fifth of the images that nothing else sees, in the spaces of two networks that are
     fitted here and share no weights with the reward. A search by the same distance finds the
-    schedule to start at, and one goes on from the policy at the end; `start="handmade"` and
-    `polish=None` leave them out, as does a brief training. With a function as reward, nothing is
-    known about what else is good, and the last policy is kept.
+    schedule to start at, and one goes on from the policy at the end, which draw .8 times as many
+    images as the training and about as many. `start="handmade"` and `polish=None` leave them out,
+    as do a brief training and images that no distance can be measured of. With a function as
+    reward, nothing is known about what else is good, and the last policy is kept.
 
     Args:
         generator: a generator with its hand-made schedule, on the device to train on.
@@ -93,7 +94,8 @@ def train(
             content of the data, the generator by its schedule and a few of its images, a function
             by its scores of these, a `Reward` by its settings and frozen networks.
         progress: whether progress bars are shown; warnings are printed in any case.
-        **settings: keys of `Training`, such as `updates=40`; config/README.md lists them.
+        **settings: keys of `Training`, such as `updates=40`; config/README.md lists them, with
+            their defaults, which but for `start` and `polish` are those here.
 
     Returns:
         A sampler; its `log` has a row for each update (docs/training.md says what is in it).
@@ -130,7 +132,7 @@ def train(
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
         split = _split(generator, data, reward=reward)
         if measured and network.step != "hidden" and not unmeasurable(split):
-            training = with_searches(training, method, given=settings)
+            training = with_searches(training, generator, method=method, given=settings)
         run = _Run(
             generator=generator,
             split=split,
@@ -175,22 +177,25 @@ class _Run:
             data = f"{self.split.file_list_hash}{mirrored}"
             origins = origins_of(self.generator, self.reward, data=data)
             claim_checkpoint(folder, name, resumable(settings), self.network, origins)
-        validate = start = None
+        with seeded("train", "adagen.train", self.method, self.seed):
+            actor, critic = build_networks(
+                self.method, self.generator, policy=self.network, training=settings
+            )
+            reward = self._build_reward(folder)
+        validate = None
         if isinstance(self.reward, str | Mapping | Reward):
             validate = heldout_validation(
                 self.generator, self.split, settings=settings, folder=folder
             )
         if settings.start == "tuned":
             assert validate is not None  # else it is refused
-            sweep = start_search(settings, self.method, seed=self.seed)
-            start = starting_schedule(
-                self.generator, validate, sweep=sweep, name=name, folder=folder
+            sweep = start_search(
+                settings, self.method, conditions=len(self.generator.conditions), seed=self.seed
             )
-        with seeded("train", "adagen.train", self.method, self.seed):
-            actor, critic = build_networks(
-                self.method, self.generator, policy=self.network, training=settings, start=start
+            begin_at(
+                actor,
+                starting_schedule(self.generator, validate, sweep=sweep, name=name, folder=folder),
             )
-            reward = self._build_reward(folder)
         trackers = Trackers(
             names=self.training.trackers,
             log=(folder or Path()) / "training.jsonl",

@@ -31,13 +31,15 @@ def test_a_process_says_what_it_and_its_children_took(tmp_path):
     assert said > 0.2  # mostly the child's
 
 
-def test_nothing_is_said_where_nobody_asks_and_by_the_later_of_several_processes():
+def test_nothing_is_said_where_nobody_asks_and_by_one_of_several_processes():
     quiet = {key: value for key, value in os.environ.items() if key != ASKED}
     assert said_in(ended(quiet)) is None
-    launched = {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}
-    assert said_in(ended({**quiet, ASKED: "1", **launched})) is None
+    for rank in ("0", "1"):
+        launched = {"LOCAL_RANK": rank, "RANK": rank, "WORLD_SIZE": "2"}
+        assert said_in(ended({**quiet, ASKED: "1", **launched})) is None
 
 
 def test_the_last_line_counts_and_a_log_may_be_missing(tmp_path):
     assert said_in("adagen: 1.00 s of processor time\nadagen: 2.50 s of processor time\n") == 2.5
+    assert said_in(" 50%|##   | 3/6adagen: 9.00 s of processor time\n") == 9  # an open bar
     assert processor_time(tmp_path / "gone.log") is None

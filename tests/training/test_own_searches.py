@@ -1,6 +1,7 @@
 """The searches that `adagen.train` has by default: how large they are, and where they lead."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,13 @@ from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, Polish, RewardFeatures, Training, Transformer
 from adagen.training import from_data, own_searches
 from adagen.training import train as training
-from adagen.training.own_searches import LEAST, SAMPLES, candidates, start_search, with_searches
+from adagen.training.own_searches import (
+    LEAST,
+    SAMPLES,
+    images_of_a_candidate,
+    start_search,
+    with_searches,
+)
 
 BRIEF = {
     "updates": 2,
@@ -25,27 +32,46 @@ BRIEF = {
 }
 
 
-@given(st.integers(1, 200), st.integers(1, 200), st.integers(30, 5000))
+@given(
+    st.integers(1, 200),
+    st.integers(1, 200),
+    st.integers(30, 5000),
+    st.sampled_from([1, 2, 10, 300, 1000, 1001]),
+)
 def test_both_searches_together_draw_less_than_twice_what_the_training_draws(
-    updates, groups, samples
+    updates, groups, samples, conditions
 ):
     plain = Training(updates=updates, trajectories=8 * groups, validate_samples=samples)
-    own, found = plain.images("adagen"), with_searches(plain, "adagen", given=())
-    if own < LEAST * SAMPLES:
+    generator = steered(conditions)
+    own = plain.images("adagen")
+    found = with_searches(plain, generator, method="adagen", given=())
+    each = images_of_a_candidate(conditions)
+    assert SAMPLES <= each <= 2 * SAMPLES
+    assert conditions > 1000 or each % conditions == 0
+    if own < LEAST * each:
         assert found == plain
         return
-    start = start_search(found, "adagen", seed=3)
+    start = start_search(found, "adagen", conditions=conditions, seed=3)
     drawn = start.images("tuned") + found.polish.images
     assert 1.6 * own < drawn <= 1.8 * own
     assert found.start == "tuned" and start.seed == 3
-    assert candidates(found, "adagen") == candidates(plain, "adagen")
+    assert bool(found.polish.classes) == (conditions > 1)
+
+
+def steered(conditions, effective=True):
+    """What a search asks a generator for."""
+    actions = SimpleNamespace(effective=torch.tensor([[effective]]))
+    return SimpleNamespace(conditions=range(conditions), actions=actions)
 
 
 def test_what_the_caller_says_stays():
     plain, mine = Training(), Training(polish=Polish(evaluations=7))
-    assert with_searches(mine, "adagen", given={"polish"}).polish == mine.polish
-    assert with_searches(plain, "adagen", given={"polish"}).polish is None
-    assert with_searches(plain, "adagen", given={"start", "polish"}) == plain
+    searched = partial(with_searches, generator=steered(10), method="adagen")
+    assert searched(mine, given={"polish"}).polish == mine.polish
+    assert searched(plain, given={"polish"}).polish is None
+    assert searched(plain, given={"start", "polish"}) == plain
+    nothing = steered(10, effective=False)
+    assert with_searches(plain, nothing, method="adagen", given=()) == plain
 
 
 @pytest.fixture
@@ -107,7 +133,7 @@ def test_a_training_that_was_killed_after_the_search_goes_on(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "build_networks", dies)
+        patch.setattr(training, "begin_at", dies)
         run(checkpoint=tmp_path / "run")
     assert (tmp_path / "run" / "start.ckpt").exists()
     resumed = run(checkpoint=tmp_path / "run")
