@@ -61,14 +61,15 @@ CURVES = {"table_steps": 1, "figure_steps": 1}
             },
         ),
         (
+            # At 32 steps, and at as many as a published schedule takes.
             "stable_diffusion",
             {
                 "fetch": 3,
                 "clip_score": 1,
                 "pretrain": 1,
-                "train": 1,
-                "sample": 2,
-                "evaluate": 1,
+                "train": 2,
+                "sample": 4,
+                "evaluate": 2,
                 "figure_samples": 1,
                 "figure_schedule": 1,
             },
