@@ -43,7 +43,7 @@ from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.rewards.vector import FITTED
 from adagen.runtime.errors import AdagenError
-from adagen.training.own_searches import searches_of
+from adagen.training.default_searches import searches_of
 from adagen.training.validation import Validator
 
 Data = Images | tuple[torch.Tensor, Sequence[int] | torch.Tensor] | str | Path

@@ -29,6 +29,12 @@ from adagen.runtime.progress import hidden_progress
 from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
 from adagen.training.checks import require_image_shape
+from adagen.training.default_searches import (
+    searches_of,
+    start_search,
+    starting_schedule,
+    with_searches,
+)
 from adagen.training.from_data import (
     Data,
     build_reward,
@@ -38,12 +44,6 @@ from adagen.training.from_data import (
 )
 from adagen.training.loop import TrainingParts
 from adagen.training.origins import origins_of
-from adagen.training.own_searches import (
-    searches_of,
-    start_search,
-    starting_schedule,
-    with_searches,
-)
 from adagen.training.run import TrainedPolicy, begin_at, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
 
@@ -109,10 +109,10 @@ def train(
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
     searches = searches_of(training)
-    measured = method != "stopping" and not isinstance(generator, Stopping)
-    measured = measured and isinstance(reward, str | Mapping | Reward)
+    stops = method == "stopping" or isinstance(generator, Stopping)
+    measured = not stops and isinstance(reward, str | Mapping | Reward)
     if searches and not measured:
-        _require_distance(generator, method, key=searches[0])
+        raise _no_distance(generator, method, key=searches[0])
     if method == "stopping" and not isinstance(generator, Stopping):
         generator = Stopping(generator)
     network = check_section(PolicySettings, policy or {}, source="adagen.train, policy")
@@ -273,18 +273,14 @@ def _settings(reward: RewardChoice, settings: Mapping[str, Any]) -> Training:
     return check_section(Training, {**settings, **chosen}, source="adagen.train")
 
 
-def _require_distance(generator: Generator[Any], method: str, *, key: str) -> None:
-    """Refuse a search where no distance chooses the policy.
-
-    Raises:
-        AdagenError: samples may stop, or a function is the reward.
-    """
+def _no_distance(generator: Generator[Any], method: str, *, key: str) -> AdagenError:
+    """The error of a search where no distance chooses the policy: stops or a function do."""
     if method == "stopping" or isinstance(generator, Stopping):
-        raise AdagenError(
+        return AdagenError(
             f"{key} is given, but samples that may stop are to save evaluations too, which no "
             "distance knows: leave it out, or train a policy of a generator that never stops."
         )
-    raise AdagenError(
+    return AdagenError(
         f"{key} is given, which lowers the distance that validations measure, but a function "
         "as reward has no validations: leave it out, or name a reward."
     )

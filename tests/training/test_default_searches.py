@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import adagen
 from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, Polish, RewardFeatures, Training, Transformer
-from adagen.training import from_data, own_searches
+from adagen.training import default_searches, from_data
 from adagen.training import train as training
-from adagen.training.own_searches import (
+from adagen.training.default_searches import (
     LEAST,
     SAMPLES,
     images_of_a_candidate,
@@ -85,8 +85,8 @@ def hasty(monkeypatch):
         "MetricNetworks",
         partial(MetricNetworks, width=8, classifier=fit, autoencoder=fit),
     )
-    monkeypatch.setattr(own_searches, "SAMPLES", 20)
-    monkeypatch.setattr(own_searches, "LEAST", 5)
+    monkeypatch.setattr(default_searches, "SAMPLES", 20)
+    monkeypatch.setattr(default_searches, "LEAST", 5)
 
 
 @pytest.fixture
