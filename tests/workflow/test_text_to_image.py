@@ -54,9 +54,9 @@ CAPTIONED = {**SHARED, "clip_score": 1, "embeddings": 1, "pretrain": 1}
             {
                 "embeddings": 0,
                 "fetch": 3,
-                "train": 1,
-                "sample": 2,
-                "evaluate": 1,
+                "train": 2,
+                "sample": 4,
+                "evaluate": 2,
                 "figure_samples": 1,
                 "figure_schedule": 1,
             },
