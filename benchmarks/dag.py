@@ -48,8 +48,8 @@ def figures(*, tiny: bool, repeats: int, files: Path = FILES) -> Iterator[Figure
     for kind, spread in starts.items():
         yield Figure.of("dag", "processor seconds to start", spread=spread, case=kind)
     wanted = set(table_jobs(load_config([ROOT / "config" / "config.yaml"])))
-    targets = {"all": paths}
-    targets["fid.csv"] = [p for p in paths if str(p.relative_to(files)) in wanted]
+    table = [p for p in paths if str(p.relative_to(files)) in wanted]
+    targets = {"fid.csv": table} if table == paths else {"all": paths, "fid.csv": table}
     for target, of_target in targets.items():
         yield from of_jobs(target, files, paths=of_target, starts=starts)
 

@@ -35,6 +35,13 @@ def test_jobs_are_added_up_for_either_target(files):
     assert found["processor seconds of sample", "all"] == 8
 
 
+def test_a_run_of_the_table_alone_is_not_called_all(files):
+    (files / "sample" / "digits_sit_t4-steps-8" / "handmade.tsv").unlink()
+    found = {(f.name, f.case): f.value for f in dag.figures(tiny=True, repeats=1, files=files)}
+    assert found["processor seconds", "fid.csv"] == 13
+    assert ("processor seconds", "all") not in found
+
+
 def test_a_log_without_the_time_is_named_and_nothing_is_added_up(files, tmp_path, capsys):
     (tmp_path / "logs" / "run" / "table" / "fid.log").unlink()
     names = {f.name for f in dag.figures(tiny=True, repeats=1, files=files)}
