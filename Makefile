@@ -20,7 +20,7 @@ test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
 	pytest --numprocesses 2 --dist loadgroup
 
-# Speed and memory, as ratios measured on one core: a quarter of an hour (benchmarks/README.md).
+# Speed and memory, as ratios measured on one core: a quarter to half an hour (benchmarks/README.md).
 bench: export OMP_NUM_THREADS = 1
 bench: $(INSTALLED)
 	python -m benchmarks --keep

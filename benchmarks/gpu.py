@@ -7,13 +7,11 @@ fit, or comes too late, is left out and said so. Nothing has to be fetched.
 """
 
 import argparse
-import csv
 import gc
-import io
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,10 @@ from adagen.runtime.atomic import atomic_path
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
 from benchmarks.cases import ROOT, Case
+from benchmarks.gpu_launches import over_graphs, waits
+from benchmarks.gpu_rows import Row, write_rows
 from benchmarks.gpu_training import update_numbers
-from benchmarks.tape import watched
+from benchmarks.tape import Tape, watched
 from benchmarks.timing import Spread
 
 EXPERIMENTS = {
@@ -39,55 +39,6 @@ EXPERIMENTS = {
 }
 BATCHES = (32, 128, 1)
 """In the order of what is worth knowing, as the time may run out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One generator at one precision and batch, or one number of a training.
-
-    Attributes:
-        what: "sampling" or "training".
-        generator: its name in the configuration.
-        precision: of its matrix products.
-        batch: images that are made at once.
-        compiled: whether its network is compiled.
-        joined: whether the passes with and without the class are one batch.
-        images_per_second: median of all rounds, decoding included.
-        low: lower quartile.
-        high: upper quartile.
-        over_forwards: time of a rollout over that of its network's evaluations.
-        share_of_peak: operations a second over those of a large matrix product.
-        memory_gb: of tensors at most, in 1e9 bytes.
-        seconds: of a training's update.
-        rollout: share of an update in which images are made.
-        ppo: share of it in which the policy learns.
-        reward: share of it in which the reward scores and learns.
-        note: what else there is to say, such as that it didn't fit.
-    """
-
-    what: str = "sampling"
-    generator: str
-    precision: str
-    batch: int
-    compiled: bool = False
-    joined: bool = True
-    images_per_second: float | None = None
-    low: float | None = None
-    high: float | None = None
-    over_forwards: float | None = None
-    share_of_peak: float | None = None
-    memory_gb: float | None = None
-    seconds: float | None = None
-    rollout: float | None = None
-    ppo: float | None = None
-    reward: float | None = None
-    note: str = ""
-
-    def __str__(self) -> str:
-        """One line for the terminal."""
-        values = {key: value for key, value in asdict(self).items() if value not in (None, "")}
-        texts = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values.values())
-        return ", ".join(f"{key} {text}" for key, text in zip(values, texts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -239,6 +190,8 @@ def generator_rows(
                     case.generator.joined = joined  # VAR's always are
                     row = replace(row, joined=joined)
                     yield measured(settings, case, row, rate=rate)
+                if settings.device.type == "cuda" and not compiled:
+                    yield launches(settings, case, replace(row, what="launches", joined=True))
             except Exception as error:  # the other rows are worth the machine's time
                 yield replace(row, note=reason(error))
             release(settings.device)
@@ -313,6 +266,16 @@ def measured(settings: Settings, case: Case, row: Row, *, rate: float) -> Row:
     )
 
 
+def launches(settings: Settings, case: Case, row: Row) -> Row:
+    """What graphs could save, and how often a rollout waits."""
+    case.generator.joined = True
+    with waits() as places:
+        images(case, 0)
+    tape = Tape.of(case.generator.backbone, lambda: images(case, 0))
+    saved = over_graphs(tape, clock=settings.clock, repeats=settings.repeats)
+    return replace(row, over_graphs=saved, waits=len(places), note=" ".join(sorted(set(places))))
+
+
 def peak_rate(settings: Settings, precision: str) -> float:
     """Operations a second of a large matrix product."""
     side = 64 if settings.tiny else 8192
@@ -345,18 +308,6 @@ def profile(settings: Settings) -> str:
     key = "device_time_total" if case.device.type == "cuda" else "cpu_time_total"
     table: str = found.key_averages().table(sort_by=key, row_limit=25)
     return f"One step of DiT-XL/2, 32 images in bfloat16:\n{table}"
-
-
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write all rows so far; the file appears whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        values = asdict(row).items()
-        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in values})
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue())
 
 
 if __name__ == "__main__":

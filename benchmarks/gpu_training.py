@@ -14,7 +14,7 @@ from adagen.training.loop import PolicyTraining, TrainingParts
 from adagen.training.run import build_networks
 from benchmarks.adanat import frozen
 from benchmarks.cases import Case
-from benchmarks.training import Ours
+from benchmarks.manners import Ours
 
 
 def update_numbers(case: Case, *, clock: Callable[[], float], tiny: bool) -> dict[str, float]:

@@ -27,9 +27,9 @@ from adagen.sampling.sampler import Sampler
 from adagen.training.trajectories import collect
 from benchmarks.cases import Case, digits
 from benchmarks.figures import FAMILIES, Figure
+from benchmarks.manners import Trainings
 from benchmarks.sampling import images
 from benchmarks.timing import Spread, alternate
-from benchmarks.training import Trainings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from benchmarks import training
+from benchmarks import manners, training
 from benchmarks.cases import digits
 
 pytestmark = pytest.mark.slow
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def trainings(family):
-    return training.Trainings(digits(family, tiny=True), tiny=True)
+    return manners.Trainings(digits(family, tiny=True), tiny=True)
 
 
 def test_both_manners_end_with_the_same_policy(trainings):
@@ -32,7 +32,7 @@ def test_both_manners_end_with_the_same_policy(trainings):
 
 
 def test_every_figure_is_there():
-    trainings = training.Trainings(digits("maskgit", tiny=True), tiny=True)
+    trainings = manners.Trainings(digits("maskgit", tiny=True), tiny=True)
     figures = list(training.rates(trainings, repeats=1))
     assert all(math.isfinite(f.value) and f.value > 0 for f in figures)
     shares = [f.value for f in figures if f.name.startswith("share of")]

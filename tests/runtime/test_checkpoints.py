@@ -15,8 +15,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adagen.config import Fit
+from adagen.runtime import checkpoints
 from adagen.runtime.checkpoints import (
     BINDING,
+    CHECKPOINT_SECONDS,
+    SaveTimer,
     claim_checkpoint,
     load_checkpoint,
     previous_of,
@@ -38,6 +41,19 @@ def path(tmp_path) -> Path:
     path = tmp_path / "resume" / "run.ckpt"
     save_checkpoint(path, "run", settings=SETTINGS, state=STATE)
     return path
+
+
+def test_a_state_is_due_at_once_then_by_time_and_when_asked_to_stop(monkeypatch):
+    now, asked = [100.0], [False]
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoints, "stop_is_asked", lambda: asked[0])
+    timer, due = SaveTimer(), []
+    for wait in (0, 1, CHECKPOINT_SECONDS - 1, 1, CHECKPOINT_SECONDS, 1):
+        now[0] += wait
+        due.append(timer.due())
+    assert due == [True, False, False, True, False, True]
+    asked[0] = True
+    assert timer.due()
 
 
 def test_a_folder_belongs_to_a_run_its_settings_and_its_files(tmp_path):
