@@ -1,5 +1,6 @@
 """Searches for schedules: their phases, and how many images they may draw."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field
@@ -13,6 +14,8 @@ PHASES: dict[str, set[str]] = {
     "gits": {"gits", "actions"},
 }
 """Keys of a search that count for some methods alone, by method."""
+JUDGED = {"judged": "by group"}
+"""What tells a search by class from those until 29 November 2026, which judged all groups at once."""
 
 
 class TableSearch(Model):
@@ -128,9 +131,16 @@ class Sweep(Model):
         if not self.actions:
             without.add("actions")
         settings = self.model_dump(mode="json", exclude=without, exclude_none=True)
-        if method == "tuned_class":  # until 29 November 2026 all groups were judged together
-            settings["classes"]["judged"] = "by group"
+        if method == "tuned_class":
+            settings["classes"] |= JUDGED
         return settings
+
+    @classmethod
+    def of_phases(cls, phases: Mapping[str, Any]) -> Self:
+        """The settings of a search, from what `phases_of` says of it."""
+        classes = phases.get("classes", {})
+        own = {key: value for key, value in classes.items() if key not in JUDGED}
+        return cls.model_validate({**phases, "classes": own})
 
     def images(self, method: str, *, steps: int = 1) -> int:
         """The number of images that the search of a method draws.

@@ -61,12 +61,12 @@ def drawn_images(run: Metrics) -> float:
     """
     (settings,) = run.settings
     if searched := settings.get(f"sweep {run.method}"):
-        return Sweep.model_validate(searched["sweep"]).images(run.method, steps=run.steps)
+        return Sweep.of_phases(searched["sweep"]).images(run.method, steps=run.steps)
     if not (trained := settings.get(f"train {run.method}")):
         return math.nan
     images = Training.model_validate(trained["training"]).images(run.method)
     if begun := settings.get("sweep tuned"):
-        images += Sweep.model_validate(begun["sweep"]).images("tuned", steps=run.steps)
+        images += Sweep.of_phases(begun["sweep"]).images("tuned", steps=run.steps)
     return images
 
 

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adagen.config import ClassSearch, Sweep, TableSearch
+from adagen.config.search import PHASES
 from adagen.paper.catalogue import TABLES
 from adagen.paper.columns import FID_COLUMNS, names
 from adagen.paper.fid import fid_table
@@ -41,8 +43,9 @@ def test_images_of_searches_and_trainings_stand_beside_each_other(run):
         made("tuned", "sweep tuned", {"sweep": searched}),
     ]
     assert "drawn_images" not in fid_table(plain)  # nothing says how large the budget should be
-    classes = {"evaluations": 60, "spread": 0.3, "groups": 10}
-    by_class = made("tuned_class", "sweep tuned_class", {"sweep": {**searched, "classes": classes}})
+    sweep = Sweep(**searched, classes=ClassSearch(evaluations=60))
+    phases = sweep.phases_of("tuned_class")
+    by_class = made("tuned_class", "sweep tuned_class", {"sweep": phases})
     table = fid_table([*plain, by_class]).set_index("method")["drawn_images"]
     # 80 trajectories for the reward's first look and in each of 10 updates; validations before the
     # first, after the fifth and the last.
@@ -57,6 +60,15 @@ def test_images_of_searches_and_trainings_stand_beside_each_other(run):
     )
     table = fid_table([*plain, by_class, begun]).set_index("method")["drawn_images"]
     assert table["static"] == 80 * 11 + 3 * 500 + 28_000
+
+
+@pytest.mark.parametrize("method", PHASES)
+@pytest.mark.parametrize("tables", [None, TableSearch(evaluations=7)])
+def test_what_a_search_says_of_itself_is_read_again(method, tables):
+    sweep = Sweep(evaluations=5, samples=20, table=tables, classes=ClassSearch(evaluations=9))
+    again = Sweep.of_phases(sweep.phases_of(method))
+    assert again.images(method, steps=4) == sweep.images(method, steps=4)
+    assert again.phases_of(method) == sweep.phases_of(method)
 
 
 def test_rows_follow_the_methods_and_columns_are_fixed(complete):
