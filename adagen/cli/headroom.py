@@ -39,7 +39,7 @@ def headroom(
     ] = 80,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Images to measure on; without it those of a validation."),
+        typer.Option(min=1, help="Images to measure on; by default as many as judge a policy."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="Seeds to measure at.")] = 4,
     checkpoint: Checkpoint = None,
@@ -79,7 +79,8 @@ def measure_headroom(
         inputs: the files that a search reads.
         out: JSON file to write.
         trials: schedules of each later phase of a search.
-        samples: images to measure on at each seed; None for those of a validation.
+        samples: images to measure on at each seed; None for as many as the kept policy of a training
+            is judged by.
         seeds: number of seeds.
         checkpoint: folder of resumable state; None to keep none.
 
@@ -87,7 +88,8 @@ def measure_headroom(
         AdagenError: files don't belong together, or there are too few samples.
     """
     settings = require_experiment(config, experiment)
-    measured_on = samples or settings.training.validate_samples
+    training = settings.training
+    measured_on = samples or max(training.validate_samples, training.final_samples)
     if measured_on <= (dimension := config.evaluation.dimension):
         raise AdagenError(
             f"--samples is {measured_on}, but a Frechet distance over the {dimension} features of "
