@@ -79,8 +79,8 @@ def measure_headroom(
         inputs: the files that a search reads.
         out: JSON file to write.
         trials: schedules of each later phase of a search.
-        samples: images to measure on at each seed; None for as many as the kept policy of a training
-            is judged by.
+        samples: images to measure on at each seed; None for as many as a training's kept policy is
+            judged by.
         seeds: number of seeds.
         checkpoint: folder of resumable state; None to keep none.
 
