@@ -190,8 +190,9 @@ def generator_rows(
                     case.generator.joined = joined  # VAR's always are
                     row = replace(row, joined=joined)
                     yield measured(settings, case, row, rate=rate)
-                if settings.device.type == "cuda" and not compiled:
-                    yield launches(settings, case, replace(row, what="launches", joined=True))
+                if settings.device.type == "cuda" and not (compiled or settings.late):
+                    row = replace(row, what="launches", joined=True)
+                    yield launches(settings, case, row)
             except Exception as error:  # the other rows are worth the machine's time
                 yield replace(row, note=reason(error))
             release(settings.device)

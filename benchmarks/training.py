@@ -1,7 +1,7 @@
 """Training over a loop in AdaNAT's manner: trajectories per second, shares, and peak memory.
 
 Updates and validations of either are timed in turn. What a whole training takes follows from their
-numbers in the configuration. Both validate as often, and adagen once more at the start. The
+numbers in the configuration. Both validate every so many updates, adagen at the start, too. The
 predecessor's manner takes as many samples for every validation as the policy that is kept is
 judged by in the end; adagen takes fewer, and judges the best few once more where the configuration
 says so.

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from adagen.cli import diagnose as stage
 from adagen.cli.main import app
+from adagen.config import load_config
 from adagen.training import ranking
 
 # Stages from end to end.
@@ -169,5 +170,7 @@ def test_headroom_from_files_to_a_verdict(ready):
     assert [one["images"] for one in found["schedules"]] == [0, 360, 360]
     assert [len(one["fid"]) for one in found["schedules"]] == [2, 2, 2]
     assert found["verdict"] in printed and "360" in printed
+    training = load_config([Path("config.yaml")]).experiments["flow_t2"].training
+    assert found["samples"] == max(training.validate_samples, training.final_samples)
     assert not list(Path("state").glob("*"))  # a finished call leaves no state behind
     assert "--samples is 16" in ready.mistake(f"{call} --out other.json --samples 16")

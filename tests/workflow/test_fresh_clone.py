@@ -40,6 +40,7 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
         "digits_notes",
         "digits_rivals",
         "digits_seeds",
+        "digits_stopping",
         "digits_t8",
         "openmoji",
         "openmoji_full",
