@@ -15,7 +15,7 @@ PHASES: dict[str, set[str]] = {
 }
 """Keys of a search that count for some methods alone, by method."""
 JUDGED = {"judged": "by group"}
-"""What tells a search by class from those until 29 November 2026, which judged groups together."""
+"""Mark of a search that judges each group by itself, as all do since 29 November 2026."""
 
 
 class TableSearch(Model):

@@ -52,7 +52,7 @@ def test_variants_are_the_experiment_or_derived_from_it():
     derived = config.every_experiment[f"{BASE}-elan-value-0.1"]
     base = config.experiments[BASE]
     # What the experiment says of itself stays.
-    assert derived.training.validate_samples == base.training.validate_samples == 1000
+    assert derived.training.validate_samples == base.training.validate_samples == 900
     assert derived.training == base.training.model_copy(update={"clip": 0.1})
     assert set(config.every_experiment) - set(config.experiments) == {f"{BASE}-elan-value-0.1"}
     # What the workflow hands to the stages is read back as the same.

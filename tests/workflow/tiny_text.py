@@ -80,7 +80,7 @@ def tiny_config(name: str) -> dict[str, Any]:
     content = read_config([CONFIG / f"{name}.yaml"])
     changes = CHANGES[name]
     content["experiments"] = {key: content["experiments"][key] for key in changes["experiments"]}
-    for section in ("curves", "ablation"):
+    for section in ("curves", "rivals", "ablation"):
         content.pop(section, None)
     content = overlay(content, SHARED)
     content = overlay(content, changes)
