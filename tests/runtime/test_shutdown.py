@@ -57,6 +57,15 @@ child.wait()
             time.sleep(0.05)
         return False
 
+    def says(self, text: str, seconds: float = 5) -> bool:
+        """Does the log say this within this time? tee may write after the stage has ended."""
+        until = time.monotonic() + seconds
+        while text not in self.log.read_text():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
+
     def close(self) -> None:
         self.workflow.kill()
         self.workflow.wait()
@@ -97,7 +106,7 @@ def test_the_whole_chain_ends_with_any_part_above_the_stage(chain, watch, victim
     else:
         os.kill(started.shell, signal.SIGKILL)
     assert started.ends()
-    assert "which started this stage, is gone" in started.log.read_text()
+    assert started.says("which started this stage, is gone")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
