@@ -176,6 +176,7 @@ RIVALS: dict[str, tuple[str, ...]] = {
     "solver": ("dit", "sit"),
     "coefficients": ("dit", "sit"),
     "guidance_rule": ("dit", "sit"),
+    "times": ("dit", "sit"),
     "unmasking": ("maskgit",),
     "unmasking_bound": ("maskgit",),
 }
@@ -209,6 +210,10 @@ class Experiment(Model):
     """Guidance of DiT and SiT: linear, c + w (c - u), as in the paper; with the multiple of u that
     is nearest to c in its place (CFG-Zero*); or without the part of c - u that is parallel to the
     data prediction (APG)."""
+    times: Literal["free", "ordered"] = "free"
+    """Times of DiT and SiT: each chosen for itself, as in the paper, and moved where it would not
+    advance; or as a share of the time that is left, so that they can't change places. Those are not
+    smoothed."""
     unmasking: Unmasking = "ratio"
     """Number of tokens that MaskGIT unmasks at a step: by the action `ratio`, as in the paper; all
     that are drawn with a probability of at least the action `bound`; or as many, in the order of

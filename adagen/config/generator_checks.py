@@ -1,6 +1,7 @@
 """Experiments that contradict their generator or each other, found before anything runs."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from adagen.config.experiments import Experiment
 from adagen.config.generators import Generator, VarGenerator
@@ -66,6 +67,15 @@ def _check_schedule(place: str, experiment: Experiment, *, paradigm: str) -> Non
                 f"the actions {', '.join(known)}, at {calls} calls: give one value for each call "
                 "of these"
             )
+    times = experiment.schedule.get("time", ())
+    rises = {after > before for before, after in pairwise(times)}
+    inside = all(0 < time < 1 for time in times)
+    if experiment.times == "ordered" and times and not (len(rises) == 1 and inside):
+        raise ValueError(
+            f"{place}.times is 'ordered', but {place}.schedule has times that turn back or lie "
+            "outside (0, 1), of which none is a share of the time that is left: give times in "
+            "order, or leave 'times' out"
+        )
 
 
 def check_derived(

@@ -6,6 +6,11 @@ A raw output a_t becomes an action in two steps (docs/method.md, section 1):
     action = act(z_t)                                              (`Actions.squash`)
 
 The residual table r is chosen so that a = 0 reproduces the hand-made schedule y exactly.
+
+An action that is `ordered`, such as a time, can't turn back, whatever a policy returns:
+
+    left_t = left_{t-1} (1 - sigmoid(a_t + r_t)),   left_{-1} = 1
+    action = 1 - left_t where hand-made values rise, left_t where they fall
 """
 
 import math
@@ -65,9 +70,13 @@ class Actions:
         smoothing: s in [0, 1).
         without_effect: for some actions, the calls at which they change no image. Their values
             there mean nothing, and schedules are shown without them.
+        ordered: actions that rise from call to call, or fall, as their hand-made values do; their
+            activation is `SIGMOID`, and they are not smoothed. A raw output decides what share of
+            the way that is left a call takes.
 
     Raises:
-        AdagenError: `without_effect` names other actions or calls than there are.
+        AdagenError: `without_effect` names other actions or calls than there are; or `ordered` has
+            an action that can't be.
     """
 
     names: tuple[str, ...]
@@ -75,6 +84,7 @@ class Actions:
     handmade: torch.Tensor
     smoothing: float
     without_effect: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    ordered: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, calls in self.without_effect.items():
@@ -83,6 +93,24 @@ class Actions:
                     f"actions.without_effect has {name!r} at calls {list(calls)}, but the actions "
                     f"are {', '.join(self.names)}, at calls 0 to {self.calls - 1}."
                 )
+        for name in self.ordered:
+            self._require_ordered(name)
+
+    def _require_ordered(self, name: str) -> None:
+        """Refuse an action that can't be ordered."""
+        if name not in self.names or self.squashes[self.names.index(name)] is not SIGMOID:
+            raise AdagenError(
+                f"actions.ordered has {name!r}, which is no action with the activation SIGMOID: "
+                "take it out, or give the action that activation."
+            )
+        values = self.handmade[:, self.names.index(name)]
+        steps = values.diff()
+        if not ((steps > 0).all() or (steps < 0).all()) or values.min() <= 0 or values.max() >= 1:
+            raise AdagenError(
+                f"actions.ordered has {name!r}, but its hand-made values "
+                f"{[round(value, 4) for value in values.tolist()]} don't rise, or fall, from call "
+                "to call between 0 and 1: give it such values, or take it out."
+            )
 
     @property
     def effective(self) -> torch.Tensor:
@@ -99,10 +127,28 @@ class Actions:
 
     @cached_property
     def residual(self) -> torch.Tensor:
-        """The (T, K) table r: r_0 = v_0, r_t = (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y)."""
-        v = self._columns(self.handmade, [squash.inverse for squash in self.squashes])
+        """The (T, K) table r: what a_t + r_t is for the hand-made schedule y."""
+        return self.outputs(self.handmade)
+
+    def outputs(self, schedule: torch.Tensor) -> torch.Tensor:
+        """The (T, K) sums a_t + r_t that reproduce a schedule y (T, K) in action units.
+
+        These are v_0 and (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y); of an ordered action
+        logit(1 - left_t / left_{t-1}).
+        """
+        v = self._columns(schedule, [squash.inverse for squash in self.squashes])
         s = self.smoothing
-        return torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
+        sums = torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
+        for column, rises in self._directions:
+            left = 1 - schedule[:, column] if rises else schedule[:, column]
+            sums[:, column] = _logit(1 - left / F.pad(left[:-1], (1, 0), value=1.0))
+        return sums
+
+    @cached_property
+    def _directions(self) -> list[tuple[int, bool]]:
+        """Column of each ordered action, and whether it rises."""
+        columns = [self.names.index(name) for name in self.ordered]
+        return [(k, bool(self.handmade[-1, k] > self.handmade[0, k])) for k in columns]
 
     def given(self, values: Mapping[str, Sequence[float]]) -> Self:
         """Return the same actions, whose hand-made schedule has other values for some of them.
@@ -123,12 +169,22 @@ class Actions:
 
     def raw(self, schedule: torch.Tensor) -> torch.Tensor:
         """Return the raw outputs (T, K) that reproduce a schedule (T, K) in action units."""
-        return replace(self, handmade=schedule).residual - self.residual
+        return self.outputs(schedule) - self.residual
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:
         """Return z_t from z_{t-1} (None at first) and the raw output, all (B, K) logits."""
         target = raw + self.residual[call].to(raw.device, non_blocking=True)
-        return target if z is None else self.smoothing * z + (1 - self.smoothing) * target
+        smoothed = target if z is None else self.smoothing * z + (1 - self.smoothing) * target
+        if not self.ordered:
+            return smoothed
+        columns = list(smoothed.unbind(-1))
+        for k, rises in self._directions:
+            sign = 1 if rises else -1
+            log_left = F.logsigmoid(-target[..., k])
+            if z is not None:
+                log_left = log_left + F.logsigmoid(-sign * z[..., k])
+            columns[k] = sign * (torch.log(-torch.expm1(log_left)) - log_left)
+        return torch.stack(columns, dim=-1)
 
     def squash(self, z: torch.Tensor) -> torch.Tensor:
         """Return the actions (B, K) of logits (B, K), in action units."""

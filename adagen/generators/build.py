@@ -1,6 +1,7 @@
 """Generators from settings, from files and from released weights; fitting and saving them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def _scheduled(backbone: Backbone, experiment: config.Experiment, method: str) -
     generator = SolverGenerator(backbone, steps, handmade=handmade, smoothing=smoothing)
     generator.solver, generator.guidance_rule = experiment.solver, experiment.guidance_rule
     generator.coefficients = experiment.coefficients
+    if experiment.times == "ordered":
+        generator.actions = replace(generator.actions, ordered=("time",))
     return generator
 
 

@@ -8,7 +8,6 @@ tokens that it drew. The others go on as if they were alone.
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -48,13 +47,13 @@ class StoppingActions(Actions):
             torch.cat([actions.handmade, column.to(actions.handmade).unsqueeze(1)], dim=1),
             actions.smoothing,
             {**actions.without_effect, STOP: without},
+            actions.ordered,
         )
 
-    @cached_property
-    def residual(self) -> torch.Tensor:
+    def outputs(self, schedule: torch.Tensor) -> torch.Tensor:
         """The (T, K) table of the other actions, and the logits of the stop as they are."""
-        table = super().residual.clone()
-        table[:, -1] = SIGMOID.inverse(self.handmade[:, -1])
+        table = super().outputs(schedule)
+        table[:, -1] = SIGMOID.inverse(schedule[:, -1])
         return table
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:

@@ -74,6 +74,7 @@ def steered(generator: Generator[Any]) -> dict[str, Any]:
         "input": generator.policy_input,
         "width": generator.seen_width,
         "smoothing": actions.smoothing,
+        **({"ordered": list(actions.ordered)} if actions.ordered else {}),
         # Rounded, as a device may compute the last digit otherwise.
         "handmade": [[float(f"{value:.4g}") for value in row] for row in actions.handmade.tolist()],
     }

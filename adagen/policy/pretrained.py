@@ -17,16 +17,16 @@ from torch import nn
 from adagen.config import Method, PolicyInput, PolicyNetworkSize, PolicySettings
 from adagen.config.base import Model
 from adagen.config.values import Side, Width
+from adagen.generators.actions import Actions
 from adagen.generators.base import Generator
 from adagen.generators.flow import StraightPath
-from adagen.generators.noise_schedule import Schedule
 from adagen.generators.reloading import build_empty, fill
-from adagen.generators.solver import SolverGenerator
 from adagen.generators.stopping import Stopping
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
 from adagen.policy.files import KIND, OFFSETS, PolicyFile, build_actor, part, save_policy
 from adagen.policy.networks import Blend, Policy, TabledNetwork
+from adagen.policy.solvers import solver_description
 from adagen.runtime.arguments import require_path
 from adagen.runtime.atomic import move_folder, temporary_folder
 from adagen.runtime.documents import read_json
@@ -52,6 +52,15 @@ class ActionTable(Model):
     """The hand-made schedule, which a policy's zeros stand for: a row for every call."""
     smoothing: float = Field(ge=0, lt=1)
     """Constant s of the moving average over the logits."""
+    ordered: tuple[str, ...] = ()
+    """Actions that are shares of what is left, so that they can't turn back."""
+
+    @classmethod
+    def of(cls, actions: Actions) -> Self:
+        """The actions of a generator."""
+        schedule = tuple(map(tuple, actions.handmade.tolist()))
+        about = {"smoothing": actions.smoothing, "ordered": actions.ordered}
+        return cls(names=actions.names, handmade=schedule, **about)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -206,50 +215,6 @@ class PretrainedPolicy:
         return replace(self, policy=blended, metadata=None)
 
 
-def described(
-    denoiser: str,
-    schedule: Schedule,
-    *,
-    grid: tuple[int, int],
-    width: int,
-    channels: int | None,
-) -> dict[str, Any]:
-    """Describe what a policy for a solver depends on, as plain data.
-
-    Args:
-        denoiser: kind of network.
-        schedule: the noise schedule.
-        grid: (rows, columns) of the features.
-        width: their channels.
-        channels: channels of the output that are guided; None for all.
-    """
-    ratios = schedule.log_snr(torch.tensor([0.25, 0.5, 0.75]))
-    return {
-        "denoiser": denoiser,
-        "schedule": type(schedule).__name__,
-        "log_snr": [round(ratio, 2) for ratio in ratios.tolist()],
-        "prediction": getattr(schedule, "prediction", "epsilon"),
-        "grid": list(grid),
-        "width": width,
-        "guided_channels": channels,
-    }
-
-
-def solver_description(generator: Generator[Any]) -> dict[str, Any] | None:
-    """The same of a generator; None if it is no solver's."""
-    if not isinstance(generator, SolverGenerator):
-        return None
-    rivals = (("solver", "2s"), ("guidance_rule", "linear"))
-    others = {k: getattr(generator, k) for k, usual in rivals if getattr(generator, k) != usual}
-    return others | described(
-        generator.denoiser,
-        generator.schedule,
-        grid=generator.grid,
-        width=generator.feature_width,
-        channels=generator.guided_channels,
-    )
-
-
 def pretrained(
     generator: Generator[Any],
     policy: Policy,
@@ -298,11 +263,7 @@ def pretrained(
             grid=generator.grid,
             width=generator.seen_width,
         ),
-        actions=ActionTable(
-            names=generator.actions.names,
-            handmade=tuple(map(tuple, generator.actions.handmade.tolist())),
-            smoothing=generator.actions.smoothing,
-        ),
+        actions=ActionTable.of(generator.actions),
         generator=type(generator).__name__,
         solver=solver_description(generator),
         card=stated,

@@ -36,6 +36,7 @@ def _require_same_generator(one: Generator[Any], two: Generator[Any]) -> None:
     if (
         not same
         or one.actions.names != two.actions.names
+        or one.actions.ordered != two.actions.ordered
         or not torch.equal(one.actions.residual, two.actions.residual)
     ):
         raise AdagenError(

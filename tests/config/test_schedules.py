@@ -84,3 +84,23 @@ def test_a_schedule_of_another_generator_is_told_before_anything_runs(values):
     experiments = {"toy_flow_t2": {"generator": "flow", "steps": 2, "schedule": values}}
     told = complaint({**MINIMAL, "experiments": experiments, "methods": ["handmade"]})
     assert "experiments.toy_flow_t2.schedule has" in told and "at 3 calls" in told
+
+
+def test_ordered_times_are_of_solvers_and_of_schedules_in_order():
+    times = {"generator": "flow", "steps": 2, "times": "ordered"}
+
+    def told(experiment: dict[str, object]) -> str:
+        return complaint(
+            {**MINIMAL, "experiments": {"toy_flow_t2": experiment}, "methods": ["handmade"]}
+        )
+
+    for schedule in ({"time": [0.1, 0.5, 0.4]}, {"time": [0.0, 0.5, 0.9]}):
+        assert "experiments.toy_flow_t2.times is 'ordered', but" in told(
+            {**times, "schedule": schedule}
+        )
+    assert "experiments.toy_flow_t2.times is 'ordered', which only generators" in told(
+        {**times, "generator": "tokens", "steps": 4}
+    )
+    fits = {**times, "schedule": {"time": [0.1, 0.5, 0.9]}}
+    config = parse_config({**MINIMAL, "experiments": {"a": fits}, "methods": ["handmade"]}, "test")
+    assert identity.schedule(config.experiments["a"])["times"] == "ordered"

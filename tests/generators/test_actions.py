@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from adagen.config import Handmade
 from adagen.generators.actions import SIGMOID, Actions, maskgit_actions, solver_actions, var_actions
+from adagen.generators.stopping import StoppingActions
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 
@@ -85,3 +88,55 @@ def test_an_action_without_effect_must_be_one():
     for wrong in ({"levels": [1]}, {"level": [2]}):
         with pytest.raises(AdagenError, match="the actions are level, at calls 0 to 1"):
             Actions(*level, wrong)
+
+
+def ordered(family, **changes):
+    return replace(FAMILIES[family](0.4), ordered=("time",), **changes)
+
+
+@given(st.sampled_from(["dit", "sit"]), st.floats(0, 8), st.integers(0, 1000))
+def test_ordered_times_keep_their_order_whatever_a_policy_returns(family, size, seed):
+    actions = ordered(family)
+    raw = size * torch.randn(actions.handmade.shape, generator=torch.Generator().manual_seed(seed))
+    times = schedule_of(actions, raw)[:, 0]
+    assert torch.isfinite(times).all() and times.min() >= 0 and times.max() <= 1
+    steps = times.diff() if family == "sit" else -times.diff()
+    assert (steps >= -1e-6).all()  # in float32 the smallest are lost
+
+
+@pytest.mark.parametrize("family", ["dit", "sit"])
+def test_ordered_times_are_shares_of_the_way_that_is_left(family):
+    actions = ordered(family)
+    assert (schedule_of(actions, torch.zeros(17, 2)) - actions.handmade).abs().max() < 1e-5
+    halves = schedule_of(actions, -actions.residual)[:, 0]  # sigmoid(0) of what is left
+    left = 0.5 ** torch.arange(1, 18)
+    assert torch.allclose(halves, 1 - left if family == "sit" else left, atol=1e-6)
+    times = actions.handmade.clone()
+    times[:, 0] = times[:, 0] ** 2
+    assert (schedule_of(actions, actions.raw(times)) - times).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("family", ["dit", "sit"])
+def test_guidance_beside_ordered_times_is_as_it_was(family):
+    raw = torch.randn(17, 2)
+    free, kept = (schedule_of(actions, raw) for actions in (FAMILIES[family](0.4), ordered(family)))
+    assert torch.equal(free[:, 1], kept[:, 1]) and not torch.allclose(free[:, 0], kept[:, 0])
+
+
+def test_what_can_not_be_ordered_is_refused():
+    with pytest.raises(AdagenError, match="'guidance', which is no action with .* SIGMOID"):
+        replace(FAMILIES["sit"](0), ordered=("guidance",))
+    with pytest.raises(AdagenError, match="'times', which is no action"):
+        replace(FAMILIES["sit"](0), ordered=("times",))
+    back = FAMILIES["sit"](0).handmade.flip(0)
+    back[0, 0] = 0.5
+    with pytest.raises(AdagenError, match="don't rise, or fall, from call to call"):
+        ordered("sit", handmade=back)
+
+
+def test_a_stop_stands_beside_ordered_times():
+    actions = ordered("dit")
+    stopping = StoppingActions.beside(actions, first=1)
+    raw = torch.randn(17, 2)
+    both = torch.cat([raw, torch.zeros(17, 1)], 1)
+    assert torch.equal(schedule_of(stopping, both)[:, :2], schedule_of(actions, raw))

@@ -222,3 +222,16 @@ def test_one_process_compiles_many_sizes(monkeypatch):
             assert torch.equal(
                 images_of(backbone, experiment, batch), images_of(plain, experiment, batch)
             )
+
+
+@pytest.mark.parametrize("family", ["dit", "sit"])
+def test_an_experiment_may_have_ordered_times(family):
+    settings, experiment = settings_of(family)
+    backbone = build_backbone(settings, (3, 32, 32), num_classes=5)
+    ordered = experiment.model_copy(update={"times": "ordered"})
+    for wanted, expected in ((experiment, ()), (ordered, ("time",))):
+        generator = build_generator(backbone, wanted)
+        assert generator.actions.ordered == expected
+        labels, noise = torch.tensor([0, 4]), SampleNoise("test", 0, range(2))
+        images = rollout(generator, HandMade(2), labels=labels, noise=noise)
+        assert images.shape == (2, 3, 32, 32)

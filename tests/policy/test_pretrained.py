@@ -1,6 +1,7 @@
 """Policies as folders: safetensors, configuration and model card."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from policies import SIZE, random_policy
 
 import adagen
 from adagen.config import identity
+from adagen.integrations.diffusers.settings import steering_of
 from adagen.policy.files import PolicyFile, build_actor, steered
 from adagen.policy.pretrained import PretrainedPolicy
 from adagen.runtime.errors import AdagenError
@@ -69,6 +71,20 @@ def test_there_and_back_without_a_generator(tiny_generator, tmp_path, family, me
     assert torch.equal(torch.tensor(again.config.actions.handmade), generator.actions.handmade)
     again.save_pretrained(tmp_path / "mine")  # in the place of the first
     assert PretrainedPolicy.from_pretrained(str(tmp_path / "mine")).config == again.config
+
+
+def test_ordered_times_are_of_the_folder_and_of_the_pipeline_that_it_steers(
+    tiny_generator, tmp_path
+):
+    free, generator = tiny_generator("dit"), tiny_generator("dit")
+    generator.actions = replace(generator.actions, ordered=("time",))
+    assert steered(generator) != steered(free)
+    sampler_of(generator).pretrained().save_pretrained(tmp_path / "mine")
+    steering = steering_of(tmp_path / "mine")
+    assert steering.actions.ordered == ("time",)
+    assert torch.equal(steering.actions.residual, generator.actions.residual)
+    with pytest.raises(AdagenError, match="the same steps, hand-made schedule and inputs"):
+        sampler_of(generator).pretrained().blend(sampler_of(free).pretrained(), 0.5)
 
 
 def test_the_folder_is_a_policy_for_its_generator(sampler, tmp_path):

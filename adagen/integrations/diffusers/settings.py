@@ -13,7 +13,8 @@ from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
 from adagen.generators.stopping import Stopping
 from adagen.integrations.diffusers.trajectory import Steering
 from adagen.policy.networks import HandMade
-from adagen.policy.pretrained import PretrainedPolicy, solver_description
+from adagen.policy.pretrained import PretrainedPolicy
+from adagen.policy.solvers import solver_description
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
@@ -42,8 +43,14 @@ def steering_of(policy: object) -> Steering:
         )
     config = policy.config
     _require_solver(config.actions.names, config.solver)
-    handmade = torch.tensor(config.actions.handmade)
-    actions = Actions(NAMES, (SIGMOID, SOFTPLUS), handmade, config.actions.smoothing)
+    table = config.actions
+    actions = Actions(
+        NAMES,
+        (SIGMOID, SOFTPLUS),
+        torch.tensor(table.handmade),
+        table.smoothing,
+        ordered=table.ordered,
+    )
     return Steering(deepcopy(policy.policy), actions, config.seen.input, config.solver)
 
 
