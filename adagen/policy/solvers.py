@@ -1,4 +1,4 @@
-"""What a policy for a solver depends on, as plain data that can be compared."""
+"""Descriptions of solvers: all that a policy for one depends on, as plain data to compare."""
 
 from typing import Any
 
