@@ -124,7 +124,7 @@ def test_guidance_beside_ordered_times_is_as_it_was(family):
 
 
 def test_what_can_not_be_ordered_is_refused():
-    with pytest.raises(AdagenError, match="'guidance', which is no action with .* SIGMOID"):
+    with pytest.raises(AdagenError, match=r"'guidance', which is no action with .* SIGMOID"):
         replace(FAMILIES["sit"](0), ordered=("guidance",))
     with pytest.raises(AdagenError, match="'times', which is no action"):
         replace(FAMILIES["sit"](0), ordered=("times",))
