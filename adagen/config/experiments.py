@@ -241,11 +241,16 @@ class Experiment(Model):
     """Changes to the top-level section `policy`."""
 
     @model_validator(mode="after")
-    def _released_see_all(self) -> Self:
+    def _as_released(self) -> Self:
         if self.released_policy and self.policy.inputs != PolicySettings().inputs:
             raise ValueError(
                 f"released_policy is {self.released_policy!r}, but released policies see features "
                 "and step: leave it empty, or take policy.input and policy.step out"
+            )
+        if self.released_policy and self.times != "free":
+            raise ValueError(
+                f"released_policy is {self.released_policy!r}, but released policies choose each "
+                f"time for itself, and times is {self.times!r}: leave one of the two out"
             )
         return self
 

@@ -101,6 +101,8 @@ def test_ordered_times_are_of_solvers_and_of_schedules_in_order():
     assert "experiments.toy_flow_t2.times is 'ordered', which only generators" in told(
         {**times, "generator": "tokens", "steps": 4}
     )
+    with pytest.raises(ValueError, match="released policies choose each time for itself"):
+        Experiment(**times, released_policy="theirs")
     fits = {**times, "schedule": {"time": [0.1, 0.5, 0.9]}}
     config = parse_config({**MINIMAL, "experiments": {"a": fits}, "methods": ["handmade"]}, "test")
     assert identity.schedule(config.experiments["a"])["times"] == "ordered"
