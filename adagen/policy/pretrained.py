@@ -24,9 +24,9 @@ from adagen.generators.reloading import build_empty, fill
 from adagen.generators.stopping import Stopping
 from adagen.policy.by_class import ClassTable
 from adagen.policy.card import Card, card_text
+from adagen.policy.compatibility import solver_description
 from adagen.policy.files import KIND, OFFSETS, PolicyFile, build_actor, part, save_policy
 from adagen.policy.networks import Blend, Policy, TabledNetwork
-from adagen.policy.solvers import solver_description
 from adagen.runtime.arguments import require_path
 from adagen.runtime.atomic import move_folder, temporary_folder
 from adagen.runtime.documents import read_json

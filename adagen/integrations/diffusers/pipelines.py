@@ -9,7 +9,7 @@ from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.discrete import DiscreteSteps, Prediction
 from adagen.generators.noise_schedule import Schedule
 from adagen.generators.solver import GUIDED_CHANNELS
-from adagen.policy.solvers import described
+from adagen.policy.compatibility import described
 from adagen.runtime.errors import AdagenError
 
 Order = Literal["null first", "prompt first", "apart"]

@@ -12,9 +12,9 @@ import torch
 from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions
 from adagen.generators.stopping import Stopping
 from adagen.integrations.diffusers.trajectory import Steering
+from adagen.policy.compatibility import solver_description
 from adagen.policy.networks import HandMade
 from adagen.policy.pretrained import PretrainedPolicy
-from adagen.policy.solvers import solver_description
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler

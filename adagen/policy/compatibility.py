@@ -1,4 +1,4 @@
-"""Descriptions of solvers: all that a policy for one depends on, as plain data to compare."""
+"""Compatibility with solvers: all that a policy for one depends on, as plain data to compare."""
 
 from typing import Any
 
