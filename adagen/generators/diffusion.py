@@ -19,11 +19,12 @@ class VariancePreserving(Schedule):
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return alpha and sqrt(1 - alpha^2)."""
         alpha = self._log_alpha(tau).exp()
-        return alpha, root(1 - alpha**2)
+        return alpha, self._sigma(alpha)
 
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
         """Return log alpha - log sigma."""
-        return self._log_alpha(tau) - self.alpha_sigma(tau)[1].log()
+        log_alpha = self._log_alpha(tau)
+        return log_alpha - self._sigma(log_alpha.exp()).log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
         """Return the positive root of log alpha(tau) = -softplus(-2 lambda) / 2.
@@ -49,7 +50,11 @@ class VariancePreserving(Schedule):
 
     @staticmethod
     def _log_alpha(tau: torch.Tensor) -> torch.Tensor:
-        return -0.25 * tau**2 * (20 - 0.1) - 0.5 * tau * 0.1
+        return -0.25 * (20 - 0.1) * tau**2 - 0.5 * 0.1 * tau
+
+    @staticmethod
+    def _sigma(alpha: torch.Tensor) -> torch.Tensor:
+        return root(1 - alpha**2)
 
 
 class DiffusionBackbone(SolverBackbone):

@@ -164,7 +164,9 @@ class _PatchEmbedding(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, N, width)."""
         out: torch.Tensor = self.proj(x)
-        return out.flatten(2).mT
+        # Contiguous, as every block would add to it in the layout of the convolution otherwise,
+        # and every norm would copy it.
+        return out.flatten(2).mT.contiguous()
 
 
 class _TimeEmbedding(nn.Module):
