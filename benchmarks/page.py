@@ -49,7 +49,7 @@ def tables(folder: Path) -> str:
     parts = [
         f"{about['date']}, {about['processor']}, one thread, torch {about['versions']['torch']}, "
         f"commit {commits}. Each number is the median of its rounds; in brackets stand "
-        "the quartiles, where there was more than one round: three, or two where one takes long."
+        "the quartiles, where there was more than one round: three or more, or two where one takes long."
     ]
     for benchmark, title in TITLES.items():
         if found := [figure for figure in figures if figure.benchmark == benchmark]:
