@@ -48,8 +48,8 @@ def tables(folder: Path) -> str:
     commits = ", ".join(sorted({commit[:7] for commit in about["commits"].values()}))
     parts = [
         f"{about['date']}, {about['processor']}, one thread, torch {about['versions']['torch']}, "
-        f"commit {commits}. Each number is the median of its rounds; in brackets stand "
-        "the quartiles, where there was more than one round: three or more, or two where one takes long."
+        f"commit {commits}. Each number is the median of its rounds; in brackets stand the "
+        "quartiles, where there was more than one round: three or more, or two of what takes long."
     ]
     for benchmark, title in TITLES.items():
         if found := [figure for figure in figures if figure.benchmark == benchmark]:

@@ -18,7 +18,7 @@ from adagen.sampling.rollout import rollout
 from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
 from benchmarks.figures import FAMILIES, Figure
 from benchmarks.straightforward import draw, plain_rollout, sorted_filter
-from benchmarks.tape import Tape, watched
+from benchmarks.tape import Tape, repeated
 from benchmarks.timing import Spread, alternate, ratio
 
 AIMS = {
@@ -141,28 +141,33 @@ def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]
 
     aim, tape = AIMS[case.size, case.family], Tape.of(case.generator.backbone, lambda: images(case))
     share = tape.rows / (case.generator.nfe * case.batch)
-    contestants = {"rollout": lambda: images(case), "forwards": tape.repeat}
+    images(case)
+    rounds = [shares(case, least=least) for _ in range(repeats)]
+    made_again, inside = (Spread.of(list(of_round)) for of_round in zip(*rounds, strict=True))
+    yield figure("rollout over its forwards", made_again, aim)
     if share < 1:
         plain = Tape.of(case.generator.backbone, lambda: images(case, plainly=True))
-        contestants["plain forwards"] = plain.repeat
-    seconds = alternate(contestants, repeats=repeats, least=least)
-    yield figure("rollout over its forwards", ratio(seconds, "rollout", "forwards"), aim)
-    if share < 1:
+        contestants = {"rollout": lambda: images(case), "plain forwards": plain.repeat}
+        seconds = alternate(contestants, repeats=repeats, least=least)
         spread = ratio(seconds, "rollout", "plain forwards")
         yield figure("rollout over the forwards of plain steps", spread, aim)
-    inside = [over_inside(case, least=least) for _ in range(repeats)]
-    yield figure("rollout over its time inside the network", Spread.of(inside))
+    yield figure("rollout over its time inside the network", inside)
     yield figure("evaluations made, of all", Spread.of([share]))
 
 
-def over_inside(case: Case, *, least: float) -> float:
-    """Time of rollouts over the part of it that their own calls of the network take."""
+def shares(case: Case, *, least: float) -> tuple[float, float]:
+    """Time of rollouts over that of their network's calls, made again; and over their own.
+
+    A machine that is slow for a second is slow for a call and the one that repeats it.
+    """
     began = stop = time.process_time()
-    with watched(case.generator.backbone, time.process_time) as stamps:
-        while not stamps or stop - began < least:
+    with repeated(case.generator.backbone) as seconds:
+        while not seconds or stop - began < least:
             images(case)
             stop = time.process_time()
-    return (stop - began) / sum(after - before for before, after in stamps)
+    own, again = (sum(of_calls) for of_calls in zip(*seconds, strict=True))
+    rollouts = stop - began - again
+    return rollouts / again, rollouts / own
 
 
 def over_plain(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:

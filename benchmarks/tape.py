@@ -1,8 +1,11 @@
 """The calls that a generator makes of its frozen network: recorded, made again, or played back."""
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -98,24 +101,63 @@ class Tape:
 def watched(backbone: Backbone, stamp: Callable[[], Stamp]) -> Iterator[list[tuple[Stamp, Stamp]]]:
     """Yield a list of all calls of a backbone's network in the block: a stamp before, one after."""
     stamps: list[tuple[Stamp, Stamp]] = []
+
+    def stamped(call: Callable[[], Any]) -> Any:
+        began = stamp()
+        try:
+            return call()
+        finally:
+            stamps.append((began, stamp()))
+
+    with _around(backbone, stamped):
+        yield stamps
+
+
+@contextmanager
+def repeated(
+    backbone: Backbone, clock: Callable[[], float] = time.process_time
+) -> Iterator[list[tuple[float, float]]]:
+    """Make every call of a backbone's network in the block twice, and yield a list of both times.
+
+    These are the seconds of the call, and of its repetition, in vain. Whichever comes second finds
+    the weights in the cache, so they draw lots.
+    """
+    seconds: list[tuple[float, float]] = []
+    lots = random.Random(0)
+
+    def twice(call: Callable[[], Any]) -> Any:
+        first, began = lots.randrange(2), clock()
+        results = [call()]
+        between = clock()
+        results.append(call())
+        times = between - began, clock() - between
+        seconds.append((times[first], times[1 - first]))
+        return results[first]
+
+    with _around(backbone, twice):
+        yield seconds
+
+
+@contextmanager
+def _around(backbone: Backbone, manner: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
+    """Make the outermost calls of a backbone's network in the block in some manner."""
     inside = False
 
-    def watch(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def around(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
             nonlocal inside
             if inside:
                 return original(*arguments, **named)
-            inside, began = True, stamp()
+            inside = True
             try:
-                return original(*arguments, **named)
+                return manner(partial(original, *arguments, **named))
             finally:
-                stamps.append((began, stamp()))
                 inside = False
 
         return call
 
-    with _replaced(backbone.network, watch):  # type: ignore[arg-type]
-        yield stamps
+    with _replaced(backbone.network, around):  # type: ignore[arg-type]
+        yield
 
 
 def _tensor(result: Any) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from benchmarks import sampling
 from benchmarks.cases import DIGITS, WIDE, digits, wide
 from benchmarks.figures import FAMILIES
-from benchmarks.tape import Tape
+from benchmarks.tape import Tape, repeated
 
 
 @pytest.mark.parametrize("make", [digits, wide])
@@ -19,6 +19,20 @@ def test_forwards_that_are_made_again_give_what_they_gave(make, family):
     for a, b in zip(tensors(again), tensors(recorded), strict=True):
         assert torch.equal(a, b)
     assert 0 < tape.rows <= case.generator.nfe * case.batch
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+def test_calls_made_twice_change_no_image(make, family):
+    case = make(family, tiny=True)
+    backbone = case.generator.backbone
+    tape = Tape.of(backbone, lambda: sampling.images(case))
+    once = sampling.images(case)
+    with repeated(backbone) as seconds:
+        assert all(torch.equal(once, sampling.images(case)) for _ in range(2))
+    assert len(seconds) == 2 * len(tape.calls)
+    assert all(own > 0 and again > 0 for own, again in seconds)
+    assert torch.equal(once, sampling.images(case))
+    assert len(seconds) == 2 * len(tape.calls)
 
 
 def tensors(result):
