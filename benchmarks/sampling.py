@@ -18,7 +18,7 @@ from adagen.sampling.rollout import rollout
 from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
 from benchmarks.figures import FAMILIES, Figure
 from benchmarks.straightforward import draw, plain_rollout, sorted_filter
-from benchmarks.tape import Tape, repeated
+from benchmarks.tape import Tape, repeated, watched
 from benchmarks.timing import Spread, alternate, ratio
 
 AIMS = {
@@ -142,32 +142,41 @@ def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]
     aim, tape = AIMS[case.size, case.family], Tape.of(case.generator.backbone, lambda: images(case))
     share = tape.rows / (case.generator.nfe * case.batch)
     images(case)
-    rounds = [shares(case, least=least) for _ in range(repeats)]
-    made_again, inside = (Spread.of(list(of_round)) for of_round in zip(*rounds, strict=True))
-    yield figure("rollout over its forwards", made_again, aim)
+    again = [over_again(case, turn, least=least) for turn in range(repeats)]
+    yield figure("rollout over its forwards", Spread.of(again), aim)
     if share < 1:
         plain = Tape.of(case.generator.backbone, lambda: images(case, plainly=True))
         contestants = {"rollout": lambda: images(case), "plain forwards": plain.repeat}
         seconds = alternate(contestants, repeats=repeats, least=least)
         spread = ratio(seconds, "rollout", "plain forwards")
         yield figure("rollout over the forwards of plain steps", spread, aim)
-    yield figure("rollout over its time inside the network", inside)
+    inside = [over_inside(case, least=least) for _ in range(repeats)]
+    yield figure("rollout over its time inside the network", Spread.of(inside))
     yield figure("evaluations made, of all", Spread.of([share]))
 
 
-def shares(case: Case, *, least: float) -> tuple[float, float]:
-    """Time of rollouts over that of their network's calls, made again; and over their own.
+def over_again(case: Case, turn: int, *, least: float) -> float:
+    """Time of rollouts over that of their network's calls, each made again beside it.
 
-    A machine that is slow for a second is slow for a call and the one that repeats it.
+    A machine that is slow for a second is slow for both.
     """
     began = stop = time.process_time()
-    with repeated(case.generator.backbone) as seconds:
+    with repeated(case.generator.backbone, turn) as seconds:
         while not seconds or stop - began < least:
             images(case)
             stop = time.process_time()
-    own, again = (sum(of_calls) for of_calls in zip(*seconds, strict=True))
-    rollouts = stop - began - again
-    return rollouts / again, rollouts / own
+    again = sum(repetition for _, repetition in seconds)
+    return (stop - began - again) / again
+
+
+def over_inside(case: Case, *, least: float) -> float:
+    """Time of rollouts over the part of it that their own calls of the network take."""
+    began = stop = time.process_time()
+    with watched(case.generator.backbone, time.process_time) as stamps:
+        while not stamps or stop - began < least:
+            images(case)
+            stop = time.process_time()
+    return (stop - began) / sum(after - before for before, after in stamps)
 
 
 def over_plain(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:

@@ -1,6 +1,5 @@
 """The calls that a generator makes of its frozen network: recorded, made again, or played back."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,19 +113,22 @@ def watched(backbone: Backbone, stamp: Callable[[], Stamp]) -> Iterator[list[tup
 
 
 @contextmanager
-def repeated(
-    backbone: Backbone, clock: Callable[[], float] = time.process_time
-) -> Iterator[list[tuple[float, float]]]:
+def repeated(backbone: Backbone, turn: int) -> Iterator[list[tuple[float, float]]]:
     """Make every call of a backbone's network in the block twice, and yield a list of both times.
 
-    These are the seconds of the call, and of its repetition, in vain. Whichever comes second finds
-    the weights in the cache, so they draw lots.
+    These are the processor seconds of the call, and of its repetition, in vain. Whichever comes
+    second finds the weights in the cache. So they take turns, in the order of Thue and Morse, which
+    follows no period of the calls; and the other way round at every other turn.
+
+    Args:
+        backbone: the networks.
+        turn: number of the block.
     """
     seconds: list[tuple[float, float]] = []
-    lots = random.Random(0)
+    clock = time.process_time
 
     def twice(call: Callable[[], Any]) -> Any:
-        first, began = lots.randrange(2), clock()
+        first, began = (turn + len(seconds).bit_count()) % 2, clock()
         results = [call()]
         between = clock()
         results.append(call())

@@ -211,9 +211,9 @@ class Experiment(Model):
     is nearest to c in its place (CFG-Zero*); or without the part of c - u that is parallel to the
     data prediction (APG)."""
     times: Literal["free", "ordered"] = "free"
-    """Times of DiT and SiT: each chosen for itself, as in the paper, and moved where it would not
-    advance; or as a share of the time that is left, so that they can't change places. Those are not
-    smoothed."""
+    """Times of DiT and SiT: each chosen for itself, as in the paper, which may turn back until the
+    solver moves it; or as a share of the time that is left, so that they can't change places. Those
+    are not smoothed."""
     unmasking: Unmasking = "ratio"
     """Number of tokens that MaskGIT unmasks at a step: by the action `ratio`, as in the paper; all
     that are drawn with a probability of at least the action `bound`; or as many, in the order of

@@ -1,6 +1,7 @@
 """Experiments that contradict their generator or each other, found before anything runs."""
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from adagen.config.experiments import Experiment
@@ -67,14 +68,19 @@ def _check_schedule(place: str, experiment: Experiment, *, paradigm: str) -> Non
                 f"the actions {', '.join(known)}, at {calls} calls: give one value for each call "
                 "of these"
             )
-    times = experiment.schedule.get("time", ())
-    rises = {after > before for before, after in pairwise(times)}
-    inside = all(0 < time < 1 for time in times)
-    if experiment.times == "ordered" and times and not (len(rises) == 1 and inside):
+    if experiment.times == "ordered" and "time" in experiment.schedule:
+        _check_order(place, experiment.schedule["time"], falls=paradigm == "dit")
+
+
+def _check_order(place: str, times: Sequence[float], *, falls: bool) -> None:
+    """Raise unless a call after the other takes a share of the time that is left."""
+    start, end = (1, 0) if falls else (0, 1)
+    apart = pairwise(array("f", [start, *times, end]))  # as a tensor rounds them
+    if any(after >= before if falls else after <= before for before, after in apart):
+        way = "fall from below 1 to above 0" if falls else "rise from above 0 to below 1"
         raise ValueError(
-            f"{place}.times is 'ordered', but {place}.schedule has times that turn back or lie "
-            "outside (0, 1), of which none is a share of the time that is left: give times in "
-            "order, or leave 'times' out"
+            f"{place}.times is 'ordered', but {place}.schedule has the times {list(times)}: give "
+            f"times that {way}, each another than the one before, or leave 'times' out"
         )
 
 

@@ -151,7 +151,9 @@ def search_state(config: Config, experiment: str) -> list[Model | Identity]:
 
 def _in_progress(settings: Experiment) -> Identity:
     """An experiment as resumable state names it, which may be older than its newest keys."""
-    named = settings.model_dump(mode="json", exclude=set() if settings.repeats else {"repeats"})
+    fields = Experiment.model_fields
+    newest = {key for key in ("repeats", "times") if getattr(settings, key) == fields[key].default}
+    named = settings.model_dump(mode="json", exclude=newest)
     if settings.training.polish is None:
         del named["training"]["polish"]
     return {"Experiment": named}

@@ -70,9 +70,9 @@ class Actions:
         smoothing: s in [0, 1).
         without_effect: for some actions, the calls at which they change no image. Their values
             there mean nothing, and schedules are shown without them.
-        ordered: actions that rise from call to call, or fall, as their hand-made values do; their
-            activation is `SIGMOID`, and they are not smoothed. A raw output decides what share of
-            the way that is left a call takes.
+        ordered: names of actions that rise from call to call, or fall, as their hand-made values
+            do, strictly between 0 and 1; their activation is `SIGMOID`, and they are not smoothed.
+            A raw output decides what share of the way that is left a call takes.
 
     Raises:
         AdagenError: `without_effect` names other actions or calls than there are; or `ordered` has
@@ -93,23 +93,29 @@ class Actions:
                     f"actions.without_effect has {name!r} at calls {list(calls)}, but the actions "
                     f"are {', '.join(self.names)}, at calls 0 to {self.calls - 1}."
                 )
+        if isinstance(self.ordered, str):
+            raise AdagenError(
+                f"actions.ordered is {self.ordered!r}: give a tuple of names, ({self.ordered!r},)."
+            )
+        object.__setattr__(self, "ordered", tuple(self.ordered))  # as two are compared
         for name in self.ordered:
             self._require_ordered(name)
 
     def _require_ordered(self, name: str) -> None:
         """Refuse an action that can't be ordered."""
-        if name not in self.names or self.squashes[self.names.index(name)] is not SIGMOID:
+        if name not in self.names or self.squashes[self.names.index(name)] != SIGMOID:
             raise AdagenError(
                 f"actions.ordered has {name!r}, which is no action with the activation SIGMOID: "
                 "take it out, or give the action that activation."
             )
         values = self.handmade[:, self.names.index(name)]
         steps = values.diff()
-        if not ((steps > 0).all() or (steps < 0).all()) or values.min() <= 0 or values.max() >= 1:
+        one_way = len(steps) > 0 and bool((steps > 0).all() or (steps < 0).all())
+        if not one_way or values.min() <= 0 or values.max() >= 1:
             raise AdagenError(
-                f"actions.ordered has {name!r}, but its hand-made values "
-                f"{[round(value, 4) for value in values.tolist()]} don't rise, or fall, from call "
-                "to call between 0 and 1: give it such values, or take it out."
+                f"actions.ordered has {name!r}, whose hand-made values are "
+                f"{[round(value, 4) for value in values.tolist()]}: give it two or more that rise, "
+                "or fall, from call to call, all above 0 and below 1, or take it out."
             )
 
     @property
@@ -135,13 +141,23 @@ class Actions:
 
         These are v_0 and (v_t - s v_{t-1}) / (1 - s), where v = act^-1(y); of an ordered action
         logit(1 - left_t / left_{t-1}).
+
+        Raises:
+            AdagenError: an ordered action turns back in it.
         """
         v = self._columns(schedule, [squash.inverse for squash in self.squashes])
         s = self.smoothing
         sums = torch.cat([v[:1], (v[1:] - s * v[:-1]) / (1 - s)])
         for column, rises in self._directions:
             left = 1 - schedule[:, column] if rises else schedule[:, column]
-            sums[:, column] = _logit(1 - left / F.pad(left[:-1], (1, 0), value=1.0))
+            before = F.pad(left[:-1], (1, 0), value=1.0)
+            if (left > before).any():
+                raise AdagenError(
+                    f"a schedule has the values {schedule[:, column].tolist()} of "
+                    f"{self.names[column]!r}, which is ordered and can't turn back: give it values "
+                    "in order, or take it out of actions.ordered."
+                )
+            sums[:, column] = _logit(1 - left / before)
         return sums
 
     @cached_property
@@ -168,7 +184,7 @@ class Actions:
         return replace(self, handmade=schedule)
 
     def raw(self, schedule: torch.Tensor) -> torch.Tensor:
-        """Return the raw outputs (T, K) that reproduce a schedule (T, K) in action units."""
+        """Return the raw outputs (T, K) that reproduce a schedule (T, K), or raise as `outputs`."""
         return self.outputs(schedule) - self.residual
 
     def smooth(self, z: torch.Tensor | None, raw: torch.Tensor, *, call: int) -> torch.Tensor:

@@ -11,7 +11,13 @@ from types import SimpleNamespace
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from torch import nn
 
 from adagen.config import Method, PolicyInput, PolicyNetworkSize, PolicySettings
@@ -66,7 +72,15 @@ class ActionTable(Model):
     def _whole(self) -> Self:
         if not self.handmade or any(len(row) != len(self.names) for row in self.handmade):
             raise ValueError("handmade has a number for each action at every call")
+        if unknown := set(self.ordered) - set(self.names):
+            raise ValueError(f"ordered has {sorted(unknown)}, which are no actions of names")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what older versions don't know, where it says nothing."""
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key != "ordered" or value}
 
 
 class Seen(Model):
@@ -208,8 +222,8 @@ class PretrainedPolicy:
         ):
             raise AdagenError(
                 "two policies can be blended where both steer the same generator, with the same "
-                "steps, hand-made schedule and inputs, which these two do not: give two policies "
-                "of one experiment."
+                "steps, hand-made schedule, inputs and `times`, which these two do not: give two "
+                "policies of one experiment."
             )
         blended = Blend(self.policy, other.policy, fidelity=fidelity)
         return replace(self, policy=blended, metadata=None)

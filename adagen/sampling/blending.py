@@ -40,7 +40,7 @@ def _require_same_generator(one: Generator[Any], two: Generator[Any]) -> None:
         or not torch.equal(one.actions.residual, two.actions.residual)
     ):
         raise AdagenError(
-            "two policies can be blended where both steer the same generator, with the same "
-            "steps, hand-made schedule and policy inputs, which these two do not: load both "
-            "with the same generator file and policies of one experiment."
+            "two policies can be blended where both steer the same generator, with the same steps, "
+            "hand-made schedule, policy inputs and `times`, which these two do not: load both with "
+            "the same generator file and policies of one experiment."
         )

@@ -118,11 +118,14 @@ def action_statistics(actions: Actions, trajectories: Trajectories, *, sigma: fl
 
 
 def reach(actions: Actions, raw: torch.Tensor, *, sigma: float) -> torch.Tensor:
-    """(T, B, K) change of each action when its own raw output, (T, B, K), changes by sigma."""
+    """(T, B, K) change of each action when its own raw output, (T, B, K), changes by sigma.
+
+    It has no sign: ordered times that fall do so the more, the larger the output.
+    """
     z, reached = None, []
     for call, drawn in enumerate(raw):
         low, high = (actions.smooth(z, drawn + step, call=call) for step in (-sigma, sigma))
-        reached.append((actions.squash(high) - actions.squash(low)) / 2)
+        reached.append((actions.squash(high) - actions.squash(low)).abs() / 2)
         z = actions.smooth(z, drawn, call=call)
     return torch.stack(reached)
 

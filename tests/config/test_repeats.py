@@ -174,3 +174,10 @@ def test_tables_have_all_runs_and_figures_those_of_the_first_generator():
 )
 def test_what_cannot_be_is_refused(content, told):
     assert told in complaint(content)
+
+
+def test_what_is_in_progress_does_not_name_free_times():
+    experiments = {"a": {"generator": "flow"}, "b": {"generator": "flow", "times": "ordered"}}
+    config = parse_config({**MINIMAL, "experiments": experiments}, "test")
+    free, ordered = (search_state(config, name)[1]["Experiment"] for name in "ab")
+    assert "times" not in free and ordered["times"] == "ordered"

@@ -94,15 +94,22 @@ def test_ordered_times_are_of_solvers_and_of_schedules_in_order():
             {**MINIMAL, "experiments": {"toy_flow_t2": experiment}, "methods": ["handmade"]}
         )
 
-    for schedule in ({"time": [0.1, 0.5, 0.4]}, {"time": [0.0, 0.5, 0.9]}):
-        assert "experiments.toy_flow_t2.times is 'ordered', but" in told(
-            {**times, "schedule": schedule}
-        )
+    rise, fall = [0.1, 0.5, 0.9], [0.9, 0.5, 0.1]
+    neither = ([0.1, 0.5, 0.4], [0.5, 0.5, 0.4], [0.5, 0.500000001, 0.9], [0.9] * 3)
+    ends = ([0.0, 0.5, 0.9], [0.9, 0.5, 0.0], [0.1, 0.5, 0.99999999])
+    for generator, way, wrong in (
+        ("flow", "rise from above 0 to below 1", fall),
+        ("noise", "fall from below 1 to above 0", rise),
+    ):
+        for schedule in (wrong, *neither, *ends):
+            said = told({**times, "generator": generator, "schedule": {"time": schedule}})
+            assert "experiments.toy_flow_t2.times is 'ordered', but" in said
+            assert f"the times {schedule}: give times that {way}, each another than" in said
     assert "experiments.toy_flow_t2.times is 'ordered', which only generators" in told(
         {**times, "generator": "tokens", "steps": 4}
     )
     with pytest.raises(ValueError, match="released policies choose each time for itself"):
         Experiment(**times, released_policy="theirs")
-    fits = {**times, "schedule": {"time": [0.1, 0.5, 0.9]}}
+    fits = {**times, "schedule": {"time": rise}}
     config = parse_config({**MINIMAL, "experiments": {"a": fits}, "methods": ["handmade"]}, "test")
     assert identity.schedule(config.experiments["a"])["times"] == "ordered"

@@ -1,3 +1,5 @@
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -130,8 +132,27 @@ def test_what_can_not_be_ordered_is_refused():
         replace(FAMILIES["sit"](0), ordered=("times",))
     back = FAMILIES["sit"](0).handmade.flip(0)
     back[0, 0] = 0.5
-    with pytest.raises(AdagenError, match="don't rise, or fall, from call to call"):
-        ordered("sit", handmade=back)
+    for values in (back, FAMILIES["sit"](0).handmade[:1], back.clamp(max=0.4), 2 * back):
+        with pytest.raises(AdagenError, match="give it two or more that rise, or fall, from"):
+            ordered("sit", handmade=values)
+    with pytest.raises(AdagenError, match=r"give a tuple of names, \('time',\)"):
+        replace(FAMILIES["sit"](0), ordered="time")
+
+
+@pytest.mark.parametrize("family", ["dit", "sit"])
+def test_a_schedule_that_turns_back_has_no_raw_outputs(family):
+    actions = ordered(family)
+    back = actions.handmade.clone()
+    back[3:5, 0] = back[3:5, 0].flip(0)
+    with pytest.raises(AdagenError, match="'time', which is ordered and can't turn back"):
+        actions.raw(back)
+
+
+def test_ordered_actions_are_the_same_after_a_copy():
+    actions = ordered("sit")
+    for copy in (deepcopy(actions), pickle.loads(pickle.dumps(actions))):
+        assert replace(copy, smoothing=0.1).ordered == actions.ordered
+    assert replace(actions, ordered=["time"]).ordered == actions.ordered
 
 
 def test_a_stop_stands_beside_ordered_times():

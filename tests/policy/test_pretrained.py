@@ -80,11 +80,19 @@ def test_ordered_times_are_of_the_folder_and_of_the_pipeline_that_it_steers(
     generator.actions = replace(generator.actions, ordered=("time",))
     assert steered(generator) != steered(free)
     sampler_of(generator).pretrained().save_pretrained(tmp_path / "mine")
+    sampler_of(free).pretrained().save_pretrained(tmp_path / "free")
+    about = tmp_path / "mine" / "config.json"
+    assert "ordered" not in (tmp_path / "free" / "config.json").read_text()  # as older versions
     steering = steering_of(tmp_path / "mine")
     assert steering.actions.ordered == ("time",)
     assert torch.equal(steering.actions.residual, generator.actions.residual)
-    with pytest.raises(AdagenError, match="the same steps, hand-made schedule and inputs"):
+    with pytest.raises(AdagenError, match="hand-made schedule, inputs and `times`, which"):
         sampler_of(generator).pretrained().blend(sampler_of(free).pretrained(), 0.5)
+    content = json.loads(about.read_text())
+    content["actions"]["ordered"] = ["tempo"]
+    about.write_text(json.dumps(content))
+    with pytest.raises(AdagenError, match=r"ordered has \['tempo'\], which are no actions"):
+        PretrainedPolicy.from_pretrained(tmp_path / "mine")
 
 
 def test_the_folder_is_a_policy_for_its_generator(sampler, tmp_path):

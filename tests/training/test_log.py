@@ -1,11 +1,13 @@
 """What a line of the training log says of actions and judgements, against cases by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions, scaled_sigmoid
+from adagen.config import Handmade
+from adagen.generators.actions import SIGMOID, SOFTPLUS, Actions, scaled_sigmoid, solver_actions
 from adagen.training.log import (
     NOT_VALIDATED,
     Validation,
@@ -70,6 +72,16 @@ def test_reach_is_the_slope_times_what_sigma_moves_the_logit(smoothing):
     # Only the first call has no average to be smoothed into.
     moved = sigma * torch.tensor([1, 1 - smoothing, 1 - smoothing]).view(3, 1, 1)
     assert torch.allclose(reach(actions, raw, sigma=sigma), slope * moved, rtol=2e-3)
+
+
+@pytest.mark.parametrize("ends", [(0.9, 0.01), (0.01, 0.9)])
+def test_ordered_times_are_no_more_dead_when_they_fall(ends):
+    actions = solver_actions(8, ends[0], last=ends[1], handmade=Handmade(), smoothing=0.0)
+    ordered = replace(actions, ordered=("time",))
+    raw = 0.2 * torch.randn(9, 20, 2, generator=torch.Generator().manual_seed(0))
+    assert (reach(ordered, raw, sigma=0.2) > 0).all()
+    told = action_statistics(ordered, trajectories_of(ordered, raw), sigma=0.2)
+    assert told["dead_share"]["time"] < 0.5
 
 
 def test_dead_and_saturated_shares():
