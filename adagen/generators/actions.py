@@ -199,6 +199,7 @@ class Actions:
             log_left = F.logsigmoid(-target[..., k])
             if z is not None:
                 log_left = log_left + F.logsigmoid(-sign * z[..., k])
+            log_left = log_left.clamp(max=-1e-30)  # a way without end has no slope
             columns[k] = sign * (torch.log(-torch.expm1(log_left)) - log_left)
         return torch.stack(columns, dim=-1)
 

@@ -106,6 +106,15 @@ def test_ordered_times_keep_their_order_whatever_a_policy_returns(family, size, 
     assert (steps >= -1e-6).all()  # in float32 the smallest are lost
 
 
+@pytest.mark.parametrize("size", [1, 120, 1e4])
+@pytest.mark.parametrize("family", ["dit", "sit"])
+def test_ordered_times_have_a_slope_whatever_a_policy_returns(family, size):
+    actions = ordered(family)
+    raw = (size * torch.randn(17, 2, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    schedule_of(actions, raw).sum().backward()
+    assert torch.isfinite(raw.grad).all()
+
+
 @pytest.mark.parametrize("family", ["dit", "sit"])
 def test_ordered_times_are_shares_of_the_way_that_is_left(family):
     actions = ordered(family)
