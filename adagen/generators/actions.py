@@ -157,7 +157,8 @@ class Actions:
                     f"{self.names[column]!r}, which is ordered and can't turn back: give it values "
                     "in order, or take it out of actions.ordered."
                 )
-            sums[:, column] = _logit(1 - left / before)
+            # Nothing is left of nothing.
+            sums[:, column] = _logit(1 - left / before.clamp(min=NEARLY_ZERO))
         return sums
 
     @cached_property
@@ -199,7 +200,7 @@ class Actions:
             log_left = F.logsigmoid(-target[..., k])
             if z is not None:
                 log_left = log_left + F.logsigmoid(-sign * z[..., k])
-            log_left = log_left.clamp(max=-1e-30)  # a way without end has no slope
+            log_left = log_left.clamp(max=-1e-30)  # log(1 - 1) has no slope
             columns[k] = sign * (torch.log(-torch.expm1(log_left)) - log_left)
         return torch.stack(columns, dim=-1)
 

@@ -155,6 +155,9 @@ def test_a_schedule_that_turns_back_has_no_raw_outputs(family):
     back[3:5, 0] = back[3:5, 0].flip(0)
     with pytest.raises(AdagenError, match="'time', which is ordered and can't turn back"):
         actions.raw(back)
+    ended = actions.handmade.clone()
+    ended[-2:, 0] = float(ended[-1, 0].round())
+    assert (schedule_of(actions, actions.raw(ended)) - ended).abs().max() < 1e-5
 
 
 def test_ordered_actions_are_the_same_after_a_copy():
