@@ -16,6 +16,7 @@ from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.patches import PatchCodebook
 from adagen.policy.files import build_actor
+from adagen.policy.networks import Policy, for_calls
 from adagen.runtime.noise import SampleNoise, seeded
 
 ROOT = Path(__file__).parents[1]
@@ -61,12 +62,13 @@ class Case:
         return build.build_generator(backbone.to(self.device).eval(), self.experiment)
 
     @cached_property
-    def policy(self) -> torch.nn.Module:
+    def policy(self) -> Policy:
         """A policy network that changes the hand-made schedule a little."""
         with seeded("benchmark", "policy"):
             actor = build_actor("adagen", self.generator, settings=self.experiment.policy)
             torch.nn.init.normal_(actor.linear3.weight, std=0.01)  # type: ignore[operator, union-attr]
-        return actor.to(self.device).eval().requires_grad_(False)
+        actor = actor.to(self.device).eval().requires_grad_(False)
+        return for_calls(actor, self.generator.actions.calls)  # as a sampler does for its batches
 
     def with_batch(self, batch: int) -> "Case":
         """The same networks with another batch."""

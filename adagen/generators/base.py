@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, replace
@@ -194,6 +194,8 @@ class Backbone(nn.Module):
         kind = self.device.type
         # Autocast knows no `meta` device, where nothing is computed anyway.
         kind = "cpu" if kind == "meta" else kind
+        if dtype == torch.float32 and not torch.is_autocast_enabled(kind):
+            return nullcontext()
         return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
 
 

@@ -16,15 +16,12 @@ class VariancePreserving(Schedule):
 
     first, last = 0.9, 0.01
 
-    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return alpha and sqrt(1 - alpha^2)."""
-        alpha = self._log_alpha(tau).exp()
-        return alpha, self._sigma(alpha)
-
-    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """Return log alpha - log sigma."""
-        log_alpha = self._log_alpha(tau)
-        return log_alpha - self._sigma(log_alpha.exp()).log()
+    def scales(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return alpha, sqrt(1 - alpha^2) and log alpha - log sigma."""
+        log_alpha = -0.25 * (20 - 0.1) * tau**2 - 0.5 * 0.1 * tau
+        alpha = log_alpha.exp()
+        sigma = root(1 - alpha**2)
+        return alpha, sigma, log_alpha - sigma.log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
         """Return the positive root of log alpha(tau) = -softplus(-2 lambda) / 2.
@@ -47,14 +44,6 @@ class VariancePreserving(Schedule):
         """Clamp to at most before - 0.01, then to at least 0.01."""
         before = torch.ones_like(tau) if before is None else before
         return torch.minimum(tau, before - MARGIN).clamp(min=MARGIN)
-
-    @staticmethod
-    def _log_alpha(tau: torch.Tensor) -> torch.Tensor:
-        return -0.25 * (20 - 0.1) * tau**2 - 0.5 * 0.1 * tau
-
-    @staticmethod
-    def _sigma(alpha: torch.Tensor) -> torch.Tensor:
-        return root(1 - alpha**2)
 
 
 class DiffusionBackbone(SolverBackbone):

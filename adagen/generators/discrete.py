@@ -27,15 +27,11 @@ class DiscreteSteps(Schedule):
         self.steps = len(alphas_cumprod)
         self.first, self.last = 1 - 1 / self.steps, 1 / self.steps
 
-    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return alpha and sqrt(1 - alpha^2)."""
+    def scales(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return alpha, sqrt(1 - alpha^2) and log alpha - log sigma."""
         log_alpha = self._log_alpha(tau)
-        return log_alpha.exp(), root(-torch.expm1(2 * log_alpha))
-
-    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """Return log alpha - log sigma."""
-        log_alpha = self._log_alpha(tau)
-        return log_alpha - 0.5 * (-torch.expm1(2 * log_alpha)).log()
+        variance = -torch.expm1(2 * log_alpha)
+        return log_alpha.exp(), root(variance), log_alpha - 0.5 * variance.log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
         """Return the time at which log alpha is -softplus(-2 lambda) / 2."""

@@ -13,13 +13,10 @@ class StraightPath(Schedule):
 
     first, last, combines = 0.01, 0.99, "velocity"
 
-    def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return tau and 1 - tau."""
-        return tau, 1 - tau
-
-    def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
-        """Return log tau - log(1 - tau)."""
-        return tau.log() - (1 - tau).log()
+    def scales(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return tau, 1 - tau and log tau - log(1 - tau)."""
+        sigma = 1 - tau
+        return tau, sigma, tau.log() - sigma.log()
 
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
         """Return sigmoid(lambda)."""

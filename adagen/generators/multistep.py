@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from adagen.generators.noise_schedule import Schedule, wide
+from adagen.generators.noise_schedule import NoiseLevel, Schedule, wide
 
 Past = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 """Times (B,) and data predictions (B, C, H, W) of the last evaluations, the newest at the end."""
@@ -59,44 +59,40 @@ def multistep(
 
 
 def tabled(
-    schedule: Schedule,
     x: torch.Tensor,
-    *,
     x0: torch.Tensor,
+    *,
     past: Past,
     weights: Sequence[float],
-    tau: torch.Tensor,
-    chosen: torch.Tensor,
+    at: NoiseLevel,
+    to: NoiseLevel,
 ) -> tuple[torch.Tensor, Past]:
-    """Go from (x, tau) to the chosen time by Euler's step along a weighted sum of predictions.
+    """Go from x to the chosen time by Euler's step along a weighted sum of predictions.
 
     It is sum_j c_j p_j + (1 - sum_j c_j) p, with predictions p_j of the evaluations before, whose
     kind is `schedule.combines`: Wang et al., "Differentiable Solver Search for Fast Diffusion
     Sampling" (arXiv 2505.21114).
 
     Args:
-        schedule: the noise schedule.
         x: (B, C, H, W) where the samples are.
         x0: (B, C, H, W) the data prediction there.
         past: predictions of all evaluations before, as this function returns them.
         weights: their coefficients c_j.
-        tau: (B,) the time of x.
-        chosen: (B,) the time to go to.
+        at: the time of x.
+        to: the time to go to.
 
     Returns:
-        x at the chosen time, and `past` with the prediction at tau.
+        x at the chosen time, and `past` with the prediction at x.
     """
-    _, sigma_s = schedule.alpha_sigma(wide(tau))
-    alpha, sigma = schedule.alpha_sigma(wide(chosen))
-    by_velocity = schedule.combines == "velocity"
-    past = (*past, (tau, (x0 - x) / sigma_s if by_velocity else x0))
+    by_velocity = at.schedule.combines == "velocity"
+    past = (*past, (at.tau, (x0 - x) / at.sigma if by_velocity else x0))
     weights = [*weights, 1 - sum(weights)]
     mixed = torch.stack(
         [c * prediction for c, (_, prediction) in zip(weights, past, strict=True)]
     ).sum(0)
-    data = x + sigma_s * mixed if by_velocity else mixed
-    gap = schedule.log_snr(wide(tau)) - schedule.log_snr(wide(chosen))
-    return sigma / sigma_s * x - alpha * torch.expm1(gap) * data, past
+    data = x + at.sigma * mixed if by_velocity else mixed
+    gap = at.log_snr - to.log_snr
+    return to.sigma / at.sigma * x - to.alpha * torch.expm1(gap) * data, past
 
 
 def adams_weights(u: torch.Tensor, h: torch.Tensor) -> torch.Tensor:

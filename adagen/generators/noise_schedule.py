@@ -1,6 +1,8 @@
 """Noise schedules: how much data and how much noise there is at each time."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -20,12 +22,16 @@ class Schedule(ABC):
     """Predictions that published solvers for it combine: of the data, or (data - x) / sigma."""
 
     @abstractmethod
+    def scales(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return alpha of the data, sigma of the noise and lambda = log(alpha / sigma) at tau."""
+
     def alpha_sigma(self, tau: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the scales alpha of the data and sigma of the noise at time tau."""
+        return self.scales(tau)[:2]
 
-    @abstractmethod
     def log_snr(self, tau: torch.Tensor) -> torch.Tensor:
         """Return lambda = log(alpha / sigma) at time tau."""
+        return self.scales(tau)[2]
 
     @abstractmethod
     def time(self, log_snr: torch.Tensor) -> torch.Tensor:
@@ -45,6 +51,38 @@ class Schedule(ABC):
 
         The clamp to the end of time is applied last and wins: a sample can stall there.
         """
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """The times of a batch, with how much data and noise there is at them, computed once.
+
+    Attributes:
+        schedule: the noise schedule.
+        tau: (B,) times.
+    """
+
+    schedule: Schedule
+    tau: torch.Tensor
+
+    @property
+    def alpha(self) -> torch.Tensor:
+        """(B, 1, 1, 1) the scale of the data."""
+        return self._scales[0]
+
+    @property
+    def sigma(self) -> torch.Tensor:
+        """(B, 1, 1, 1) the scale of the noise."""
+        return self._scales[1]
+
+    @property
+    def log_snr(self) -> torch.Tensor:
+        """(B, 1, 1, 1) lambda = log(alpha / sigma)."""
+        return self._scales[2]
+
+    @cached_property
+    def _scales(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.schedule.scales(wide(self.tau))
 
 
 def wide(tau: torch.Tensor) -> torch.Tensor:

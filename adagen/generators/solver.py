@@ -31,7 +31,7 @@ from adagen.generators.base import (
 )
 from adagen.generators.conditions import Conditions
 from adagen.generators.multistep import ORDERS, Past, multistep, tabled
-from adagen.generators.noise_schedule import Schedule, wide
+from adagen.generators.noise_schedule import NoiseLevel, Schedule, wide
 from adagen.generators.projection import RULES, projected_null
 from adagen.networks.autoencoder_kl import AutoencoderKL
 from adagen.networks.dit import ConditionalDiT
@@ -41,76 +41,57 @@ GUIDED_CHANNELS = 3
 """Latent channels that the released code guides; the fourth takes the conditional output."""
 
 
-def predict_data(
-    schedule: Schedule, output: torch.Tensor, *, x: torch.Tensor, tau: torch.Tensor
-) -> torch.Tensor:
-    """Return x0 = (x - sigma eps) / alpha, of x (B, C, H, W) at times tau (B,)."""
-    alpha, sigma = schedule.alpha_sigma(wide(tau))
-    return (x - sigma * schedule.noise(output, x, tau=wide(tau))) / alpha
+def predict_data(output: torch.Tensor, x: torch.Tensor, *, at: NoiseLevel) -> torch.Tensor:
+    """Return x0 = (x - sigma eps) / alpha, from the network's output at x (B, C, H, W)."""
+    eps = at.schedule.noise(output, x, tau=wide(at.tau))
+    return (x - at.sigma * eps) / at.alpha
 
 
-def first_half(
-    schedule: Schedule, x: torch.Tensor, *, x0: torch.Tensor, s: torch.Tensor, s1: torch.Tensor
-) -> torch.Tensor:
+def first_half(x: torch.Tensor, x0: torch.Tensor, *, s: NoiseLevel, s1: NoiseLevel) -> torch.Tensor:
     """Return x1 at time s1, by a first-order step from (x, s)."""
-    _, sigma_s = schedule.alpha_sigma(wide(s))
-    alpha, sigma = schedule.alpha_sigma(wide(s1))
-    gap = schedule.log_snr(wide(s)) - schedule.log_snr(wide(s1))
-    return sigma / sigma_s * x - alpha * torch.expm1(gap) * x0
+    return s1.sigma / s.sigma * x - s1.alpha * torch.expm1(s.log_snr - s1.log_snr) * x0
 
 
 def second_half(
-    schedule: Schedule,
     x: torch.Tensor,
-    *,
     x0: torch.Tensor,
+    *,
     x0_middle: torch.Tensor,
-    s: torch.Tensor,
-    s1: torch.Tensor,
-    t: torch.Tensor,
+    s: NoiseLevel,
+    s1: NoiseLevel,
+    t: NoiseLevel,
 ) -> torch.Tensor:
     """Return x at time t, by a second-order step from (x, s) with the data prediction at s1."""
-    _, sigma_s = schedule.alpha_sigma(wide(s))
-    alpha, sigma = schedule.alpha_sigma(wide(t))
-    lambda_s = schedule.log_snr(wide(s))
-    h = schedule.log_snr(wide(t)) - lambda_s
+    h = t.log_snr - s.log_snr
     phi = torch.expm1(-h)
-    slope = 0.5 * h / (schedule.log_snr(wide(s1)) - lambda_s).clamp(min=0.01)
-    return sigma / sigma_s * x - alpha * phi * x0 - slope * alpha * phi * (x0_middle - x0)
+    slope = 0.5 * h / (s1.log_snr - s.log_snr).clamp(min=0.01)
+    return t.sigma / s.sigma * x - t.alpha * phi * x0 - slope * t.alpha * phi * (x0_middle - x0)
 
 
-Begun = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""(x, s, x0_s) where an update began, between its two evaluations."""
+Begun = tuple[torch.Tensor, torch.Tensor, NoiseLevel]
+"""(x, x0_s, s) where an update began, between its two evaluations."""
 
 
 def advance(
-    schedule: Schedule,
-    output: torch.Tensor,
-    *,
-    x: torch.Tensor,
-    tau: torch.Tensor,
-    chosen: torch.Tensor,
-    begun: Begun | None,
+    output: torch.Tensor, x: torch.Tensor, *, at: NoiseLevel, to: NoiseLevel, begun: Begun | None
 ) -> tuple[torch.Tensor, Begun | None]:
-    """Go from (x, tau) to the chosen time, by half an update.
+    """Go from x to the chosen time, by half an update.
 
     Args:
-        schedule: the noise schedule.
-        output: (B, C, H, W) the network's guided output at (x, tau).
+        output: (B, C, H, W) the network's guided output at x.
         x: (B, C, H, W) where the samples are.
-        tau: (B,) the time there.
-        chosen: (B,) the time to go to.
+        at: the time there.
+        to: the time to go to.
         begun: the update that the samples are in the middle of; None at its start.
 
     Returns:
         x at the chosen time, and the update that has begun; None where it is complete.
     """
-    x0 = predict_data(schedule, output, x=x, tau=tau)
+    x0 = predict_data(output, x, at=at)
     if begun is None:
-        return first_half(schedule, x, x0=x0, s=tau, s1=chosen), (x, tau, x0)
-    before, s, x0_s = begun
-    x = second_half(schedule, before, x0=x0_s, x0_middle=x0, s=s, s1=tau, t=chosen)
-    return x, None
+        return first_half(x, x0, s=at, s1=to), (x, x0, at)
+    before, x0_s, s = begun
+    return second_half(before, x0_s, x0_middle=x0, s=s, s1=at, t=to), None
 
 
 def guide_channels(
@@ -118,21 +99,21 @@ def guide_channels(
 ) -> torch.Tensor:
     """Guide the first channels (None for all); the others take the conditional output."""
     head = guide(conditional[:, :channels], null[:, :channels], w=w)
-    if channels is None:
+    if channels is None or channels >= conditional.shape[1]:
         return head
     return torch.cat([head, conditional[:, channels:]], dim=1)
 
 
 @dataclass(frozen=True)
 class SolverState(State):
-    """x at time tau, its outputs with and without the class, and the update that has begun, if any.
+    """x at a time, its outputs with and without the class, and the update that has begun, if any.
 
     `null`, the output without, is None where that pass has not been made. `past` are the
     evaluations that a multistep solver looks back to.
     """
 
     x: torch.Tensor
-    tau: torch.Tensor | None = None
+    at: NoiseLevel | None = None
     conditional: torch.Tensor | None = None
     null: torch.Tensor | None = None
     update: Begun | None = None
@@ -250,26 +231,23 @@ class SolverGenerator(Generator[SolverState]):
 
     def step(self, state: SolverState, action: torch.Tensor) -> SolverState:
         """Advance the solver by one network evaluation. Action = (next time, guidance)."""
-        chosen = self.schedule.bound(action[:, 0], state.tau)
-        if state.tau is None or state.conditional is None:
-            return self._evaluate(state, state.x, tau=chosen, update=None)
-        x, tau = state.x, state.tau
-        output = self._guided(state, action[:, 1])
+        x, at = state.x, state.at
+        chosen = self.schedule.bound(action[:, 0], None if at is None else at.tau)
+        to = NoiseLevel(self.schedule, chosen)
+        if at is None:
+            return self._evaluate(state, x, at=to, update=None)
+        output = self._guided(state, action[:, 1], at=at)
         if self.solver == "2s":
-            x, update = advance(
-                self.schedule, output, x=x, tau=tau, chosen=chosen, begun=state.update
-            )
-            return self._evaluate(state, x, tau=chosen, update=update)
-        x0 = predict_data(self.schedule, output, x=x, tau=tau)
+            x, update = advance(output, x, at=at, to=to, begun=state.update)
+            return self._evaluate(state, x, at=to, update=update)
+        x0 = predict_data(output, x, at=at)
         if self.solver == "table":
             row = self.coefficients[len(state.past)]
-            x, past = tabled(
-                self.schedule, x, x0=x0, past=state.past, weights=row, tau=tau, chosen=chosen
-            )
+            x, past = tabled(x, x0, past=state.past, weights=row, at=at, to=to)
         else:
-            past = (*state.past, (tau, x0))[-ORDERS[self.solver] :]
+            past = (*state.past, (at.tau, x0))[-ORDERS[self.solver] :]
             x = multistep(self.schedule, x, past=past, chosen=chosen, solver=self.solver)
-        return replace(self._evaluate(state, x, tau=chosen, update=None), past=past)
+        return replace(self._evaluate(state, x, at=to, update=None), past=past)
 
     def finish(self, state: SolverState, action: torch.Tensor) -> SolverState:
         """Go to the last time of the hand-made schedule, whatever time was chosen."""
@@ -286,31 +264,31 @@ class SolverGenerator(Generator[SolverState]):
         return F.pixel_unshuffle(state.x, self.patch).flatten(2).mT
 
     def _evaluate(
-        self, state: SolverState, x: torch.Tensor, *, tau: torch.Tensor, update: Begun | None
+        self, state: SolverState, x: torch.Tensor, *, at: NoiseLevel, update: Begun | None
     ) -> SolverState:
         call = state.call + 1
         if call == self.actions.calls:  # the last latent is decoded as it is
-            return SolverState(call, state.labels, state.noise, state.features, x, tau)
-        b, x_in, tau_in, labels = len(x), x, tau, state.labels
+            return SolverState(call, state.labels, state.noise, state.features, x, at)
+        b, x_in, tau, labels = len(x), x, at.tau, state.labels
         if self.joined:
-            x_in, tau_in = x.repeat(2, 1, 1, 1), tau.repeat(2)
+            x_in, tau = x.repeat(2, 1, 1, 1), tau.repeat(2)
             labels = doubled(labels, null=self.num_classes)
-        output, features = self._network(x_in, tau_in, labels)
+        output, features = self._network(x_in, tau, labels)
         null = output[b:] if self.joined else None
         return SolverState(
-            call, state.labels, state.noise, features[:b], x, tau, output[:b], null, update
+            call, state.labels, state.noise, features[:b], x, at, output[:b], null, update
         )
 
-    def _guided(self, state: SolverState, w: torch.Tensor) -> torch.Tensor:
-        assert state.tau is not None and state.conditional is not None
+    def _guided(self, state: SolverState, w: torch.Tensor, *, at: NoiseLevel) -> torch.Tensor:
+        assert state.conditional is not None
         c, u = state.conditional, state.null
         if u is None and all_unguided(w):
             u = c
         elif u is None:
             null = torch.full_like(state.labels, self.num_classes)
-            u, _ = self._network(state.x, state.tau, null)
+            u, _ = self._network(state.x, at.tau, null)
         if (rule := self.guidance_rule) in RULES:
-            x0, n = predict_data(self.schedule, c, x=state.x, tau=state.tau), self.guided_channels
+            x0, n = predict_data(c, state.x, at=at), self.guided_channels
             u = projected_null(c, u, rule=rule, data=x0, channels=n)
         return guide_channels(c, u, w=w, channels=self.guided_channels)
 

@@ -3,7 +3,6 @@
 A policy is shown no label, so the rollout binds such a schedule to the labels of its batch.
 """
 
-from dataclasses import replace
 from typing import Self
 
 import torch
@@ -65,12 +64,6 @@ def for_labels(policy: Policy, labels: torch.Tensor, *, conditions: Conditions) 
         isinstance(policy, TabledNetwork) and policy.offsets is not None
     ):
         return policy.for_vectors(conditions.vectors(labels))
-    if isinstance(policy, Blend):
-        diverse, faithful = (
-            for_labels(part, labels, conditions=conditions)
-            for part in (policy.diverse, policy.faithful)
-        )
-        return Blend(diverse, faithful, fidelity=policy.fidelity)
-    if isinstance(policy, Decided):
-        return replace(policy, policy=for_labels(policy.policy, labels, conditions=conditions))
+    if isinstance(policy, Blend | Decided):
+        return policy.of(lambda part: for_labels(part, labels, conditions=conditions))
     return policy

@@ -4,8 +4,9 @@ A policy maps features and call index to raw action logits; zeros stand for the 
 `generators/actions.py` says what the numbers mean, `sampling/rollout.py` has the loop.
 """
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adagen.config import PolicyNetworkSize
+from adagen.policy.layers import AdaptiveLayerNorm, StepEmbedder
 from adagen.runtime.errors import AdagenError
 
 SURE = 1e3
@@ -66,50 +68,8 @@ class ConstantTable(nn.Module):
         return self.table[call].repeat_interleave(len(features) // len(call), 0)
 
 
-class AdaptiveLayerNorm(nn.Module):
-    """AdaLN(x) = LN(x) (1 + scale) + shift, with (shift, scale) = Linear(SiLU(c)); starts as LN."""
-
-    def __init__(self, width: int, condition: int) -> None:
-        super().__init__()
-        self.width = width
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
-
-    def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """x (B, ..., width) modulated by c (B, condition).
-
-        Or by c (G, condition), each of B / G consecutive rows: faster, and equal up to rounding;
-        to the bit where one is for all.
-        """
-        shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
-        if len(c) == 1:
-            return F.layer_norm(x, (self.width,), 1 + scale[0], shift[0], eps=1e-6)
-        if len(c) < len(x):
-            groups = zip(x.chunk(len(c)), 1 + scale, shift, strict=True)
-            return torch.cat(
-                [F.layer_norm(rows, (self.width,), s, b, eps=1e-6) for rows, s, b in groups]
-            )
-        if x.ndim == 3:
-            shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
-        return torch.addcmul(shift, F.layer_norm(x, (self.width,), eps=1e-6), 1 + scale)
-
-
-class StepEmbedder(nn.Module):
-    """Sinusoids of the call index at 128 frequencies 10000^(-j/128), then a two-layer MLP."""
-
-    frequencies = 128
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(2 * self.frequencies, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
-        )
-
-    def forward(self, call: torch.Tensor) -> torch.Tensor:
-        """(B,) call indices to (B, hidden)."""
-        j = torch.arange(self.frequencies, dtype=torch.float32, device=call.device)
-        angle = call.float().unsqueeze(1) * torch.exp(-math.log(10000) * j / self.frequencies)
-        embedded: torch.Tensor = self.mlp(torch.cat([angle.cos(), angle.sin()], dim=1))
-        return embedded
+Modulations = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Shift and scale of each norm of a policy network, (G, 2 width)."""
 
 
 class PolicyNetwork(nn.Module):
@@ -118,7 +78,12 @@ class PolicyNetwork(nn.Module):
     An untrained network returns zeros. A network that doesn't see the step takes every call for
     the first. Parameters are named as in the released policies, whose size is grid (16, 16),
     hidden 512, pointwise 128, first 1024, second 512.
+
+    Attributes:
+        known: what `modulations` returns for all calls, where it was computed beforehand.
     """
+
+    known: Modulations | None = None
 
     def __init__(
         self,
@@ -165,17 +130,44 @@ class PolicyNetwork(nn.Module):
         are equal up to rounding.
         """
         batch, call, features = len(features), _once(call), _once(features)
-        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
+        first, second, third = self.modulations(call)
         x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
-        x = self.adaLN1(x, c)  # (B, N, hidden)
+        x = self.adaLN1(x, first)  # (B, N, hidden)
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)
         # Contiguous, as the backward pass of an activation is slow where layouts differ.
         x = self.act(self.pw_conv(self.act(self.dw_conv(x))).contiguous()).flatten(1)
         x = x.expand(batch, -1)
-        x = self.act(self.adaLN2(self.linear1(x), c))
-        x = self.act(self.adaLN3(self.linear2(x), c))
+        x = self.act(self.adaLN2(self.linear1(x), second))
+        x = self.act(self.adaLN3(self.linear2(x), third))
         raw: torch.Tensor = self.linear3(x)
         return raw
+
+    def modulations(self, call: torch.Tensor) -> Modulations:
+        """Shifts and scales (G, 2 width) of the three norms at calls (G,), which say all of them.
+
+        No feature plays a part in them.
+        """
+        if self.known is not None:
+            first, second, third = (table.index_select(0, call) for table in self.known)
+            return first, second, third
+        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
+        norms = (self.adaLN1, self.adaLN2, self.adaLN3)
+        first, second, third = (norm.adaLN_modulation(c) for norm in norms)
+        return first, second, third
+
+    @torch.no_grad()
+    def for_calls(self, calls: int) -> Self:
+        """The same network for many batches: what follows from the call alone is computed here.
+
+        Outputs of calls that all samples share are equal to the bit. Parameters are shared, but
+        must not change while it is used.
+        """
+        # One call at a time, as a matrix product of several rows is rounded otherwise.
+        each = torch.arange(calls, device=self.linear3.weight.device).split(1)
+        columns = zip(*(self.modulations(call) for call in each), strict=True)
+        other = copy(self)
+        other.known = tuple(torch.cat(column) for column in columns)  # type: ignore[assignment]
+        return other
 
 
 def _once(x: torch.Tensor) -> torch.Tensor:
@@ -238,6 +230,12 @@ class TabledNetwork(nn.Module):
 
         return policy
 
+    def for_calls(self, calls: int) -> Self:
+        """The same policy for many batches, as `PolicyNetwork.for_calls` returns it."""
+        other = copy(self)
+        other._modules = {**self._modules, "network": self.network.for_calls(calls)}
+        return other
+
     def _shared(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """(B, K) raw outputs without what conditions add."""
         raw: torch.Tensor = self.network(features, call) + self.table(features, call)
@@ -286,6 +284,10 @@ class Decided:
         sure = torch.full_like(raw[:, -1:], SURE if self.stops else -SURE)
         return torch.cat([raw[:, :-1], sure], 1)
 
+    def of(self, change: Callable[[Policy], Policy]) -> Self:
+        """The same of another policy."""
+        return replace(self, policy=change(self.policy))
+
 
 class Blend:
     """The fidelity-diversity dial: (1 - lambda) raw_diverse + lambda raw_faithful."""
@@ -312,8 +314,21 @@ class Blend:
             )
         self.diverse, self.faithful, self.fidelity = diverse, faithful, fidelity
 
+    def of(self, change: Callable[[Policy], Policy]) -> Self:
+        """The same blend of two other policies."""
+        return type(self)(change(self.diverse), change(self.faithful), fidelity=self.fidelity)
+
     def __call__(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """(B, K) blended raw outputs; at lambda 0 and 1 they equal one policy's to the bit."""
         return torch.lerp(
             self.diverse(features, call), self.faithful(features, call), self.fidelity
         )
+
+
+def for_calls(policy: Policy, calls: int) -> Policy:
+    """The policy for many batches: what its networks compute of the call alone is computed here."""
+    if isinstance(policy, Blend | Decided):
+        return policy.of(lambda part: for_calls(part, calls))
+    if isinstance(policy, PolicyNetwork | TabledNetwork):
+        return policy.for_calls(calls)
+    return policy

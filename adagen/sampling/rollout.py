@@ -76,15 +76,13 @@ def rollout(
         state = generator.start(labels, noise)
         policy = for_labels(policy, labels, conditions=generator.conditions)
         z = None
-        for t in range(generator.actions.calls):
+        # Not copied, so that a policy can tell that a call is the same for all samples.
+        calls = torch.arange(generator.actions.calls, device=labels.device).unsqueeze(1)
+        for t, call in enumerate(calls.expand(-1, len(labels))):
             seen = generator.seen(state)
-            # Not copied, so that a policy can tell that it is the same for all samples.
-            call = torch.full_like(labels[:1], t).expand_as(labels)
             z = generator.actions.smooth(z, policy(seen, call), call=t)
             action = generator.actions.squash(z)
-            require(
-                torch.isfinite(action), partial(_not_finite, t, generator=generator, noise=noise)
-            )
+            require(action, partial(_not_finite, t, generator=generator, noise=noise))
             action = generator.drawn(action, call=t, noise=noise)
             if watch is not None:
                 watch(t, seen, action)

@@ -21,7 +21,7 @@ from adagen.config import PolicyNetworkSize
 from adagen.generators.base import Generator
 from adagen.generators.stopping import without_stops
 from adagen.policy.files import PolicyFile, save_policy
-from adagen.policy.networks import Blend, HandMade, Policy
+from adagen.policy.networks import Blend, HandMade, Policy, for_calls
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.rewards.base import Reward
 from adagen.runtime.arguments import require_count, require_path, require_texts
@@ -164,12 +164,13 @@ class Sampler:
             AdagenError: a label is none of the generator's classes, or an image is not finite.
         """
         indices = torch.arange(len(labels)) if indices is None else indices
+        policy = for_calls(self.policy, self.generator.actions.calls)
 
         def generate(part: tuple[torch.Tensor, torch.Tensor]) -> Generated:
             rows, classes = part
             noise = SampleNoise(purpose, seed, rows.tolist(), self.generator.device)
             generated = self.batch_sampler(
-                self.generator, self.policy, labels=classes.to(noise.device), noise=noise
+                self.generator, policy, labels=classes.to(noise.device), noise=noise
             )
             images, actions = generated[0].cpu(), self.generator.as_made(generated[1].cpu())
             if not torch.isfinite(images).all():

@@ -193,6 +193,16 @@ def test_a_network_that_cannot_be_compiled_is_an_error(family):
         raise Failed("no g++")
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_is_that_of_the_settings_also_inside_autocast(family, precision):
+    settings, _ = settings_of(family, precision=precision)
+    backbone = scrambled(settings)
+    x = torch.ones(2, 2)
+    for outside in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=outside), backbone.mixed():
+            assert (x @ x).dtype == getattr(torch, precision)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
 def test_compiled_blocks_make_the_same_images():

@@ -10,6 +10,7 @@ from adagen.generators.build import build_generator
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
 from adagen.generators.multistep import ORDERS, adams_weights, multistep, tabled
+from adagen.generators.noise_schedule import NoiseLevel
 from adagen.policy.networks import HandMade
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
@@ -114,16 +115,14 @@ def test_given_weights_by_hand():
     now, then = (torch.tensor([tau], dtype=torch.float64) for tau in (0.4, 0.7))
     # Velocity (x0 - x) / sigma = (0.5 - 2) / 0.6 = -2.5, and 1 before it: -0.3 and 1.3 of them.
     past = ((torch.tensor([0.1]), wide(1.0)),)
-    found, past = tabled(
-        flow, wide(2.0), x0=wide(0.5), past=past, weights=(-0.3,), tau=now, chosen=then
-    )
+    at, to = NoiseLevel(flow, now), NoiseLevel(flow, then)
+    found, past = tabled(wide(2.0), wide(0.5), past=past, weights=(-0.3,), at=at, to=to)
     assert float(found) == pytest.approx(2 + 0.3 * (-0.3 * 1.0 + 1.3 * -2.5), rel=1e-12)
     assert len(past) == 2 and float(past[1][1]) == pytest.approx(-2.5, rel=1e-12)
     # DDIM with the mixed prediction -0.3 * 1 + 1.3 * 0.5 = 0.35.
     past = ((torch.tensor([0.9]), wide(1.0)),)
-    found, past = tabled(
-        noise, wide(2.0), x0=wide(0.5), past=past, weights=(-0.3,), tau=then, chosen=now
-    )
+    at, to = NoiseLevel(noise, then), NoiseLevel(noise, now)
+    found, past = tabled(wide(2.0), wide(0.5), past=past, weights=(-0.3,), at=at, to=to)
     (alpha_s, sigma_s), (alpha, sigma) = (
         [float(scale) for scale in noise.alpha_sigma(tau)] for tau in (then, now)
     )
@@ -156,9 +155,8 @@ def test_given_weights_of_second_order_are_of_second_order(family):
             alpha, deviation = scales(grid[i])
             x0 = MEAN + alpha * SPREAD**2 / deviation**2 * (x - alpha * MEAN)
             weights = [0.0] * (i - 1) + [-0.5] if i else []
-            x, past = tabled(
-                schedule, x, x0=x0, past=past, weights=weights, tau=grid[i], chosen=grid[i + 1]
-            )
+            level, to = NoiseLevel(schedule, grid[i]), NoiseLevel(schedule, grid[i + 1])
+            x, past = tabled(x, x0, past=past, weights=weights, at=level, to=to)
         errors.append(float((x - at(grid[-1], 1.3, grid[0])).abs()))
     assert 1.8 < math.log2(errors[0] / errors[1]) < 2.4
 

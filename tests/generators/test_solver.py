@@ -5,7 +5,7 @@ import torch
 from adagen.config import Handmade
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
-from adagen.generators.noise_schedule import root
+from adagen.generators.noise_schedule import NoiseLevel, root
 from adagen.generators.solver import first_half, predict_data, second_half
 
 SCHEDULES = {"dit": VariancePreserving(), "sit": StraightPath()}
@@ -17,20 +17,18 @@ def test_a_perfect_network_for_one_image_lands_on_it(family):
     schedule = SCHEDULES[family]
     x0, noise = torch.rand(1, 1, 4, 4), torch.randn(1, 1, 4, 4)
     s, s1, t = (
-        torch.tensor([v]) for v in ((0.9, 0.6, 0.3) if family == "dit" else (0.1, 0.4, 0.7))
+        NoiseLevel(schedule, torch.tensor([v]))
+        for v in ((0.9, 0.6, 0.3) if family == "dit" else (0.1, 0.4, 0.7))
     )
 
-    def at(tau):
-        alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
-        return alpha * x0 + sigma * noise
+    def at(level):
+        return level.alpha * x0 + level.sigma * noise
 
-    middle = first_half(schedule, at(s), x0=x0, s=s, s1=s1)
+    middle = first_half(at(s), x0, s=s, s1=s1)
     assert torch.allclose(middle, at(s1), atol=1e-5)
-    assert torch.allclose(
-        second_half(schedule, at(s), x0=x0, x0_middle=x0, s=s, s1=s1, t=t), at(t), atol=1e-5
-    )
+    assert torch.allclose(second_half(at(s), x0, x0_middle=x0, s=s, s1=s1, t=t), at(t), atol=1e-5)
     output = noise if family == "dit" else x0 - noise
-    assert torch.allclose(predict_data(schedule, output, x=at(s), tau=s), x0, atol=1e-5)
+    assert torch.allclose(predict_data(output, at(s), at=s), x0, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", SCHEDULES)
@@ -68,9 +66,9 @@ def test_halving_the_steps_divides_the_error_by_four():
         times = torch.sigmoid(torch.linspace(-4, 4, 2 * updates + 1, dtype=torch.float64))
         x = start = torch.full((1, 1, 1, 1), 1.3, dtype=torch.float64)
         for s, s1, t in zip(times[:-2:2], times[1::2], times[2::2], strict=True):
-            x0 = data(x, s)
-            middle = first_half(schedule, x, x0=x0, s=s, s1=s1)
-            x = second_half(schedule, x, x0=x0, x0_middle=data(middle, s1), s=s, s1=s1, t=t)
+            x0, (at_s, at_s1, at_t) = data(x, s), (NoiseLevel(schedule, v) for v in (s, s1, t))
+            middle = first_half(x, x0, s=at_s, s1=at_s1)
+            x = second_half(x, x0, x0_middle=data(middle, s1), s=at_s, s1=at_s1, t=at_t)
         first, last = times[0], times[-1]
         exact = last * mean + deviation(last) * (start - first * mean) / deviation(first)
         errors.append(float((x - exact).abs()))
@@ -82,3 +80,17 @@ def test_roots_are_the_nearest_numbers():
     nearest = torch.from_numpy(np.sqrt(x.numpy()))  # by the processor, as IEEE 754 asks
     assert torch.equal(root(x), nearest)
     assert root(x.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("family", SCHEDULES)
+def test_a_noise_level_asks_its_schedule_once(family, monkeypatch):
+    schedule, tau = SCHEDULES[family], torch.rand(3) * 0.9 + 0.05
+    asked, scales = [], type(schedule).scales
+    monkeypatch.setattr(
+        type(schedule), "scales", lambda self, tau: asked.append(tau) or scales(self, tau)
+    )
+    level = NoiseLevel(schedule, tau)
+    found = torch.cat([level.alpha, level.sigma, level.log_snr], 1)[:, :, 0, 0]
+    assert len(asked) == 1
+    assert torch.equal(found, torch.stack(schedule.scales(tau), 1))
+    assert torch.equal(found[:, :2], torch.stack(schedule.alpha_sigma(tau), 1))

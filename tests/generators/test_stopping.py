@@ -162,7 +162,7 @@ def test_a_last_step_is_the_remaining_way(tiny_generator):
     for call in range(3):
         state = flow.step(state, flow.actions.handmade[call : call + 1].expand(4, -1))
     ended = flow.finish(state, flow.actions.handmade[3:4].expand(4, -1))
-    assert torch.allclose(ended.tau, torch.full((4,), 0.99)) and ended.conditional is None
+    assert torch.allclose(ended.at.tau, torch.full((4,), 0.99)) and ended.conditional is None
 
 
 def test_what_cannot_stop_is_refused(tiny_generator):

@@ -84,8 +84,8 @@ def off(monkeypatch) -> None:
     """The second-order term of every update is too large by one in a hundred."""
     right = solvers.second_half
 
-    def wrong(schedule, x, *, x0, x0_middle, **times):
-        return right(schedule, x, x0=x0, x0_middle=x0 + 1.01 * (x0_middle - x0), **times)
+    def wrong(x, x0, *, x0_middle, **times):
+        return right(x, x0, x0_middle=x0 + 1.01 * (x0_middle - x0), **times)
 
     monkeypatch.setattr("adagen.generators.solver.second_half", wrong)
 

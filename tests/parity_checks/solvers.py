@@ -9,7 +9,7 @@ import torch
 from adagen.config import Handmade
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.flow import StraightPath
-from adagen.generators.noise_schedule import Schedule
+from adagen.generators.noise_schedule import NoiseLevel, Schedule
 from adagen.generators.solver import SolverState, first_half, second_half
 
 from . import networks
@@ -47,21 +47,19 @@ def forward(folder: Folder, golden: Golden) -> Iterator[Line]:
 def algebra(folder: Folder, golden: Golden) -> Iterator[Line]:
     """One update from s through s1 to t, the network replaced by given noise."""
     schedule = SCHEDULES[_family(golden)]
-    s, s1, t, x = (golden[key] for key in ("s", "s1", "t", "x"))
+    s, s1, t = (NoiseLevel(schedule, golden[key]) for key in ("s", "s1", "t"))
+    x = golden["x"]
 
-    def data(eps: torch.Tensor, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
-        alpha, sigma = schedule.alpha_sigma(tau.view(-1, 1, 1, 1))
-        return (x - sigma * eps) / alpha
+    def data(eps: torch.Tensor, x: torch.Tensor, at: NoiseLevel) -> torch.Tensor:
+        return (x - at.sigma * eps) / at.alpha
 
     x0 = data(golden["eps1"], x, s)
-    middle = first_half(schedule, x, x0=x0, s=s, s1=s1)
-    out = second_half(
-        schedule, x, x0=x0, x0_middle=data(golden["eps2"], middle, s1), s=s, s1=s1, t=t
-    )
-    alpha, sigma = schedule.alpha_sigma(s)
+    middle = first_half(x, x0, s=s, s1=s1)
+    out = second_half(x, x0, x0_middle=data(golden["eps2"], middle, s1), s=s, s1=s1, t=t)
+    alpha, sigma = schedule.alpha_sigma(s.tau)
     yield from golden.compare("alpha_s", alpha, SAMPLER)
     yield from golden.compare("sigma_s", sigma, SAMPLER)
-    yield from golden.compare("lambda_s", schedule.log_snr(s), SAMPLER)
+    yield from golden.compare("lambda_s", schedule.log_snr(s.tau), SAMPLER)
     yield from golden.compare("x_out", out, SAMPLER)
 
 
@@ -114,12 +112,12 @@ def driven(folder: Folder, golden: Golden) -> tuple[tuple[str, ...], Generate]:
 
 def _trajectory(golden: Golden, states: list[SolverState]) -> dict[str, torch.Tensor]:
     """Times and latents; states[0] is before the first action, which only picks a time."""
-    times = torch.stack([state.tau for state in states[1:]])
+    times = torch.stack([state.at.tau for state in states[1:]])
     updates = len(golden["x_after_update_0_1"]) if "x_after_update_0_1" in golden else 1
     return {
         "timesteps_clamped": times,
         "eval_times": times[:-1],
-        "x0_first_eval": states[2].update[2],
+        "x0_first_eval": states[2].update[1],
         "x_after_update_0_1": torch.stack([state.x for state in states[3::2][:updates]]),
         "z_final": states[-1].x,
     }

@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adagen.config import PolicyNetworkSize
-from adagen.policy.networks import Blend, ConstantTable, HandMade, PolicyNetwork, TabledNetwork
+from adagen.policy.networks import (
+    Blend,
+    ConstantTable,
+    Decided,
+    HandMade,
+    PolicyNetwork,
+    TabledNetwork,
+    for_calls,
+)
 from adagen.runtime.errors import AdagenError
 
 
@@ -100,3 +108,43 @@ def test_what_all_samples_share_is_computed_once_with_the_same_answer():
     for seen in (features, one):
         expected = network(seen.clone(), call.clone())
         torch.testing.assert_close(network(seen, call), expected, rtol=1e-4, atol=1e-4)
+
+
+def random_network(**given) -> PolicyNetwork:
+    network = PolicyNetwork(8, (4, 4), actions=2, size=PolicyNetworkSize(), **given)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return network
+
+
+@pytest.mark.parametrize("kind", ["network", "blind", "tabled", "blend", "decided", "table"])
+def test_what_follows_from_the_call_is_computed_beforehand_to_the_bit(kind):
+    torch.manual_seed(0)
+    network = random_network(sees_step=kind != "blind")
+    policy = {
+        "tabled": TabledNetwork(network, 3, actions=2),
+        "blend": Blend(network, TabledNetwork(random_network(), 3, actions=2), fidelity=0.3),
+        "decided": Decided(network, stops=True),
+        "table": ConstantTable.of(torch.randn(3, 2)),
+    }.get(kind, network)
+    prepared = for_calls(policy, 3)
+    for call in torch.arange(3).unsqueeze(1).expand(-1, 5):
+        features = torch.randn(5, 16, 8)
+        assert torch.equal(prepared(features, call), policy(features, call))
+
+
+def test_a_prepared_policy_leaves_the_other_as_it_is_and_knows_conditions():
+    torch.manual_seed(0)
+    policy = TabledNetwork(random_network(), 3, actions=2, vector_width=4)
+    torch.nn.init.normal_(policy.offsets)
+    names = list(policy.state_dict())
+    prepared, call = for_calls(policy, 3), torch.tensor([1]).expand(2)
+    features, vectors = torch.randn(2, 16, 8), torch.eye(4)[1:3]
+    before = policy.for_vectors(vectors)(features, call)
+    assert torch.equal(prepared.for_vectors(vectors)(features, call), before)
+    assert policy.network.known is None and list(policy.state_dict()) == names
+    # An update of the policy is seen by it, and by the next one that is prepared.
+    torch.nn.init.normal_(policy.network.t_embedder.mlp[0].weight)
+    after = policy.for_vectors(vectors)(features, call)
+    assert not torch.equal(after, before)
+    assert torch.equal(for_calls(policy, 3).for_vectors(vectors)(features, call), after)

@@ -87,8 +87,8 @@ class PolicyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         return_dict: bool = True,
     ) -> Any:
         trajectory = self.current()
-        assert trajectory.tau is not None
-        b, copies = len(trajectory.tau), len(sample) // len(trajectory.tau)
+        assert trajectory.at is not None
+        b, copies = len(trajectory.at.tau), len(sample) // len(trajectory.at.tau)
         moved = trajectory.step(model_output[:b], sample[:b])
         if trajectory.call > self.current.steps:
             self.current.trajectory = None

@@ -155,13 +155,13 @@ class Steered:
         if self._guider is not None:
             self._guider.latents = x
         copies = 1 if self._guider is not None else 2
-        if copies == 2 and trajectory.tau is None:
+        if copies == 2 and trajectory.at is None:
             self._require_both_passes(kwargs)
-        elif trajectory.tau is not None and len(x) != copies * len(trajectory.tau):
+        elif trajectory.at is not None and len(x) != (rows := copies * len(trajectory.at.tau)):
             raise AdagenError(
-                f"the network was called with {len(x)} latents after {copies * len(trajectory.tau)}"
-                ", but under a policy all steps have the same samples and both passes: leave "
-                "guidance switched on, in callbacks too."
+                f"the network was called with {len(x)} latents after {rows}, but under a "
+                "policy all steps have the same samples and both passes: leave guidance switched "
+                "on, in callbacks too."
             )
         times = trajectory.times(x[: len(x) // copies]).repeat(copies)
         if "timestep" in kwargs:

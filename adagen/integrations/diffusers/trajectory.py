@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from adagen.config import PolicyInput
 from adagen.generators.actions import Actions
-from adagen.generators.noise_schedule import Schedule
+from adagen.generators.noise_schedule import NoiseLevel, Schedule
 from adagen.generators.solver import Begun, advance, guide_channels
 from adagen.policy.networks import Blend, Policy
 from adagen.runtime.errors import AdagenError
@@ -54,7 +54,7 @@ class Trajectory:
         width: their channels.
         channels: channels of the output that are guided; None for all.
         call: policy calls so far.
-        tau: (B,) times where the latents are; None before the first call.
+        at: the time where the latents are; None before the first call.
         guidance: (B,) w of the pass before the last policy call.
     """
 
@@ -64,21 +64,21 @@ class Trajectory:
     width: int
     channels: int | None
     call: int = 0
-    tau: torch.Tensor | None = None
+    at: NoiseLevel | None = None
     guidance: torch.Tensor | None = None
     _z: torch.Tensor | None = None
-    _chosen: torch.Tensor | None = None
+    _chosen: NoiseLevel | None = None
     _begun: Begun | None = None
     _features: torch.Tensor | None = None
     _finite: list[torch.Tensor] = field(default_factory=list)
 
     def times(self, x: torch.Tensor) -> torch.Tensor:
         """Return the network's times (B,) of the latents x (B, C, h, w)."""
-        if self.tau is None:
+        if self.at is None:
             cells = self.grid[0] * self.grid[1]
             self._features = x.new_zeros(len(x), cells, self.width, dtype=torch.float32)
-            self.tau = self._ask(x)
-        return self.schedule.network_time(self.tau)
+            self.at = self._ask(x)
+        return self.schedule.network_time(self.at.tau)
 
     def saw(self, features: torch.Tensor) -> None:
         """Take the features (B, width, rows, columns) or (B, N, width) of the pass with prompts.
@@ -113,16 +113,11 @@ class Trajectory:
 
     def step(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the latents at the chosen time, from the guided output at x."""
-        assert self.tau is not None and self._chosen is not None
+        assert self.at is not None and self._chosen is not None
         moved, self._begun = advance(
-            self.schedule,
-            output.float(),
-            x=x.float(),
-            tau=self.tau,
-            chosen=self._chosen,
-            begun=self._begun,
+            output.float(), x.float(), at=self.at, to=self._chosen, begun=self._begun
         )
-        self.tau, self._chosen = self._chosen, None
+        self.at, self._chosen = self._chosen, None
         if self.call == self.steering.actions.calls and not bool(torch.stack(self._finite).all()):
             raise AdagenError(
                 "times or guidance are not finite: the policy, or the features it was given, hold "
@@ -131,7 +126,7 @@ class Trajectory:
             )
         return moved.to(x.dtype)
 
-    def _ask(self, x: torch.Tensor) -> torch.Tensor:
+    def _ask(self, x: torch.Tensor) -> NoiseLevel:
         """Call the policy, keep the guidance, and return the time it chooses."""
         steering = self.steering
         move(steering.policy, x.device)
@@ -142,7 +137,8 @@ class Trajectory:
         self._finite.append(torch.isfinite(action).all())
         self.call += 1
         self.guidance = action[:, 1]
-        return self.schedule.bound(action[:, 0], self.tau)
+        before = None if self.at is None else self.at.tau
+        return NoiseLevel(self.schedule, self.schedule.bound(action[:, 0], before))
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
         """Return (B, N, F) what the policy sees, as `Generator.seen` does."""
