@@ -18,7 +18,7 @@ from adagen.sampling.rollout import rollout
 from benchmarks.cases import DIGITS, WIDE, Case, digits, wide
 from benchmarks.figures import FAMILIES, Figure
 from benchmarks.straightforward import draw, plain_rollout, sorted_filter
-from benchmarks.tape import Tape, repeated, watched
+from benchmarks.tape import Tape, repeated
 from benchmarks.timing import Spread, alternate, ratio
 
 AIMS = {
@@ -31,7 +31,8 @@ AIMS = {
     (DIGITS, "dit"): "<= 1.08",
     (DIGITS, "sit"): "<= 1.08",
 }
-"""Aims of a rollout's time over that of its own evaluations."""
+"""Aims of a rollout's time over that of its evaluations: of all that plain steps make, where some
+are saved."""
 STEP_AIM = ">= 2.3"
 """Aim of sorting everything over VAR's filter and draw, at the paper's vocabulary."""
 
@@ -143,40 +144,29 @@ def over_forwards(case: Case, *, repeats: int, least: float) -> Iterator[Figure]
     share = tape.rows / (case.generator.nfe * case.batch)
     images(case)
     again = [over_again(case, turn, least=least) for turn in range(repeats)]
-    yield figure("rollout over its forwards", Spread.of(again), aim)
+    yield figure("rollout over its forwards", Spread.of(again), "" if share < 1 else aim)
     if share < 1:
         plain = Tape.of(case.generator.backbone, lambda: images(case, plainly=True))
         contestants = {"rollout": lambda: images(case), "plain forwards": plain.repeat}
         seconds = alternate(contestants, repeats=repeats, least=least)
         spread = ratio(seconds, "rollout", "plain forwards")
         yield figure("rollout over the forwards of plain steps", spread, aim)
-    inside = [over_inside(case, least=least) for _ in range(repeats)]
-    yield figure("rollout over its time inside the network", Spread.of(inside))
     yield figure("evaluations made, of all", Spread.of([share]))
 
 
 def over_again(case: Case, turn: int, *, least: float) -> float:
-    """Time of rollouts over that of their network's calls, each made again beside it.
+    """Time of rollouts over that of their network's calls, each of which is made twice.
 
-    A machine that is slow for a second is slow for both.
+    What a call takes is the mean of the two. They differ by what the machine does meanwhile, which
+    can be more than the overhead that is looked for.
     """
     began = stop = time.process_time()
     with repeated(case.generator.backbone, turn) as seconds:
         while not seconds or stop - began < least:
             images(case)
             stop = time.process_time()
-    again = sum(repetition for _, repetition in seconds)
-    return (stop - began - again) / again
-
-
-def over_inside(case: Case, *, least: float) -> float:
-    """Time of rollouts over the part of it that their own calls of the network take."""
-    began = stop = time.process_time()
-    with watched(case.generator.backbone, time.process_time) as stamps:
-        while not stamps or stop - began < least:
-            images(case)
-            stop = time.process_time()
-    return (stop - began) / sum(after - before for before, after in stamps)
+    forwards = sum(first + again for first, again in seconds) / 2
+    return (stop - began - forwards) / forwards
 
 
 def over_plain(case: Case, *, repeats: int, least: float) -> Iterator[Figure]:

@@ -76,7 +76,7 @@ def _raise_first(checks: list[Check]) -> None:
 
 
 def _joined(checks: list[Check]) -> list[torch.Tensor]:
-    """What is checked, in one tensor of booleans and one of numbers, as far as there are any."""
+    """Return all that is checked in one tensor of booleans, one of numbers, or both."""
     kinds: dict[bool, list[torch.Tensor]] = {}
     for values, _ in checks:
         kinds.setdefault(values.dtype == torch.bool, []).append(values.flatten())
