@@ -19,7 +19,7 @@ from adagen.config import (
 from adagen.config.bindings import starts_tuned
 from adagen.config.runs import Run, policies_of, prompted_runs, runs_of
 from adagen.data.released import catalogue, needed
-from adagen.planning.counting import Count, weight_bytes
+from adagen.planning.counting import Count
 from adagen.planning.image_counts import images_of
 from adagen.planning.jobs import Job, fitting
 from adagen.planning.network_cost import Networks
@@ -93,10 +93,9 @@ class Plan:
         guesses: dict[str, float] = {self.config.evaluation.reference: MOMENTS, **DESCRIBED}
         for name, settings in self.config.generators.items():
             if settings.weights:
-                backbone = self.networks.generators.backbone(name)
-                network = weight_bytes(backbone.network)  # type: ignore[arg-type]
+                network, together = self.networks.generators.weight_bytes(name)
                 guesses[settings.weights.network] = network
-                guesses[settings.weights.decoder] = weight_bytes(backbone) - network
+                guesses[settings.weights.decoder] = together - network
         for experiment in self.config.experiments.values():
             if experiment.released_policy:
                 actor, _ = self.networks.policy_and_value(experiment, "released")
@@ -113,7 +112,7 @@ class Plan:
         if self._has_preference() and isinstance(config.preference, Preference):
             files["preference"] = networks.preference.weights
         for name in config.generators:
-            files[name] = weight_bytes(networks.generators.backbone(name))
+            _, files[name] = networks.generators.weight_bytes(name)
         for name, size in files.items():
             yield fitting("pretrain", name, size=size, fits=self._fits(name))
         if self._has_preference() and not isinstance(config.preference, Preference):

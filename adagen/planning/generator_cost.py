@@ -55,18 +55,16 @@ class Generators:
 
     def __init__(self, config: Config, images: Images) -> None:
         self.config, self.images = config, images
-        self._backbones: dict[str, Backbone] = {}
+        self._backbones: dict[str, dict[int, Backbone]] = {}
         self._costs: dict[str, GeneratorCost] = {}
 
-    def backbone(self, name: str) -> Backbone:
-        """The networks of a generator, without weights where that is possible."""
-        if name not in self._backbones:
-            self._backbones[name] = self._built(self.config.generators[name])
-        return self._backbones[name]
-
     def of(self, experiment: Experiment) -> Generator[Any]:
-        """The generator of an experiment, which knows its evaluations, calls and shapes."""
-        return build.build_generator(self.backbone(experiment.generator), experiment)
+        """The generator of an experiment, which knows its evaluations, calls and shapes.
+
+        It may have fewer blocks than the configuration says.
+        """
+        *_, backbone = self._at_depths(experiment.generator).values()
+        return build.build_generator(backbone, experiment)
 
     def cost(self, name: str) -> GeneratorCost:
         """The cost of a generator, by its name in the configuration."""
@@ -74,22 +72,50 @@ class Generators:
             self._costs[name] = self._count(name)
         return self._costs[name]
 
+    def weight_bytes(self, name: str) -> tuple[float, float]:
+        """Bytes of a generator's network, and of all its networks together."""
+
+        def both(backbone: Backbone) -> list[float]:
+            network = getattr(backbone, "network", backbone)
+            return [weight_bytes(network), weight_bytes(backbone)]
+
+        network, together = self._extrapolated(name, both)
+        return network, together
+
     def _count(self, name: str) -> GeneratorCost:
-        settings, backbone = self.config.generators[name], self.backbone(name)
+        settings, (network, weights) = self.config.generators[name], self.weight_bytes(name)
         every = self.config.every_experiment.values()
         experiment = next((e for e in every if e.generator == name), None)
         if experiment is None:
-            return GeneratorCost(0, 0, weight_bytes(backbone), 0, 0, 0, 0, 0)
-        numbers = _at_depth(settings, partial(self._numbers, experiment=experiment))
+            return GeneratorCost(0, 0, weights, 0, 0, 0, 0, 0)
         halved = 0.0 if settings.precision == "float32" else 0.5
-        network = getattr(backbone, "network", backbone)
-        weights = weight_bytes(backbone) + halved * weight_bytes(network)
-        evaluation, decoding, *memory = numbers
-        return GeneratorCost(evaluation, decoding, weights, *memory)
+        numbers = partial(self._numbers, settings=settings, experiment=experiment)
+        evaluation, decoding, *memory = self._extrapolated(name, numbers)
+        return GeneratorCost(evaluation, decoding, weights + halved * network, *memory)
 
-    def _numbers(self, settings: Settings, experiment: Experiment) -> list[float]:
+    def _extrapolated(self, name: str, numbers: Callable[[Backbone], list[float]]) -> list[float]:
+        """Numbers of a generator, which grow linearly with its depth."""
+        settings, found = self.config.generators[name], self._at_depths(name)
+        of_each = [numbers(backbone) for backbone in found.values()]
+        if isinstance(settings, InstalledGenerator) or len(found) == 1:
+            return of_each[0]
+        few, more = found
+        share = (settings.network.depth - few) / (more - few)
+        return [a + (b - a) * share for a, b in zip(*of_each, strict=True)]
+
+    def _at_depths(self, name: str) -> dict[int, Backbone]:
+        """A generator's networks at its depth, or at two others, from which its own follows."""
+        if name not in self._backbones:
+            settings = self.config.generators[name]
+            self._backbones[name] = {
+                depth: self._built(settings, depth) for depth in _depths(settings)
+            }
+        return self._backbones[name]
+
+    def _numbers(
+        self, backbone: Backbone, *, settings: Settings, experiment: Experiment
+    ) -> list[float]:
         """All of `GeneratorCost` in its order, except the weights."""
-        backbone = self._built(settings)
         brief = isinstance(settings, VarGenerator) or _needs_values(settings)
         experiment = (
             experiment if brief else experiment.model_copy(update={"steps": 2, "schedule": {}})
@@ -108,9 +134,12 @@ class Generators:
         memory = [steps.peak, steps.held, n * decoding.peak]
         return [evaluation, decoding.flops, *memory, steps.made / generator.nfe, decoding.made]
 
-    def _built(self, settings: Settings) -> Backbone:
+    def _built(self, settings: Settings, depth: int) -> Backbone:
         """Untrained networks on `meta`, or on the CPU where they are those of a package."""
         shape, classes = self.images.of(settings)
+        if not isinstance(settings, InstalledGenerator):
+            network = settings.network.model_copy(update={"depth": depth})
+            settings = settings.model_copy(update={"network": network})
         with nullcontext() if _needs_values(settings) else on_meta():
             backbone = build.build_backbone(settings, shape, num_classes=classes)
         return backbone.eval().requires_grad_(False)
@@ -129,29 +158,14 @@ def _steps(generator: Generator[Any], labels: torch.Tensor, noise: SampleNoise) 
     return state
 
 
-def _two_depths(settings: Settings, depth: int) -> tuple[int, int]:
-    """The least depths from which others follow in a straight line."""
-    if isinstance(settings, MaskgitGenerator):  # the blocks of a U-ViT come in pairs
-        return 2 + depth % 2, 4 + depth % 2
-    # What VAR holds most of is the logits of its last step at depth 1, and the cache beyond.
-    return (2, 3) if isinstance(settings, VarGenerator) else (1, 2)
-
-
-def _at_depth(settings: Settings, numbers: Callable[[Settings], list[float]]) -> list[float]:
-    """The numbers of a generator, which grow linearly with its depth."""
+def _depths(settings: Settings) -> tuple[int, ...]:
+    """The depth of a network, or two smaller ones from which it follows in a straight line."""
     if isinstance(settings, InstalledGenerator):
-        return numbers(settings)
-    depth = settings.network.depth
-    few, more = _two_depths(settings, depth)
-    if depth <= more:
-        return numbers(settings)
-    shallow, deeper = (
-        numbers(
-            settings.model_copy(
-                update={"network": settings.network.model_copy(update={"depth": d})}
-            )
-        )
-        for d in (few, more)
-    )
-    share = (depth - few) / (more - few)
-    return [a + (b - a) * share for a, b in zip(shallow, deeper, strict=True)]
+        return (0,)  # whatever a package has
+    depth, few, more = settings.network.depth, 1, 2
+    if isinstance(settings, MaskgitGenerator):  # the blocks of a U-ViT come in pairs
+        few, more = 2 + depth % 2, 4 + depth % 2
+    elif isinstance(settings, VarGenerator):
+        # What it holds most of is the logits of its last step at depth 1, and the cache beyond.
+        few, more = 2, 3
+    return (depth,) if depth <= more else (few, more)
