@@ -212,7 +212,9 @@ class Actions:
     def _columns(
         x: torch.Tensor, functions: list[Callable[[torch.Tensor], torch.Tensor]]
     ) -> torch.Tensor:
-        return torch.stack([f(x[..., k]) for k, f in enumerate(functions)], dim=-1)
+        return torch.stack(
+            [f(column) for f, column in zip(functions, x.unbind(-1), strict=True)], -1
+        )
 
 
 def maskgit_actions(

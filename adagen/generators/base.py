@@ -210,11 +210,13 @@ class FittedBackbone(Backbone, ABC):
         conditions: what labels stand for.
         decode_batch: images decoded at once.
         compiles: whether a generator that is built of it compiles the transformer's blocks.
+        compiled: whether one has.
     """
 
     conditions: Conditions
     decode_batch: int = 64
     compiles: bool = False
+    compiled: bool = False
 
     def __init__(self, *, conditions: Conditions, dropout: float) -> None:
         super().__init__()
@@ -226,22 +228,25 @@ class FittedBackbone(Backbone, ABC):
 
         A block that can't be compiled as a whole is an error: nothing falls back to slower code.
         """
-        if self.compiles and self.device.type != "meta":
+        if self.compiles and not self.compiled and self.device.type != "meta":
             _allow_versions()
             for module in self.modules():
                 if isinstance(module, Block):
                     module.compile(fullgraph=True)
-            self.compiles = False
+            self.compiled = True
 
-    @contextmanager
-    def mixed(self) -> Iterator[None]:
+    def mixed(self) -> AbstractContextManager[None]:
         """The context in which the networks run: autocast to `precision`.
 
-        Raises:
-            AdagenError: the blocks are to be compiled, and can't be.
+        It raises an AdagenError where the blocks are to be compiled, and can't be.
         """
+        return self._compiling(super().mixed()) if self.compiles else super().mixed()
+
+    @contextmanager
+    def _compiling(self, mixed: AbstractContextManager[None]) -> Iterator[None]:
+        """A context in which an error of the compiler says what to do."""
         try:
-            with super().mixed():
+            with mixed:
                 yield
         except Exception as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):

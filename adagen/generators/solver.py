@@ -98,9 +98,9 @@ def guide_channels(
     conditional: torch.Tensor, null: torch.Tensor, *, w: torch.Tensor, channels: int | None
 ) -> torch.Tensor:
     """Guide the first channels (None for all); the others take the conditional output."""
-    head = guide(conditional[:, :channels], null[:, :channels], w=w)
     if channels is None or channels >= conditional.shape[1]:
-        return head
+        return guide(conditional, null, w=w)
+    head = guide(conditional[:, :channels], null[:, :channels], w=w)
     return torch.cat([head, conditional[:, channels:]], dim=1)
 
 
@@ -231,12 +231,11 @@ class SolverGenerator(Generator[SolverState]):
 
     def step(self, state: SolverState, action: torch.Tensor) -> SolverState:
         """Advance the solver by one network evaluation. Action = (next time, guidance)."""
-        x, at = state.x, state.at
-        chosen = self.schedule.bound(action[:, 0], None if at is None else at.tau)
-        to = NoiseLevel(self.schedule, chosen)
+        x, at, (time, w) = state.x, state.at, action.unbind(1)
+        to = NoiseLevel(self.schedule, self.schedule.bound(time, None if at is None else at.tau))
         if at is None:
             return self._evaluate(state, x, at=to, update=None)
-        output = self._guided(state, action[:, 1], at=at)
+        output = self._guided(state, w, at=at)
         if self.solver == "2s":
             x, update = advance(output, x, at=at, to=to, begun=state.update)
             return self._evaluate(state, x, at=to, update=update)
@@ -246,7 +245,7 @@ class SolverGenerator(Generator[SolverState]):
             x, past = tabled(x, x0, past=state.past, weights=row, at=at, to=to)
         else:
             past = (*state.past, (at.tau, x0))[-ORDERS[self.solver] :]
-            x = multistep(self.schedule, x, past=past, chosen=chosen, solver=self.solver)
+            x = multistep(self.schedule, x, past=past, chosen=to.tau, solver=self.solver)
         return replace(self._evaluate(state, x, at=to, update=None), past=past)
 
     def finish(self, state: SolverState, action: torch.Tensor) -> SolverState:

@@ -8,34 +8,34 @@ from torch.nn import functional as F
 
 
 class AdaptiveLayerNorm(nn.Module):
-    """AdaLN(x) = LN(x) (1 + scale) + shift, with (shift, scale) = Linear(SiLU(c)); starts as LN.
-
-    Attributes:
-        adaLN_modulation: maps c (B, condition) to shift and scale, (B, 2 width).
-    """
+    """AdaLN(x) = LN(x) (1 + scale) + shift, with (shift, scale) = Linear(SiLU(c)); starts as LN."""
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
         self.width = width
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
 
-    def forward(self, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
-        """x (B, ..., width) with the shift and scale (B, 2 width) of `adaLN_modulation`.
+    def modulation(self, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shift and 1 + scale (B, width) of conditions c (B, condition)."""
+        shift, scale = self.adaLN_modulation(c).chunk(2, dim=-1)
+        return shift, 1 + scale
 
-        Or with those (G, 2 width), each of B / G consecutive rows: faster, and equal up to
+    def forward(self, x: torch.Tensor, shift: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        """x (B, ..., width) by what `modulation` returns: LN(x) gain + shift.
+
+        Or by shift and gain (G, width), each of B / G consecutive rows: faster, and equal up to
         rounding; to the bit where one is for all.
         """
-        shift, scale = modulation.chunk(2, dim=-1)
         if len(shift) == 1:
-            return F.layer_norm(x, (self.width,), 1 + scale[0], shift[0], eps=1e-6)
+            return F.layer_norm(x, (self.width,), gain[0], shift[0], eps=1e-6)
         if len(shift) < len(x):
-            groups = zip(x.chunk(len(shift)), 1 + scale, shift, strict=True)
+            groups = zip(x.chunk(len(shift)), gain, shift, strict=True)
             return torch.cat(
-                [F.layer_norm(rows, (self.width,), s, b, eps=1e-6) for rows, s, b in groups]
+                [F.layer_norm(rows, (self.width,), g, b, eps=1e-6) for rows, g, b in groups]
             )
         if x.ndim == 3:
-            shift, scale = shift.unsqueeze(1), scale.unsqueeze(1)
-        return torch.addcmul(shift, F.layer_norm(x, (self.width,), eps=1e-6), 1 + scale)
+            shift, gain = shift.unsqueeze(1), gain.unsqueeze(1)
+        return torch.addcmul(shift, F.layer_norm(x, (self.width,), eps=1e-6), gain)
 
 
 class StepEmbedder(nn.Module):

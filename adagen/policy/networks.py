@@ -68,10 +68,6 @@ class ConstantTable(nn.Module):
         return self.table[call].repeat_interleave(len(features) // len(call), 0)
 
 
-Modulations = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Shift and scale of each norm of a policy network, (G, 2 width)."""
-
-
 class PolicyNetwork(nn.Module):
     """The paper's policy network (docs/method.md, section 1), for any feature grid and width.
 
@@ -80,10 +76,11 @@ class PolicyNetwork(nn.Module):
     hidden 512, pointwise 128, first 1024, second 512.
 
     Attributes:
-        known: what `modulations` returns for all calls, where it was computed beforehand.
+        known: (T, M) all numbers that `modulations` returns for T calls, where they were computed
+            beforehand.
     """
 
-    known: Modulations | None = None
+    known: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -132,28 +129,28 @@ class PolicyNetwork(nn.Module):
         batch, call, features = len(features), _once(call), _once(features)
         first, second, third = self.modulations(call)
         x = self.x_embedder(features) if hasattr(self, "x_embedder") else features
-        x = self.adaLN1(x, first)  # (B, N, hidden)
+        x = self.adaLN1(x, *first)  # (B, N, hidden)
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (B, hidden, H, W)
         # Contiguous, as the backward pass of an activation is slow where layouts differ.
         x = self.act(self.pw_conv(self.act(self.dw_conv(x))).contiguous()).flatten(1)
         x = x.expand(batch, -1)
-        x = self.act(self.adaLN2(self.linear1(x), second))
-        x = self.act(self.adaLN3(self.linear2(x), third))
+        x = self.act(self.adaLN2(self.linear1(x), *second))
+        x = self.act(self.adaLN3(self.linear2(x), *third))
         raw: torch.Tensor = self.linear3(x)
         return raw
 
-    def modulations(self, call: torch.Tensor) -> Modulations:
-        """Shifts and scales (G, 2 width) of the three norms at calls (G,), which say all of them.
+    def modulations(self, call: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Shift and gain (G, width) of each of the three norms, at calls (G,).
 
-        No feature plays a part in them.
+        No feature has a part in them.
         """
-        if self.known is not None:
-            first, second, third = (table.index_select(0, call) for table in self.known)
-            return first, second, third
-        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
         norms = (self.adaLN1, self.adaLN2, self.adaLN3)
-        first, second, third = (norm.adaLN_modulation(c) for norm in norms)
-        return first, second, third
+        if self.known is not None:
+            widths = [norm.width for norm in norms for _ in range(2)]
+            parts = iter(self.known.index_select(0, call).split(widths, 1))
+            return list(zip(parts, parts, strict=True))
+        c = self.t_embedder(call if self.sees_step else torch.zeros_like(call))
+        return [norm.modulation(c) for norm in norms]
 
     @torch.no_grad()
     def for_calls(self, calls: int) -> Self:
@@ -164,9 +161,9 @@ class PolicyNetwork(nn.Module):
         """
         # One call at a time, as a matrix product of several rows is rounded otherwise.
         each = torch.arange(calls, device=self.linear3.weight.device).split(1)
-        columns = zip(*(self.modulations(call) for call in each), strict=True)
+        rows = [torch.cat([x for pair in self.modulations(call) for x in pair], 1) for call in each]
         other = copy(self)
-        other.known = tuple(torch.cat(column) for column in columns)  # type: ignore[assignment]
+        other.known = torch.cat(rows)
         return other
 
 
