@@ -87,14 +87,15 @@ def cell(figure: Figure) -> str:
 
 
 def aim(figures: dict[str, Figure]) -> str:
-    """The aim of a row; where families differ, the most common one, then the others' own."""
+    """The aim of a row: the most common one, then others'; each by name where some have none."""
     aims = {
         family: figure.aim.replace("<=", "≤").replace(">=", "≥")
         for family, figure in figures.items()
+        if figure.aim
     }
-    common = max(aims.values(), key=list(aims.values()).count)
+    common = max(aims.values(), key=list(aims.values()).count) if len(aims) == len(figures) else ""
     others = [f"{FAMILIES[family]} {text}" for family, text in aims.items() if text != common]
-    return ", ".join(filter(None, [common, *others]))
+    return ", ".join([common, *others] if common else others)
 
 
 if __name__ == "__main__":
