@@ -1,6 +1,6 @@
 """`adagen diagnose headroom`: what tuning and what adapting could gain, before anyone trains."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,25 @@ from adagen.config.identity import search_state
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
 
 
+@dataclass(frozen=True)
+class Effort:
+    """The numbers of schedules, images and seeds.
+
+    Attributes:
+        trials: schedules of each later phase of a search.
+        tried_on: images that a search draws of each schedule; None for those of the key
+            `sweep.samples`, and `headroom.LEAST` at least.
+        samples: images to measure on at each seed; None for as many as a training's kept policy is
+            judged by.
+        seeds: number of seeds.
+    """
+
+    trials: int
+    tried_on: int | None
+    samples: int | None
+    seeds: int
+
+
 @app.command("headroom")
 def headroom(
     config: Configs,
@@ -37,6 +56,14 @@ def headroom(
         int,
         typer.Option(min=2, max=1_000_000, help="Schedules of each later phase of a search."),
     ] = 80,
+    tried_on: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images that a search draws of each schedule; by default those of the key "
+            "sweep.samples, and 500 at least.",
+        ),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(min=1, help="Images to measure on; by default as many as judge a policy."),
@@ -53,9 +80,7 @@ def headroom(
         experiment,
         inputs=SearchInputs(generator, networks, reference),
         out=out,
-        trials=trials,
-        samples=samples,
-        seeds=seeds,
+        effort=Effort(trials, tried_on, samples, seeds),
         checkpoint=checkpoint,
     )
 
@@ -66,9 +91,7 @@ def measure_headroom(
     *,
     inputs: SearchInputs,
     out: Path,
-    trials: int,
-    samples: int | None,
-    seeds: int,
+    effort: Effort,
     checkpoint: Path | None,
 ) -> None:
     """Search, measure, print and write.
@@ -78,10 +101,7 @@ def measure_headroom(
         experiment: key of `experiments`.
         inputs: the files that a search reads.
         out: JSON file to write.
-        trials: schedules of each later phase of a search.
-        samples: images to measure on at each seed; None for as many as a training's kept policy is
-            judged by.
-        seeds: number of seeds.
+        effort: how much is drawn.
         checkpoint: folder of resumable state; None to keep none.
 
     Raises:
@@ -89,7 +109,7 @@ def measure_headroom(
     """
     settings = require_experiment(config, experiment)
     training = settings.training
-    measured_on = samples or max(training.validate_samples, training.final_samples)
+    measured_on = effort.samples or max(training.validate_samples, training.final_samples)
     if measured_on <= (dimension := config.evaluation.dimension):
         raise AdagenError(
             f"--samples is {measured_on}, but a Frechet distance over the {dimension} features of "
@@ -98,24 +118,28 @@ def measure_headroom(
     from adagen.runtime.checkpoints import claim_checkpoint, remove_checkpoint
     from adagen.runtime.hashing import file_hash
     from adagen.runtime.records import write_record
-    from adagen.training.headroom import headroom, report
+    from adagen.training.headroom import LEAST, headroom, report
 
+    sweep = config.sweep_of(experiment)
+    tried_on = effort.tried_on or max(sweep.samples, LEAST)
+    sweep = sweep.model_copy(update={"samples": tried_on})
     with running(config, checkpoint):
         settings, generator = open_experiment(config, experiment, generator_file=inputs.generator)
         meter = open_meter(config, inputs.networks, reference=inputs.reference)
         name = f"{experiment} headroom"
         state = search_state(config, experiment)
-        claim_checkpoint(checkpoint, name, *state, {"trials": trials}, *inputs.files)
+        searched = {"trials": effort.trials, "samples": tried_on}
+        claim_checkpoint(checkpoint, name, *state, searched, *inputs.files)
         with explain_out_of_memory(
             f"Lower generators.{settings.generator}.batch; the result stays the same."
         ):
             found = headroom(
                 generator,
                 meter,
-                settings=config.sweep_of(experiment),
-                trials=trials,
+                settings=sweep,
+                trials=effort.trials,
                 samples=measured_on,
-                seeds=range(seeds),
+                seeds=range(effort.seeds),
                 batch=config.generators[settings.generator].batch,
                 checkpoint=checkpoint,
             )
@@ -125,10 +149,10 @@ def measure_headroom(
                 "experiment": experiment,
                 "steps": settings.steps,
                 "protocol": meter.protocol,
-                "sweep": config.sweep_of(experiment).model_dump(mode="json"),
-                "trials": trials,
+                "sweep": sweep.model_dump(mode="json"),
+                "trials": effort.trials,
                 "samples": measured_on,
-                "seeds": seeds,
+                "seeds": effort.seeds,
                 "schedules": [asdict(one) for one in found.schedules],
                 "tuning": found.tuning,
                 "adapting": found.adapting,

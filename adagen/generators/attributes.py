@@ -10,6 +10,23 @@ import torch
 from adagen.generators.actions import Actions
 from adagen.generators.base import Generator
 from adagen.generators.report import Check
+from adagen.runtime.errors import AdagenError
+
+
+def require_generator(generator: object, call: str) -> None:
+    """Refuse what is no generator, before a function goes on with it.
+
+    Raises:
+        AdagenError: it is none.
+    """
+    if isinstance(generator, Generator):
+        return
+    hint = "give its `generator`" if hasattr(generator, "generator") else "give a generator"
+    raise AdagenError(
+        f"{call} was given a {type(generator).__name__}, which is no generator: {hint}, such as "
+        "`adagen.load(None, file, steps=4, handmade={}).generator` (docs/python.md)."
+    )
+
 
 REQUIRED: Mapping[str, type | UnionType] = {
     "actions": Actions,

@@ -236,7 +236,7 @@ class FittedBackbone(Backbone, ABC):
             self.compiled = True
 
     def mixed(self) -> AbstractContextManager[None]:
-        """The context in which the networks run: autocast to `precision`.
+        """The context in which the networks run: autocast to `precision`. Enter it at once.
 
         It raises an AdagenError where the blocks are to be compiled, and can't be.
         """

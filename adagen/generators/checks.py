@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +12,7 @@ from adagen.generators.actions import Actions
 from adagen.generators.attributes import check_attributes
 from adagen.generators.base import Backbone, Generator, State
 from adagen.generators.comparing import equal_tensors, largest_difference, tensors_of
-from adagen.generators.installed import InstalledBackbone
-from adagen.generators.reloading import reload_difference
+from adagen.generators.reload_check import check_reload
 from adagen.generators.report import Check, GeneratorReport
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
@@ -31,7 +29,7 @@ def check_generator(
 ) -> GeneratorReport:
     """Generate a few samples, and check what training, sampling and files rely on.
 
-    A pass on a few samples is no proof: the checks see these samples under two kinds of actions.
+    A pass on a few samples is no proof: the checks see these samples under a few actions.
 
     The checks, by name:
 
@@ -43,8 +41,9 @@ def check_generator(
     - `features`: of every state, (B, rows * columns, feature_width).
     - `finite`: features, raw states and images hold no NaN and no infinity.
     - `range`: images are in [0, 1], of more samples and under random actions too.
-    - `seeds`: equal noise gives equal images, and other noise others.
-    - `batches`: a sample is the same alone and among others.
+    - `seeds`: equal noise gives equal states and images, and other noise others.
+    - `batches`: a sample is the same alone and among others, whose actions are others, too.
+    - `actions`: other actions give other states.
     - `states`: a step leaves the state that it was given as it was.
     - `stochastic`: a step with other noise gives another state exactly if the generator says so.
     - `reload`: the backbone is the same after it was saved and read.
@@ -53,7 +52,7 @@ def check_generator(
         generator: on any device.
         backbone: its networks, for `reload`.
         build: makes such networks untrained; a subclass of `InstalledBackbone` needs none.
-        samples: how many are generated at once; about fifteen times as many altogether.
+        samples: how many are generated at once; about twenty times as many altogether.
         tolerance: largest difference of two images that count as equal.
         strict: whether a failure raises.
 
@@ -68,7 +67,7 @@ def check_generator(
         actions = generator.actions
         title += f", {actions.calls} calls, actions {', '.join(actions.names)}"
         look = _Look(generator, samples, tolerance)
-        checks = (attributes, *look.checks(), _reload(backbone, build))
+        checks = (attributes, *look.checks(), check_reload(backbone, build))
     else:
         checks = (attributes,)
     report = GeneratorReport(title, checks)
@@ -121,6 +120,7 @@ class _Look:
             "range": self.range,
             "seeds": self.seeds,
             "batches": self.batches,
+            "actions": self.acted_on,
             "states": self.states,
             "stochastic": self.stochastic,
         }
@@ -144,7 +144,7 @@ class _Look:
     def generate(
         self, indices: range, seed: int = 0, *, raw: torch.Tensor | None = None
     ) -> _Trajectory:
-        """Samples of a seed, under raw outputs (T, K) of a policy; by default zeros."""
+        """Samples of a seed, under raw outputs (T, B or 1, K) of a policy; by default zeros."""
         generator = self.generator
         noise = SampleNoise("check", seed, indices, generator.device)
         labels = generator.conditions.in_turn(indices.stop)[torch.tensor(indices)]
@@ -161,19 +161,32 @@ class _Look:
             return _Trajectory(states, generator.decode(states[-1]), changed)
 
     def batched(self, action: torch.Tensor, count: int) -> torch.Tensor:
-        """One action (K,) for all samples (B, K)."""
+        """Actions (B, K), of one for all samples (1, K) or of each."""
         return action.expand(count, -1).to(self.generator.device)
+
+    def random(self, seed: int) -> torch.Tensor:
+        """Raw outputs (T, B, K) of a policy, others for each sample."""
+        calls, draw = self.generator.actions.calls, torch.Generator().manual_seed(seed)
+        return 2 * torch.randn(
+            calls, self.samples, len(self.generator.actions.names), generator=draw
+        )
+
+    def seen(self, trajectory: _Trajectory) -> list[torch.Tensor]:
+        """Features and raw states after every call, and the images at the end."""
+        raw = [self.generator.raw(state) for state in trajectory.states]
+        return [*(state.features for state in trajectory.states), *raw, trajectory.images]
 
     def hand_made(self) -> Finding:
         """Zeros reproduce the hand-made schedule, in units of each action's largest value."""
         actions = self.generator.actions
         scale = actions.handmade.abs().amax(0).clamp(min=1)
-        error = (_reproduced(actions) - actions.handmade).abs() / scale
+        made = _reproduced(actions).squeeze(1)
+        error = (made - actions.handmade).abs() / scale
         call, k = divmod(int(error.argmax()), len(actions.names))
         worst = f"{actions.names[k]} at call {call}"
         if not error.max() < 2e-3:
             return False, (
-                f"zeros give {float(_reproduced(actions)[call, k]):.4g} for {worst}, where the "
+                f"zeros give {float(made[call, k]):.4g} for {worst}, where the "
                 f"hand-made schedule has {float(actions.handmade[call, k]):.4g}, out of reach of "
                 "its activation"
             )
@@ -228,12 +241,10 @@ class _Look:
 
     def range(self) -> Finding:
         """Images are in [0, 1]; NaN is the business of `finite`."""
-        actions = self.generator.actions
         found = [("the hand-made schedule", self.together.images)]
         for seed in range(RANGE_SEEDS):
-            draw = torch.Generator().manual_seed(seed)
-            raw = 2 * torch.randn(actions.calls, len(actions.names), generator=draw)
-            for name, outputs in (("the hand-made schedule", None), ("random actions", raw)):
+            each = (("the hand-made schedule", None), ("random actions", self.random(seed)))
+            for name, outputs in each:
                 images = self.generate(range(self.samples), 2 + seed, raw=outputs).images
                 found.append((name, images))
         low, high = float("inf"), -float("inf")
@@ -251,26 +262,39 @@ class _Look:
     def seeds(self) -> Finding:
         """The noise decides the image, and nothing else does."""
         images = self.together.images
-        again = self.generate(range(self.samples)).images
-        if (error := largest_difference(again, images)) > self.tolerance:
-            return False, f"equal noise gives images that differ by {error:.2g}"
+        again, first = self.seen(self.generate(range(self.samples))), self.seen(self.together)
+        errors = [largest_difference(a, b) for a, b in zip(again, first, strict=True)]
+        what = "images" if (error := errors[-1]) > self.tolerance else "features or raw states"
+        if max(errors) > self.tolerance:
+            return False, f"equal noise gives {what} that differ by {max(errors):.2g}"
         self.reproducible = True
         if not largest_difference(self.generate(range(self.samples), seed=1).images, images) > 0:
             return False, "another seed gives the same images"
         return True, f"equal noise gives images that differ by {error:.1g}"
 
     def batches(self) -> Finding:
-        """A sample doesn't see who is beside it."""
+        """A sample doesn't see who is beside it, nor what is done there."""
         if not self.reproducible:
             return None, "equal noise gives other images already"
-        errors = [
-            largest_difference(self.generate(range(i, i + 1)).images[0], self.together.images[i])
-            for i in range(self.samples)
-        ]
-        worst = max(range(self.samples), key=errors.__getitem__)
-        return errors[worst] <= self.tolerance, (
-            f"sample {worst} alone and among others differs by {errors[worst]:.1g}"
+        raw = self.random(0)
+        together = self.generate(range(self.samples), raw=raw).images
+        found = []
+        for i in range(self.samples):
+            alone, driven = self.generate(range(i, i + 1)), raw[:, i : i + 1]
+            found.append((largest_difference(alone.images[0], self.together.images[i]), i, ""))
+            alone = self.generate(range(i, i + 1), raw=driven)
+            found.append((largest_difference(alone.images[0], together[i]), i, " of other actions"))
+        error, worst, others = max(found)
+        return error <= self.tolerance, (
+            f"sample {worst} alone and among others{others} differs by {error:.1g}"
         )
+
+    def acted_on(self) -> Finding:
+        """Actions have an effect."""
+        other = self.seen(self.generate(range(self.samples), raw=self.random(0)))
+        if equal_tensors(other, self.seen(self.together)):
+            return False, "other actions change no state and no image: `step` ignores them"
+        return True, "other actions give other states"
 
     def states(self) -> Finding:
         """A state can be used again: look-ahead and training do."""
@@ -299,31 +323,14 @@ class _Look:
         return True, says
 
 
-def _reload(backbone: Backbone | None, build: Callable[[], nn.Module] | None) -> Check:
-    """The check `reload`."""
-    if backbone is None:
-        return Check("reload", None, "no backbone was given")
-    if build is None and isinstance(backbone, InstalledBackbone):
-        build = partial(
-            type(backbone),
-            backbone.section,
-            backbone.image_shape,
-            num_classes=backbone.num_classes,
-        )
-    if build is None:
-        return Check("reload", None, "give `build`, which makes such networks untrained")
-    found = reload_difference(backbone, build)
-    return Check("reload", found is None, found or "the same after it was saved and read")
-
-
 def _reproduced(actions: Actions, raw: torch.Tensor | None = None) -> torch.Tensor:
-    """(T, K) actions of a policy that answers raw outputs (T, K); by default zeros."""
-    answers = torch.zeros(actions.calls, len(actions.names)) if raw is None else raw
+    """(T, B, K) actions of a policy that answers raw outputs (T, B, K); by default one, zeros."""
+    answers = torch.zeros(actions.calls, 1, len(actions.names)) if raw is None else raw
     z, rows = None, []
     for call, answer in enumerate(answers):
-        z = actions.smooth(z, answer.unsqueeze(0), call=call)
+        z = actions.smooth(z, answer, call=call)
         rows.append(actions.squash(z))
-    return torch.cat(rows)
+    return torch.stack(rows)
 
 
 class _StageError(Exception):

@@ -5,7 +5,7 @@ A policy maps features and call index to raw action logits; zeros stand for the 
 """
 
 from collections.abc import Callable
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -145,7 +145,7 @@ class PolicyNetwork(nn.Module):
         No feature has a part in them.
         """
         norms = (self.adaLN1, self.adaLN2, self.adaLN3)
-        if self.known is not None:
+        if self.known is not None and not torch.is_grad_enabled():
             widths = [norm.width for norm in norms for _ in range(2)]
             parts = iter(self.known.index_select(0, call).split(widths, 1))
             return list(zip(parts, parts, strict=True))
@@ -153,18 +153,17 @@ class PolicyNetwork(nn.Module):
         return [norm.modulation(c) for norm in norms]
 
     @torch.no_grad()
-    def for_calls(self, calls: int) -> Self:
-        """The same network for many batches: what follows from the call alone is computed here.
+    def know(self, calls: int) -> None:
+        """Compute beforehand what follows from the call alone; parameters must stay as they are.
 
-        Outputs of calls that all samples share are equal to the bit. Parameters are shared, but
-        must not change while it is used.
+        Outputs of calls that all samples share are equal to the bit. Nothing of it is used where
+        gradients are taken.
         """
+        self.known = None
         # One call at a time, as a matrix product of several rows is rounded otherwise.
         each = torch.arange(calls, device=self.linear3.weight.device).split(1)
         rows = [torch.cat([x for pair in self.modulations(call) for x in pair], 1) for call in each]
-        other = copy(self)
-        other.known = torch.cat(rows)
-        return other
+        self.known = torch.cat(rows)
 
 
 def _once(x: torch.Tensor) -> torch.Tensor:
@@ -226,12 +225,6 @@ class TabledNetwork(nn.Module):
             return self._shared(features, call) + added.repeat(len(features) // len(added), 1)
 
         return policy
-
-    def for_calls(self, calls: int) -> Self:
-        """The same policy for many batches, as `PolicyNetwork.for_calls` returns it."""
-        other = copy(self)
-        other._modules = {**self._modules, "network": self.network.for_calls(calls)}
-        return other
 
     def _shared(self, features: torch.Tensor, call: torch.Tensor) -> torch.Tensor:
         """(B, K) raw outputs without what conditions add."""
@@ -323,9 +316,17 @@ class Blend:
 
 
 def for_calls(policy: Policy, calls: int) -> Policy:
-    """The policy for many batches: what its networks compute of the call alone is computed here."""
+    """The policy for many batches: what its networks compute of the call alone is computed here.
+
+    Its networks are copied, so that nothing of it changes with them.
+    """
     if isinstance(policy, Blend | Decided):
         return policy.of(lambda part: for_calls(part, calls))
-    if isinstance(policy, PolicyNetwork | TabledNetwork):
-        return policy.for_calls(calls)
-    return policy
+    network = policy.network if isinstance(policy, TabledNetwork) else policy
+    if type(network) is not PolicyNetwork:  # another may do anything with a call
+        return policy
+    prepared = deepcopy(policy)
+    copied = prepared.network if isinstance(prepared, TabledNetwork) else prepared
+    assert isinstance(copied, PolicyNetwork)
+    copied.know(calls)
+    return prepared

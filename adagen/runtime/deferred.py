@@ -5,7 +5,7 @@ without work while Python prepares the next one.
 
     with deferred_checks():
         for ...:
-            require(action, error)  # makes no check yet
+            require(torch.isfinite(action), error)  # makes no check yet
     # the first check that failed raises its error here
 """
 
@@ -18,28 +18,25 @@ import torch
 from adagen.runtime.errors import AdagenError
 
 Check = tuple[torch.Tensor, Callable[[list[int]], AdagenError]]
-"""Booleans that have to be true, or numbers that have to be finite, and the error from the index
-of the first that is not."""
+"""Booleans that have to be true, and the error from the index of the first that is not."""
 
 _later: ContextVar[list[Check] | None] = ContextVar("later", default=None)
 
 
-def require(values: torch.Tensor, error: Callable[[list[int]], AdagenError]) -> None:
-    """Check that all booleans are true, or all numbers finite.
-
-    It is done at once, or at the end of a block of `deferred_checks`.
+def require(met: torch.Tensor, error: Callable[[list[int]], AdagenError]) -> None:
+    """Check that all booleans are true, at once or at the end of a block of `deferred_checks`.
 
     Args:
-        values: booleans or floating point numbers, of any shape.
-        error: makes the error from the index of the first that is false or not finite.
+        met: booleans of any shape.
+        error: makes the error from the index of the first that is false.
 
     Raises:
-        AdagenError: there is one, outside such a block.
+        AdagenError: one is false, outside such a block.
     """
     if (later := _later.get()) is None:
-        _raise_first([(values, error)])
+        _raise_first([(met, error)])
     else:
-        later.append((values, error))
+        later.append((met, error))
 
 
 @contextmanager
@@ -68,20 +65,8 @@ def deferred_checks() -> Iterator[None]:
 
 
 def _raise_first(checks: list[Check]) -> None:
-    if not checks or torch.stack([_met(values).all() for values in _joined(checks)]).all():
+    if not checks or torch.stack([met.all() for met, _ in checks]).all():
         return
-    for values, error in checks:
-        if not (met := _met(values)).all():
+    for met, error in checks:
+        if not met.all():
             raise error((~met).nonzero()[0].tolist())
-
-
-def _joined(checks: list[Check]) -> list[torch.Tensor]:
-    """Return all that is checked in one tensor of booleans, one of numbers, or both."""
-    kinds: dict[bool, list[torch.Tensor]] = {}
-    for values, _ in checks:
-        kinds.setdefault(values.dtype == torch.bool, []).append(values.flatten())
-    return [torch.cat(parts) for parts in kinds.values()]
-
-
-def _met(values: torch.Tensor) -> torch.Tensor:
-    return values if values.dtype == torch.bool else torch.isfinite(values)

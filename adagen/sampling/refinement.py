@@ -235,4 +235,4 @@ def _require_finite(merit: torch.Tensor, name: str, *, noise: SampleNoise) -> No
             "need be."
         )
 
-    require(merit, error)
+    require(torch.isfinite(merit), error)

@@ -82,7 +82,9 @@ def rollout(
             seen = generator.seen(state)
             z = generator.actions.smooth(z, policy(seen, call), call=t)
             action = generator.actions.squash(z)
-            require(action, partial(_not_finite, t, generator=generator, noise=noise))
+            require(
+                torch.isfinite(action), partial(_not_finite, t, generator=generator, noise=noise)
+            )
             action = generator.drawn(action, call=t, noise=noise)
             if watch is not None:
                 watch(t, seen, action)

@@ -11,6 +11,7 @@ noise of its own. It is also the image that `adagen sample` makes for this seed,
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -150,6 +151,8 @@ class Sampler:
     ) -> Iterator[Generated]:
         """Yield batches of images and of the actions that made them.
 
+        All are made by the policy as it is when the first one is.
+
         Args:
             labels: (n,) int64 classes.
             indices: (n,) int64 which samples of the seed to make; by default 0 .. n-1.
@@ -164,13 +167,13 @@ class Sampler:
             AdagenError: a label is none of the generator's classes, or an image is not finite.
         """
         indices = torch.arange(len(labels)) if indices is None else indices
-        policy = for_calls(self.policy, self.generator.actions.calls)
+        policy = cache(partial(for_calls, self.policy, self.generator.actions.calls))
 
         def generate(part: tuple[torch.Tensor, torch.Tensor]) -> Generated:
             rows, classes = part
             noise = SampleNoise(purpose, seed, rows.tolist(), self.generator.device)
             generated = self.batch_sampler(
-                self.generator, policy, labels=classes.to(noise.device), noise=noise
+                self.generator, policy(), labels=classes.to(noise.device), noise=noise
             )
             images, actions = generated[0].cpu(), self.generator.as_made(generated[1].cpu())
             if not torch.isfinite(images).all():

@@ -13,6 +13,7 @@ from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings
 from adagen.config.identity import policy_file, resumable
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
+from adagen.generators.attributes import require_generator
 from adagen.generators.base import Generator
 from adagen.generators.class_names import require_same_classes
 from adagen.generators.stopping import Stopping
@@ -104,6 +105,7 @@ def train(
         AdagenError: a setting, the data or the function's result is not as expected; or
             `checkpoint` belongs to another training.
     """
+    require_generator(generator, "adagen.train")
     training = _settings(reward, settings)
     require_installed(training.trackers)
     if method not in METHODS:

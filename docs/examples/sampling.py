@@ -31,7 +31,7 @@ samples = sampler(n=50, seed=0)
 samples.save("grid.png", columns=10)
 
 threes = sampler(labels=3, n=16, seed=0)
-print(threes.images.shape, threes.actions.shape)  # (16, 1, 8, 8) and (T, 16, K)
+print(threes.images.shape, threes.actions.shape)  # (16, 1, 8, 8) and (5, 16, 2)
 
 # %% [markdown]
 # ## The schedule that the policy chose

@@ -160,7 +160,8 @@ def test_a_mistaken_call(ready, options, parts):
 
 def test_headroom_from_files_to_a_verdict(ready):
     call = (
-        f"diagnose headroom --config config.yaml --experiment flow_t2 {FILES} --trials 3 --seeds 2"
+        f"diagnose headroom --config config.yaml --experiment flow_t2 {FILES} --trials 3 --seeds 2 "
+        "--tried-on 40"
     )
     ready(f"{call} --out headroom.json --checkpoint state")
     printed = ready.capsys.readouterr().out
@@ -173,4 +174,5 @@ def test_headroom_from_files_to_a_verdict(ready):
     training = load_config([Path("config.yaml")]).experiments["flow_t2"].training
     assert found["samples"] == max(training.validate_samples, training.final_samples)
     assert not list(Path("state").glob("*"))  # a finished call leaves no state behind
+    assert found["sweep"]["samples"] == 40
     assert "--samples is 16" in ready.mistake(f"{call} --out other.json --samples 16")

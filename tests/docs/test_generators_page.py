@@ -181,7 +181,7 @@ def test_the_shortest_example_runs(capsys, monkeypatch, tmp_path):
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(SHORTEST, names)
     printed = capsys.readouterr().out
-    assert printed.count("\n  passed ") == len(printed.splitlines()) - 1 == 12
+    assert printed.count("\n  passed ") == len(printed.splitlines()) - 1 == 13
     (shown,) = blocks("text")
     for line in (line for line in shown.splitlines() if "differ" not in line):
         assert line.strip() in (*printed.splitlines(), *map(str.strip, printed.splitlines()), "...")

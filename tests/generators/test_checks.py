@@ -116,6 +116,29 @@ class Drawing(Sound):
         return super().step(state, (action + drawn) / 2)
 
 
+class OneForAll(Sound):
+    def step(self, state, action):
+        return super().step(state, action[:1].expand(len(action), -1))
+
+
+class Averaging(Sound):
+    def step(self, state, action):
+        return super().step(state, action.mean(0, keepdim=True).expand(len(action), -1))
+
+
+class Deaf(Sound):
+    def step(self, state, action):
+        return super().step(state, torch.full_like(action, 0.5))
+
+
+class HiddenNoise(Sound):
+    """Draws from a source of its own what its images don't show."""
+
+    def step(self, state, action):
+        after = super().step(state, action)
+        return replace(after, features=after.features + torch.rand(len(action), 1, 1))
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "found"),
     [
@@ -127,6 +150,10 @@ class Drawing(Sound):
         (GlobalNoise, "seeds", "equal noise gives images that differ"),
         (Constant, "seeds", "another seed gives the same images"),
         (Neighbours, "batches", "alone and among others"),
+        (OneForAll, "batches", "among others of other actions differs by"),
+        (Averaging, "batches", "among others of other actions differs by"),
+        (Deaf, "actions", "`step` ignores them"),
+        (HiddenNoise, "seeds", "gives features or raw states that differ by"),
         (InPlace, "states", "at calls [0, 1]"),
         (Boasting, "stochastic", "never changes a step"),
         (Drawing, "stochastic", "is False, but other noise changes a step"),

@@ -128,23 +128,49 @@ def test_what_follows_from_the_call_is_computed_beforehand_to_the_bit(kind):
         "table": ConstantTable.of(torch.randn(3, 2)),
     }.get(kind, network)
     prepared = for_calls(policy, 3)
-    for call in torch.arange(3).unsqueeze(1).expand(-1, 5):
-        features = torch.randn(5, 16, 8)
-        assert torch.equal(prepared(features, call), policy(features, call))
+    with torch.no_grad():
+        for call in torch.arange(3).unsqueeze(1).expand(-1, 5):
+            features = torch.randn(5, 16, 8)
+            assert torch.equal(prepared(features, call), policy(features, call))
 
 
-def test_a_prepared_policy_leaves_the_other_as_it_is_and_knows_conditions():
+def test_a_prepared_policy_is_another_one_and_knows_conditions():
     torch.manual_seed(0)
     policy = TabledNetwork(random_network(), 3, actions=2, vector_width=4)
     torch.nn.init.normal_(policy.offsets)
-    names = list(policy.state_dict())
     prepared, call = for_calls(policy, 3), torch.tensor([1]).expand(2)
     features, vectors = torch.randn(2, 16, 8), torch.eye(4)[1:3]
-    before = policy.for_vectors(vectors)(features, call)
-    assert torch.equal(prepared.for_vectors(vectors)(features, call), before)
-    assert policy.network.known is None and list(policy.state_dict()) == names
-    # An update of the policy is seen by it, and by the next one that is prepared.
+
+    def answer(policy):
+        with torch.no_grad():
+            return policy.for_vectors(vectors)(features, call)
+
+    before = answer(policy)
+    assert torch.equal(answer(prepared), before) and policy.network.known is None
+    # It stays whole where the other one changes, and can be prepared anew.
     torch.nn.init.normal_(policy.network.t_embedder.mlp[0].weight)
-    after = policy.for_vectors(vectors)(features, call)
-    assert not torch.equal(after, before)
-    assert torch.equal(for_calls(policy, 3).for_vectors(vectors)(features, call), after)
+    torch.nn.init.normal_(policy.network.linear1.weight)
+    after = answer(policy)
+    assert torch.equal(answer(prepared), before) and not torch.equal(after, before)
+    prepared.load_state_dict(policy.state_dict())
+    assert torch.equal(answer(for_calls(prepared, 5)), after)
+
+
+def test_gradients_of_a_prepared_policy_are_all_there():
+    torch.manual_seed(0)
+    network = random_network()
+    prepared = for_calls(network, 3)
+    for each in (network, prepared):
+        each(torch.randn(2, 16, 8), torch.tensor([1, 1])).sum().backward()
+        assert all(parameter.grad is not None for parameter in each.parameters())
+
+
+def test_a_network_of_a_users_own_is_left_as_it_is():
+    class Later(PolicyNetwork):
+        def forward(self, features, call):
+            return super().forward(features, call + 3)
+
+    network = Later(8, (4, 4), actions=2, size=PolicyNetworkSize())
+    assert for_calls(network, 3) is network
+    tabled = TabledNetwork(network, 3, actions=2)
+    assert for_calls(tabled, 3) is tabled

@@ -34,18 +34,3 @@ def test_what_a_failed_check_led_to_is_not_what_is_told():
     with pytest.raises(IndexError), deferred_checks():
         require(GOOD, named("good"))
         raise IndexError("out of range")
-
-
-def test_numbers_have_to_be_finite():
-    numbers = torch.tensor([[1.0, 2.0], [float("nan"), float("inf")]])
-    with pytest.raises(AdagenError, match=r"bad at \[1, 0\]"):
-        require(numbers, named("bad"))
-    require(numbers[:1], named("good"))
-    # Whatever they are, the first of all checks is told.
-    with pytest.raises(AdagenError, match=r"second at \[1, 0\]"), deferred_checks():
-        require(numbers[:1].double(), named("first"))
-        require(numbers, named("second"))
-        require(BAD, named("third"))
-    with pytest.raises(AdagenError, match="first at"), deferred_checks():
-        require(BAD, named("first"))
-        require(numbers, named("second"))

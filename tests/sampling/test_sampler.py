@@ -62,6 +62,29 @@ def test_the_same_seed_gives_the_same_images_in_any_batch(sampler):
     assert samples.images[:3].equal(sampler(n=3).images)
 
 
+def test_a_policy_that_changes_between_two_batches_does_not_mix(sampler):
+    """All batches are of the policy that made the first, and the next call sees the new one."""
+    before, labels = sampler(n=9), torch.arange(9)
+    batches = sampler.batches(labels)
+    first = next(batches)[0]
+    for parameter in sampler.policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    images = torch.cat([first, *(images for images, _ in batches)])
+    assert images.equal(before.images)
+    assert not sampler(n=9).images.equal(images)
+
+
+def test_networks_compute_what_follows_from_the_call_once(sampler, monkeypatch):
+    calls, embed = [], type(sampler.policy.t_embedder).forward
+    monkeypatch.setattr(
+        type(sampler.policy.t_embedder),
+        "forward",
+        lambda self, call: calls.append(call) or embed(self, call),
+    )
+    sampler(n=9)  # three batches
+    assert [call.tolist() for call in calls] == [[0], [1], [2], [3]]
+
+
 def test_the_schedule_is_the_distribution_of_the_actions(sampler):
     samples = sampler(n=20)
     table = samples.schedule().set_index(["action", "step"])

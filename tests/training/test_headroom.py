@@ -1,5 +1,7 @@
 """The room that tuning and adapting have, on a toy where it is known in closed form."""
 
+from dataclasses import replace
+
 import pytest
 from toy_classes import FLOOR, HANDMADE, MEAN, VARIANCE, AlikeToy, ClassToy, PixelMeter
 
@@ -49,6 +51,10 @@ def test_a_wide_interval_is_undecided():
         by_class=one("by class", 0.51, 0.4),
     )
     assert "Undecided" in room.verdict and "-" in report(room)
+    assert "takes another" in room.verdict and "--tried-on" in room.verdict
+    worse = replace(room, by_class=one("by class", 0.6, 0.67))
+    assert "the schedule by class is 15% (95 % interval" in worse.verdict
+    assert "above the static one" in worse.verdict and "takes another" not in worse.verdict
 
 
 def test_a_search_that_has_not_ended_does_not_say_dont_bother():

@@ -10,6 +10,7 @@ import adagen
 from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, RewardFeatures, Transformer
 from adagen.generators.actions import SIGMOID, Actions
+from adagen.policy.networks import HandMade
 from adagen.runtime.noise import torch_generator
 from adagen.training import from_data
 
@@ -185,6 +186,14 @@ LABELS = torch.arange(30) % 3
 def test_what_cannot_be_trained_is_refused(wrong, message):
     with pytest.raises(AdagenError, match=message):
         train_toy(Toy(), **{"updates": 1, "static_learning_rate": 1e-2, **wrong})
+
+
+def test_what_is_no_generator_is_refused():
+    sampler = adagen.Sampler(Toy(), HandMade(1))
+    with pytest.raises(AdagenError, match=r"adagen\.train was given a Sampler.*its `generator`"):
+        train_toy(sampler)
+    with pytest.raises(AdagenError, match="given a str, which is no generator: give a generator"):
+        train_toy("sit.safetensors")
 
 
 @pytest.fixture
