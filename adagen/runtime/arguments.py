@@ -25,6 +25,23 @@ def require_count(name: str, value: Any) -> int:
     return number
 
 
+def require_seed(name: str, value: Any) -> int:
+    """The value of an argument that has to be a seed, a whole number, 0 or more.
+
+    Raises:
+        AdagenError: it is less, or no whole number, which would draw noise of its own in silence.
+    """
+    try:
+        number = -1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise AdagenError(
+            f"{name} is {value!r}, but a whole number, 0 or more, is expected: give another one."
+        )
+    return number
+
+
 def require_path(name: str, value: Any, *, content: str) -> Path:
     """The value of an argument that has to be a path.
 

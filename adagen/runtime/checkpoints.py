@@ -34,23 +34,27 @@ BINDING = "belongs_to.json"
 """File in a folder of resumable state: the run, settings and files that it belongs to."""
 
 CHECKPOINT_SECONDS = 15
-"""Seconds between two checkpoints of a training or a fit."""
+"""Seconds between two checkpoints of a training or a fit, at least."""
+LOST = 0.05
+"""Share of its time that a process may lose when it is killed without a warning."""
 
 
 class SaveTimer:
     """Says when to write a checkpoint: first at once, then by time, and when asked to stop.
 
     States of large networks take gigabytes. Written after every update they would take longer than
-    the update, and a resumed run repeats the updates since the last one exactly.
+    the update, and a resumed run repeats the updates since the last one exactly. So the longer a
+    process has run, the longer it waits: a thousand updates of a minute write a hundred states.
     """
 
     def __init__(self) -> None:
-        self._last = -math.inf
+        self._began, self._last = time.monotonic(), -math.inf
 
     def due(self) -> bool:
         """True if it is time to save; if so, the next time is counted from now."""
         now = time.monotonic()
-        if now - self._last <= CHECKPOINT_SECONDS and not stop_is_asked():
+        longer = max(1, LOST * (now - self._began) / CHECKPOINT_SECONDS)
+        if now - self._last <= longer * CHECKPOINT_SECONDS and not stop_is_asked():
             return False
         self._last = now
         return True

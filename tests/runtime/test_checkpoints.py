@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import pickle
 from functools import partial
@@ -54,6 +55,19 @@ def test_a_state_is_due_at_once_then_by_time_and_when_asked_to_stop(monkeypatch)
     assert due == [True, False, False, True, False, True]
     asked[0] = True
     assert timer.due()
+
+
+def test_long_runs_write_few_states_and_lose_a_twentieth_at_most(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    timer, written = SaveTimer(), []
+    for update in range(1000):  # of a minute each
+        now[0] = 60.0 * update
+        if timer.due():
+            written.append(update)
+    assert 60 < len(written) < 120
+    gaps = [(b - a, b) for a, b in itertools.pairwise(written)]
+    assert all(gap <= max(2, 0.05 * at + 1) for gap, at in gaps)
 
 
 def test_a_folder_belongs_to_a_run_its_settings_and_its_files(tmp_path):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -49,6 +50,18 @@ def test_labels_are_one_class_or_many_or_go_round(sampler):
 def test_labels_that_fit_no_sample_are_refused(sampler, labels, n, told):
     with pytest.raises(AdagenError, match=told):
         sampler(labels, n=n)
+
+
+@pytest.mark.parametrize("seed", ["a", "1", 1.0, True, -1, None])
+def test_a_seed_that_would_draw_noise_of_its_own_in_silence_is_refused(sampler, seed):
+    with pytest.raises(AdagenError, match=f"seed is {seed!r}, but a whole number, 0 or more"):
+        sampler(n=2, seed=seed)
+
+
+def test_whole_numbers_of_any_kind_are_the_same_seed(sampler):
+    images = sampler(n=2, seed=1).images
+    for seed in (torch.tensor(1), np.int64(1)):
+        assert images.equal(sampler(n=2, seed=seed).images)
 
 
 def test_the_same_seed_gives_the_same_images_in_any_batch(sampler):
