@@ -87,15 +87,14 @@ def cell(figure: Figure) -> str:
 
 
 def aim(figures: dict[str, Figure]) -> str:
-    """The aim of a row: the most common one, then others'; each by name where some have none."""
+    """The aim of a row; where families differ, the most common one, then the others' own."""
     aims = {
         family: figure.aim.replace("<=", "≤").replace(">=", "≥")
         for family, figure in figures.items()
-        if figure.aim
     }
-    common = max(aims.values(), key=list(aims.values()).count) if len(aims) == len(figures) else ""
+    common = max(aims.values(), key=list(aims.values()).count)
     others = [f"{FAMILIES[family]} {text}" for family, text in aims.items() if text != common]
-    return ", ".join([common, *others] if common else others)
+    return ", ".join(filter(None, [common, *others]))
 
 
 if __name__ == "__main__":

@@ -113,28 +113,21 @@ def watched(backbone: Backbone, stamp: Callable[[], Stamp]) -> Iterator[list[tup
 
 
 @contextmanager
-def repeated(backbone: Backbone, turn: int) -> Iterator[list[tuple[float, float]]]:
+def repeated(backbone: Backbone) -> Iterator[list[tuple[float, float]]]:
     """Make every call of a backbone's network in the block twice, and yield a list of both times.
 
-    These are the processor seconds of the call, and of its repetition, in vain. Whichever comes
-    second finds the weights in the cache. So they take turns, in the order of Thue and Morse, which
-    follows no period of the calls; and the other way round at every other turn.
-
-    Args:
-        backbone: the networks.
-        turn: number of the block.
+    These are the processor seconds of the call, and of its repetition, in vain.
     """
     seconds: list[tuple[float, float]] = []
     clock = time.process_time
 
     def twice(call: Callable[[], Any]) -> Any:
-        first, began = (turn + len(seconds).bit_count()) % 2, clock()
-        results = [call()]
+        began = clock()
+        result = call()
         between = clock()
-        results.append(call())
-        times = between - began, clock() - between
-        seconds.append((times[first], times[1 - first]))
-        return results[first]
+        call()
+        seconds.append((between - began, clock() - between))
+        return result
 
     with _around(backbone, twice):
         yield seconds

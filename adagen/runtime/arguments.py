@@ -8,36 +8,20 @@ from typing import Any
 from adagen.runtime.errors import AdagenError
 
 
-def require_count(name: str, value: Any) -> int:
-    """The value of an argument that has to be a whole number, 1 or more.
+def require_count(name: str, value: Any, *, least: int = 1) -> int:
+    """The value of an argument that has to be a whole number, `least` or more.
 
     Raises:
         AdagenError: it is less, or no whole number.
     """
     try:
-        number = 0 if isinstance(value, bool) else index(value)
+        number = least - 1 if isinstance(value, bool) else index(value)
     except TypeError:
-        number = 0
-    if number < 1:
+        number = least - 1
+    if number < least:
         raise AdagenError(
-            f"{name} is {value!r}, but a whole number, 1 or more, is expected: give another one."
-        )
-    return number
-
-
-def require_seed(name: str, value: Any) -> int:
-    """The value of an argument that has to be a seed, a whole number, 0 or more.
-
-    Raises:
-        AdagenError: it is less, or no whole number, which would draw noise of its own in silence.
-    """
-    try:
-        number = -1 if isinstance(value, bool) else index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise AdagenError(
-            f"{name} is {value!r}, but a whole number, 0 or more, is expected: give another one."
+            f"{name} is {value!r}, but a whole number, {least} or more, is expected: give another "
+            "one."
         )
     return number
 

@@ -25,7 +25,7 @@ from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy, for_calls
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.rewards.base import Reward
-from adagen.runtime.arguments import require_count, require_path, require_seed, require_texts
+from adagen.runtime.arguments import require_count, require_path, require_texts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
 from adagen.runtime.outputs import Given, Output, check_outputs
@@ -168,7 +168,7 @@ class Sampler:
                 an image is not finite.
         """
         indices = torch.arange(len(labels)) if indices is None else indices
-        seed = require_seed("seed", seed)
+        seed = require_count("seed", seed, least=0)
         policy = cache(partial(for_calls, self.policy, self.generator.actions.calls))
 
         def generate(part: tuple[torch.Tensor, torch.Tensor]) -> Generated:

@@ -28,12 +28,5 @@ def test_a_table_has_a_column_for_each_family_and_the_aims_that_differ():
     assert lines[2] == f"| rollout |  | {shown} | {shown} | {shown} | ≤ 1.02, VAR ≤ 1.15 |"
 
 
-def test_an_aim_is_not_read_as_that_of_a_family_without_one():
-    every = [figure("maskgit"), figure("var", "<= 1.15"), figure("dit", "<= 1.02")]
-    assert list(page.table(every))[2].endswith("| VAR ≤ 1.15, DiT ≤ 1.02 |")
-    header, *_ = page.table(every[:1])
-    assert "aim" not in header
-
-
 def test_a_number_without_rounds_stands_alone():
     assert list(page.table([figure(values=[0.25])]))[2] == "| rollout |  | 0.25 |"
