@@ -44,7 +44,7 @@ ADDED: dict[type, set[str]] = {
     FrozenGenerator: {"text"},
     Experiment: {"schedule", "repeats", *RIVALS},
 }
-ADDED[Training] = {"condition_learning_rate", "start", "polish"}
+ADDED[Training] = {"condition_learning_rate", "start", "patience", "polish"}
 """Keys that older files don't have. They count where they are not the default."""
 
 

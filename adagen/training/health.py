@@ -10,7 +10,7 @@ training too (`adagen.training.ranking_report`).
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from adagen.training.log import Record
+from adagen.training.log import Record, validations
 
 WINDOW = 3
 """Updates in a row: enough to exclude chance, and a tenth of a short run."""
@@ -152,12 +152,7 @@ def _hacking(records: Sequence[Record]) -> dict[str, str]:
     The reward of a discriminator is relative to what it has learnt by then. So it may stay or fall
     while a policy earns it by images that are worse.
     """
-    measured = [record for record in records if record["validation_fid"] is not None]
-    start = records[0]["start_fid"]
-    if start is not None:
-        free = records[0]["start_fid_label_free"]
-        at_start = {"validation_fid": start, "validation_fid_label_free": free}
-        measured = [{**records[0], **at_start}, *measured]
+    measured, start = validations(records), records[0]["start_fid"]
     last = measured[-RISES - 1 :]
     distances = [record["validation_fid"] for record in last]
     if len(last) <= RISES:

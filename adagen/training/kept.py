@@ -9,11 +9,21 @@ from torch import nn
 from adagen.config import FINALISTS, Training
 from adagen.rewards.base import Reward
 from adagen.runtime.progress import progress
-from adagen.training.log import Record, Validation
+from adagen.training.log import Record, Validation, validations
 from adagen.training.validation import Validator
 
 START = -1
 """Stands for the number of the update of the policy that a training begins with."""
+
+
+def out_of_patience(records: Sequence[Record], patience: int) -> bool:
+    """True if none of the last `patience` validations of a training log found a lower distance.
+
+    That at the start counts as one to be lower than. 0 has patience without end.
+    """
+    distances = [record["validation_fid"] for record in validations(records)]
+    best, recent = distances[:-patience], distances[-patience:]
+    return patience > 0 and bool(best) and min(recent) >= min(best)
 
 
 class KeptPolicies:

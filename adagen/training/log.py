@@ -1,5 +1,6 @@
 """The fields of the training log: accuracies, actions and validations (docs/training.md)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,19 @@ NO_ACCURACY: Record = {
     for name in ("real", "heldout", "fake")
 }
 """The fields of `accuracy` under a reward that calls no image real or generated."""
+
+
+def validations(records: Sequence[Record]) -> list[Record]:
+    """The records that have a validation; before them the first, with that of the start as its own.
+
+    There are none of the start where a training began without one.
+    """
+    measured = [record for record in records if record["validation_fid"] is not None]
+    if not records or records[0]["start_fid"] is None:
+        return measured
+    first = records[0]
+    at_start = {f"validation_{name}": first[f"start_{name}"] for name in ("fid", "fid_label_free")}
+    return [{**first, **at_start}, *measured]
 
 
 def accuracy(name: str, logits: torch.Tensor, *, sign: int) -> Record:

@@ -34,19 +34,10 @@ from adagen.runtime.errors import explain_out_of_memory
 from adagen.runtime.noise import torch_generator
 from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
-from adagen.training import health, ppo
+from adagen.training import health, log, ppo
 from adagen.training.checks import require_finite, require_finite_loss, require_image_shape
-from adagen.training.kept import START, KeptPolicies
-from adagen.training.log import (
-    NO_ACCURACY,
-    NOT_FINAL,
-    NOT_STARTED,
-    NOT_VALIDATED,
-    Record,
-    Validation,
-    accuracy,
-    action_statistics,
-)
+from adagen.training.kept import START, KeptPolicies, out_of_patience
+from adagen.training.log import Record, Validation
 from adagen.training.trackers import OnRecord, Track, untracked
 from adagen.training.trajectories import Trajectories, collect
 from adagen.training.update import PpoUpdate
@@ -142,11 +133,12 @@ class PolicyTraining:
     ) -> list[Record]:
         """Train to the end, from `checkpoint` if it exists; returns the training log.
 
-        Afterwards `average` and `critic` hold the weights of the validation with the least primary
-        distance, the one before the first update among them, and `kept` the reward's state then.
-        Where `final_samples` asks for it, the nearest few are measured once more, and the least of
-        those distances decides. Where a mixture or a price of evaluations leads away from it, and
-        without validation, they hold the last weights.
+        It ends early where `patience` does. Afterwards `average` and `critic` hold the weights of
+        the validation with the least primary distance, the one before the first update among them,
+        and `kept` the reward's state then. Where `final_samples` asks for it, the nearest few are
+        measured once more, and the least of those distances decides. Where a mixture or a price of
+        evaluations leads away from it, and without validation, they hold the last weights, and
+        nothing ends early.
 
         Args:
             name: names the run in progress bar, messages and checkpoint.
@@ -189,6 +181,12 @@ class PolicyTraining:
         if validate and not (start or elsewhere):
             begun = validate(self.average.module), copy.deepcopy(self.kept.weights())
         for update in bar:
+            if not elsewhere and out_of_patience(self.records, self.settings.patience):
+                if self.processes.first:
+                    found = f"{self.settings.patience} validations in a row found no better policy"
+                    bar.write(f"{name} ends after update {update}: {found}", file=sys.stderr)
+                self._save(name, checkpoint)
+                break
             record = self.update(update)
             if begun:  # only now the reward has learnt from this policy's images
                 record |= begun[0].start_record()
@@ -265,10 +263,10 @@ class PolicyTraining:
             **accuracies,
             **diagnostics,
             "loss_discriminator": loss if self.reward.learns_first else learn(),
-            **action_statistics(self.generator.actions, trajectories, sigma=self.sigma(n)),
-            **NOT_STARTED,
-            **NOT_VALIDATED,
-            **NOT_FINAL,
+            **log.action_statistics(self.generator.actions, trajectories, sigma=self.sigma(n)),
+            **log.NOT_STARTED,
+            **log.NOT_VALIDATED,
+            **log.NOT_FINAL,
             "warnings": {},
             "seconds": time.perf_counter() - began,
         }
@@ -332,11 +330,11 @@ class PolicyTraining:
     def _accuracies(self, scores: torch.Tensor, n: int) -> Record:
         """Accuracy and loss of the reward on real, held-out and generated images of update n."""
         if not self.reward.discriminates:
-            return NO_ACCURACY
+            return log.NO_ACCURACY
         return {
-            **accuracy("real", self._probe(self.real, "real", n=n), sign=1),
-            **accuracy("heldout", self._probe(self.heldout, "heldout", n=n), sign=1),
-            **accuracy("fake", scores, sign=-1),
+            **log.accuracy("real", self._probe(self.real, "real", n=n), sign=1),
+            **log.accuracy("heldout", self._probe(self.heldout, "heldout", n=n), sign=1),
+            **log.accuracy("fake", scores, sign=-1),
         }
 
     def _probe(self, pool: Pool, name: str, *, n: int) -> torch.Tensor:

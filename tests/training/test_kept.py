@@ -11,7 +11,7 @@ from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
 from adagen.policy.networks import ConstantTable
 from adagen.rewards.pretrained import RewardMixture
-from adagen.training.kept import START
+from adagen.training.kept import START, out_of_patience
 from adagen.training.validation import Validator
 
 SETTINGS = Training(validate_samples=20, final_samples=50, batch=16)
@@ -141,3 +141,30 @@ def test_a_plain_function_validates_and_the_nearest_is_kept():
     run = toy_training("static", **CHANGES)
     run.run("toy", no_validation, checkpoint=None)
     assert run.kept.states[0]["update"] == 5  # of equals the last
+
+
+def logged(start, *distances):
+    """A training log with a validation at every second update."""
+    measured = [{"start_fid": None, "validation_fid": fid} for fid in distances]
+    others = [{"start_fid": None, "validation_fid": None} for _ in distances]
+    records = [record for pair in zip(others, measured, strict=True) for record in pair]
+    records[0] |= {"start_fid": start, "start_fid_label_free": start}
+    return records
+
+
+@pytest.mark.parametrize(
+    ("start", "distances", "ended"),
+    [
+        (5.0, (4.0, 3.0), []),
+        (5.0, (4.0, 4.0), [1]),
+        (5.0, (4.0, 4.5, 4.2), [1, 2]),
+        (5.0, (4.0, 4.5, 4.2, 3.9), []),
+        (5.0, (6.0, 5.5), [1, 2]),  # no better than the start
+        (None, (6.0,), []),
+        (None, (6.0, 6.5), [1]),
+    ],
+)
+def test_patience_counts_validations_since_the_best(start, distances, ended):
+    records = logged(start, *distances)
+    assert [p for p in range(1, 5) if out_of_patience(records, p)] == ended
+    assert not out_of_patience(records, 0) and not out_of_patience([], 1)
