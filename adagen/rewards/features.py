@@ -21,6 +21,8 @@ from adagen.runtime.files import load_bound, save_tensors
 from adagen.runtime.noise import seeded
 
 KIND = "reward features"
+AT_ONCE = 256
+"""Images whose features are computed at once: more take more memory, and as much time."""
 
 
 class MaskedAutoencoder(nn.Module):
@@ -64,6 +66,10 @@ class MaskedAutoencoder(nn.Module):
 
         There is one map for each block; the class token is added to its patch tokens.
         """
+        return torch.cat([self._maps(part) for part in images.split(AT_ONCE)])
+
+    def _maps(self, images: torch.Tensor) -> torch.Tensor:
+        """The feature maps of a few images."""
         maps = [x[:, 1:] + x[:, :1] for x in self.vit.after_blocks(images)]
         return torch.stack([x.transpose(1, 2) for x in maps], dim=1)
 

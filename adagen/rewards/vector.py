@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from adagen.data.split import CHUNK, Images
 from adagen.rewards.base import Reward
-from adagen.rewards.features import MaskedAutoencoder
+from adagen.rewards.features import AT_ONCE, MaskedAutoencoder
 from adagen.rewards.pools import KEEP, Extractor, Pool, StreamedPool, add_noise
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise, torch_generator
@@ -41,22 +41,28 @@ def principal_components(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, 
     Raises:
         AdagenError: the rows have fewer than `count` components.
     """
-    rows = rows.cpu().double()
     if count > min(len(rows) - 1, rows.shape[1]):
         raise AdagenError(
             f"training.reward.components is {count}, but {len(rows)} images with "
             f"{rows.shape[1]} features each have {min(len(rows) - 1, rows.shape[1])} at most: "
             "lower it."
         )
-    mean = rows.mean(0)
-    centred = rows - mean
     # X'X and XX' have the same eigenvalues, and a vector u of XX' gives X'u: the smaller is taken.
     few = len(rows) < rows.shape[1]
-    _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
-    chosen = vectors.flip(1)[:, :count]
-    directions = F.normalize(centred.T @ chosen, dim=0) if few else chosen
+    mean, x = _centred(rows)
+    products = x @ x.T if few else x.T @ x
+    del x  # the eigenvectors take their own memory
+    chosen = torch.linalg.eigh(products).eigenvectors.flip(1)[:, :count]
+    directions = F.normalize(_centred(rows)[1].T @ chosen, dim=0) if few else chosen
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
     return mean, directions * largest.sign()
+
+
+def _centred(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean (D,) of rows (N, D), and the rows less their mean, in float64 on the CPU."""
+    centred = rows.to("cpu", torch.float64, copy=True)
+    mean = centred.mean(0)
+    return mean, centred.sub_(mean)
 
 
 class Vector(nn.Module):
@@ -67,24 +73,23 @@ class Vector(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, clean: torch.Tensor, seen: torch.Tensor, *, components: int) -> None:
-        """Fit components and standardisation to real images.
-
-        Args:
-            clean: their feature maps (N, maps, width, tokens), which give the components.
-            seen: the same under pixel noise, which give the standardisation.
-            components: number of components.
+    def __init__(self, maps: torch.Tensor, *, components: int) -> None:
+        """Fit the components to feature maps of real images; they are not standardised yet.
 
         Raises:
             AdagenError: the images have fewer components.
         """
         super().__init__()
-        centre, directions = principal_components(clean.flatten(1), components)
-        self.register_buffer("centre", centre.float().to(clean.device))
-        self.register_buffer("directions", directions.float().to(clean.device))
-        vectors = self._components(seen).double()
-        self.register_buffer("mean", vectors.mean(0).float())
-        self.register_buffer("deviation", (vectors.std(0) + FLOOR).float())
+        centre, directions = principal_components(maps.flatten(1), components)
+        self.register_buffer("centre", centre.float().to(maps.device))
+        self.register_buffer("directions", directions.float().to(maps.device))
+        self.register_buffer("mean", torch.zeros(components, device=maps.device))
+        self.register_buffer("deviation", torch.ones(components, device=maps.device))
+
+    def standardise(self, maps: torch.Tensor) -> None:
+        """Let the vectors of these feature maps have mean 0 and standard deviation 1."""
+        vectors = self._components(maps).double()
+        self.mean, self.deviation = vectors.mean(0).float(), (vectors.std(0) + FLOOR).float()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, D)."""
@@ -166,8 +171,9 @@ class VectorReward(Reward):
         rows = torch.arange(len(real))[:: -(-len(real) // FITTED)]
         fitted = real.images[rows].to(device)
         noise = torch_generator("vector", "standardisation")
-        seen = self.features(add_noise(fitted, pixel_noise, source=noise))
-        self.vector = Vector(self.features(fitted), seen, components=components)
+        # One after the other, as features of a data set take more memory than all that follows.
+        self.vector = Vector(self.features(fitted), components=components)
+        self.vector.standardise(self.features(add_noise(fitted, pixel_noise, source=noise)))
 
     def pool(self, images: Images, *source: object, views: int = 1) -> Pool:
         """A pool that keeps vectors if they fit, else streams; one view where nothing is drawn."""
@@ -187,8 +193,7 @@ class VectorReward(Reward):
 
     def _extract(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
         noisy = add_noise(images, self.pixel_noise, source=source)
-        vectors: torch.Tensor = self.vector(self.features(noisy))
-        return vectors
+        return torch.cat([self.vector(self.features(part)) for part in noisy.split(AT_ONCE)])
 
 
 def vectors_of(pool: Pool, rows: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:

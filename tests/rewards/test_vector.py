@@ -53,6 +53,23 @@ def test_vectors_are_components_standardised_on_real_images(gaussian):
     assert np.abs(vectors.mean(0)).max() < 1e-3
 
 
+def test_features_of_many_images_never_exist_at_once(gaussian, monkeypatch):
+    """A thousand images take the memory of a few; their vectors are what they were."""
+    expected, seen_at_once = seen(gaussian(REAL, pixel_noise=0.1), REAL, "real", views=2), []
+    for module in ("vector", "features"):
+        monkeypatch.setattr(f"adagen.rewards.{module}.AT_ONCE", 7)
+    reward = gaussian(REAL, pixel_noise=0.1)
+    watch = reward.features.vit.patch_embed.register_forward_pre_hook(
+        lambda embedding, inputs: seen_at_once.append(len(inputs[0]))
+    )
+    try:
+        vectors = seen(reward, REAL, "real", views=2)
+    finally:
+        watch.remove()
+    assert torch.allclose(vectors, expected, atol=1e-5) and max(seen_at_once) == 7
+    assert sum(seen_at_once) == 2 * len(REAL)
+
+
 def test_noise_belongs_to_its_name_and_differs_between_views(gaussian):
     reward = gaussian(REAL, pixel_noise=0.1)
     torch.rand(3)  # global randomness plays no part
