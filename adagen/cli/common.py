@@ -9,6 +9,7 @@ from adagen.config import FAMILIES, METHODS, REASONS, Config, Experiment, identi
 from adagen.config.bindings import of_policy
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.names import listed
 from adagen.runtime.shutdown import stoppable
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def require_experiment(config: Config, name: str, *, method: str = "handmade") -
             for generators of this family.
     """
     if method not in METHODS:
-        raise AdagenError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
+        raise AdagenError(f"method {method!r} is unknown: choose one of {listed(method, METHODS)}.")
     experiments = config.every_experiment
     if name not in experiments:
-        known = ", ".join(experiments)
+        known = listed(name, experiments)
         raise AdagenError(f"the config has no experiment {name!r}: choose one of {known}.")
     settings = experiments[name]
     paradigm = config.generators[settings.generator].paradigm

@@ -11,6 +11,7 @@ from adagen.cli.paths import load_config
 from adagen.config import ClipText, Config, Text
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.names import listed
 from adagen.runtime.outputs import Kind
 from adagen.runtime.shutdown import stoppable
 
@@ -53,7 +54,7 @@ def write_text(
         known = [n for n, s in config.generators.items() if getattr(s, "text", None)]
         raise AdagenError(
             f"the config has no generator {generator!r} with a section `text`; those that have "
-            f"one: {', '.join(known) or 'none'}."
+            f"one: {listed(generator, known)}."
         )
     claim_checkpoint(checkpoint, f"{generator} text", config.dataset, text)
     make = _fitted if isinstance(text, Text) else _released

@@ -22,6 +22,7 @@ from adagen.config import LEARNED, Config, identity
 from adagen.config.bindings import of_judgement
 from adagen.config.refinements import UNFIT
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,7 @@ def judge(
     from adagen.sampling.judges import TrainingIdentity
 
     if experiment not in settings.experiments:
-        known = ", ".join(settings.experiments)
+        known = listed(experiment, settings.experiments)
         raise AdagenError(f"the config has no experiment {experiment!r}: choose one of {known}.")
     chosen = settings.experiments[experiment]
     training = TrainingIdentity(
@@ -150,7 +151,7 @@ def write_judges(
     if method not in LEARNED:
         raise AdagenError(
             f"method {method!r} can't be refined, so nothing is fitted to it: choose one of "
-            f"{', '.join(LEARNED)}."
+            f"{listed(method, LEARNED)}."
         )
     run = open_run(config, experiment, method=method, inputs=inputs)
     generator, seed = run.sampler.generator, run.training_seed

@@ -10,6 +10,7 @@ from adagen.cli.paths import holding_files, load_config
 from adagen.paper.catalogue import TABLES, settings_beside
 from adagen.paper.figures import BUILDERS
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 from adagen.runtime.outputs import Kind
 
 app = typer.Typer()
@@ -33,7 +34,7 @@ def table(
     """Gather metrics in a table (docs/workflow.md), as CSV and LaTeX."""
     settings = load_config(config)
     if name not in TABLES:
-        raise AdagenError(f"table {name!r} is unknown: choose one of {', '.join(TABLES)}.")
+        raise AdagenError(f"table {name!r} is unknown: choose one of {listed(name, TABLES)}.")
     from adagen.paper.bound import make_table
 
     with holding_files("--out", [settings_beside(out)]):

@@ -9,6 +9,7 @@ from adagen.cli.paths import load_config
 from adagen.config import Config
 from adagen.planning.cost_table import DEVICES, as_csv, as_text, assumed
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 from adagen.runtime.outputs import Kind
 
 app = typer.Typer()
@@ -38,7 +39,7 @@ def plan(
 ) -> None:
     """Say what all stages take: evaluations, operations, hours, memory, disk, downloads."""
     if device not in DEVICES:
-        known = ", ".join(DEVICES)
+        known = listed(device, DEVICES)
         raise AdagenError(
             f"--device-name is {device!r}, of which nothing is known: choose one of {known}, or "
             "measure the device that is here with --measure."

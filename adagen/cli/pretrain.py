@@ -15,6 +15,7 @@ from adagen.cli.paths import load_config
 from adagen.config import ClipText, Config, DinoFeatures
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.names import listed
 from adagen.runtime.shutdown import stoppable
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def pretrain(
         "preference": write_preference,
     }
     if target not in settings.generators and target not in stages:
-        known = ", ".join([*settings.generators, *stages])
+        known = listed(target, [*settings.generators, *stages])
         raise AdagenError(f"nothing called {target!r} can be pretrained: choose one of {known}.")
     with exclusive_folder(checkpoint), stoppable(checkpoint):
         if target in stages:

@@ -10,6 +10,7 @@ from adagen.cli.common import open_experiment
 from adagen.config import LEARNED, AnyRefinement, Config, Experiment, Method, identity
 from adagen.config.runs import Run
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 
 if TYPE_CHECKING:
     from adagen.policy.files import PolicyFile
@@ -223,7 +224,7 @@ def _refine(
     from adagen.sampling.refinement import LookAhead
 
     if name not in config.refinements:
-        known = ", ".join(config.refinements) or "none"
+        known = listed(name, config.refinements)
         raise AdagenError(f"the config has no refinement {name!r}; it has: {known}.")
     if training.method not in LEARNED or sampler.policy_file is None:
         raise AdagenError(

@@ -28,6 +28,7 @@ from adagen.cli.train import TrainingOutputs
 from adagen.config import SEARCHED, Config
 from adagen.config.identity import search_state
 from adagen.runtime.errors import AdagenError, explain_out_of_memory
+from adagen.runtime.names import listed
 from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def sweep(
     """Search for the best static schedule."""
     settings = load_config(config)
     if method not in SEARCHED:
-        known = ", ".join(SEARCHED)
+        known = listed(method, SEARCHED)
         raise AdagenError(f"method {method!r} is not searched for: choose one of {known}.")
     require_experiment(settings, experiment)
     inputs = SearchInputs(generator, networks, reference)

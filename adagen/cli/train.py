@@ -31,6 +31,7 @@ from adagen.cli.paths import load_config
 from adagen.config import LEARNED, Config, identity
 from adagen.config.identity import training_state
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 from adagen.runtime.outputs import Kind
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def train(
     """Train a policy with PPO against a reward that learns alongside."""
     settings = load_config(config)
     if method not in LEARNED:
-        raise AdagenError(f"method {method!r} is not trained: choose one of {', '.join(LEARNED)}.")
+        raise AdagenError(
+            f"method {method!r} is not trained: choose one of {listed(method, LEARNED)}."
+        )
     require_experiment(settings, experiment)
     inputs = TrainingInputs(generator, features, networks, reference, preference, start)
     outputs = TrainingOutputs(out, log, reward_state, checkpoint)

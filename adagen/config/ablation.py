@@ -12,6 +12,7 @@ from adagen.config.base import LEARNED, Method, Model
 from adagen.config.experiments import OF_ITSELF, Experiment
 from adagen.config.overlay import overlay
 from adagen.config.values import Different, Seeds, require_label
+from adagen.runtime.names import listed
 
 
 class Variant(Experiment):
@@ -44,7 +45,7 @@ class Ablation(Model):
         if unknown := set(self.only) - set(self.studies):
             raise ValueError(
                 f"only has {min(unknown)!r}, which is none of the studies: "
-                f"{', '.join(self.studies)}"
+                f"{listed(min(unknown), self.studies)}"
             )
         for name in [*self.studies, *(label for study in self.studies.values() for label in study)]:
             if not slug(name):
@@ -126,7 +127,7 @@ def inherited(ablation: Any, experiments: Mapping[str, Any]) -> Any:
     if "experiment" in ablation and name not in experiments:
         raise ValueError(
             f"ablation.experiment is {name!r}, which is none of the experiments: "
-            f"{', '.join(experiments)}"
+            f"{listed(name, experiments)}"
         )
     base = experiments.get(name, {})
     return map_variants(ablation, lambda variant: _laid_over(base, variant))

@@ -15,6 +15,7 @@ from adagen.config.overlay import overlay
 from adagen.config.prices import StoppingCurve, check_prices
 from adagen.config.search import Sweep
 from adagen.config.values import Different, Steps
+from adagen.runtime.names import listed
 
 Scheduled = Literal["handmade", "tuned", "static", "adagen"]
 SCHEDULED: tuple[Method, ...] = ("handmade", "tuned", "static", "adagen")
@@ -147,7 +148,8 @@ def require_known(key: str, names: Iterable[str], *, experiments: Iterable[str])
     """
     if unknown := [name for name in names if name not in (known := list(experiments))]:
         raise ValueError(
-            f"{key} has {unknown[0]!r}, which is none of the experiments: {', '.join(known)}"
+            f"{key} has {unknown[0]!r}, which is none of the experiments: "
+            f"{listed(unknown[0], known)}"
         )
 
 

@@ -8,6 +8,7 @@ from adagen.config.experiments import Experiment
 from adagen.config.generators import Generator, VarGenerator
 from adagen.config.paradigms import action_names
 from adagen.config.values import LONGEST_DERIVED
+from adagen.runtime.names import listed
 
 
 def check_generators(
@@ -26,7 +27,7 @@ def check_generators(
         if experiment.generator not in generators:
             raise ValueError(
                 f"{place}.generator is {experiment.generator!r}, which is none of "
-                f"the generators: {', '.join(generators)}"
+                f"the generators: {listed(experiment.generator, generators)}"
             )
         generator = generators[experiment.generator]
         single_step = generator.paradigm in ("dit", "sit") and experiment.solver == "2s"

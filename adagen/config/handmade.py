@@ -1,6 +1,6 @@
 """Constants of hand-made schedules: ours, and those of a package's own model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,8 +15,8 @@ from adagen.config.values import Fraction, Guidance, Temperature
 class Handmade(Model):
     """Constants of the hand-made schedules (docs/method.md, section 1).
 
-    A family reads the ones it has. A package may have a model of its own, derived from this one,
-    with more constants and other defaults (docs/generators.md).
+    Those that the generator's family doesn't have are refused. A package may have a model of its
+    own, derived from this one, with more constants and other defaults (docs/generators.md).
     """
 
     # The JSON schema can't know the constants of packages. In Python unknown keys are errors.
@@ -31,6 +31,77 @@ class Handmade(Model):
     """VAR: share of the vocabulary that may be drawn."""
     top_p: Fraction = 0.96
     """VAR: probability mass that may be drawn."""
+
+
+TAKEN: Mapping[str, tuple[str, ...]] = {
+    "maskgit": ("guidance", "temperature"),
+    "var": ("guidance", "temperature", "top_k", "top_p"),
+    "dit": ("guidance",),
+    "sit": ("guidance",),
+    "stable_diffusion": ("guidance",),
+}
+"""The constants that each of adagen's own families has. A package's may have any."""
+
+
+def foreign_constant(given: Mapping[str, Any], paradigm: object) -> str:
+    """The first constant that a family doesn't have; empty where it has all that are given."""
+    foreign = Handmade.model_fields.keys() - TAKEN.get(str(paradigm), Handmade.model_fields.keys())
+    return next((key for key in given if key in foreign), "")
+
+
+def check_handmade(config: Mapping[str, Any]) -> None:
+    """Raise unless all hand-made constants are of the family of their generator.
+
+    Args:
+        config: a configuration as it stands in a file.
+
+    Raises:
+        ValueError: one is of another family.
+    """
+    for place, section, base in _sections(config):
+        paradigm = _paradigm(section.get("generator"), config.get("generators"))
+        given = section.get("handmade")
+        if not isinstance(given, Mapping):
+            continue
+        if Handmade.model_fields.keys() <= given.keys():
+            # A stored configuration has every constant, of other families too.
+            unchanged = {**Handmade().model_dump(), **base}
+            given = {k: value for k, value in given.items() if value != unchanged.get(k)}
+        if key := foreign_constant(given, paradigm):
+            raise ValueError(
+                f"{place}.handmade has {key!r}, but its generator is of paradigm {paradigm!r}, "
+                f"whose constants are {', '.join(TAKEN[str(paradigm)])}: take it out, or, where it "
+                "stands in a file that this one extends, give the experiment another name"
+            )
+
+
+def _sections(
+    config: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Key and section of experiments and variants, with the constants that a variant inherits."""
+    experiments = _section(config, "experiments")
+    for name in experiments:
+        yield f"experiments.{name}", _section(experiments, name), {}
+    ablation = _section(config, "ablation")
+    base = _section(experiments, str(ablation.get("experiment")))
+    studies = _section(ablation, "studies")
+    for study in studies:
+        for label, variant in _section(studies, study).items():
+            if isinstance(variant, Mapping):
+                whole = {"generator": base.get("generator"), **variant}
+                yield f"ablation.studies.{study}.{label}", whole, _section(base, "handmade")
+
+
+def _section(above: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section of another; empty where there is none, or no section, which others refuse."""
+    section = above.get(key)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _paradigm(generator: object, generators: Any) -> Any:
+    """The paradigm of a generator; None where it isn't known."""
+    section = generators.get(str(generator)) if isinstance(generators, Mapping) else None
+    return section.get("paradigm") if isinstance(section, Mapping) else None
 
 
 @dataclass(frozen=True)
@@ -58,10 +129,9 @@ def with_package_handmade(experiment: Any, generators: Any) -> Any:
         experiment: the section as it stands in a file.
         generators: the section `generators` as it stands there.
     """
-    if not isinstance(experiment, Mapping) or not isinstance(generators, Mapping):
+    if not isinstance(experiment, Mapping):
         return experiment
-    section = generators.get(str(experiment.get("generator")))
-    paradigm = section.get("paradigm") if isinstance(section, Mapping) else None
+    paradigm = _paradigm(experiment.get("generator"), generators)
     model = Handmade
     with suppress(ValueError):  # the generator's own section says what is wrong with it
         if paradigm is not None and not paradigms.is_built_in(paradigm):

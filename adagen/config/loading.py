@@ -1,20 +1,22 @@
 """From config files to a checked configuration, or one clear error."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from adagen.config.base import Model
-from adagen.config.overlay import overlay
+from adagen.config.overlay import GONE, overlay
 from adagen.config.run import Config
 from adagen.config.stored import require_as_stored
 from adagen.config.values import normal_path
 from adagen.runtime.documents import decode_yaml
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import YAML_BYTES, read_bytes
+from adagen.runtime.names import listed, nearest_first
 
 M = TypeVar("M", bound=Model)
 
@@ -38,6 +40,8 @@ CHOSEN = {
 
 LONGEST_MESSAGE = 700
 """Most characters of an error: a name of the configuration may be long."""
+SECTION_EXPECTED = ("model_type", "model_attributes_type", "dict_type")
+"""Kinds of pydantic's errors where a section should be and something else is."""
 DEEPEST = 20
 """Most files that extend one another."""
 EXTENDS = "extends"
@@ -164,13 +168,13 @@ def check_section(model: type[M], content: Any, *, source: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise AdagenError(f"{source}: {_cut(_explain(error), LONGEST_MESSAGE)}") from None
+        raise AdagenError(f"{source}: {_cut(_explain(error, content), LONGEST_MESSAGE)}") from None
     except RecursionError:
         raise AdagenError(f"{source}: too many sections stand inside one another.") from None
 
 
-def _explain(error: ValidationError) -> str:
-    """One sentence or two on the first problem, and how many others there are."""
+def _explain(error: ValidationError, content: Any) -> str:
+    """One sentence or two on the first problem of a content, and how many others there are."""
     # A mistake in the shared training shows in every experiment too: the shortest key is its home.
     first, *others = sorted(error.errors(include_url=False), key=lambda found: len(found["loc"]))
     place = _without_tags(first["loc"])
@@ -182,17 +186,49 @@ def _explain(error: ValidationError) -> str:
     elif kind in ("missing", "union_tag_not_found"):
         text = f"key {key!r} is missing. See config/README.md for what it takes."
     elif kind == "union_tag_invalid":
-        context = first["ctx"]
-        text = f"key {key!r} is {context['tag']!r}, but must be one of {context['expected_tags']}."
+        tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"]
+        text = f"key {key!r} is {tag!r}, but must be one of {_nearest_first(tag, known)}."
+    elif kind == "literal_error":
+        known = _nearest_first(first["input"], first["ctx"]["expected"])
+        text = f"key {key!r} is {_short(first['input'])}, but must be one of {known}."
     elif kind == "value_error":
         where = f"key {key!r}: " if key else ""
         text = f"{where}{first['ctx']['error']}."
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+    elif kind in SECTION_EXPECTED and first["input"] in GONE and _is_entry(place):
+        text = _no_entry(place, content)
+    elif kind in SECTION_EXPECTED:
         text = f"key {key!r} is {_short(first['input'])}, but a section with keys is expected."
     else:
         expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         text = f"key {key!r} is {_short(first['input'])}, but {expected}."
     return text + (f" ({len(others)} more problems follow from the same files.)" if others else "")
+
+
+def _nearest_first(given: object, known: str) -> str:
+    """Quoted names of pydantic, those first that were probably meant; a sentence as it is."""
+    names = re.findall("'([^']*)'", known)
+    if re.sub("'[^']*'|, | or ", "", known):
+        return known
+    return ", ".join(map(repr, nearest_first(given, names)))
+
+
+def _is_entry(place: Sequence[int | str]) -> bool:
+    """True of the key of an entry that has a name of the user's own, as experiments have."""
+    return len(place) > 1 and place[-1] not in _every_key()
+
+
+def _no_entry(place: Sequence[int | str], content: Any) -> str:
+    """The problem of a null that takes out an entry where there is none of its name."""
+    *sections, name = place
+    for key in sections:
+        content = content.get(key) if isinstance(content, Mapping) else None
+    entries = content if isinstance(content, Mapping) else {}
+    known = listed(name, [str(key) for key, value in entries.items() if value not in GONE])
+    return (
+        f"key {'.'.join(map(str, place))!r} is None, but a section with keys is expected: null "
+        "takes out an entry of the files that this one lies over, and these have none of this "
+        f"name. Entries there are: {known}. Correct the name, or give its keys."
+    )
 
 
 def _without_tags(place: tuple[int | str, ...]) -> list[int | str]:
@@ -224,8 +260,11 @@ def _advice(key: str) -> str:
 
 def _known_keys(key: str) -> str | None:
     """The known key nearest in spelling to `key`, anywhere in the config."""
-    known = {field for model in _all_models(Model) for field in model.model_fields}
-    return next(iter(difflib.get_close_matches(key, known, 1)), None)
+    return next(iter(difflib.get_close_matches(key, _every_key(), 1)), None)
+
+
+def _every_key() -> set[str]:
+    return {field for model in _all_models(Model) for field in model.model_fields}
 
 
 def _all_models(model: type[Model]) -> list[type[Model]]:

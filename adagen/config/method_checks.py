@@ -8,6 +8,7 @@ from adagen.config.base import FAMILIES, REASONS, Method
 from adagen.config.experiments import RIVALS, Experiment
 from adagen.config.paradigms import action_names
 from adagen.config.search import Sweep
+from adagen.runtime.names import listed
 
 
 def check_methods(
@@ -103,8 +104,8 @@ def require_actions(key: str, names: Sequence[str], *, known: Sequence[str], of:
     """
     if known and (unknown := [name for name in names if name not in known]):
         raise ValueError(
-            f"{key} has {unknown[0]!r}, but the actions of {of} are {', '.join(known)}: choose "
-            "among these"
+            f"{key} has {unknown[0]!r}, but the actions of {of} are {listed(unknown[0], known)}: "
+            "choose among these"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic_core import PydanticKnownError
 
 from adagen.config.base import Model, Paradigm
+from adagen.runtime.names import nearest_first
 
 GROUP = "adagen.generators"
 """Group of entry points: the name of one is a paradigm, and it leads to the paradigm's backbone."""
@@ -179,8 +180,9 @@ def _entry_point(paradigm: object) -> EntryPoint:
     found = _entry_points(paradigm)
     if not found:
         names = sorted({*entry_points(group=GROUP).names, *SHIPPED, *_IN_PYTHON})
+        names = nearest_first(paradigm, names)
         installed = ", ".join(f"{name!r}" for name in names) or "none is"
-        known = ", ".join(f"{name!r}" for name in get_args(Paradigm))
+        known = ", ".join(map(repr, nearest_first(paradigm, get_args(Paradigm))))
         raise PydanticKnownError(
             "union_tag_invalid",
             {

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from adagen.config.base import Method, Model
 from adagen.config.values import Steps
 from adagen.runtime.documents import parse_yaml
+from adagen.runtime.names import listed
 
 FILE = "published.yaml"
 """Name of the file in this package."""
@@ -80,7 +81,7 @@ def require(key: str, place: str, *, dataset: str, steps: int) -> Published:
     if key not in known:
         raise ValueError(
             f"{place}.published is {key!r}, which is no entry of adagen/config/{FILE}. Known: "
-            f"{', '.join(known) or 'none yet'}"
+            f"{listed(key, known)}"
         )
     if ((found := known[key]).dataset, found.steps) != (dataset, steps):
         raise ValueError(

@@ -24,7 +24,7 @@ from adagen.config.experiments import (
 from adagen.config.feature_checks import check_features, check_preference
 from adagen.config.generator_checks import check_derived, check_generators
 from adagen.config.generators import Generator
-from adagen.config.handmade import with_package_handmade
+from adagen.config.handmade import check_handmade, with_package_handmade
 from adagen.config.method_checks import check_methods
 from adagen.config.names import check_names
 from adagen.config.overlay import overlay
@@ -103,6 +103,7 @@ class Config(Model):
         """Lay experiments over top-level defaults, and variants and curves over experiments."""
         if not isinstance(data, Mapping) or not isinstance(data.get("experiments"), Mapping):
             return data
+        check_handmade(data)
         data = with_repeats(data)
         shared = {key: data.get(key, {}) for key in ("training", "policy")}
         experiments = {

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from adagen.config.base import Model
 from adagen.config.values import Steps
 from adagen.runtime.documents import parse_yaml
+from adagen.runtime.names import listed
 
 FILE = "schedules.yaml"
 """Name of the file of published ones in this package."""
@@ -49,8 +50,8 @@ def _published(name: str) -> PublishedSchedule:
     known = published_schedules()
     if name not in known:
         raise ValueError(
-            f"{name!r} is no entry of adagen/config/{FILE}: give one of {', '.join(known)}, or "
-            "values by action"
+            f"{name!r} is no entry of adagen/config/{FILE}: give one of {listed(name, known)}, "
+            "or values by action"
         )
     return known[name]
 

@@ -29,6 +29,7 @@ from adagen.policy.baselines import guidance_interval
 from adagen.policy.by_class import ClassTable
 from adagen.policy.networks import ConstantTable, TabledNetwork
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 from adagen.training.gits import gits_times
 
 Schedule = ConstantTable | ClassTable | TabledNetwork
@@ -158,7 +159,7 @@ def offset_space(
     if unknown := [name for name in names if name not in actions.names]:
         raise AdagenError(
             f"key 'sweep.actions' has {unknown[0]!r}, but the generator's actions are "
-            f"{', '.join(actions.names)}: choose among these."
+            f"{listed(unknown[0], actions.names)}: choose among these."
         )
     columns = [actions.names.index(name) for name in names]
     table = torch.zeros_like(actions.handmade) if around is None else around.table

@@ -25,6 +25,7 @@ from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.checkpoints import claim_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
+from adagen.runtime.names import listed
 from adagen.runtime.noise import SampleNoise, seeded
 from adagen.runtime.progress import hidden_progress
 from adagen.sampling.rollout import rollout
@@ -109,7 +110,7 @@ def train(
     training = _settings(reward, settings)
     require_installed(training.trackers)
     if method not in METHODS:
-        raise AdagenError(f"method is {method!r}: choose one of {', '.join(METHODS)}.")
+        raise AdagenError(f"method is {method!r}: choose one of {listed(method, METHODS)}.")
     searches = searches_of(training)
     stops = method == "stopping" or isinstance(generator, Stopping)
     measured = not stops and isinstance(reward, str | Mapping | Reward)

@@ -41,6 +41,18 @@ def test_the_minimal_config_is_whole():
         ("training", 3, ["'training' is 3", "section"]),
         ("methods", ["tuned", "magic"], ["'methods.1' is 'magic'", "'handmade'", "'adagen'"]),
         ("dataset.name", "cats", ["name is 'cats'", "digits"]),
+        # names that resemble what was given stand first
+        ("methods", ["tund"], ["'methods.0' is 'tund'", "one of 'tuned', 'handmade', "]),
+        ("training.reward.kind", "tokns", ["is 'tokns'", "must be one of 'tokens', "]),
+        ("generators.flow.paradigm", "dti", ["is 'dti'", "must be one of 'dit', "]),
+        ("experiments.toy_t4.generator", "scale", ["none of the generators: scales, tokens"]),
+        ("sweep.actions", ["guidanc"], ["the actions of experiments.toy_t4 are guidance, ratio"]),
+        ("curves.steps.toy_t5", {}, ["'toy_t5', which is none of the experiments: toy_t4"]),
+        # a null that takes out what isn't there
+        ("experiments.toy_t5", None, ["'experiments.toy_t5' is None", "there are: toy_t4. "]),
+        ("generators.nois", None, ["'generators.nois' is None", "are: noise, tokens, scales"]),
+        ("generators.nois", "null", ["'generators.nois' is None", "are: noise, tokens, scales"]),
+        ("refinements.best", None, ["'refinements.best' is None", "there are: none. "]),
         # the dial
         ("methods", ["faithful"], ["methods has 'faithful'", "`dial: {}`"]),
         ("dial", {"weight": 0}, ["'dial.weight' is 0", "greater than or equal to 0.000001"]),

@@ -22,6 +22,7 @@ from adagen.paper.catalogue import (
     searched_runs,
 )
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -198,7 +199,9 @@ def figures_of(config: Config) -> list[FigureSpec]:
 def require_kind(kind: str) -> None:
     """Raise an `AdagenError` unless there is such a kind of figure."""
     if kind not in BUILDERS:
-        raise AdagenError(f"figure kind {kind!r} is unknown: choose one of {', '.join(BUILDERS)}.")
+        raise AdagenError(
+            f"figure kind {kind!r} is unknown: choose one of {listed(kind, BUILDERS)}."
+        )
 
 
 def draw(kind: str, inputs: Sequence[Path]) -> "Figure":

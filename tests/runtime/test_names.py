@@ -1,0 +1,16 @@
+"""Known names in errors: what was probably meant stands first."""
+
+from adagen.runtime.names import listed, nearest_first
+
+KNOWN = ("adagen", "handmade", "tuned", "tuned_class")
+
+
+def test_names_that_resemble_stand_first_and_others_keep_their_order():
+    assert nearest_first("tund", KNOWN) == ["tuned", "adagen", "handmade", "tuned_class"]
+    assert nearest_first("handmad", KNOWN)[0] == "handmade"
+    assert nearest_first("zzz", KNOWN) == nearest_first(None, KNOWN) == [*KNOWN]
+
+
+def test_as_part_of_a_sentence():
+    assert listed("handmad", KNOWN) == "handmade, adagen, tuned, tuned_class"
+    assert listed("handmad", []) == "none"
