@@ -12,10 +12,28 @@ def nearest_first(name: object, known: Iterable[str]) -> list[str]:
         known: the names that there are, which otherwise keep their order.
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, 3) if isinstance(name, str) else []
+    near = _near(name, names)
     return [*near, *(other for other in names if other not in near)]
 
 
 def listed(name: object, known: Iterable[str]) -> str:
     """The result of `nearest_first` as part of a sentence; "none" where nothing is known."""
     return ", ".join(nearest_first(name, known)) or "none"
+
+
+def unknown_key(subject: str, key: object, known: Iterable[str], *, see: str) -> str:
+    """Two or three sentences on a key that an argument doesn't have.
+
+    Args:
+        subject: what has the key, such as the name of the argument.
+        key: the key.
+        known: the keys that it can have.
+        see: where these are described.
+    """
+    names = list(known)
+    meant = f" Did you mean {near[0]!r}?" if (near := _near(key, names)) else ""
+    return f"{subject} has an unknown key {key!r}.{meant} Known: {listed(key, names)} ({see})."
+
+
+def _near(name: object, known: list[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, 3) if isinstance(name, str) else []

@@ -5,7 +5,8 @@ plain = load(None, "sit.safetensors", steps=8)
 mine = load("mine.safetensors", generator)  # a generator object that has no file
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from adagen import config
 from adagen.config import identity
-from adagen.config.handmade import with_package_handmade
+from adagen.config.handmade import TAKEN, with_package_handmade
+from adagen.config.paradigms import is_built_in, settings_of
 from adagen.generators.base import Backbone, Generator
 from adagen.generators.build import build_generator, load_backbone
 from adagen.generators.described import KIND as GENERATOR
@@ -28,7 +30,11 @@ from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_metadata
 from adagen.runtime.hashing import file_hash
+from adagen.runtime.names import listed, unknown_key
 from adagen.sampling.sampler import Sampler
+
+
+KEYS = "config/README.md has all keys, with their meaning"
 
 
 def load(
@@ -71,6 +77,7 @@ def load(
         policy_file = require_path(
             "policy", policy, content="a policy's file or folder, or None for hand-made"
         )
+        _require_method_or_file(policy_file)
         policy_file = policy_file / FILE if policy_file.is_dir() else policy_file
     batch = None if batch is None else require_count("batch", batch)
     if isinstance(generator, Generator):
@@ -87,11 +94,12 @@ def load(
     metadata = with_inputs(load_metadata(policy_file, POLICY)) if policy_file else {}
     # A policy knows what its generator's file leaves open.
     changes = {**metadata.get("sampler", {}), **(settings or {})}
-    section = _settings_of(described, generator_file, changes=changes)
+    section = _settings_of(described, generator_file, changes=changes, given=settings or {})
     given = {"steps": steps, "handmade": handmade, "smoothing": smoothing}
     given = {key: value for key, value in given.items() if value is not None}
     if policy_file is None:
         method, expected = method or "handmade", {}
+        _require_constants(handmade or {}, section.paradigm)
         if isinstance(section, config.VarGenerator):
             given = {"steps": len(section.scales), **given}
         experiment = _experiment(given, section, path=generator_file)
@@ -179,17 +187,27 @@ def _require_order(policy_file: Path) -> None:
 
 
 def _settings_of(
-    described: Mapping[str, Any], path: Path, *, changes: Mapping[str, Any]
+    described: Mapping[str, Any], path: Path, *, changes: Mapping[str, Any], given: Iterable[str]
 ) -> config.Generator:
-    """The settings of a generator's file, with those that it leaves open."""
+    """The settings of a generator's file, with those that it leaves open.
+
+    Args:
+        described: the description in the file.
+        path: the file.
+        changes: the settings that it leaves open, from a policy or the caller.
+        given: keys of the caller's.
+
+    Raises:
+        AdagenError: a key is fixed or unknown, a value is wrong, or nobody brings the paradigm.
+    """
     saved = described["settings"]
     if fixed := [key for key in changes if key in saved]:
         raise AdagenError(
             f"settings has {fixed[0]!r}, but that key is fixed by {path}: it was pretrained with "
             f"{saved[fixed[0]]!r}. Leave it out."
         )
+    adapter: TypeAdapter[config.Generator] = TypeAdapter(config.Generator)
     try:
-        adapter: TypeAdapter[config.Generator] = TypeAdapter(config.Generator)
         return adapter.validate_python({**saved, **changes})
     except ValidationError as error:
         first = error.errors()[0]
@@ -202,6 +220,10 @@ def _settings_of(
                 "register the generator first (docs/generators.md)."
             ) from None
         key = ".".join(str(part) for part in first["loc"][1:])
+        if first["type"] == "extra_forbidden" and key in given:
+            fields = type(adapter.validate_python(saved)).model_fields
+            open_keys = [field for field in fields if field not in saved]
+            raise AdagenError(unknown_key("settings", key, open_keys, see=KEYS)) from None
         raise AdagenError(
             f"{path} with the given settings is no generator that can be built: {key}: "
             f"{first['msg']}. Correct the settings; without any, the file was written by another "
@@ -226,6 +248,32 @@ def _experiment(
             f"{path} can't be scheduled so: {key}: {first['msg']}. Correct the value; if none was "
             "given, the file was written by another version of adagen: make it again."
         ) from None
+
+
+def _require_method_or_file(policy: Path) -> None:
+    """Refuse what looks like the name of a method, misspelt."""
+    near = difflib.get_close_matches(str(policy), config.METHODS, 1)
+    if near and not policy.exists():
+        raise AdagenError(
+            f"policy is {str(policy)!r}, which is no file, and no method that needs none: these "
+            f"are {listed(str(policy), config.WITHOUT_POLICY)}. Other methods take the file of a "
+            "policy."
+        )
+
+
+def _require_constants(handmade: Mapping[str, Any], paradigm: str) -> None:
+    """Refuse hand-made constants that the generator doesn't have.
+
+    Raises:
+        AdagenError: one is unknown, or of another family.
+    """
+    model = config.Handmade
+    if not is_built_in(paradigm):
+        model = getattr(settings_of(paradigm), "handmade", model)
+    known = TAKEN.get(paradigm, tuple(model.model_fields))
+    if unknown := [key for key in handmade if key not in known]:
+        subject = f"handmade of a generator of paradigm {paradigm!r}"
+        raise AdagenError(unknown_key(subject, unknown[0], known, see=KEYS))
 
 
 def _require_suited(
