@@ -1,5 +1,6 @@
 """Experiments that contradict their generator or each other, found before anything runs."""
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -55,22 +56,44 @@ def check_generators(
                 f"{place}.steps is {experiment.steps}, but its generator has "
                 f"{len(generator.scales)} scales, one a step: make the two equal"
             )
-        _check_schedule(place, experiment, paradigm=generator.paradigm)
+        _check_schedule(place, experiment, generator)
 
 
-def _check_schedule(place: str, experiment: Experiment, *, paradigm: str) -> None:
-    """Raise unless a given schedule is one of a built-in generator, with a value for each call."""
-    known = action_names(paradigm, unmasking=experiment.unmasking)
-    calls = experiment.steps + (paradigm in ("dit", "sit"))
-    for action, values in experiment.schedule.items():
-        if known and (action not in known or len(values) != calls):
+def _check_schedule(place: str, experiment: Experiment, generator: Generator) -> None:
+    """Raise unless a given schedule has actions of its generator, and values that these can have.
+
+    Of a package's generator the actions aren't known yet; `Actions.given` checks theirs.
+    """
+    known = action_names(generator.paradigm, unmasking=experiment.unmasking)
+    calls = experiment.steps + (generator.paradigm in ("dit", "sit"))
+    for action, values in experiment.schedule.items() if known else ():
+        if action not in known:
             raise ValueError(
-                f"{place}.schedule has {len(values)} values of {action!r}, but its generator has "
-                f"the actions {', '.join(known)}, at {calls} calls: give one value for each call "
-                "of these"
+                f"{place}.schedule has {action!r}, but its generator has the actions "
+                f"{listed(action, known)}, at {calls} calls: give one value for each call of these"
             )
+        if len(values) != calls:
+            raise ValueError(
+                f"{place}.schedule has {len(values)} values of {action!r}, but its generator is "
+                f"asked at {calls} calls: give one value for each"
+            )
+        most = _most(action, experiment, generator)
+        for call, value in enumerate(values):
+            if value > most:
+                raise ValueError(
+                    f"{place}.schedule has {value:g} for {action!r} at call {call}, but {most:g} "
+                    "is the most that this action can be: lower it"
+                )
     if experiment.times == "ordered" and "time" in experiment.schedule:
-        _check_order(place, experiment.schedule["time"], falls=paradigm == "dit")
+        _check_order(place, experiment.schedule["time"], falls=generator.paradigm == "dit")
+
+
+def _most(action: str, experiment: Experiment, generator: Generator) -> float:
+    """The largest value of an action of a built-in generator, whose activation ends there."""
+    if action == "top_k" and isinstance(generator, VarGenerator):
+        return generator.tokeniser.vocabulary
+    share = action == "bound" and experiment.unmasking == "confidence"
+    return 1 if share or action in ("time", "ratio", "top_p") else math.inf
 
 
 def _check_order(place: str, times: Sequence[float], *, falls: bool) -> None:

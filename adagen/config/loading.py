@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from adagen.config.base import Model
 from adagen.config.overlay import GONE, overlay
@@ -176,7 +177,7 @@ def check_section(model: type[M], content: Any, *, source: str) -> M:
 def _explain(error: ValidationError, content: Any) -> str:
     """One sentence or two on the first problem of a content, and how many others there are."""
     # A mistake in the shared training shows in every experiment too: the shortest key is its home.
-    first, *others = sorted(error.errors(include_url=False), key=lambda found: len(found["loc"]))
+    first, *others = sorted(_causes(error), key=lambda found: len(found["loc"]))
     place = _without_tags(first["loc"])
     if first["type"].startswith("union_tag"):
         place.append("paradigm" if place[0] == "generators" and len(place) == 2 else "kind")
@@ -202,6 +203,16 @@ def _explain(error: ValidationError, content: Any) -> str:
         expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         text = f"key {key!r} is {_short(first['input'])}, but {expected}."
     return text + (f" ({len(others)} more problems follow from the same files.)" if others else "")
+
+
+def _causes(error: ValidationError) -> list[ErrorDetails]:
+    """The problems, without a list that is too short because of what is wrong with its items."""
+    found = error.errors(include_url=False)
+
+    def within(place: tuple[int | str, ...]) -> bool:
+        return any(each["loc"][: len(place)] == place != each["loc"] for each in found)
+
+    return [each for each in found if each["type"] != "too_short" or not within(each["loc"])]
 
 
 def _nearest_first(given: object, known: str) -> str:

@@ -171,7 +171,8 @@ class Actions:
         """Return the same actions, whose hand-made schedule has other values for some of them.
 
         Raises:
-            AdagenError: there is no such action, or another number of values than of calls.
+            AdagenError: there is no such action, another number of values than of calls, or a
+                value that the action's activation doesn't reach.
         """
         schedule = self.handmade.clone()
         for name, column in values.items():
@@ -182,7 +183,20 @@ class Actions:
                     "for each call of these."
                 )
             schedule[:, self.names.index(name)] = schedule.new_tensor(column)
+            self._require_reached(name, schedule[:, self.names.index(name)])
         return replace(self, handmade=schedule)
+
+    def _require_reached(self, name: str, values: torch.Tensor) -> None:
+        """Refuse values (T,) of an action that its activation would replace by others."""
+        squash = self.squashes[self.names.index(name)]
+        reached = squash.forward(squash.inverse(values))
+        allowed = 1e-3 * values.nan_to_num().abs().max().clamp(min=1)
+        for call, (value, nearest) in enumerate(zip(values, reached, strict=True)):
+            if not (value - nearest).abs() <= allowed:
+                raise AdagenError(
+                    f"key 'schedule' has {value:g} for {name!r} at call {call}, which the action "
+                    f"can't be: its activation makes {nearest:g} of it. Give a value in its range."
+                )
 
     def raw(self, schedule: torch.Tensor) -> torch.Tensor:
         """Return the raw outputs (T, K) that reproduce a schedule (T, K), or raise as `outputs`."""

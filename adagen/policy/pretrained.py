@@ -39,6 +39,7 @@ from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_tensors, write_json
 from adagen.runtime.hashing import file_hash, reading
+from adagen.runtime.names import unknown_key
 from adagen.runtime.outputs import Kind, Output, check_outputs
 
 POLICY = "policy.safetensors"
@@ -263,6 +264,11 @@ def pretrained(
         stated = Card.model_validate(dict(card))
     except ValidationError as error:
         key = ".".join(map(str, (first := error.errors()[0])["loc"]))
+        if first["type"] == "extra_forbidden" and key in card:
+            see = "docs/diffusers.md, Publish a policy"
+            raise AdagenError(
+                unknown_key("the model card", key, Card.model_fields, see=see)
+            ) from None
         raise AdagenError(
             f"the model card can't be written: {key}: {first['msg']}. It has "
             f"{', '.join(Card.model_fields)}."

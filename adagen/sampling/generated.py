@@ -46,7 +46,8 @@ class GeneratedSamples:
         shape = "x".join(str(side) for side in self.images.shape[1:])
         names = ", ".join(self.action_names)
         calls = len(self.actions)
-        return f"GeneratedSamples({len(self)} images of {shape}, T = {calls}, actions {names})"
+        parts = f"{len(self)} images of {shape}", f"{calls} policy calls", f"actions {names}"
+        return f"GeneratedSamples({', '.join(parts)})"
 
     def schedule(self) -> "pd.DataFrame":
         """The distribution of every action at every step over the samples.

@@ -33,7 +33,6 @@ from adagen.runtime.hashing import file_hash
 from adagen.runtime.names import listed, unknown_key
 from adagen.sampling.sampler import Sampler
 
-
 KEYS = "config/README.md has all keys, with their meaning"
 
 

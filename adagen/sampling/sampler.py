@@ -24,6 +24,7 @@ from adagen.generators.stopping import without_stops
 from adagen.policy.files import PolicyFile, save_policy
 from adagen.policy.networks import Blend, HandMade, Policy, for_calls
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
+from adagen.policy.tables import require_fitting_table
 from adagen.rewards.base import Reward
 from adagen.runtime.arguments import require_count, require_path, require_texts
 from adagen.runtime.errors import AdagenError
@@ -38,6 +39,7 @@ from adagen.sampling.labels import Labels, requested_labels
 from adagen.sampling.refinement import LookAhead, Score, choosing, without_look_ahead
 from adagen.sampling.rollout import BatchSampler, Generated, sample_once
 from adagen.sampling.scores import ScoreFunction, as_score, require_promptable
+from adagen.sampling.summary import summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +61,9 @@ class Sampler:
         policy_file: content of the policy's file, with its value network; None without one.
         generator_file: the file that the generator was read from; None for one without.
         log: the training log, one row an update, of a sampler that was just trained.
+
+    Raises:
+        AdagenError: the policy is a table of another size than the generator's calls and actions.
     """
 
     generator: Generator[Any]
@@ -71,16 +76,11 @@ class Sampler:
     generator_file: Path | None = None
     log: "pd.DataFrame | None" = None
 
+    def __post_init__(self) -> None:
+        require_fitting_table(self.policy, self.generator.actions)
+
     def __repr__(self) -> str:
-        generator = without_look_ahead(self.generator)
-        steps = it.steps if (it := generator.experiment) else generator.actions.calls
-        parts = [type(generator).__name__, type(self.policy).__name__, f"T = {steps}"]
-        parts.append(f"actions {', '.join(generator.actions.names)}")
-        if isinstance(self.generator, LookAhead):
-            parts.append(f"looks ahead to {self.generator.k}")
-        if self.candidates > 1:
-            parts.append(f"best of {self.candidates}")
-        return f"Sampler({', '.join(parts)})"
+        return summary(self)
 
     def __call__(
         self,

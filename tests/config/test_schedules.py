@@ -71,6 +71,41 @@ def test_a_table_that_does_not_fit_is_refused(values):
         actions.given(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"time": [0.1, 1.5, 0.9]}, r"has 1\.5 for 'time' at call 1, .* makes 0\.99\d* of it"),
+        ({"time": [0.1, 0.5, float("nan")]}, "has nan for 'time' at call 2"),
+        ({"guidance": [1, -2, 1]}, "has -2 for 'guidance' at call 1"),
+    ],
+)
+def test_values_that_an_activation_does_not_reach_are_refused(values, told):
+    actions = solver_actions(2, 0.01, last=0.99, handmade=Handmade(), smoothing=0)
+    with pytest.raises(AdagenError, match=told):
+        actions.given(values)
+    assert actions.given({"time": [0, 0.5, 1], "guidance": [0, 5, 300]})
+
+
+@pytest.mark.parametrize(
+    ("experiment", "told"),
+    [
+        (
+            {"generator": "flow", "schedule": {"time": [0, 0.5, 1, 1.1, 1]}},
+            "1.1 for 'time' at call",
+        ),
+        ({"generator": "scales", "schedule": {"top_k": [9, 9, 65, 9]}}, "65 for 'top_k' at call 2"),
+        ({"generator": "scales", "schedule": {"top_p": [2] * 4}}, "2 for 'top_p' at call 0"),
+        ({"generator": "tokens", "schedule": {"ratio": [2] * 4}}, "2 for 'ratio' at call 0"),
+        ({"generator": "flow", "schedule": {"guidence": [0] * 5}}, "the actions guidance, time"),
+        ({"generator": "flow", "schedule": {"time": [0, -1, 0, 0, 0]}}, "schedule.time.1' is -1"),
+        ({"generator": "flow", "schedule": {"time": [[0] * 5]}}, "schedule.time.0' is [0, 0"),
+    ],
+)
+def test_values_out_of_range_are_told_by_action_and_call(experiment, told):
+    content = {**MINIMAL, "experiments": {"a": experiment}, "methods": ["handmade"]}
+    assert told in complaint(content)
+
+
 def test_files_of_experiments_without_one_stay_valid():
     experiment = parse_config(MINIMAL, "test").experiments["toy_t4"]
     assert not {"schedule", "solver"} & {*identity.schedule(experiment)}

@@ -9,8 +9,9 @@ from PIL import Image
 from policies import SIZE, random_policy
 from torchvision.transforms.functional import pil_to_tensor
 
-from adagen.policy.files import PolicyFile, build_critic
-from adagen.policy.networks import HandMade
+from adagen.config import PolicySettings
+from adagen.policy.files import PolicyFile, build_actor, build_critic
+from adagen.policy.networks import ConstantTable, HandMade
 from adagen.runtime.errors import AdagenError
 from adagen.sampling.sampler import Sampler
 
@@ -165,7 +166,7 @@ def test_one_line_says_what_it_is(sampler):
     names = "actions ratio, confidence_temperature, sampling_temperature, guidance"
     assert repr(sampler) == f"Sampler(MaskgitGenerator, PolicyNetwork, T = 4, {names})"
     assert repr(sampler.best_of(2, brightness)).endswith("guidance, best of 2)")
-    assert repr(sampler(n=3)) == f"GeneratedSamples(3 images of 1x8x8, T = 4, {names})"
+    assert repr(sampler(n=3)) == f"GeneratedSamples(3 images of 1x8x8, 4 policy calls, {names})"
 
 
 def test_the_bar_can_be_hidden(sampler, capsys):
@@ -228,3 +229,25 @@ def test_a_picture_needs_a_known_suffix_and_a_column(sampler, tmp_path):
 def test_only_a_policy_can_be_saved(sampler, tmp_path):
     with pytest.raises(AdagenError, match="is not written"):
         sampler.save(tmp_path / "policy.safetensors")
+
+
+def test_a_solver_is_called_once_more_than_it_has_steps(tiny_generator):
+    generator = tiny_generator("sit")
+    told = repr(Sampler(generator, HandMade(2)))
+    assert (
+        told == "Sampler(SolverGenerator, HandMade, T = 4, 5 policy calls, actions time, guidance)"
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (5, 3), (2, 5)])
+def test_a_table_of_another_size_is_refused(tiny_generator, shape):
+    generator = tiny_generator("sit")
+    told = rf"of {shape[0]} calls and {shape[1]} actions, .* called 5 times, for time, guidance"
+    with pytest.raises(AdagenError, match=told):
+        Sampler(generator, ConstantTable(*shape))
+    network = build_actor(
+        "adagen", generator, settings=PolicySettings(), tabled=True, conditioned=False
+    )
+    network.table = ConstantTable(*shape)
+    with pytest.raises(AdagenError, match=told):
+        Sampler(generator, network)

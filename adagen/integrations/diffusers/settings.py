@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from adagen.policy.networks import HandMade
 from adagen.policy.pretrained import PretrainedPolicy
 from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import unknown_key
+from adagen.sampling.export import BESIDE
 from adagen.sampling.sampler import Sampler
 
 NAMES = ("time", "guidance")
@@ -80,6 +83,15 @@ def _require_solver(names: tuple[str, ...], made_for: Mapping[str, Any] | None) 
 
 
 def _of_table(table: Mapping[str, Any]) -> Steering:
+    """A table of settings, the same for every sample.
+
+    Raises:
+        AdagenError: a key is none of a table, or a number is none that the solver can take; the
+            message names the action and the call.
+    """
+    if unknown := [key for key in table if key not in (*NAMES, *BESIDE)]:
+        see = "docs/diffusers.md: {'time': [...], 'guidance': [...]}"
+        raise AdagenError(unknown_key("the table of settings", unknown[0], NAMES, see=see))
     columns = {name: _numbers(table, name) for name in NAMES}
     times, guidance = columns["time"], columns["guidance"]
     if len(guidance) == 1:
@@ -89,26 +101,41 @@ def _of_table(table: Mapping[str, Any]) -> Steering:
             f"the table has {len(times)} times and {len(guidance)} scales of guidance, but the "
             "solver takes T + 1 of each for an even number of steps T (or one scale for all)."
         )
-    if any(after > before for before, after in pairwise(times)):
-        raise AdagenError(
-            "the table has times that rise, but time is the share of the noise schedule that "
-            "is left: give a table that was exported for a diffusion model, not one of a flow."
-        )
-    if not all(0 < time < 1 for time in times) or min(guidance) < 0:
-        raise AdagenError(
-            "the table has a time outside (0, 1) or a guidance below 0: time is the share of the "
-            "noise schedule that is left, and guidance is guidance_scale - 1."
-        )
+    for call, time in enumerate(times):
+        if not 0 < time < 1:
+            raise AdagenError(
+                f"the table has a time outside (0, 1): {time:g} at call {call}. Time is the share "
+                "of the noise schedule that is left, and no timestep or sigma."
+            )
+    for call, (before, after) in enumerate(pairwise(times), 1):
+        if after > before:
+            raise AdagenError(
+                f"the table has times that rise, from {before:g} to {after:g} at call {call}, but "
+                "time is the share of the noise schedule that is left: give a table that was "
+                "exported for a diffusion model, not one of a flow."
+            )
+    for call, scale in enumerate(guidance):
+        if scale < 0:
+            raise AdagenError(
+                f"the table has a guidance below 0: {scale:g} at call {call}. Guidance is w, one "
+                "less than the guidance_scale of diffusers."
+            )
     handmade = torch.tensor([times, guidance]).T.contiguous()
     return Steering(HandMade(len(NAMES)), Actions(NAMES, (SIGMOID, SOFTPLUS), handmade, 0.0))
 
 
 def _numbers(table: Mapping[str, Any], name: str) -> list[float]:
+    """The numbers of one action; a single one stands for all calls."""
     found = table.get(name)
+    several = isinstance(found, list | tuple)
     numbers: list[Any] = list(found) if isinstance(found, list | tuple) else [found]
-    if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-        raise AdagenError(
-            f"the table of settings has {name!r}: {found!r}, where numbers are expected: give "
-            "{'time': [...], 'guidance': [...]}, as `adagen schedule --export` writes them."
-        )
-    return [float(n) for n in numbers]
+    for call, number in enumerate(numbers):
+        real = isinstance(number, Real) and not isinstance(number, bool)
+        if not real or not math.isfinite(number):
+            at = f" at call {call}" if several else ""
+            raise AdagenError(
+                f"the table of settings has {name!r}: {number!r:.60}{at}, where numbers are "
+                "expected, finite ones: give {'time': [...], 'guidance': [...]}, lists of a number "
+                "for each call, as `adagen schedule --export` writes them."
+            )
+    return [float(number) for number in numbers]

@@ -29,6 +29,7 @@ UNGUIDED = {
     "callback_on_step_end": unguided,
     "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
 }
+NAN = float("nan")
 TABLE = {"time": [0.9, 0.5, 0.1], "guidance": 2.0}
 
 
@@ -200,9 +201,17 @@ def test_policies_that_are_not_finite(stable_diffusion):
     [
         ({"time": [0.9, 0.5], "guidance": 2}, "has 2 times and 2 scales"),
         ({"time": [0.9, 0.5, 0.1], "guidance": [1, 2]}, "has 3 times and 2 scales"),
-        ({"time": [999, 500, 1], "guidance": 2}, "a time outside"),
-        ({"time": [0.1, 0.5, 0.9], "guidance": 2}, "times that rise"),
-        ({"time": [0.9, 0.5, 0.1], "guidance": -1}, "a guidance below 0"),
+        ({"time": [999, 500, 1], "guidance": 2}, "a time outside (0, 1): 999 at call 0"),
+        ({"time": [0.9, 0.5, 0], "guidance": 2}, "a time outside (0, 1): 0 at call 2"),
+        ({"time": [0.5, 0.1, 0.9], "guidance": 2}, "times that rise, from 0.1 to 0.9 at call 2"),
+        ({"time": [0.9, 0.5, 0.1], "guidance": -1}, "a guidance below 0: -1 at call 0"),
+        ({"time": [0.9, 0.5, 0.1], "guidance": [1, 2, -3]}, "below 0: -3 at call 2"),
+        ({"time": [0.9, NAN, 0.1], "guidance": 2}, "'time': nan at call 1, where numbers are"),
+        ({"time": [0.9, 0.5, 0.1], "guidance": NAN}, "'guidance': nan, where numbers are"),
+        ({"time": [[0.9, 0.5, 0.1]], "guidance": 2}, "'time': [0.9, 0.5, 0.1] at call 0, where"),
+        ({"time": [0.9, True, 0.1], "guidance": 2}, "'time': True at call 1"),
+        ({**TABLE, "guidence": 2}, "unknown key 'guidence'. Did you mean 'guidance'?"),
+        ({"times": [0.9, 0.5, 0.1], "guidance": 2}, "unknown key 'times'. Did you mean 'time'?"),
         ({"time": [0.9, 0.5, 0.1]}, "'guidance': None, where numbers are expected"),
         ({"time": ["a"], "guidance": 1}, "where numbers are expected"),
         (ConstantTable(3, 2), "a ConstantTable can't steer a pipeline"),
