@@ -32,6 +32,30 @@ class PretrainedReward(Protocol):
         ...
 
 
+def require_scores(found: object, count: int) -> torch.Tensor:
+    """The scores that a reward function returned for images, if a policy can learn from them.
+
+    Raises:
+        AdagenError: it is not one finite number for each image.
+    """
+    expected = (
+        f"expected is a tensor of shape ({count},), of finite floating-point numbers: one score "
+        "for each image, higher for better ones."
+    )
+    subject = f"the reward function was given {count} images, and returned"
+    if not isinstance(found, torch.Tensor):
+        raise AdagenError(f"{subject} {found!r:.60}, of type {type(found).__name__}; {expected}")
+    if found.shape != (count,):
+        what = f"shape {tuple(found.shape)}" if found.ndim else "a single number"
+        raise AdagenError(f"{subject} a tensor of {what}; {expected}")
+    if not found.is_floating_point():
+        raise AdagenError(f"{subject} a tensor of {found.dtype}; {expected}")
+    if not (finite := torch.isfinite(found)).all():
+        first = int((~finite).nonzero()[0])
+        raise AdagenError(f"{subject} {found[first]:g} for image {first} of these; {expected}")
+    return found
+
+
 class CallableReward(Reward):
     """A pre-trained reward alone: its score is the payoff of each image, and it never learns."""
 
@@ -49,7 +73,7 @@ class CallableReward(Reward):
         """(n,) scores of the images `rows` (n,).
 
         Raises:
-            AdagenError: the callable returned something else than one score per image.
+            AdagenError: the callable returned something else than one finite score per image.
         """
         generator = torch_generator(*source)
         scores = [
@@ -71,14 +95,7 @@ class CallableReward(Reward):
 
     @torch.no_grad()
     def _scores(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        scores = self.pretrained(images, labels)
-        if not isinstance(scores, torch.Tensor) or scores.shape != labels.shape:
-            found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores)
-            raise AdagenError(
-                f"the reward function returned {found} for {len(labels)} images, but a tensor of "
-                f"shape ({len(labels)},) is expected: return one score for each image."
-            )
-        return scores
+        return require_scores(self.pretrained(images, labels), len(labels))
 
 
 class RewardMixture:
@@ -99,7 +116,10 @@ class RewardMixture:
             payoff: (B,) r, the other reward's payoff for the images of an update.
             images: (B, C, H, W) these images, in [0, 1].
             labels: (B,) their classes.
+
+        Raises:
+            AdagenError: the callable returned something else than one finite score per image.
         """
         chunks = zip(images.split(CHUNK), labels.split(CHUNK), strict=True)
-        scores = torch.cat([self.pretrained(*chunk) for chunk in chunks])
-        return payoff + self.weight * payoff.std() * normalise(scores)
+        scores = [require_scores(self.pretrained(*chunk), len(chunk[0])) for chunk in chunks]
+        return payoff + self.weight * payoff.std() * normalise(torch.cat(scores))

@@ -58,6 +58,11 @@ def as_score(score: ScoreFunction | Reward) -> Score:
                 f"the score of {len(labels)} images has shape {tuple(scores.shape)}, but "
                 f"({len(labels)},) was expected: one number for each image."
             )
+        if scores.dtype == torch.bool or scores.is_complex():
+            raise AdagenError(
+                f"the score of {len(labels)} images is of {scores.dtype}, which has no order to "
+                "choose by: return one real number for each image, higher for better ones."
+            )
         return scores
 
     return judge

@@ -5,8 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adagen.data.split import Images
 from adagen.rewards import pretrained
-from adagen.rewards.pretrained import RewardMixture
+from adagen.rewards.pretrained import CallableReward, RewardMixture
+from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import torch_generator
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch_generator("weighed images"))
@@ -59,3 +61,31 @@ def test_it_is_asked_a_chunk_at_a_time_and_learns_nothing(monkeypatch):
     total = RewardMixture(watched, 1.0).mix(PAID, IMAGES, labels=LABELS)
     assert sizes == [24, 24, 16] and not total.requires_grad
     assert total == pytest.approx(whole, abs=1e-5)
+
+
+def with_nan(images, labels):
+    return brightness(images, labels).index_fill(0, torch.tensor([2]), torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda images, labels: images.mean(), "a tensor of a single number"),
+        (lambda images, labels: float(images.mean()), "of type float"),
+        (lambda images, labels: None, "returned None, of type NoneType"),
+        (lambda images, labels: images.mean((1, 2)), r"shape \(5, 4\)"),
+        (lambda images, labels: labels, r"a tensor of torch\.int64"),
+        (lambda images, labels: labels > 0, r"a tensor of torch\.bool"),
+        (with_nan, "returned nan for image 2"),
+        (lambda images, labels: brightness(images, labels) / 0, "returned inf for image 0"),
+    ],
+)
+def test_what_is_no_score_for_each_image_is_refused_at_the_first_call(function, told):
+    images, labels = IMAGES[:5], LABELS[:5]
+    told = f"was given 5 images, and returned .*{told.removeprefix('returned ')}.*; expected is a"
+    reward = CallableReward(function, torch.device("cpu"))
+    pool = reward.pool(Images(images, labels))
+    with pytest.raises(AdagenError, match=told):
+        reward.score_pool(pool, torch.arange(5))
+    with pytest.raises(AdagenError, match=told):
+        RewardMixture(function, 1.0).mix(PAID[:5], images, labels=labels)

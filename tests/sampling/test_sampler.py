@@ -202,6 +202,8 @@ def test_a_score_of_another_shape_or_a_second_choice_is_refused(sampler):
         sampler.best_of(0, brightness)
     with pytest.raises(AdagenError, match="score of 4 images is None"):
         sampler.best_of(2, lambda images, labels: None)(n=4)
+    with pytest.raises(AdagenError, match=r"of torch\.bool, which has no order to choose by"):
+        sampler.best_of(2, lambda images, labels: labels > 3)(n=4)
     with pytest.raises(AdagenError, match="score is 3, which scores no images"):
         sampler.best_of(2, 3)
 
