@@ -1,6 +1,7 @@
 """Experiments: how a generator is scheduled, and how its policies are trained."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
@@ -9,7 +10,7 @@ from adagen.config.base import Fit, Model, PolicyInput, by_kind
 from adagen.config.generators import Transformer
 from adagen.config.handmade import AnyHandmade, Handmade
 from adagen.config.overlay import DEFAULT_KINDS
-from adagen.config.rewards import AnyReward, GaussianSettings
+from adagen.config.rewards import AnyReward, FrechetSettings, GaussianSettings
 from adagen.config.schedules import GivenCoefficients, GivenSchedule, check_coefficients
 from adagen.config.search import Polish
 from adagen.config.values import (
@@ -152,6 +153,18 @@ class Training(Model):
         polish = self.polish_of(method)
         return self.explored + self.validated(method) + (polish.images if polish else 0)
 
+    @property
+    def too_few(self) -> str:
+        """The reason why the reward can't score so few trajectories; empty where it can."""
+        reward = self.reward
+        if not isinstance(reward, FrechetSettings) or self.trajectories > reward.components:
+            return ""
+        return (
+            f"trajectories is {self.trajectories}, but a reward of kind 'frechet' over "
+            f"{reward.components} components takes more than these: raise it, or lower "
+            "reward.components"
+        )
+
     def tabled(self, method: str) -> bool:
         """True if a policy of a method has a table, beside its network where it has one.
 
@@ -284,6 +297,16 @@ class RewardFeatures(Model):
 
 NORM_GROUP = 8
 """Images that the paper's discriminator normalises together (local batch norm)."""
+
+
+def require_norm_groups(counts: Mapping[str, int]) -> None:
+    """Raise ValueError unless numbers of images, by their keys, are multiples of `NORM_GROUP`."""
+    for key, count in counts.items():
+        if count % NORM_GROUP:
+            raise ValueError(
+                f"{key} is {count}, but reward_features 'dino' normalises images in groups of "
+                f"{NORM_GROUP}: use a multiple of {NORM_GROUP}"
+            )
 
 
 class DinoFeatures(Model):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from adagen.config.clip import ClipScore
 from adagen.config.dataset import Dataset
-from adagen.config.experiments import NORM_GROUP, DinoFeatures, Experiment
+from adagen.config.experiments import DinoFeatures, Experiment, require_norm_groups
 from adagen.config.refinements import AnyRefinement
 from adagen.config.rewards import (
     AestheticPreference,
@@ -32,8 +32,8 @@ def check_features(
         refinements: the section `refinements`.
 
     Raises:
-        ValueError: DINO is chosen, but images don't come in whole groups of `NORM_GROUP`, or a
-            reward takes principal components, which only a masked autoencoder has.
+        ValueError: DINO is chosen, but images don't come in whole norm groups, or a reward
+            takes principal components, which only a masked autoencoder has.
     """
     if not isinstance(features, DinoFeatures):
         return
@@ -44,12 +44,7 @@ def check_features(
         if not isinstance(reward, TokenSettings):
             continue
         counts = {"trajectories": training.trajectories, "reward.batch": reward.batch}
-        for key, count in counts.items():
-            if count % NORM_GROUP:
-                raise ValueError(
-                    f"{place}.training.{key} is {count}, but reward_features 'dino' "
-                    f"normalises images in groups of {NORM_GROUP}: use a multiple of {NORM_GROUP}"
-                )
+        require_norm_groups({f"{place}.training.{key}": count for key, count in counts.items()})
     for name, refinement in refinements.items():
         if refinement.judge == "gaussian":
             raise ValueError(f"refinements.{name}.judge is 'gaussian', {ELSE} 'reward'")

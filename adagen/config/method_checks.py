@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adagen.config.ablation import Cell
-from adagen.config.base import FAMILIES, REASONS, Method
+from adagen.config.base import FAMILIES, LEARNED, REASONS, Method
 from adagen.config.experiments import RIVALS, Experiment
 from adagen.config.paradigms import action_names
 from adagen.config.search import Sweep
@@ -57,6 +57,8 @@ def check_methods(
                 "training.condition_learning_rate and training.polish could be about: leave these "
                 "out"
             )
+        if training.too_few and {*of_experiment} & {*LEARNED}:
+            raise ValueError(f"{place}.training: {training.too_few}")
         require_choice(place, experiment, methods=of_experiment, sweep=sweep)
         if {"tuned", "tuned_class", "gits"} & {*of_experiment}:
             paradigm = generators[experiment.generator].paradigm

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from adagen.config.base import Model
 from adagen.config.curves import require_known
-from adagen.config.experiments import Experiment
+from adagen.config.evaluation import Evaluation
+from adagen.config.experiments import DinoFeatures, Experiment, require_norm_groups
 from adagen.config.values import Different, Temperature, require_name
 
 SETS = "judges sets of images, and says nothing of one by itself"
@@ -106,12 +107,15 @@ def check_refinements(
     experiments: Mapping[str, Experiment],
     *,
     generators: Mapping[str, Any],
+    features: object,
+    evaluation: Evaluation,
 ) -> None:
     """Raise unless candidates differ, and their judge can tell them apart.
 
     Raises:
         ValueError: a refinement has a name that no file can have, names an unknown experiment,
-            looks ahead with a generator that draws nothing, or has a judge that can't choose.
+            looks ahead with a generator that draws nothing, has a judge that can't choose, or one
+            on DINO where images don't come in whole norm groups.
     """
     refined = {
         name: refinements_of(name, refinements, experiments=experiments, generators=generators)
@@ -143,6 +147,11 @@ def check_refinements(
                     "training.value_coefficient 0, so no value network to choose by: raise it, or "
                     "take judge 'gaussian'"
                 )
+            if kind == "tokens" and isinstance(features, DinoFeatures):
+                key = experiments[experiment].generator
+                shared = {"shard": evaluation.shard, "samples": evaluation.samples}
+                counts = {f"evaluation.{name}": count for name, count in shared.items()}
+                require_norm_groups({f"generators.{key}.batch": generators[key].batch, **counts})
             if why := UNFIT.get(refinement.kind, {}).get(kind):
                 raise ValueError(
                     f"refinements.{name} is of kind {refinement.kind!r}, but the reward of "

@@ -339,5 +339,11 @@ class Config(Model):
     @model_validator(mode="after")
     def _refinements_that_choose(self) -> Self:
         """Candidates of a refinement differ, and its judge can tell them apart."""
-        check_refinements(self.refinements, self.experiments, generators=self.generators)
+        check_refinements(
+            self.refinements,
+            self.experiments,
+            generators=self.generators,
+            features=self.reward_features,
+            evaluation=self.evaluation,
+        )
         return self

@@ -111,6 +111,10 @@ def train(
     require_installed(training.trackers)
     if method not in METHODS:
         raise AdagenError(f"method is {method!r}: choose one of {listed(method, METHODS)}.")
+    if isinstance(reward, Reward):  # before hours of a search
+        reward.require_norm_groups(training.trajectories, "trajectories")
+    if training.too_few:
+        raise AdagenError(f"adagen.train: {training.too_few}.")
     searches = searches_of(training)
     stops = method == "stopping" or isinstance(generator, Stopping)
     measured = not stops and isinstance(reward, str | Mapping | Reward)

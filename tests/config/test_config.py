@@ -76,6 +76,11 @@ def test_the_minimal_config_is_whole():
         ("training.group", 1, ["'training'", "group is 1"]),
         (
             "training",
+            {"trajectories": 64, "reward": {"kind": "frechet"}},
+            ["experiments.toy_t4.training: trajectories is 64", "64 components takes more"],
+        ),
+        (
+            "training",
             {"baseline": "value", "group": 1, "value_coefficient": 0},
             ["'training'", "value_coefficient is 0"],
         ),
@@ -263,6 +268,14 @@ def test_principal_components_are_of_a_masked_autoencoder():
     parse_config(content, "toy.yaml")  # nothing is trained
     content |= {"methods": ["adagen"], "training": {"reward": {"kind": "tokens", "batch": 12}}}
     assert "training.reward.batch is 12" in complaint(content)
+    content["training"]["reward"]["batch"] = 16
+    parse_config(content, "toy.yaml")
+    content["refinements"] = {"best": {"kind": "repeated"}}  # judged on the same features
+    assert "generators.tokens.batch is 250, but reward_features 'dino'" in complaint(content)
+    content["generators"] = {**content["generators"], "tokens": {"paradigm": "maskgit", "batch": 8}}
+    assert "evaluation.samples is 5001" in complaint({**content, "evaluation": {"samples": 5001}})
+    assert "evaluation.shard is 500" in complaint({**content, "evaluation": {"shard": 500}})
+    parse_config(content, "toy.yaml")
     content["training"]["reward"] = {"kind": "convolution", "batch": 12}
     parse_config(content, "toy.yaml")
     content["refinements"] = {"best": {"kind": "repeated", "judge": "gaussian"}}

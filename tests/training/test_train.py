@@ -11,6 +11,7 @@ from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, RewardFeatures, Transformer
 from adagen.generators.actions import SIGMOID, Actions
 from adagen.policy.networks import HandMade
+from adagen.rewards.pretrained import CallableReward
 from adagen.runtime.noise import torch_generator
 from adagen.training import from_data
 
@@ -155,6 +156,15 @@ def test_a_policy_is_loaded_onto_no_other_generator(tmp_path, kind, arguments, m
         adagen.load(tmp_path / "policy.safetensors", kind(), **arguments)
 
 
+class Grouped(CallableReward):
+    """A reward that judges images in groups, and must not be asked before that is checked."""
+
+    norm_group = 8
+
+    def pool(self, images, *source, views=1):
+        raise AssertionError("a search or training began")
+
+
 IMAGES = torch.rand(30, 1, 2, 2, generator=torch_generator("train test"))
 LABELS = torch.arange(30) % 3
 
@@ -169,7 +179,15 @@ LABELS = torch.arange(30) % 3
         ({"reward": 3}, "reward is 3: give the name of a reward"),
         ({"reward": "beauty"}, "'beauty', but must be one of 'gaussian'"),
         ({"reward": "gaussian"}, "data is None, but this reward compares with real images"),
-        ({"reward": lambda images, labels: images}, r"returned \(128, 1, 2, 2\) for 128 images"),
+        ({"reward": lambda images, labels: images}, r"returned .* shape \(128, 1, 2, 2\)"),
+        (
+            {"reward": Grouped(near_target, torch.device("cpu")), "trajectories": 12, "group": 4},
+            "trajectories: 12, but .* use a multiple of 8",
+        ),
+        (
+            {"reward": "frechet", "trajectories": 64},
+            "trajectories is 64, but a reward of kind 'frechet' over 64 components takes more",
+        ),
         ({"data": IMAGES}, r"data is a Tensor: give \(images, labels\)"),
         ({"data": (IMAGES[0], LABELS)}, r"images of shape \(1, 2, 2\): give a tensor"),
         ({"data": (IMAGES * 255, LABELS)}, r"floats in \[0, 1\]; divide 8-bit images by 255"),
