@@ -1,7 +1,9 @@
 """`adagen fetch`: released files are fetched, verified and listed, without torch."""
 
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,7 +14,9 @@ from adagen.cli.options import Configs
 from adagen.cli.paths import load_config
 from adagen.config import Asset, Config
 
-HEADINGS = ("name", "file", "size", "state", "from", "needed by", "licence")
+WIDEST = 100
+"""Most columns of a list, for lines that are easy to read."""
+INDENT = "    "
 
 app = typer.Typer()
 
@@ -64,37 +68,45 @@ def _print_above_bar(text: str) -> None:
 
 
 def list_assets(config: Config, names: list[str]) -> str:
-    """A table of the named assets, or of all, with the state of each on this machine."""
+    """The named assets, or all: a line of name, state and size each, and a paragraph on the rest.
+
+    No line is wider than the terminal, or than 80 columns where there is none.
+    """
     from adagen.data.released import asset_path, catalogue, find, needed
 
-    users = needed(config)
-    rows = [HEADINGS]
-    for name in names or catalogue(config.assets):
+    users, names = needed(config), names or list(catalogue(config.assets))
+    width = max(map(len, names))
+    lines = [f"{'name':{width}}  {'state':10}  size"]
+    for name in names:
         asset, path = find(config.assets, name), asset_path(config.assets, name)
-        rows.append(
-            (
-                name,
-                asset.file,
-                _size(asset.size),
-                _state(path, asset),
-                _host(asset.url),
-                ", ".join(users.get(name, ["-"])),
-                asset.licence,
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        lines.append(f"{name:{width}}  {_state(path, asset):10}  {_size(asset.size)}")
+        about = f"{asset.file}, {_host(asset.url)}."
+        if name in users:
+            about += f" Needed by {', '.join(users[name])}."
+        lines.append(_wrapped(f"{about} Licence: {asset.licence}."))
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph below a line of the list."""
+    columns = min(WIDEST, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        text,
+        max(40, columns),
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
 def _host(url: str) -> str:
-    """The server that an asset is fetched from."""
+    """From where an asset is had."""
     try:
-        return urlsplit(url).hostname or "by hand"
+        host = urlsplit(url).hostname
     except ValueError:
         return "no address"
+    return f"from {host}" if host else "by hand"
 
 
 def _size(count: int) -> str:

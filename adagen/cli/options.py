@@ -12,7 +12,11 @@ from adagen.runtime.outputs import Kind
 
 Configs = Annotated[
     list[Path],
-    typer.Option("--config", help="Config file; repeat to lay later ones over earlier ones."),
+    typer.Option(
+        "--config",
+        "--configfile",  # as Snakemake has it
+        help="Config file; repeat to lay later ones over earlier ones.",
+    ),
 ]
 LAST_SEED = 2**32 - 1
 """Largest seed, as in the configuration."""

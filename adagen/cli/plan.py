@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from adagen.cli.options import Configs
 from adagen.cli.paths import load_config
 from adagen.config import Config
 from adagen.planning.cost_table import DEVICES, as_csv, as_text, assumed
@@ -17,14 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def plan(
-    config: Annotated[
-        list[Path],
-        typer.Option(
-            "--config",
-            "--configfile",
-            help="Config file; repeat to lay later ones over earlier ones.",
-        ),
-    ],
+    config: Configs,
     device: Annotated[
         str, typer.Option("--device-name", help=f"Whose hours: {', '.join(DEVICES)}.")
     ] = "h100",

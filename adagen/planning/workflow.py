@@ -106,6 +106,7 @@ def check_command_line(arguments: Sequence[str]) -> None:
     try:
         require_options_once(options)
         given, _ = parser.parse_known_args(options)
+        _require_no_targets(given.configfile)
         # Snakemake would run the code in a file with the key `__use_yte__`.
         require_known_keys(read_config(given.configfile), " + ".join(map(str, given.configfile)))
         if empty := [path for path in given.configfile if read_yaml(path) is None]:
@@ -116,6 +117,24 @@ def check_command_line(arguments: Sequence[str]) -> None:
             _require_readable(entry)
     except AdagenError as error:
         raise SystemExit(str(error)) from None
+
+
+def _require_no_targets(files: Sequence[Path]) -> None:
+    """Refuse what can't be read and isn't called like a config file: probably a target.
+
+    Raises:
+        AdagenError: a file is missing or damaged.
+    """
+    for path in files:
+        if path.suffix not in (".yaml", ".yml", ".json"):
+            try:
+                read_config([path])
+            except AdagenError as error:
+                others = " ".join(str(file) for file in files if file != path) or "FILE"
+                raise AdagenError(
+                    f"{error} --configfile takes all words that follow it; if {path} is a target, "
+                    f"put it before: `snakemake {path} --configfile {others}`."
+                ) from None
 
 
 def _require_readable_by_snakemake(path: Path) -> None:

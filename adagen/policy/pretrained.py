@@ -267,7 +267,7 @@ def pretrained(
         if first["type"] == "extra_forbidden" and key in card:
             see = "docs/diffusers.md, Publish a policy"
             raise AdagenError(
-                unknown_key("the model card", key, Card.model_fields, see=see)
+                unknown_key("the model card", key, known=Card.model_fields, see=see)
             ) from None
         raise AdagenError(
             f"the model card can't be written: {key}: {first['msg']}. It has "

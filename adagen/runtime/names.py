@@ -21,7 +21,7 @@ def listed(name: object, known: Iterable[str]) -> str:
     return ", ".join(nearest_first(name, known)) or "none"
 
 
-def unknown_key(subject: str, key: object, known: Iterable[str], *, see: str) -> str:
+def unknown_key(subject: str, key: object, *, known: Iterable[str], see: str) -> str:
     """Two or three sentences on a key that an argument doesn't have.
 
     Args:

@@ -19,7 +19,7 @@ SUFFIXES = (".json", ".txt")
 LISTS = ("timesteps", "sigmas", "guidance_scale")
 """The lists of a text file; schedules of other families have those of their actions."""
 BESIDE = ("samples", "steps", *LISTS)
-"""What an exported schedule has beside its actions."""
+"""Keys of an exported schedule beside its actions."""
 
 
 def export_schedule(sampler: Sampler, n: int = 1000, *, seed: int = 0) -> dict[str, Any]:

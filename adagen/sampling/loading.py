@@ -222,7 +222,7 @@ def _settings_of(
         if first["type"] == "extra_forbidden" and key in given:
             fields = type(adapter.validate_python(saved)).model_fields
             open_keys = [field for field in fields if field not in saved]
-            raise AdagenError(unknown_key("settings", key, open_keys, see=KEYS)) from None
+            raise AdagenError(unknown_key("settings", key, known=open_keys, see=KEYS)) from None
         raise AdagenError(
             f"{path} with the given settings is no generator that can be built: {key}: "
             f"{first['msg']}. Correct the settings; without any, the file was written by another "
@@ -272,7 +272,7 @@ def _require_constants(handmade: Mapping[str, Any], paradigm: str) -> None:
     known = TAKEN.get(paradigm, tuple(model.model_fields))
     if unknown := [key for key in handmade if key not in known]:
         subject = f"handmade of a generator of paradigm {paradigm!r}"
-        raise AdagenError(unknown_key(subject, unknown[0], known, see=KEYS))
+        raise AdagenError(unknown_key(subject, unknown[0], known=known, see=KEYS))
 
 
 def _require_suited(

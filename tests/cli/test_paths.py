@@ -80,6 +80,19 @@ def test_every_command_that_writes_is_tried_here():
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "fetch"])
+def test_config_files_are_given_as_to_snakemake_too(command):
+    spellings = [p.opts for p in commands()[command].params if p.name == "config"]
+    assert all(found == ["--config", "--configfile"] for found in spellings)
+    assert spellings or command in (
+        "align",
+        "figure",
+        "gather",
+        "measure",
+        "paper",
+    )  # which read none
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "fetch"])
 def test_every_path_is_an_input_or_marked_as_an_output(command):
     """What help says is written, drawn or kept is marked; each of them is tried below."""
     assert isinstance(commands()[command], paths.Stage)

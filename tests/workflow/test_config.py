@@ -184,6 +184,18 @@ def test_what_is_no_file_is_refused_too(tmp_path, monkeypatch, name) -> None:
     check_command_line(["--cores", "1", "--", "--configfile", name])  # a target
 
 
+@pytest.mark.parametrize("target", ["all", "results/tables/fid.csv", "kept.csv"])
+def test_a_target_behind_the_config_files(tmp_path, monkeypatch, target) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("name: own\n")
+    Path("kept.csv").write_text("method,fid\nadagen,1.2\n")  # of an earlier run
+    with pytest.raises(SystemExit) as raised:
+        check_command_line(["--cores", "all", "--configfile", "own.yaml", target])
+    assert f"put it before: `snakemake {target} --configfile own.yaml`" in str(raised.value.code)
+    Path("unusual.conf").write_text("name: own\n")
+    check_command_line([target, "--configfile", "own.yaml", "unusual.conf"])
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

@@ -91,7 +91,7 @@ def _of_table(table: Mapping[str, Any]) -> Steering:
     """
     if unknown := [key for key in table if key not in (*NAMES, *BESIDE)]:
         see = "docs/diffusers.md: {'time': [...], 'guidance': [...]}"
-        raise AdagenError(unknown_key("the table of settings", unknown[0], NAMES, see=see))
+        raise AdagenError(unknown_key("the table of settings", unknown[0], known=NAMES, see=see))
     columns = {name: _numbers(table, name) for name in NAMES}
     times, guidance = columns["time"], columns["guidance"]
     if len(guidance) == 1:
