@@ -17,6 +17,7 @@ from adagen.config import Config
 from adagen.config.loading import load_config_and_files
 from adagen.runtime.locks import exclusive_outputs
 from adagen.runtime.outputs import Given, Kind, Output, check_outputs, is_same, lies_in
+from adagen.runtime.portable import compute_portably
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def load_config(paths: Iterable[Path]) -> Config:
             extends, the data set or a part of it, or a released file.
     """
     config, files = load_config_and_files(paths)
+    if config.arithmetic == "portable":
+        compute_portably()
     if running := _running.get():
         named = [Given("the configuration", path) for path in files]
         named += _files_named(config, running.outputs)

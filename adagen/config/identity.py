@@ -22,7 +22,9 @@ Identity = dict[str, Any]
 
 CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     # Tables and figures depend on `name` (see `named`). Generator seeds add to other sections.
-    Config: frozenset({"name", "results", "resources", "device", "processes", "generator_seeds"}),
+    Config: frozenset(
+        {"name", "results", "resources", "device", "arithmetic", "processes", "generator_seeds"}
+    ),
     Assets: frozenset({"folder"}),
     Asset: frozenset(Asset.model_fields) - {"sha256"},
     GeneratorSettings: frozenset({"batch"}),

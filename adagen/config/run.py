@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,8 @@ class Config(Model):
     device: Device = "cpu"
     """Where networks run; `auto` takes a GPU if there is one. Results on two devices differ in
     their last digits."""
+    arithmetic: Literal["native", "portable"] = "native"
+    """Code of a CPU: its fastest, or one that every x86-64 processor with AVX2 has, but slower."""
     processes: Processes = 1
     """Number of processes of a training, a search, a sampling and an evaluation, on one machine:
     the number of its GPUs. It does not change the images."""
@@ -78,8 +80,7 @@ class Config(Model):
     """The frozen network that says how well an image shows its class. The method `faithful` and the
     reward `classifier` use it."""
     dial: Dial | None = None
-    """Addition to the reward of the method `adagen` that trains the method `faithful`. Without
-    this section there is no such method."""
+    """Addition to `adagen`'s reward that trains the method `faithful`; without it there is none."""
     training: Training = Training()
     """Training of every experiment that does not say otherwise."""
     sweep: Sweep = Sweep()

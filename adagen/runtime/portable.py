@@ -1,0 +1,48 @@
+"""Arithmetic of which every x86-64 processor with AVX2 makes the same bits.
+
+Libraries choose their code by the processor, and round otherwise where they add in another order.
+What was found to differ, and how: docs/results/README.md.
+"""
+
+import os
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from adagen.runtime.errors import AdagenError
+
+NEWER_THAN_AVX2 = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+"""As NumPy calls its code for them; no version has all of these names."""
+VARIABLES = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",  # its AVX2 is promised for Intel's processors alone
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": NEWER_THAN_AVX2,
+}
+"""Environment variables of torch and its libraries, and of NumPy and its own."""
+READERS = ("torch", "numpy")
+"""Packages that read them when they are imported."""
+FLAGS = Path("/proc/cpuinfo")
+
+
+def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let this process, and those that it starts, use no instruction newer than AVX2.
+
+    Raises:
+        AdagenError: packages that read the variables are imported already; or the processor is of
+            another kind.
+    """
+    if FLAGS.exists() and "avx2" not in FLAGS.read_text().split():
+        raise AdagenError(
+            "key 'arithmetic' is 'portable', but this processor has no AVX2: take the key out. "
+            "Results will then differ from those of other processors in their last digits."
+        )
+    differing = {name: value for name, value in VARIABLES.items() if environment.get(name) != value}
+    if differing and (imported := [name for name in READERS if name in sys.modules]):
+        needed = " ".join(f"{name}='{value}'" for name, value in differing.items())
+        raise AdagenError(
+            f"key 'arithmetic' is 'portable', but {' and '.join(imported)} had been imported, and "
+            f"read the environment then: set {needed} before Python starts."
+        )
+    environment.update(differing)

@@ -1,0 +1,86 @@
+"""Portable arithmetic: what it asks of the libraries, and fits that are the same elsewhere."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from adagen.runtime import portable
+from adagen.runtime.errors import AdagenError
+from adagen.runtime.portable import VARIABLES, compute_portably
+
+ROOT = Path(__file__).parents[2]
+TORCH = "2.15.0"
+"""The version whose arithmetic the hashes are of; another may add in another order."""
+PORTABLE = f"""
+extends: {ROOT}/config/smoke.yaml
+name: portable
+arithmetic: portable
+generators:
+  maskgit: {{pretrain: {{updates: 3}}}}
+  var: {{tokeniser: {{fit: {{updates: 3}}}}, pretrain: {{updates: 3}}}}
+  dit: {{pretrain: {{updates: 3}}}}
+  sit: {{pretrain: {{updates: 3}}}}
+"""
+HASHES = {
+    "maskgit": "65b411148ada344d",
+    "var": "6b884e62a29e9a51",
+    "dit": "41ce5fa2c102daaa",
+    "sit": "f18ef863a0b62d82",
+}
+"""Of the networks after three updates: an Intel Xeon with AVX-512, and an emulated AMD EPYC."""
+
+
+def processor(tmp_path: Path, flags: str) -> Path:
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"flags : fpu sse2 {flags}\n")
+    return path
+
+
+def test_the_environment_says_it_to_all_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(portable, "FLAGS", processor(tmp_path, "avx2"))
+    monkeypatch.setattr(portable, "READERS", ("a_package_that_nobody_imported",))
+    environment = {"MKL_CBWR": "AVX512", "OTHER": "stays"}
+    compute_portably(environment)
+    assert environment == {**VARIABLES, "OTHER": "stays"}
+
+
+def test_what_is_imported_already_has_read_other_settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(portable, "FLAGS", processor(tmp_path, "avx2"))
+    with pytest.raises(AdagenError, match=r"numpy.*MKL_CBWR='COMPATIBLE'.*before Python starts"):
+        compute_portably({name: value for name, value in VARIABLES.items() if name != "MKL_CBWR"})
+    compute_portably(dict(VARIABLES))  # as they were set before Python started
+
+
+def test_a_processor_without_avx2_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(portable, "FLAGS", processor(tmp_path, "avx"))
+    with pytest.raises(AdagenError, match="no AVX2"):
+        compute_portably({})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="another kind of processor")
+@pytest.mark.skipif(torch.__version__.split("+")[0] != TORCH, reason=f"hashes are of torch {TORCH}")
+@pytest.mark.parametrize("family", HASHES)
+def test_fits_are_the_same_on_every_processor(family, tmp_path):
+    (tmp_path / "portable.yaml").write_text(PORTABLE)
+    out = tmp_path / "network.safetensors"
+    command = [sys.executable, "-m", "adagen.cli", "pretrain", family, "--out", str(out)]
+    without = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    subprocess.run(
+        [*command, "--config", str(tmp_path / "portable.yaml")],
+        env={**without, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    tensors, found = load_file(out), hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode() + tensors[name].numpy().tobytes())
+    assert found.hexdigest()[:16] == HASHES[family]
