@@ -14,14 +14,18 @@ from torch import nn
 from adagen.evaluation.cost import Operations, plain_attention
 from adagen.generators.reloading import NothingDrawn
 from adagen.runtime.footprint import Footprint
+from adagen.runtime.shapes import Shapes
 
 META = torch.device("meta")
 
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """Build networks without values in the block."""
-    with META, NothingDrawn():
+    """Build networks without values in the block.
+
+    Some compute with their weights as they are built, to normalise them.
+    """
+    with META, NothingDrawn(), Shapes():
         yield
 
 

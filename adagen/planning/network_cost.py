@@ -35,7 +35,6 @@ from adagen.rewards.dino import Dino
 from adagen.rewards.features import MaskedAutoencoder
 from adagen.rewards.projected import ProjectedHeads
 from adagen.rewards.tokens import Heads
-from adagen.runtime.shapes import Shapes
 
 CALLS = 64
 """Calls of a policy that are counted at once."""
@@ -140,7 +139,7 @@ def _reward(experiment: Experiment, networks: "Networks") -> RewardCost:
             once=images.train,
         )
     count_of_maps, width = maps.shape[1:3]
-    with on_meta(), Shapes():  # to normalise its weights, a head computes as it is built
+    with on_meta():
         heads: nn.Module = (
             ProjectedHeads(count_of_maps, width, conditions=images.conditions)
             if isinstance(networks.config.reward_features, DinoFeatures)

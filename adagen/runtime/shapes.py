@@ -243,7 +243,10 @@ def _reduced(name: str, func: Any, *, args: Sequence[Any], kwargs: Mapping[str, 
     first = args[0]
     given = dict(zip((a.name for a in func._schema.arguments), args, strict=False))
     given.update(kwargs)
-    if not first.is_floating_point() or given.get("dtype") or given.get("out") is not None:
+    whole = first.dtype in (torch.bool, torch.int64) and name == "sum"
+    if not (first.is_floating_point() or whole):
+        return None
+    if given.get("dtype") or given.get("out") is not None:
         return None
     every = range(first.ndim)
     dims = {dim % first.ndim for dim in given.get("dim") or every}
@@ -251,7 +254,7 @@ def _reduced(name: str, func: Any, *, args: Sequence[Any], kwargs: Mapping[str, 
         shape = [1 if i in dims else first.shape[i] for i in every]
     else:
         shape = [first.shape[i] for i in every if i not in dims]
-    result = _empty(shape, first)
+    result = _empty(shape, first, kind=torch.int64 if whole else first.dtype)
     return (result, _empty(shape, first)) if name == "var_mean" else result
 
 
