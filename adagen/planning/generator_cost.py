@@ -18,6 +18,7 @@ from adagen.generators import build
 from adagen.generators.base import Backbone, Generator
 from adagen.planning.counting import count, on_meta, weight_bytes
 from adagen.planning.image_counts import Images
+from adagen.planning.published import PublishedBackbone, published_backbone
 from adagen.runtime.noise import SampleNoise
 
 
@@ -116,14 +117,16 @@ class Generators:
         self, backbone: Backbone, *, settings: Settings, experiment: Experiment
     ) -> list[float]:
         """All of `GeneratorCost` in its order, except the weights."""
+        # As many images as are decoded at once, for the memory of the decoder.
+        n = min(settings.batch, getattr(backbone, "decode_batch", 1))
+        if isinstance(backbone, PublishedBackbone):
+            return backbone.numbers(n)
         brief = isinstance(settings, VarGenerator) or _needs_values(settings)
         experiment = (
             experiment if brief else experiment.model_copy(update={"steps": 2, "schedule": {}})
         )
         generator = build.build_generator(backbone, experiment)
         device = generator.device
-        # As many images as are decoded at once, for the memory of the decoder.
-        n = min(settings.batch, getattr(backbone, "decode_batch", 1))
         labels = torch.zeros(n, dtype=torch.long, device=device)
         noise = SampleNoise("plan", 0, range(n), device)
         states: list[Any] = []
@@ -137,6 +140,9 @@ class Generators:
     def _built(self, settings: Settings, depth: int) -> Backbone:
         """Untrained networks on `meta`, or on the CPU where they are those of a package."""
         shape, classes = self.images.of(settings)
+        with on_meta():
+            if known := published_backbone(settings, shape, num_classes=classes):
+                return known
         if not isinstance(settings, InstalledGenerator):
             network = settings.network.model_copy(update={"depth": depth})
             settings = settings.model_copy(update={"network": network})

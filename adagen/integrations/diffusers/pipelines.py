@@ -9,13 +9,14 @@ from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.discrete import DiscreteSteps, Prediction
 from adagen.generators.noise_schedule import Schedule
 from adagen.generators.solver import GUIDED_CHANNELS
+from adagen.generators.stable_diffusion import STABLE_DIFFUSION
 from adagen.policy.compatibility import described
 from adagen.runtime.errors import AdagenError
 
 Order = Literal["null first", "prompt first", "apart"]
 """Places of the two passes in a batch: the null one before or after the other, or two calls."""
 
-STABLE_DIFFUSION, SDXL, DIT = "Stable Diffusion", "Stable Diffusion XL", "DiT"
+SDXL, DIT = "Stable Diffusion XL", "DiT"
 
 
 class Kind(NamedTuple):

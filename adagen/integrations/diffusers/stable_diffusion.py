@@ -12,14 +12,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 
-from adagen.config import Handmade
 from adagen.config.stable_diffusion import StableDiffusionSettings
 from adagen.data.split import Images
-from adagen.generators.discrete import DiscreteSteps
-from adagen.generators.installed import InstalledBackbone
-from adagen.generators.solver import SolverGenerator
+from adagen.generators.stable_diffusion import StableDiffusionBackbone
 from adagen.integrations.diffusers.folder import read_networks
-from adagen.integrations.diffusers.pipelines import STABLE_DIFFUSION
 from adagen.integrations.diffusers.prompts import PromptConditions, text_encoder
 from adagen.runtime.errors import AdagenError
 
@@ -83,19 +79,12 @@ class PromptedUNet(nn.Module):
         return output, deepest[0].flatten(2).mT
 
 
-class StableDiffusion(InstalledBackbone):
+class StableDiffusion(StableDiffusionBackbone):
     """UNet, autoencoder and embedded prompts.
 
     Attributes:
         latent_shape: (C, h, w) of the latents.
-        alphas_cumprod: (N,) alpha^2 at the training steps.
-        decode_batch: images that are decoded at once; each takes about a gigabyte.
     """
-
-    decode_batch: int = 8
-    alphas_cumprod: torch.Tensor
-
-    settings = StableDiffusionSettings
 
     def __init__(
         self,
@@ -131,11 +120,6 @@ class StableDiffusion(InstalledBackbone):
                 f"is not unet.sample_size ({unet.config.sample_size}): change dataset.size."
             )
 
-    @property
-    def schedule(self) -> DiscreteSteps:
-        """The noise schedule that the UNet was trained under."""
-        return DiscreteSteps(self.alphas_cumprod.detach(), self.section.prediction)
-
     def learn(
         self, train: Images, name: str, *, checkpoint: Path | None, device: torch.device
     ) -> None:
@@ -160,25 +144,3 @@ class StableDiffusion(InstalledBackbone):
         latents = x / self.vae.config.scaling_factor
         images = [self.vae.decode(part).sample for part in latents.split(self.decode_batch)]
         return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
-
-    def generator(
-        self, steps: int, handmade: Handmade, *, smoothing: float
-    ) -> "StableDiffusionGenerator":
-        """Return the generator of an experiment.
-
-        Raises:
-            AdagenError: the number of steps is odd.
-        """
-        if steps % 2:
-            raise AdagenError(
-                f"steps is {steps}, but the second-order solver takes two evaluations an update: "
-                "use an even number."
-            )
-        return StableDiffusionGenerator(self, steps, handmade=handmade, smoothing=smoothing)
-
-
-class StableDiffusionGenerator(SolverGenerator):
-    """Stable Diffusion under the solver of DiT and SiT. All channels are guided."""
-
-    denoiser = STABLE_DIFFUSION
-    guided_channels = None
