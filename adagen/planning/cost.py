@@ -57,6 +57,7 @@ class Plan:
             AdagenError: the data set is neither there nor known.
         """
         self.config, self.images = config, images_of(config)
+        self._experiments = config.every_experiment  # which takes a while to derive
         self.networks, self.text = Networks(config, self.images), TextCost(config, self.images)
         runs = runs_of(config)
         policies = policies_of(runs)
@@ -86,7 +87,7 @@ class Plan:
 
     def _experiment(self, run: Run) -> Experiment:
         """The settings of a run's experiment."""
-        return self.config.every_experiment[run.experiment]
+        return self._experiments[run.experiment]
 
     def _fetching(self, sizes: Mapping[str, int | None]) -> Job:
         """All released files; one of unknown size is a network in float32, and nothing else."""

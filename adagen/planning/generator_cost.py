@@ -58,6 +58,7 @@ class Generators:
         self.config, self.images = config, images
         self._backbones: dict[str, dict[int, Backbone]] = {}
         self._costs: dict[str, GeneratorCost] = {}
+        self._weights: dict[str, tuple[float, float]] = {}
 
     def of(self, experiment: Experiment) -> Generator[Any]:
         """The generator of an experiment, which knows its evaluations, calls and shapes.
@@ -80,8 +81,10 @@ class Generators:
             network = getattr(backbone, "network", backbone)
             return [weight_bytes(network), weight_bytes(backbone)]
 
-        network, together = self._extrapolated(name, both)
-        return network, together
+        if name not in self._weights:
+            network, together = self._extrapolated(name, both)
+            self._weights[name] = network, together
+        return self._weights[name]
 
     def _count(self, name: str) -> GeneratorCost:
         settings, (network, weights) = self.config.generators[name], self.weight_bytes(name)

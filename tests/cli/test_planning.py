@@ -2,11 +2,30 @@
 
 import csv
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from torch.utils._python_dispatch import TorchDispatchMode
 
-CONFIGS = Path(__file__).parents[2] / "config"
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "config"
+HEAVY = ["accelerate", "cma", "diffusers", "matplotlib", "pandas", "scipy", "sklearn", "snakemake"]
+HEAVY += ["timm", "torchvision", "transformers"]
+if hasattr(TorchDispatchMode, "_should_skip_dynamo"):  # other versions may need their compiler
+    HEAVY += ["sympy", "torch._dynamo"]
+PLANS = """
+import sys, torch
+from pathlib import Path
+from adagen.cli.plan import make_plan
+from adagen.config import load_config
+of_torch = {{*sys.modules}}
+for config in {names}:
+    path = Path("config", config + ".yaml")
+    make_plan(load_config([path]), "h100", measure=False, out=None)
+    print(config, [name for name in {heavy} if name in sys.modules.keys() - of_torch])
+"""
 
 
 @pytest.fixture
@@ -42,6 +61,26 @@ def test_paper_scale_is_planned_with_nothing_there(console, capsys, offline, nam
         # DiT-XL/2 takes 118.6e9 multiplications (its authors' number), twice as many operations.
         per_image = float(run["flops"]) / 150_000
         assert per_image == pytest.approx(32 * 2 * 118.6e9, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["openmoji", "stable_diffusion"],
+        pytest.param([path.stem for path in CONFIGS.glob("*.yaml")], marks=pytest.mark.slow),
+    ],
+    ids=["two", "all"],
+)
+def test_configurations_are_planned_without_what_takes_seconds_to_import(names) -> None:
+    """Without diffusers, for what is published of Stable Diffusion is known; without a compiler."""
+    done = subprocess.run(
+        [sys.executable, "-c", PLANS.format(names=names, heavy=HEAVY)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [f"{name} []" for name in names]
 
 
 def test_both_spellings_and_a_measured_device(console, capsys) -> None:
