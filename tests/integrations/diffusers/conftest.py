@@ -13,11 +13,9 @@ from adagen.data.split import Images
 from adagen.generators.conditions import ClassConditions
 from adagen.generators.diffusion import VariancePreserving
 from adagen.generators.solver import SolverGenerator
+from adagen.generators.stable_diffusion import StableDiffusionGenerator
 from adagen.integrations.diffusers.pipelines import SDXL, schedule_of
-from adagen.integrations.diffusers.stable_diffusion import (
-    StableDiffusion,
-    StableDiffusionGenerator,
-)
+from adagen.integrations.diffusers.stable_diffusion import StableDiffusion
 from adagen.runtime.noise import SampleNoise
 from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
