@@ -1,7 +1,7 @@
-"""Stable Diffusion as it was published, without its networks: diffusers takes seconds to import.
+"""Stable Diffusion as published, without its networks: diffusers takes seconds to import.
 
-What diffusers and transformers would build is known for 1.x and 2.x, and what it costs. A test
-counts it on their networks.
+Sizes and costs of what diffusers and transformers would build are known for 1.x and 2.x. A test
+counts them on those networks.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ VERSION_2: dict[str, dict[str, Any]] = {
         "hidden_act": "gelu",
     },
 }
-"""What differs in the sections of 2.x from 1.x, as docs/diffusers.md has it."""
+"""Sections of 2.x where they differ from those of 1.x, as docs/diffusers.md has them."""
 
 
 @dataclass(frozen=True)
