@@ -131,6 +131,10 @@ class PublishedBackbone(StableDiffusionBackbone):
         """There is nothing that could learn."""
         raise NotImplementedError
 
+    def decode(self, x: torch.Tensor) -> NoReturn:
+        """There is nothing that could decode."""
+        raise NotImplementedError
+
 
 class _Network(nn.Module):
     """A UNet's number of parameters, and the sizes of its deepest block."""

@@ -80,11 +80,9 @@ class PromptedUNet(nn.Module):
 
 
 class StableDiffusion(StableDiffusionBackbone):
-    """UNet, autoencoder and embedded prompts.
+    """UNet, autoencoder and embedded prompts."""
 
-    Attributes:
-        latent_shape: (C, h, w) of the latents.
-    """
+    conditions: PromptConditions
 
     def __init__(
         self,
