@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 from typer.core import TyperCommand
 
 from adagen.config import Config
-from adagen.config.loading import load_config_and_files
+from adagen.config.loading import load_config_and_files, read_config
 from adagen.runtime.locks import exclusive_outputs
 from adagen.runtime.outputs import Given, Kind, Output, check_outputs, is_same, lies_in
 from adagen.runtime.portable import compute_portably
@@ -125,9 +125,10 @@ def load_config(paths: Iterable[Path]) -> Config:
         AdagenError: as `adagen.config.load_config`; or an output is a config file, a file that one
             extends, the data set or a part of it, or a released file.
     """
+    paths = list(paths)
+    if read_config(paths).get("arithmetic") == "portable":
+        compute_portably()  # before a package of a generator of its own is imported, and torch
     config, files = load_config_and_files(paths)
-    if config.arithmetic == "portable":
-        compute_portably()
     if running := _running.get():
         named = [Given("the configuration", path) for path in files]
         named += _files_named(config, running.outputs)

@@ -115,7 +115,8 @@ class Training(Model):
     lowest distance is kept, so that no training ends at a worse one than it began with."""
     patience: int = Field(0, ge=0, le=10_000_000)
     """Validations in a row that find no lower distance, after which a training ends before its
-    last update; 0 for no such end. Plans and the budgets of searches count all updates."""
+    last update; 0 for no such end. Of `faithful`, `stopping` and where validations don't choose,
+    nothing ends early. Plans and the budgets of searches count all updates."""
     validate_samples: Positive = 1000
     """Samples that a validation draws."""
     final_samples: int = Field(0, ge=0, le=10_000_000)

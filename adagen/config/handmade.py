@@ -71,7 +71,7 @@ def check_handmade(config: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{place}.handmade has {key!r}, but its generator is of paradigm {paradigm!r}, "
                 f"whose constants are {', '.join(TAKEN[str(paradigm)])}: take it out, or, where it "
-                "stands in a file that this one extends, give the experiment another name"
+                "stands in a file that this one extends, write `handmade: null` first"
             )
 
 

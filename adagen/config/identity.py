@@ -32,8 +32,8 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     Training: frozenset({"batch", "backward_memory", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
-"""Keys that change memory, speed or where files are kept. An asset's hash fixes its bytes, and
-counts where the asset is read."""
+"""Keys that change memory, speed or where files are kept, or what a device or processor changes,
+too: last digits. An asset's hash fixes its bytes, and counts where the asset is read."""
 
 # A title is printed by a table (`system`). Precision matters where images are made (`_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")
@@ -156,8 +156,10 @@ def _in_progress(settings: Experiment) -> Identity:
     fields = Experiment.model_fields
     newest = {key for key in ("repeats", "times") if getattr(settings, key) == fields[key].default}
     named = settings.model_dump(mode="json", exclude=newest)
-    if settings.training.polish is None:
-        del named["training"]["polish"]
+    training = Training.model_fields
+    for key in ("patience", "polish"):
+        if named["training"][key] == training[key].default:
+            del named["training"][key]
     return {"Experiment": named}
 
 

@@ -25,6 +25,11 @@ AT_ONCE = 256
 """Images whose features are computed at once: more take more memory, and as much time."""
 
 
+def parts_of(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Images in parts of nearly equal sizes, `AT_ONCE` at most: products of one row round apart."""
+    return images.tensor_split(max(1, -(-len(images) // AT_ONCE)))
+
+
 class MaskedAutoencoder(nn.Module):
     """A vision transformer that reconstructs hidden patches."""
 
@@ -66,7 +71,7 @@ class MaskedAutoencoder(nn.Module):
 
         There is one map for each block; the class token is added to its patch tokens.
         """
-        return torch.cat([self._maps(part) for part in images.split(AT_ONCE)])
+        return torch.cat([self._maps(part) for part in parts_of(images)])
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         """The feature maps of a few images."""

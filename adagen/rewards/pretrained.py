@@ -53,7 +53,7 @@ def require_scores(found: object, count: int) -> torch.Tensor:
     if not (finite := torch.isfinite(found)).all():
         first = int((~finite).nonzero()[0])
         raise AdagenError(f"{subject} {found[first]:g} for image {first} of these; {expected}")
-    return found
+    return found.detach()
 
 
 class CallableReward(Reward):

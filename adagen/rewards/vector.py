@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from adagen.data.split import CHUNK, Images
 from adagen.rewards.base import Reward
-from adagen.rewards.features import AT_ONCE, MaskedAutoencoder
+from adagen.rewards.features import MaskedAutoencoder, parts_of
 from adagen.rewards.pools import KEEP, Extractor, Pool, StreamedPool, add_noise
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise, torch_generator
@@ -193,7 +193,7 @@ class VectorReward(Reward):
 
     def _extract(self, images: torch.Tensor, source: torch.Generator | SampleNoise) -> torch.Tensor:
         noisy = add_noise(images, self.pixel_noise, source=source)
-        return torch.cat([self.vector(self.features(part)) for part in noisy.split(AT_ONCE)])
+        return torch.cat([self.vector(self.features(part)) for part in parts_of(noisy)])
 
 
 def vectors_of(pool: Pool, rows: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:

@@ -1,7 +1,10 @@
 """Names in errors: those that could have been meant stand first."""
 
-import difflib
 from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+ALIKE = 0.6
+"""Least likeness of a name that could have been meant, as `difflib` has it: 1 for equal ones."""
 
 
 def nearest_first(name: object, known: Iterable[str]) -> list[str]:
@@ -36,4 +39,9 @@ def unknown_key(subject: str, key: object, *, known: Iterable[str], see: str) ->
 
 
 def _near(name: object, known: list[str]) -> list[str]:
-    return difflib.get_close_matches(name, known, 3) if isinstance(name, str) else []
+    """The three nearest at most; those that are equally near stay in their order."""
+    if not isinstance(name, str):
+        return []
+    alike = {other: SequenceMatcher(a=other, b=name).ratio() for other in known}
+    near = [other for other in known if alike[other] >= ALIKE]
+    return sorted(near, key=lambda other: -alike[other])[:3]

@@ -1,10 +1,11 @@
-"""Arithmetic of which every x86-64 processor with AVX2 makes the same bits.
+"""Code of libraries that every x86-64 processor with AVX2 has.
 
 Libraries choose their code by the processor, and round otherwise where they add in another order.
-What was found to differ, and how: docs/results/README.md.
+What is alike then, and what isn't or isn't known: docs/results/README.md.
 """
 
 import os
+import platform
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -33,10 +34,12 @@ def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None
         AdagenError: packages that read the variables are imported already; or the processor is of
             another kind.
     """
-    if FLAGS.exists() and "avx2" not in FLAGS.read_text().split():
+    if platform.machine().lower() not in ("x86_64", "amd64") or (
+        FLAGS.exists() and "avx2" not in FLAGS.read_text().split()
+    ):
         raise AdagenError(
-            "key 'arithmetic' is 'portable', but this processor has no AVX2: take the key out. "
-            "Results will then differ from those of other processors in their last digits."
+            "key 'arithmetic' is 'portable', but this processor is no x86-64 with AVX2: take the "
+            "key out. Results will then differ from those of others in their last digits."
         )
     differing = {name: value for name, value in VARIABLES.items() if environment.get(name) != value}
     if differing and (imported := [name for name in READERS if name in sys.modules]):

@@ -121,7 +121,7 @@ def test_files_of_the_experiments_themselves_stay_as_they_were():
     assert of_samples(config, other)["sample"]["experiment"]["repeats"] == "c"
     for state in (training_state(config, "c", method="adagen"), search_state(config, "c")):
         assert "repeats" not in state[1]["Experiment"] and "published" in state[1]["Experiment"]
-        assert "polish" not in state[1]["Experiment"]["training"]
+        assert not {"polish", "patience"} & state[1]["Experiment"]["training"].keys()
     (_, own, *_) = search_state(config, "c-seed-1")
     assert own["Experiment"]["repeats"] == "c"
 

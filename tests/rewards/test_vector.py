@@ -53,21 +53,20 @@ def test_vectors_are_components_standardised_on_real_images(gaussian):
     assert np.abs(vectors.mean(0)).max() < 1e-3
 
 
-def test_features_of_many_images_never_exist_at_once(gaussian, monkeypatch):
-    """A thousand images take the memory of a few; their vectors are what they were."""
-    expected, seen_at_once = seen(gaussian(REAL, pixel_noise=0.1), REAL, "real", views=2), []
-    for module in ("vector", "features"):
-        monkeypatch.setattr(f"adagen.rewards.{module}.AT_ONCE", 7)
-    reward = gaussian(REAL, pixel_noise=0.1)
+@pytest.mark.parametrize("count", [255, 256, 257, 513])
+def test_a_pool_sees_a_few_images_at_once_and_its_vectors_are_those_of_all(gaussian, count):
+    """To the last bit: a part of a single image, which rounds apart, is never made."""
+    images, at_once = torch.rand(count, 1, 8, 8, generator=draw("many")), []
+    reward = gaussian(REAL, pixel_noise=0.0)
     watch = reward.features.vit.patch_embed.register_forward_pre_hook(
-        lambda embedding, inputs: seen_at_once.append(len(inputs[0]))
+        lambda embedding, inputs: at_once.append(len(inputs[0]))
     )
     try:
-        vectors = seen(reward, REAL, "real", views=2)
+        vectors = seen(reward, labelled(images))
     finally:
         watch.remove()
-    assert torch.allclose(vectors, expected, atol=1e-5) and max(seen_at_once) == 7
-    assert sum(seen_at_once) == 2 * len(REAL)
+    assert max(at_once) <= 256 and min(at_once) > 100 and sum(at_once) == count
+    assert torch.equal(vectors, reward.vector(reward.features._maps(images)))
 
 
 def test_noise_belongs_to_its_name_and_differs_between_views(gaussian):

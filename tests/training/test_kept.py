@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from toy import Toy, ToyReward, no_validation, toy_training
+from toy import Toy, ToyReward, no_validation, toy_training, validation
 
 from adagen.config import FINALISTS, Training
 from adagen.evaluation.frechet import Moments, frechet_distance
@@ -168,3 +168,33 @@ def test_patience_counts_validations_since_the_best(start, distances, ended):
     records = logged(start, *distances)
     assert [p for p in range(1, 5) if out_of_patience(records, p)] == ended
     assert not out_of_patience(records, 0) and not out_of_patience([], 1)
+
+
+def test_patience_ends_a_training_that_finds_nothing_better(tmp_path, capsys):
+    """1.5 is better than the start; after it 2 and 1.6 are not, and 1 is never measured."""
+    distances, seen = iter([2.0, 3.0, 1.5, 2.0, 1.6, 1.0]), []
+
+    def validate(policy):
+        seen.append(policy.state_dict()["table"].clone())
+        return validation(next(distances))
+
+    def train():
+        run = toy_training("static", updates=12, validate_every=2, patience=2)
+        run.run("toy", validate, checkpoint=tmp_path / "checkpoint")
+        return run
+
+    run = train()
+    assert [record["update"] for record in run.records] == list(range(1, 9))
+    assert torch.equal(run.average.module.table, seen[2])
+    assert "toy ends after update 8: 2 validations in a row" in capsys.readouterr().err
+    again = train()  # from the state that the end has left
+    assert again.records == run.records and next(distances) == 1.0
+    assert torch.equal(again.average.module.table, seen[2])
+
+
+def test_what_keeps_its_last_policy_has_no_patience():
+    """The method `faithful` trades the distance for something else."""
+    changes = {"updates": 6, "validate_every": 1, "patience": 1}
+    mixture = RewardMixture(lambda images, labels: -images.mean((1, 2, 3)), 1.0)
+    run = toy_training("static", ToyReward(), mixture, **changes)
+    assert len(run.run("toy", no_validation, checkpoint=None)) == 6

@@ -159,7 +159,7 @@ def test_damaged_folders(folder, tmp_path, name, content, words):
 
 def test_a_prediction_type_that_is_not_supported():
     keys = {"paradigm": "stable_diffusion", "model": "pipeline", "prediction": "sample"}
-    with pytest.raises(AdagenError, match=r"prediction.*'epsilon' or 'v_prediction'"):
+    with pytest.raises(AdagenError, match=r"prediction.*one of 'epsilon', 'v_prediction'"):
         check_section(StableDiffusionSettings, keys, source="test")
 
 
