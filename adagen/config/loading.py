@@ -1,6 +1,5 @@
 """From config files to a checked configuration, or one clear error."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from adagen.config.values import normal_path
 from adagen.runtime.documents import decode_yaml
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.limits import YAML_BYTES, read_bytes
-from adagen.runtime.names import listed, nearest_first
+from adagen.runtime.names import listed, near, nearest_first
 
 M = TypeVar("M", bound=Model)
 
@@ -271,7 +270,7 @@ def _advice(key: str) -> str:
 
 def _known_keys(key: str) -> str | None:
     """The known key nearest in spelling to `key`, anywhere in the config."""
-    return next(iter(difflib.get_close_matches(key, _every_key(), 1)), None)
+    return next(iter(near(key, sorted(_every_key()))), None)
 
 
 def _every_key() -> set[str]:

@@ -1,6 +1,5 @@
 """Released files: the catalogue, and which experiments need which files."""
 
-import difflib
 import functools
 import importlib.resources
 from collections import Counter
@@ -21,6 +20,7 @@ from adagen.config import (
 from adagen.data import pins
 from adagen.runtime.documents import parse_yaml
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.names import near
 
 CATALOGUE = "adagen/data/assets.yaml"
 
@@ -59,8 +59,8 @@ def find(assets: Assets, name: str) -> Asset:
     """
     known = catalogue(assets)
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+        meant = near(name, known)
+        advice = f"Did you mean {meant[0]!r}?" if meant else f"Known: {', '.join(known)}."
         raise AdagenError(
             f"there is no asset {name!r} in {CATALOGUE} or assets.catalogue. {advice}"
         )

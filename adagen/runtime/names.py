@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from itertools import takewhile
 
 ALIKE = 0.6
 """Least likeness of a name that could have been meant, as `difflib` has it: 1 for equal ones."""
@@ -15,8 +16,8 @@ def nearest_first(name: object, known: Iterable[str]) -> list[str]:
         known: the names that there are, which otherwise keep their order.
     """
     names = list(known)
-    near = _near(name, names)
-    return [*near, *(other for other in names if other not in near)]
+    first = near(name, names)
+    return [*first, *(other for other in names if other not in first)]
 
 
 def listed(name: object, known: Iterable[str]) -> str:
@@ -34,14 +35,23 @@ def unknown_key(subject: str, key: object, *, known: Iterable[str], see: str) ->
         see: where these are described.
     """
     names = list(known)
-    meant = f" Did you mean {near[0]!r}?" if (near := _near(key, names)) else ""
-    return f"{subject} has an unknown key {key!r}.{meant} Known: {listed(key, names)} ({see})."
+    question = f" Did you mean {meant[0]!r}?" if (meant := near(key, names)) else ""
+    return f"{subject} has an unknown key {key!r}.{question} Known: {listed(key, names)} ({see})."
 
 
-def _near(name: object, known: list[str]) -> list[str]:
-    """The three nearest at most; those that are equally near stay in their order."""
+def near(name: object, known: Iterable[str]) -> list[str]:
+    """The three known names at most that are nearest to another.
+
+    Of those that are equally near, ones that begin like it stand first, and others in their order.
+    """
     if not isinstance(name, str):
         return []
     alike = {other: SequenceMatcher(a=other, b=name).ratio() for other in known}
-    near = [other for other in known if alike[other] >= ALIKE]
-    return sorted(near, key=lambda other: -alike[other])[:3]
+    could_be = [other for other in alike if alike[other] >= ALIKE]
+    could_be.sort(key=lambda other: (-alike[other], -_shared_beginning(other, name)))
+    return could_be[:3]
+
+
+def _shared_beginning(one: str, two: str) -> int:
+    """The number of letters by which both begin alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))

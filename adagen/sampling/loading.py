@@ -5,7 +5,6 @@ plain = load(None, "sit.safetensors", steps=8)
 mine = load("mine.safetensors", generator)  # a generator object that has no file
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +29,7 @@ from adagen.runtime.devices import choose_device
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import load_metadata
 from adagen.runtime.hashing import file_hash
-from adagen.runtime.names import listed, unknown_key
+from adagen.runtime.names import listed, near, unknown_key
 from adagen.sampling.sampler import Sampler
 
 KEYS = "config/README.md has all keys, with their meaning"
@@ -252,8 +251,7 @@ def _experiment(
 
 def _require_method_or_file(policy: Path) -> None:
     """Refuse what looks like the name of a method, misspelt."""
-    near = difflib.get_close_matches(str(policy), config.METHODS, 1)
-    if near and not policy.exists():
+    if near(str(policy), config.METHODS) and not policy.exists():
         raise AdagenError(
             f"policy is {str(policy)!r}, which is no file, and no method that needs none: these "
             f"are {listed(str(policy), config.WITHOUT_POLICY)}. Other methods take the file of a "
