@@ -40,4 +40,5 @@ def test_every_figure_is_there():
 
 
 def test_memory_is_measured_in_processes_of_its_own():
-    assert training.peak("sit", tiny=True).value > 0
+    figure = training.peak("sit", tiny=True, repeats=2)
+    assert figure.value > 0 and figure.repeats == 2

@@ -66,3 +66,44 @@ def test_a_run_that_is_not_finished_keeps_nothing(finished: Path, monkeypatch) -
     with pytest.raises(SystemExit, match=r"keep_results: .* holds no finished run"):
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert not (finished / "kept").exists()
+
+
+def rows(fid: float) -> str:
+    return json.dumps({"per_seed": [{"seed": 3, "fid": fid, "sfid": None}]})
+
+
+def kept_and_changed(finished: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What comparing prints, where some files have changed since the run was kept."""
+    command = [sys.executable, SCRIPT, CONFIG, "kept"]
+    (finished / "results/smoke/one/metrics/handmade.json").write_text(rows(0.25))
+    subprocess.run(command, cwd=finished, check=True)
+    for name, text in changes.items():
+        (finished / name).write_text(text)
+    return subprocess.run([*command, "--compare"], cwd=finished, capture_output=True, text=True)
+
+
+def test_an_equal_run_is_said_to_be_equal(finished: Path) -> None:
+    changes = {"results/smoke/one/metrics/handmade.json": rows(0.25 + 1e-14)}
+    done = kept_and_changed(finished, changes)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "networks: 1 of 1 are equal",
+        "policies: 1 of 1 are equal",
+        "numbers: 1 of 1 are equal",
+    ]
+
+
+def test_what_differs_is_named(finished: Path) -> None:
+    network, metric = "resources/smoke/generators/sit.safetensors", "one/metrics/handmade.json"
+    done = kept_and_changed(finished, {network: "another", f"results/smoke/{metric}": rows(0.26)})
+    assert done.returncode == 1
+    assert "networks: 0 of 1 are equal\n  generators/sit.safetensors: " in done.stdout
+    assert "policies: 1 of 1 are equal" in done.stdout
+    assert f"  {metric}, seed 3, fid: 0.26 here, 0.25 kept" in done.stdout
+    assert "processors: " in done.stdout and "differs from the one that was kept" in done.stderr
+
+
+def test_nothing_kept_is_told(finished: Path) -> None:
+    command = [sys.executable, SCRIPT, CONFIG, "elsewhere", "--compare"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+    assert done.returncode == 1 and "elsewhere has no manifest.json" in done.stderr

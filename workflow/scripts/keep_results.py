@@ -1,13 +1,17 @@
 """Keep what a finished run gave: its tables, figures and metrics, and a manifest of their origin.
 
     python workflow/scripts/keep_results.py config/config.yaml docs/results/digits
+    python workflow/scripts/keep_results.py config/config.yaml docs/results/digits --compare
 
 The workflow writes to `results/`, which git ignores. What a page shows of a run is copied from
-there to a folder of its own, which no rule and no DVC stage writes.
+there to a folder of its own, which no rule and no DVC stage writes. With `--compare` nothing is
+written: a finished run is compared with what was kept.
 """
 
 import argparse
 import importlib.metadata
+import json
+import math
 import os
 import platform
 import shutil
@@ -18,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from adagen.config import Config
 from adagen.config.loading import load_config
 from adagen.paper.timing import stage_times
 from adagen.runtime.errors import AdagenError
@@ -28,6 +33,8 @@ KEPT = ("tables/*.csv", "tables/*.tex", "figures/*", "*/metrics/*.json")
 """Files that are copied, as patterns below the folder of results."""
 LIBRARIES = ("adagen", "torch", "torchvision", "numpy", "scipy", "snakemake")
 MANIFEST = "manifest.json"
+SHOWN = 5
+"""Differences of a kind that are printed."""
 
 
 def keep(config_file: Path, out: Path) -> None:
@@ -37,28 +44,90 @@ def keep(config_file: Path, out: Path) -> None:
         AdagenError: the run has no tables or no networks; it isn't finished, then.
     """
     config = load_config([config_file])
-    results, resources = Path(config.results), Path(config.resources)
+    results = Path(config.results)
     found = [path for pattern in KEPT for path in sorted(results.glob(pattern))]
-    networks = sorted(resources.rglob("*.safetensors"))
-    if not found or not networks:
-        raise AdagenError(
-            f"{results} or {resources} holds no finished run of {config_file}: run "
-            f"`snakemake --cores all --configfile {config_file}` first."
-        )
-    policies = sorted(results.glob("*/policy/*.safetensors"))
     manifest = {
         "config": str(config_file),
         **surroundings(),
         "job_seconds": round(sum(s.total for s in stage_times(Path("benchmarks", config.name)))),
-        "networks": hashes(networks, resources),
-        "policies": hashes(policies, results),
+        **of_networks(config),
     }
+    if not found or not manifest["networks"]:
+        raise unfinished(config_file, config)
     shutil.rmtree(out, ignore_errors=True)
     for path in found:
         copy = out / path.relative_to(results)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
     write_json(out / MANIFEST, manifest)
+
+
+def compare(config_file: Path, kept: Path) -> bool:
+    """Print how far a finished run agrees with one that was kept; return whether it does.
+
+    What the run doesn't have, as only some of it was asked for, is not compared.
+
+    Raises:
+        AdagenError: nothing was kept there, or the run isn't finished.
+    """
+    config = load_config([config_file])
+    if not (kept / MANIFEST).is_file():
+        raise AdagenError(f"{kept} has no {MANIFEST}: give a folder of docs/results.")
+    manifest = json.loads((kept / MANIFEST).read_text())
+    here, there = of_networks(config), {name: manifest[name] for name in ("networks", "policies")}
+    here["numbers"], there["numbers"] = numbers(Path(config.results)), numbers(kept)
+    if not any(here.values()):
+        raise unfinished(config_file, config)
+    agree = [differing(kind, ours, there[kind]) == 0 for kind, ours in here.items() if ours]
+    if not all(agree):
+        differing("versions", surroundings()["versions"], manifest["versions"])
+        print(f"processors: {processor()} here, {manifest['processor']} kept")
+    return all(agree)
+
+
+def differing(kind: str, ours: Mapping[str, Any], kept: Mapping[str, Any]) -> int:
+    """Print which values differ among those that both have; return how many."""
+    common = [name for name in ours if name in kept]
+    differ = [name for name in common if not equal(ours[name], kept[name])]
+    print(f"{kind}: {len(common) - len(differ)} of {len(common)} are equal")
+    for name in differ[:SHOWN]:
+        print(f"  {name}: {str(ours[name])[:16]} here, {str(kept[name])[:16]} kept")
+    return len(differ)
+
+
+def equal(ours: str | float, kept: str | float) -> bool:
+    """Whether two hashes are equal, or two numbers to ten digits."""
+    if isinstance(ours, str) or isinstance(kept, str):
+        return ours == kept
+    return math.isclose(ours, kept, rel_tol=1e-10, abs_tol=1e-10)
+
+
+def numbers(results: Path) -> Mapping[str, float]:
+    """What was measured of each method and sampling seed, by its name."""
+    return {
+        f"{path.relative_to(results)}, seed {row['seed']}, {name}": value
+        for path in sorted(results.glob("*/metrics/*.json"))
+        for row in json.loads(path.read_text())["per_seed"]
+        for name, value in row.items()
+        if name != "seed" and value is not None
+    }
+
+
+def of_networks(config: Config) -> dict[str, Any]:
+    """The hashes of all networks of a run, and of all policies with their rewards."""
+    results, resources = Path(config.results), Path(config.resources)
+    return {
+        "networks": hashes(sorted(resources.rglob("*.safetensors")), resources),
+        "policies": hashes(sorted(results.glob("*/policy/*.safetensors")), results),
+    }
+
+
+def unfinished(config_file: Path, config: Config) -> AdagenError:
+    """The error of a run that has not been made."""
+    return AdagenError(
+        f"{config.results} or {config.resources} holds no finished run of {config_file}: run "
+        f"`snakemake --cores all --configfile {config_file}` first."
+    )
 
 
 def surroundings() -> Mapping[str, Any]:
@@ -97,10 +166,16 @@ def main() -> None:
     """Read the command line; an error is one paragraph."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("config", type=Path, help="the configuration that was run")
-    parser.add_argument("out", type=Path, help="folder to write, for instance docs/results/digits")
+    parser.add_argument("out", type=Path, help="its folder, for instance docs/results/digits")
+    parser.add_argument(
+        "--compare", action="store_true", help="compare with what is there, and write nothing"
+    )
     arguments = parser.parse_args()
     try:
-        keep(arguments.config, arguments.out)
+        if not arguments.compare:
+            keep(arguments.config, arguments.out)
+        elif not compare(arguments.config, arguments.out):
+            sys.exit("keep_results: this run differs from the one that was kept.")
     except (AdagenError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"keep_results: {error}")
 
