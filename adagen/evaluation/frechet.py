@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+import numpy as np
 import torch
 
 from adagen.runtime.errors import AdagenError
@@ -42,7 +43,7 @@ class Gaussian:
     def square_root(self) -> torch.Tensor:
         """The symmetric square root (D, D) of the covariance, at any rank."""
         eigenvalues, vectors = torch.linalg.eigh(self.covariance)
-        root: torch.Tensor = (vectors * eigenvalues.clamp(min=0).sqrt()) @ vectors.T
+        root: torch.Tensor = (vectors * _roots(eigenvalues.clamp(min=0))) @ vectors.T
         return root
 
     def require_full_rank(self) -> None:
@@ -162,10 +163,15 @@ def gaussian_distance(a: Gaussian, b: Gaussian) -> float:
     else:
         product = lower.T @ a.covariance @ lower
     eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0)
-    traces = a.covariance.trace() + b.covariance.trace() - 2 * eigenvalues.sqrt().sum()
+    traces = a.covariance.trace() + b.covariance.trace() - 2 * _roots(eigenvalues).sum()
     distance = (a.mean - b.mean).square().sum() + traces
     # Rounding may put the distance of equal Gaussians slightly below zero.
     return max(float(distance), 0.0)
+
+
+def _roots(x: torch.Tensor) -> torch.Tensor:
+    """Square roots, the same on every processor: torch takes MKL's, whose last bit is its own."""
+    return torch.from_numpy(np.sqrt(x.numpy())) if x.device.type == "cpu" else x.sqrt()
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -35,12 +35,27 @@ class KeptPolicies:
     Attributes:
         states: one for each policy, the nearest first: number of its update from 0 (or `START`),
             validation, weights, and state of the reward.
+        judged: whether the distance decides. Where it does not, the last policy is kept.
     """
 
-    def __init__(self, actor: nn.Module, critic: nn.Module, *, reward: Reward) -> None:
-        """No policy yet; the arguments are those of the training, as they change."""
+    def __init__(
+        self,
+        actor: nn.Module,
+        critic: nn.Module,
+        *,
+        reward: Reward,
+        settings: Training,
+        judged: bool,
+    ) -> None:
+        """No policy yet; networks and reward are those of the training, as they change."""
         self.actor, self.critic, self.reward = actor, critic, reward
+        self.settings, self.judged = settings, judged
         self.states: list[dict[str, Any]] = []
+
+    def last_update(self, records: Sequence[Record]) -> int:
+        """The number of updates that the training has, as far as its log tells."""
+        ended = self.judged and out_of_patience(records, self.settings.patience)
+        return len(records) if ended else self.settings.updates
 
     def weights(self) -> dict[str, Any]:
         """The present weights of the policy and of its value network, which go on changing."""
@@ -51,26 +66,26 @@ class KeptPolicies:
         update: int,
         validation: Validation | None,
         *,
-        settings: Training,
         weights: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep a policy if it is among the nearest; without a validation it is.
+        """Keep a policy if it is among the nearest; without a validation that judges, it is.
 
         Args:
             update: number of its update.
             validation: what was measured of it.
-            settings: of the training.
             weights: its `weights`; by default the present ones.
         """
+        judgement = validation if self.judged else None
         candidate: dict[str, Any] = {
             "update": update,
-            "validation": validation and vars(validation),
+            "validation": judgement and vars(judgement),
             **(weights or self.weights()),
             "reward": self.reward.judging_state(),
         }
         nearest = [candidate]
-        if validation:
-            most = FINALISTS if settings.final_samples > settings.validate_samples else 1
+        if judgement:
+            again = self.settings.final_samples > self.settings.validate_samples
+            most = FINALISTS if again else 1
             nearest = sorted([candidate, *self.states], key=lambda kept: kept["validation"]["fid"])
             nearest = nearest[:most]
         self.states = [copy.deepcopy(state) if state is candidate else state for state in nearest]

@@ -36,7 +36,7 @@ from adagen.runtime.processes import SINGLE_PROCESS, Processes
 from adagen.runtime.progress import progress
 from adagen.training import health, log, ppo
 from adagen.training.checks import require_finite, require_finite_loss, require_image_shape
-from adagen.training.kept import START, KeptPolicies, out_of_patience
+from adagen.training.kept import START, KeptPolicies
 from adagen.training.log import Record, Validation
 from adagen.training.trackers import OnRecord, Track, untracked
 from adagen.training.trajectories import Trajectories, collect
@@ -121,7 +121,10 @@ class PolicyTraining:
             processes=processes,
         )
         self.records: list[Record] = []
-        self.kept = KeptPolicies(self.average.module, self.critic, reward=self.reward)
+        # A mixture, and a price of evaluations, pay for something else than the distance.
+        judged = not (self.mixture or isinstance(self.generator, Stopping))
+        networks = self.average.module, self.critic
+        self.kept = KeptPolicies(*networks, reward=self.reward, settings=settings, judged=judged)
 
     def run(
         self,
@@ -176,36 +179,34 @@ class PolicyTraining:
     ) -> None:
         """The remaining updates, each with its record, warnings and checkpoint."""
         start, total, timer = len(self.records), self.settings.updates, SaveTimer()
-        bar = progress(range(start, total), name, total=total, done=start)
-        begun, elsewhere = None, self.mixture or isinstance(self.generator, Stopping)
-        if validate and not (start or elsewhere):
+        end, begun = self.kept.last_update(self.records), None
+        if validate and not start and self.kept.judged:
             begun = validate(self.average.module), copy.deepcopy(self.kept.weights())
+        bar = progress(range(start, end), name, total=total, done=start)
         for update in bar:
-            if not elsewhere and out_of_patience(self.records, self.settings.patience):
-                if self.processes.first:
-                    found = f"{self.settings.patience} validations in a row found no better policy"
-                    bar.write(f"{name} ends after update {update}: {found}", file=sys.stderr)
-                self._save(name, checkpoint)
-                break
             record = self.update(update)
             if begun:  # only now the reward has learnt from this policy's images
                 record |= begun[0].start_record()
-                self.kept.offer(START, begun[0], settings=self.settings, weights=begun[1])
+                self.kept.offer(START, begun[0], weights=begun[1])
                 begun = None
             last = update + 1 == total
             if (update + 1) % self.settings.validate_every == 0 or last:
                 validation = validate(self.average.module) if validate else None
                 record |= validation.record() if validation else {}
-                judged = None if elsewhere else validation
-                self.kept.offer(update, judged, settings=self.settings)
+                self.kept.offer(update, validation)
             self.records.append(record)
-            for sentence in self._warn():
-                if self.processes.first:
-                    bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
+            sentences, ended = self._warn(), self.kept.last_update(self.records) == update + 1
+            if ended and not last:
+                found = f"{self.settings.patience} validations in a row found no better policy"
+                sentences.append(f"the training ends here: {found}")
+            for sentence in sentences if self.processes.first else ():
+                bar.write(f"{name}, update {update + 1}: {sentence}", file=sys.stderr)
             bar.set_postfix(reward=f"{record['reward']:.3f}", refresh=False)
             on_record(record)
-            if last or timer.due():
+            if ended or timer.due():
                 self._save(name, checkpoint)
+            if ended:
+                break
 
     def _save(self, name: str, checkpoint: Path | None) -> None:
         """Write the resumable state, if there is a file for it."""
@@ -218,7 +219,7 @@ class PolicyTraining:
         *before, last = self.records
         last["warnings"] = health.warnings(
             self.records,
-            self.settings.updates,
+            self.kept.last_update(self.records),
             adaptive=not isinstance(self.actor, ConstantTable),
             saturates=self.reward.saturates,
         )

@@ -11,6 +11,7 @@ from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Meter
 from adagen.policy.networks import ConstantTable
 from adagen.rewards.pretrained import RewardMixture
+from adagen.training import health
 from adagen.training.kept import START, out_of_patience
 from adagen.training.validation import Validator
 
@@ -186,7 +187,7 @@ def test_patience_ends_a_training_that_finds_nothing_better(tmp_path, capsys):
     run = train()
     assert [record["update"] for record in run.records] == list(range(1, 9))
     assert torch.equal(run.average.module.table, seen[2])
-    assert "toy ends after update 8: 2 validations in a row" in capsys.readouterr().err
+    assert "toy, update 8: the training ends here: 2 validations in a row" in capsys.readouterr().err
     again = train()  # from the state that the end has left
     assert again.records == run.records and next(distances) == 1.0
     assert torch.equal(again.average.module.table, seen[2])
@@ -198,3 +199,15 @@ def test_what_keeps_its_last_policy_has_no_patience():
     mixture = RewardMixture(lambda images, labels: -images.mean((1, 2, 3)), 1.0)
     run = toy_training("static", ToyReward(), mixture, **changes)
     assert len(run.run("toy", no_validation, checkpoint=None)) == 6
+
+
+def test_a_training_that_ends_early_is_told_what_its_end_shows(monkeypatch):
+    """Whether a policy adapts is asked in the last quarter: this one ends before it."""
+    asked = []
+    monkeypatch.setattr(
+        health, "warnings", lambda records, updates, **_: asked.append(updates) or {}
+    )
+    distances = iter([2.0, 3.0, 4.0])
+    run = toy_training("static", updates=12, validate_every=1, patience=2)
+    run.run("toy", lambda policy: validation(next(distances)), checkpoint=None)
+    assert asked == [12, 2]

@@ -28,10 +28,11 @@ def test_a_policy_stops_each_sample_when_theory_says(tmp_path):
         reward=nearness,
         method="stopping",
         policy=SIZE,
-        updates=20,
+        updates=40,
         price=PRICE,
         progress=False,
-        **SETTINGS,
+        # With these, five seeds of five get there; with fewer and larger steps luck decides.
+        **{**SETTINGS, "trajectories": 512, "learning_rate": 3e-3},
     )
     samples = sampler(n=60, seed=1)
     distance = samples.images.flatten()
@@ -42,7 +43,8 @@ def test_a_policy_stops_each_sample_when_theory_says(tmp_path):
     made = ~samples.actions.isnan().any(2)
     assert made.sum(0).equal(samples.nfe.long())
     evaluations = sampler.log["evaluations"]
-    assert evaluations.iloc[0] > evaluations.iloc[-1] == pytest.approx(sum(BEST) / 2, abs=0.5)
+    late = evaluations.iloc[-5:].mean()
+    assert evaluations.iloc[0] > late == pytest.approx(sum(BEST) / 2, abs=0.5)
 
     # What it has learnt is kept in its file.
     sampler.save(tmp_path / "stopping.safetensors")
