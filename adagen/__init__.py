@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from adagen.sampling.rollout import rollout as rollout
     from adagen.sampling.sampler import Sampler as Sampler
     from adagen.training.train import train as train
+    from adagen.training.tune import tune as tune
 
 __version__ = "0.1.0"
 
@@ -86,6 +87,7 @@ _MODULES = {
     "adagen.sampling.rollout": ("rollout",),
     "adagen.sampling.sampler": ("Sampler",),
     "adagen.training.train": ("train",),
+    "adagen.training.tune": ("tune",),
 }
 """The public names, and the module that each is imported from."""
 

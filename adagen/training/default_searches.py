@@ -14,7 +14,7 @@ from adagen.generators.base import Generator
 from adagen.policy.networks import ConstantTable
 from adagen.training.objective import SampledDistance
 from adagen.training.search import search
-from adagen.training.search_spaces import phases_of
+from adagen.training.search_spaces import Trial, phases_of
 from adagen.training.validation import Validator
 
 SAMPLES = 500
@@ -65,6 +65,15 @@ def with_searches(
     return training.model_copy(update={k: v for k, v in own.items() if k not in given})
 
 
+def drawn_in_all(training: Training, generator: Generator[Any], *, method: str) -> int:
+    """The number of images that `adagen.train` draws with these settings, searches included."""
+    before = 0
+    if training.start == "tuned":
+        conditions = len(generator.conditions)
+        before = start_search(training, method, conditions=conditions, seed=0).images("tuned")
+    return before + training.images(method)
+
+
 def start_search(training: Training, method: str, *, conditions: int, seed: int) -> Sweep:
     """The search for the schedule to start at: offsets and slopes, then every entry of the table.
 
@@ -83,19 +92,34 @@ def start_search(training: Training, method: str, *, conditions: int, seed: int)
 def starting_schedule(
     generator: Generator[Any], validator: Validator, *, sweep: Sweep, name: str, folder: Path | None
 ) -> ConstantTable:
-    """The schedule that a search finds by the distance that validations measure.
+    """The schedule that a search finds for a training of that name; the rest as of `searched`."""
+    checkpoint = folder and folder / "start.ckpt"
+    return searched(
+        generator, validator, sweep=sweep, name=f"{name}, start", checkpoint=checkpoint
+    )[0]
+
+
+def searched(
+    generator: Generator[Any],
+    validator: Validator,
+    *,
+    sweep: Sweep,
+    name: str,
+    checkpoint: Path | None,
+) -> tuple[ConstantTable, list[Trial]]:
+    """The schedule that a search finds by the distance that validations measure, and its trials.
 
     Args:
         generator: what is scheduled.
         validator: measures the candidates.
         sweep: the search.
-        name: of the training, in the progress bar and in errors.
-        folder: of resumable state; None to keep none.
+        name: of the search, in the progress bar and in errors.
+        checkpoint: file of the resumable state; None to keep none.
 
     Raises:
         AdagenError: an image or an action is not finite.
     """
-    found, _ = search(
+    found, trials = search(
         phases_of("tuned", generator, settings=sweep),
         SampledDistance(
             generator=generator,
@@ -106,8 +130,8 @@ def starting_schedule(
             batch=validator.settings.batch,
         ),
         settings=sweep,
-        name=f"{name}, start",
-        checkpoint=folder and folder / "start.ckpt",
+        name=name,
+        checkpoint=checkpoint,
     )
     assert isinstance(found, ConstantTable)
-    return found
+    return found, trials

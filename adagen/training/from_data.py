@@ -32,7 +32,9 @@ from adagen.evaluation.embedded.networks import MetricNetworks as FittedNetworks
 from adagen.evaluation.frechet import Moments, frechet_distance
 from adagen.evaluation.meters import Measured, Meter
 from adagen.generators.base import Generator
+from adagen.generators.class_names import require_same_classes
 from adagen.generators.conditions import Conditions
+from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
 from adagen.rewards.classifier import LogConfidence, fit_preference
 from adagen.rewards.convolution import ConvolutionReward
@@ -43,12 +45,37 @@ from adagen.rewards.pretrained import CallableReward
 from adagen.rewards.tokens import AutoencoderReward
 from adagen.rewards.vector import FITTED
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.noise import SampleNoise
+from adagen.sampling.rollout import rollout
+from adagen.training.checks import require_image_shape
 from adagen.training.default_searches import searches_of
 from adagen.training.validation import Validator
 
 Data = Images | tuple[torch.Tensor, Sequence[int] | torch.Tensor] | str | Path
 HELDOUT_SHARE = 5
 """One image in so many is kept from the reward, to validate with."""
+
+
+def one_image(generator: Generator[Any]) -> torch.Tensor:
+    """An image (1, C, H, W) of the generator, on the CPU."""
+    actions = HandMade(len(generator.actions.names))
+    labels = torch.zeros(1, dtype=torch.int64, device=generator.device)
+    noise = SampleNoise("shape", 0, [0], generator.device)
+    return rollout(generator, actions, labels=labels, noise=noise).cpu()
+
+
+def real_images(generator: Generator[Any], data: Data) -> Split:
+    """The images in two parts, as `split_data` makes them, for a generator of such images.
+
+    Raises:
+        AdagenError: there are no such images, or they don't suit the generator.
+    """
+    shape = one_image(generator).shape[1:]
+    split = split_data(data, shape, classes=generator.num_classes)
+    if isinstance(data, str | Path):
+        require_same_classes(generator, split.class_names, source=f"data {str(data)!r}")
+    require_image_shape(shape, split.train.images.shape[1:])
+    return split
 
 
 def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
@@ -91,6 +118,11 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
         tuple(map(str, range(classes))),
         images.digest(),
     )
+
+
+def name_of(split: Split) -> str:
+    """The hash of real images, and whether they are mirrored: what a checkpoint is bound to."""
+    return f"{split.file_list_hash}{' mirrored' if split.train.flip == 'random' else ''}"
 
 
 def build_reward(

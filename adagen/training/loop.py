@@ -123,8 +123,8 @@ class PolicyTraining:
         self.records: list[Record] = []
         # A mixture, and a price of evaluations, pay for something else than the distance.
         judged = not (self.mixture or isinstance(self.generator, Stopping))
-        networks = self.average.module, self.critic
-        self.kept = KeptPolicies(*networks, reward=self.reward, settings=settings, judged=judged)
+        kept = partial(KeptPolicies, self.average.module, self.critic, reward=self.reward)
+        self.kept = kept(settings=settings, judged=judged)
 
     def run(
         self,

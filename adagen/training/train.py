@@ -9,16 +9,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from adagen.config import Dataset, Experiment, PolicyNetworkSize, PolicySettings, Training
-from adagen.config.identity import policy_file, resumable
+from adagen.config import Dataset, PolicySettings, Training
+from adagen.config.identity import resumable
 from adagen.config.loading import check_section
 from adagen.data.split import Images, Split
 from adagen.generators.attributes import require_generator
 from adagen.generators.base import Generator
-from adagen.generators.class_names import require_same_classes
 from adagen.generators.stopping import Stopping
-from adagen.policy.files import PolicyFile, steered
-from adagen.policy.networks import HandMade
 from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import CallableReward, PretrainedReward
 from adagen.runtime.allocator import keep_freed_memory
@@ -26,11 +23,9 @@ from adagen.runtime.checkpoints import claim_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
 from adagen.runtime.names import listed
-from adagen.runtime.noise import SampleNoise, seeded
+from adagen.runtime.noise import seeded
 from adagen.runtime.progress import hidden_progress
-from adagen.sampling.rollout import rollout
 from adagen.sampling.sampler import Sampler
-from adagen.training.checks import require_image_shape
 from adagen.training.default_searches import (
     searches_of,
     start_search,
@@ -41,13 +36,16 @@ from adagen.training.from_data import (
     Data,
     build_reward,
     heldout_validation,
-    split_data,
+    name_of,
+    one_image,
+    real_images,
     unmeasurable,
 )
 from adagen.training.loop import TrainingParts
 from adagen.training.origins import origins_of
 from adagen.training.run import TrainedPolicy, begin_at, build_networks, run_training
 from adagen.training.trackers import Trackers, flat, require_installed
+from adagen.training.trained_sampler import trained_sampler
 
 RewardChoice = str | Mapping[str, Any] | Reward | PretrainedReward
 METHODS = ("adagen", "static", "stopping")
@@ -180,9 +178,7 @@ class _Run:
         settings = self.training.model_copy(update={"trackers": ()})
         name = f"{self.method} seed {self.seed}"
         if folder is not None:
-            mirrored = " mirrored" if self.split.train.flip == "random" else ""
-            data = f"{self.split.file_list_hash}{mirrored}"
-            origins = origins_of(self.generator, self.reward, data=data)
+            origins = origins_of(self.generator, self.reward, data=name_of(self.split))
             claim_checkpoint(folder, name, resumable(settings), self.network, origins)
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(
@@ -229,24 +225,14 @@ class _Run:
 
     def sampler(self, trained: TrainedPolicy) -> Sampler:
         """The sampler of the policy that was kept."""
-        # A generator built by hand has no file: its policy is bound to what it steers.
-        experiment = self.generator.experiment or Experiment(generator="")
-        identity = policy_file(
-            "adagen.train",
-            experiment.model_copy(update={"policy": self.network}),
-            generator_hash=self.generator.hash,
-            sampler=self.generator.sampler,
-        )
-        size = self.network.model_dump(include=set(PolicyNetworkSize.model_fields))
-        metadata = {**identity, "method": self.method, "size": size, "training_seed": self.seed}
-        if not self.generator.hash:
-            metadata["steers"] = steered(self.generator)
-        critic = trained.critic and trained.critic.eval().requires_grad_(False)
-        return Sampler(
+        return trained_sampler(
             self.generator,
-            trained.actor.eval().requires_grad_(False),
+            trained.actor,
+            critic=trained.critic,
+            method=self.method,
+            seed=self.seed,
+            network=self.network,
             batch=self.training.batch,
-            policy_file=PolicyFile(metadata, critic),
             log=pd.DataFrame([flat(record) for record in trained.records]),
         )
 
@@ -295,24 +281,12 @@ def _no_distance(generator: Generator[Any], method: str, *, key: str) -> AdagenE
 
 def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice) -> Split:
     """The real images; where a function is the reward and needs none, one of the generator's."""
-    labels = torch.zeros(1, dtype=torch.int64, device=generator.device)
-    image = rollout(
-        generator,
-        HandMade(len(generator.actions.names)),
-        labels=labels,
-        noise=SampleNoise("shape", 0, [0], generator.device),
-    ).cpu()
-    shape = image.shape[1:]
     if data is not None:
-        split = split_data(data, shape, classes=generator.num_classes)
-        if isinstance(data, str | Path):
-            require_same_classes(generator, split.class_names, source=f"data {str(data)!r}")
-        require_image_shape(shape, split.train.images.shape[1:])
-        return split
+        return real_images(generator, data)
     if isinstance(reward, str | Mapping | Reward):
         raise AdagenError(
             "data is None, but this reward compares with real images: give (images, labels), the "
             'folder of a data set, or "digits".'
         )
-    placeholder = Images(image, labels.cpu())
+    placeholder = Images(one_image(generator), torch.zeros(1, dtype=torch.int64))
     return Split(placeholder, placeholder, generator.num_classes, Dataset(), (), "none")

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 import adagen
 from adagen import AdagenError
-from adagen.config import Fit, MetricNetworks, Polish, RewardFeatures, Training, Transformer
-from adagen.training import default_searches, from_data
+from adagen.config import Polish, Training
 from adagen.training import train as training
 from adagen.training.default_searches import (
     LEAST,
@@ -72,21 +71,6 @@ def test_what_the_caller_says_stays():
     assert searched(plain, given={"start", "polish"}) == plain
     nothing = steered(10, effective=False)
     assert with_searches(plain, nothing, method="adagen", given=()) == plain
-
-
-@pytest.fixture
-def hasty(monkeypatch):
-    """Networks that are fitted in no time, and searches of a few candidates of a few images."""
-    fit = Fit(updates=3, batch=16)
-    small = partial(RewardFeatures, network=Transformer(width=8, depth=1, heads=2), fit=fit)
-    monkeypatch.setattr(from_data, "RewardFeatures", small)
-    monkeypatch.setattr(
-        from_data,
-        "MetricNetworks",
-        partial(MetricNetworks, width=8, classifier=fit, autoencoder=fit),
-    )
-    monkeypatch.setattr(default_searches, "SAMPLES", 20)
-    monkeypatch.setattr(default_searches, "LEAST", 5)
 
 
 @pytest.fixture

@@ -187,7 +187,9 @@ def test_patience_ends_a_training_that_finds_nothing_better(tmp_path, capsys):
     run = train()
     assert [record["update"] for record in run.records] == list(range(1, 9))
     assert torch.equal(run.average.module.table, seen[2])
-    assert "toy, update 8: the training ends here: 2 validations in a row" in capsys.readouterr().err
+    assert (
+        "toy, update 8: the training ends here: 2 validations in a row" in capsys.readouterr().err
+    )
     again = train()  # from the state that the end has left
     assert again.records == run.records and next(distances) == 1.0
     assert torch.equal(again.average.module.table, seen[2])

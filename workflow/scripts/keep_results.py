@@ -78,14 +78,14 @@ def compare(config_file: Path, kept: Path) -> bool:
     here["numbers"], there["numbers"] = numbers(Path(config.results)), numbers(kept)
     if not any(here.values()):
         raise unfinished(config_file, config)
-    agree = [differing(kind, ours, there[kind]) == 0 for kind, ours in here.items() if ours]
+    agree = [differing(kind, ours, kept=there[kind]) == 0 for kind, ours in here.items() if ours]
     if not all(agree):
-        differing("versions", surroundings()["versions"], manifest["versions"])
+        differing("versions", surroundings()["versions"], kept=manifest["versions"])
         print(f"processors: {processor()} here, {manifest['processor']} kept")
     return all(agree)
 
 
-def differing(kind: str, ours: Mapping[str, Any], kept: Mapping[str, Any]) -> int:
+def differing(kind: str, ours: Mapping[str, Any], *, kept: Mapping[str, Any]) -> int:
     """Print which values differ among those that both have; return how many."""
     common = [name for name in ours if name in kept]
     differ = [name for name in common if not equal(ours[name], kept[name])]
@@ -96,14 +96,14 @@ def differing(kind: str, ours: Mapping[str, Any], kept: Mapping[str, Any]) -> in
 
 
 def equal(ours: str | float, kept: str | float) -> bool:
-    """Whether two hashes are equal, or two numbers to ten digits."""
+    """Say whether two hashes are equal, or two numbers to ten digits."""
     if isinstance(ours, str) or isinstance(kept, str):
         return ours == kept
     return math.isclose(ours, kept, rel_tol=1e-10, abs_tol=1e-10)
 
 
 def numbers(results: Path) -> Mapping[str, float]:
-    """What was measured of each method and sampling seed, by its name."""
+    """Return what was measured of each method and sampling seed, by its name."""
     return {
         f"{path.relative_to(results)}, seed {row['seed']}, {name}": value
         for path in sorted(results.glob("*/metrics/*.json"))

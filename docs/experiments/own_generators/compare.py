@@ -28,15 +28,7 @@ from dit import DiT, Velocities
 from flow import Flow, Pixels
 
 import adagen
-from adagen.config import (
-    Dataset,
-    Evaluation,
-    MetricNetworks,
-    RewardFeatures,
-    Sweep,
-    TableSearch,
-    Training,
-)
+from adagen.config import Dataset, Evaluation, MetricNetworks, RewardFeatures, Training
 from adagen.data.split import Split, load_dataset
 from adagen.evaluation.embedded.networks import PRIMARY, SPACES
 from adagen.evaluation.frechet import Moments
@@ -44,7 +36,11 @@ from adagen.evaluation.manifold import precision_recall
 from adagen.paper.statistics import half_width, mean_and_error
 from adagen.runtime.files import load_tensors, save_tensors
 from adagen.training import default_searches, from_data
-from adagen.training.default_searches import start_search, starting_schedule, with_searches
+from adagen.training.default_searches import (
+    drawn_in_all,
+    images_of_a_candidate,
+    with_searches,
+)
 from adagen.training.from_data import heldout_validation
 
 GENERATORS = {"dit": (Velocities, DiT), "flow": (Pixels, Flow)}
@@ -62,23 +58,17 @@ class Plan:
     Attributes:
         updates: of the fits of the generators' networks.
         training: keys of `adagen.train`; none, as it is about the defaults.
-        first: candidates of the search that move offsets and slopes; the others move the table.
-        tried_on: images of a candidate.
         measured_on: images of a sampling seed.
     """
 
     updates: int = 1500
     training: dict[str, Any] = field(default_factory=dict)
-    first: int = 36
-    tried_on: int = 500
     measured_on: int = 2000
 
 
 TINY = Plan(
     updates=20,
     training={"updates": 2, "trajectories": 32, "validate_every": 1, "validate_samples": 100},
-    first=4,
-    tried_on=20,
     measured_on=100,
 )
 
@@ -91,7 +81,7 @@ def in_no_time() -> Iterator[None]:
     features = partial(RewardFeatures, fit=fit)
     with (
         patch.multiple(from_data, MetricNetworks=metrics, RewardFeatures=features),
-        patch.multiple(default_searches, SAMPLES=TINY.tried_on, LEAST=5),
+        patch.multiple(default_searches, SAMPLES=20, LEAST=5),
     ):
         yield
 
@@ -110,24 +100,14 @@ class Comparison:
         self.training = with_searches(
             given, self.generator, method="adagen", given=plan.training.keys()
         )
-        # `adagen.train` fits these very networks for itself: they follow from the images.
+        self.budget = drawn_in_all(self.training, self.generator, method="adagen")
+        # `adagen.train` and `adagen.tune` fit these very networks: they follow from the images.
         validator = heldout_validation(
             self.generator, self.split, settings=self.training, folder=self.folder
         )
         assert validator is not None
         self.validator, self.networks = validator, validator.meter.networks
         self.real = self.networks.features(self.split.heldout.batches())[PRIMARY]
-
-    @property
-    def budget(self) -> int:
-        """Images that `adagen.train` draws, with the search before it and the one after it."""
-        before = 0
-        if self.training.start == "tuned":
-            sweep = start_search(
-                self.training, "adagen", conditions=self.generator.num_classes, seed=0
-            )
-            before = sweep.images("tuned")
-        return before + self.training.images("adagen")
 
     def sampler(self, method: str, seed: int) -> tuple[adagen.Sampler, int]:
         """The sampler of a method at a training seed, and how many images it took to find it."""
@@ -139,18 +119,10 @@ class Comparison:
                 self.generator, "digits", seed=seed, checkpoint=folder, **self.plan.training
             )
             return sampler, self.budget
-        sweep = Sweep(
-            evaluations=self.plan.first,
-            samples=self.plan.tried_on,
-            table=TableSearch(),  # as many as are left
-            seed=seed,
-        ).within(self.budget)
-        folder.mkdir(parents=True, exist_ok=True)
-        schedule = starting_schedule(
-            self.generator, self.validator, sweep=sweep, name=f"tuned seed {seed}", folder=folder
+        sampler = adagen.tune(
+            self.generator, "digits", images=self.budget, seed=seed, checkpoint=folder
         )
-        sampler = adagen.Sampler(self.generator, schedule, batch=self.training.batch)
-        return sampler, sweep.images("tuned")
+        return sampler, len(sampler.log) * images_of_a_candidate(len(self.generator.conditions))
 
     def scores(self, sampler: adagen.Sampler) -> dict[str, float]:
         """Distances to the held-out images, and recall of them: means over sampling seeds."""
@@ -231,7 +203,7 @@ def summary(rows: list[Row]) -> str:
     lines = [f"{'':20}{'seeds':>6}{'images':>9}" + "".join(f"{key:>20}" for key in SCORES)]
 
     def line(name: str, count: int, images: str, cells: Iterator[str]) -> None:
-        lines.append(f"{name:20}{count:6}{images:>9}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append(f"{name:20}{count:6}{images:>9}" + "".join(f"{x:>20}" for x in cells))
 
     for generator in dict.fromkeys(row["generator"] for row in rows):
         found = {method: {} for method in METHODS}
@@ -247,10 +219,15 @@ def summary(rows: list[Row]) -> str:
         both = found["adagen"].keys() & found["tuned"].keys()
         if both:
             differences = np.array([found["adagen"][s] - found["tuned"][s] for s in sorted(both)])
-            pairs = map(mean_and_error, differences.T)
-            cells = (f"{mean:+.4f} +- {half_width(error, len(both)):.4f}" for mean, error in pairs)
-            line(f"{generator} adagen - tuned", len(both), "", cells)
+            line(f"{generator} adagen - tuned", len(both), "", map(cell, differences.T))
     return "\n".join([*lines, "+- is half of the 95 % Student interval over training seeds."])
+
+
+def cell(differences: np.ndarray) -> str:
+    """The mean of differences over training seeds with its interval, which a single one lacks."""
+    mean, error = mean_and_error(differences)
+    interval = f" +- {half_width(error, len(differences)):.4f}" if len(differences) > 1 else ""
+    return f"{mean:+.4f}{interval}"
 
 
 def main(arguments: list[str] | None = None) -> None:

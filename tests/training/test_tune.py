@@ -1,0 +1,88 @@
+"""`adagen.tune`: the best static schedule that a search finds in so many images."""
+
+from functools import partial
+
+import pytest
+import torch
+
+import adagen
+from adagen import AdagenError
+from adagen.config import Training
+from adagen.generators.stopping import Stopping
+from adagen.training import tune as tuning
+from adagen.training.default_searches import drawn_in_all, with_searches
+from adagen.training.objective import SampledDistance
+
+
+def test_a_search_finds_no_worse_a_schedule_and_can_be_saved(hasty, tiny_generator, tmp_path):
+    generator = tiny_generator("sit")
+    sampler = adagen.tune(generator, "digits", images=240, seed=3, progress=False)
+    log = sampler.log
+    assert log["evaluation"].tolist() == [*range(1, 13)]
+    assert log["fid"].min() < log["fid"][0]  # the hand-made schedule's
+    assert sampler.policy.table.abs().max() > 0.01
+    sampler.save(tmp_path / "tuned.safetensors")
+    again = adagen.load(tmp_path / "tuned.safetensors", generator)
+    assert again.policy_file.metadata["method"] == "tuned"
+    assert again(n=4, seed=1).images.equal(sampler(n=4, seed=1).images)
+    with pytest.raises(AdagenError, match="made for something else"):
+        adagen.load(tmp_path / "tuned.safetensors", tiny_generator("dit"))
+
+
+def test_it_draws_what_it_may_and_by_default_what_a_training_draws(
+    hasty, tiny_generator, monkeypatch
+):
+    searches = []
+
+    def searched(generator, validator, *, sweep, name, checkpoint):
+        searches.append(sweep)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "searched", searched)
+    generator = tiny_generator("maskgit")
+    for images in (None, 40, 59, 1000):
+        with pytest.raises(KeyboardInterrupt):
+            adagen.tune(generator, "digits", images=images, progress=False)
+    training = with_searches(Training(), generator, method="adagen", given=())
+    budget = drawn_in_all(training, generator, method="adagen")
+    assert budget > 1.6 * Training().images("adagen")
+    drawn = [sweep.images("tuned") for sweep in searches]
+    assert 0 <= budget - drawn[0] < 20 and drawn[1:] == [40, 40, 1000]
+    assert (searches[-1].evaluations, searches[-1].table.evaluations) == (9, 41)
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def test_a_search_that_was_killed_goes_on(hasty, tiny_generator, tmp_path, monkeypatch):
+    run = partial(adagen.tune, tiny_generator("sit"), "digits", images=200, progress=False)
+    whole, distance = run(), SampledDistance.__call__
+    count = iter(range(100))
+
+    def dies(objective, schedule):
+        if next(count) == 5:
+            raise Killed
+        return distance(objective, schedule)
+
+    monkeypatch.setattr(SampledDistance, "__call__", dies)
+    with pytest.raises(Killed):
+        run(checkpoint=tmp_path / "run")
+    # Five schedules are known, so that five are left.
+    resumed = run(checkpoint=tmp_path / "run")
+    assert next(count) == 11 and torch.equal(resumed.policy.table, whole.policy.table)
+    with pytest.raises(AdagenError, match="seed"):
+        run(checkpoint=tmp_path / "run", seed=1)
+
+
+def test_what_can_not_be_searched_is_told(hasty, tiny_generator, monkeypatch):
+    generator = tiny_generator("sit")
+    with pytest.raises(AdagenError, match=r"images is 39, but each .* on 20.*give 40 at least"):
+        adagen.tune(generator, "digits", images=39)
+    with pytest.raises(AdagenError, match="may stop"):
+        adagen.tune(Stopping(generator), "digits")
+    few = torch.rand(60, 1, 8, 8), torch.arange(60) % 10
+    with pytest.raises(AdagenError, match=r"no distance to search by, as .* held-out images"):
+        adagen.tune(generator, few, images=100)
+    with pytest.raises(AdagenError, match=r"adagen\.tune"):
+        adagen.tune(torch.nn.Linear(1, 1), "digits")
