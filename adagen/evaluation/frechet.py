@@ -171,7 +171,7 @@ def gaussian_distance(a: Gaussian, b: Gaussian) -> float:
 
 def _roots(x: torch.Tensor) -> torch.Tensor:
     """Square roots, the same on every processor: torch takes MKL's, whose last bit is its own."""
-    return torch.from_numpy(np.sqrt(x.numpy())) if x.device.type == "cpu" else x.sqrt()
+    return torch.from_numpy(np.sqrt(x.detach().numpy())) if x.device.type == "cpu" else x.sqrt()
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,6 +26,18 @@ def require_count(name: str, value: Any, *, least: int = 1) -> int:
     return number
 
 
+def require_seed(value: Any) -> int:
+    """The value of an argument `seed`, a whole number from 0 to 2**32 - 1.
+
+    Raises:
+        AdagenError: it is something else.
+    """
+    seed = require_count("seed", value, least=0)
+    if seed >= 2**32:
+        raise AdagenError(f"seed is {seed}, but it has to be below 2**32: give a smaller one.")
+    return seed
+
+
 def require_path(name: str, value: Any, *, content: str) -> Path:
     """The value of an argument that has to be a path.
 

@@ -205,7 +205,8 @@ class PolicyTraining:
             on_record(record)
             if ended or timer.due():
                 self._save(name, checkpoint)
-            if ended:
+            if ended and not last:
+                bar.update()  # it doesn't count an update after which it is left
                 break
 
     def _save(self, name: str, checkpoint: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The inputs of `adagen.train`, by which a folder of resumable state is recognised."""
+"""The inputs of `adagen.train` and `adagen.tune`, by which a folder of state is recognised."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def origins_of(generator: Generator[Any], reward: Any, *, data: str) -> Origins:
 
     Args:
         generator: the generator.
-        reward: as it was given to `adagen.train`.
+        reward: as it was given to `adagen.train`; a name where there is none, as for a search.
         data: hash of the real images, and whether they are mirrored.
     """
     labels = generator.conditions.in_turn(8).to(generator.device)

@@ -19,6 +19,7 @@ from adagen.generators.stopping import Stopping
 from adagen.rewards.base import Reward
 from adagen.rewards.pretrained import CallableReward, PretrainedReward
 from adagen.runtime.allocator import keep_freed_memory
+from adagen.runtime.arguments import require_seed
 from adagen.runtime.checkpoints import claim_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
@@ -105,6 +106,7 @@ def train(
             `checkpoint` belongs to another training.
     """
     require_generator(generator, "adagen.train")
+    seed = require_seed(seed)
     training = _settings(reward, settings)
     require_installed(training.trackers)
     if method not in METHODS:

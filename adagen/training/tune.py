@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from adagen.config import PolicySettings, Sweep, TableSearch, Training
+from adagen.config import PolicySettings, Sweep, Training
+from adagen.config.loading import check_section
 from adagen.generators.attributes import require_generator
 from adagen.generators.base import Generator
 from adagen.generators.stopping import Stopping
 from adagen.runtime.allocator import keep_freed_memory
+from adagen.runtime.arguments import require_count, require_seed
 from adagen.runtime.checkpoints import claim_checkpoint
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.locks import exclusive_folder
@@ -46,6 +48,7 @@ def tune(
     seed: int = 0,
     checkpoint: str | Path | None = None,
     progress: bool = True,
+    **settings: Any,
 ) -> Sampler:
     """Search for the best static schedule, and return a sampler that uses it.
 
@@ -58,20 +61,25 @@ def tune(
         generator: a generator with its hand-made schedule, where the search begins.
         data: real images like the generator's, as for `adagen.train`.
         images: images that the search may draw; by default as many as `adagen.train` draws with
-            its defaults, searches included, so that the two can be compared.
+            the same settings, searches included, so that the two can be compared.
         seed: of the search and its noise.
         checkpoint: folder of resumable state: the same call continues after a kill. It is bound to
             the arguments.
         progress: whether progress bars are shown.
+        **settings: keys of `Training`, such as `updates=40`: those of the training that the
+            schedule is compared with. Without any, its defaults.
 
     Returns:
-        A sampler; its `log` has a row for each schedule that was tried.
+        A sampler; its `log` has a row for each schedule that was tried: its distance `fid`, and
+        what was added to the raw outputs of the hand-made one, an offset and a slope of each action
+        or, in the second phase, a number for each action and call.
 
     Raises:
         AdagenError: an argument is not as expected; no distance to the data can be measured; or
             `checkpoint` belongs to another search.
     """
     require_generator(generator, "adagen.tune")
+    seed = require_seed(seed)
     if isinstance(generator, Stopping):
         raise AdagenError(
             "adagen.tune: samples that may stop are to save evaluations too, which no distance "
@@ -79,20 +87,32 @@ def tune(
         )
     if not generator.actions.effective.any():
         raise AdagenError(
-            "adagen.tune: actions.without_effect has all actions at all calls, so that there is "
-            "nothing to search for."
+            "adagen.tune: there is nothing to search for, as actions.without_effect has all "
+            "actions at all calls: take those out that change an image."
         )
-    training = with_searches(Training(), generator, method="adagen", given=())
-    budget = drawn_in_all(training, generator, method="adagen") if images is None else images
+    training = check_section(Training, settings, source="adagen.tune")
+    training = with_searches(training, generator, method="adagen", given=settings)
+    budget = drawn_in_all(training, generator, method="adagen")
+    if images is not None:
+        budget = require_count("images", images)
     each = images_of_a_candidate(len(generator.conditions))
-    if budget < FEWEST * each:
+    count = budget // each
+    if count < FEWEST:
         raise AdagenError(
-            f"adagen.tune: images is {budget}, but each schedule is measured on {each}, and the "
-            f"hand-made one is the first: give {FEWEST * each} at least."
+            f"adagen.tune: {budget} images are too few, as each schedule is measured on {each} and "
+            f"the hand-made one is the first: give images={FEWEST * each} or more."
         )
-    sweep = Sweep(
-        evaluations=-(-(budget // each) // FIRST), samples=each, table=TableSearch(), seed=seed
-    ).within(budget)
+    first = -(-count // FIRST)
+    sweep = check_section(
+        Sweep,
+        {
+            "evaluations": first,
+            "samples": each,
+            "table": {"evaluations": count - first},
+            "seed": seed,
+        },
+        source="adagen.tune",
+    )
     folder = None if checkpoint is None else Path(checkpoint)
     if generator.device.type == "cpu":
         keep_freed_memory()
@@ -100,8 +120,9 @@ def tune(
         split = real_images(generator, data)
         if reason := unmeasurable(split):
             raise AdagenError(
-                f"adagen.tune: there is no distance to search by, as {reason}: give more images of "
-                "such sides."
+                f"adagen.tune: there is no distance to search by, as {reason}. Where the sides of "
+                "the generator's images are the reason, a configuration has other protocols "
+                "(docs/evaluation.md); otherwise give more images."
             )
         name = f"tuned seed {seed}"
         if folder is not None:

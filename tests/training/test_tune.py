@@ -1,5 +1,6 @@
 """`adagen.tune`: the best static schedule that a search finds in so many images."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,6 +13,8 @@ from adagen.generators.stopping import Stopping
 from adagen.training import tune as tuning
 from adagen.training.default_searches import drawn_in_all, with_searches
 from adagen.training.objective import SampledDistance
+
+BRIEF = {"updates": 2, "trajectories": 32, "group": 4, "validate_every": 1, "validate_samples": 40}
 
 
 def test_a_search_finds_no_worse_a_schedule_and_can_be_saved(hasty, tiny_generator, tmp_path):
@@ -49,6 +52,12 @@ def test_it_draws_what_it_may_and_by_default_what_a_training_draws(
     drawn = [sweep.images("tuned") for sweep in searches]
     assert 0 <= budget - drawn[0] < 20 and drawn[1:] == [40, 40, 1000]
     assert (searches[-1].evaluations, searches[-1].table.evaluations) == (9, 41)
+    # As many as a training with these settings.
+    with pytest.raises(KeyboardInterrupt):
+        adagen.tune(generator, "digits", progress=False, **BRIEF)
+    brief = with_searches(Training(**BRIEF), generator, method="adagen", given=BRIEF)
+    drawn = drawn_in_all(brief, generator, method="adagen")
+    assert 100 < searches[-1].images("tuned") <= drawn < searches[-1].images("tuned") + 20
 
 
 class Killed(Exception):
@@ -77,8 +86,24 @@ def test_a_search_that_was_killed_goes_on(hasty, tiny_generator, tmp_path, monke
 
 def test_what_can_not_be_searched_is_told(hasty, tiny_generator, monkeypatch):
     generator = tiny_generator("sit")
-    with pytest.raises(AdagenError, match=r"images is 39, but each .* on 20.*give 40 at least"):
+    still = generator.actions.without_effect | dict.fromkeys(generator.actions.names, range(5))
+    with monkeypatch.context() as patch:
+        patch.setattr(generator, "actions", replace(generator.actions, without_effect=still))
+        with pytest.raises(AdagenError, match="nothing to search for"):
+            adagen.tune(generator, "digits")
+    with pytest.raises(AdagenError, match=r"39 images are too few, .* on 20 .*give images=40"):
         adagen.tune(generator, "digits", images=39)
+    for images in (1e5, True, "1000", 0, -20):
+        with pytest.raises(AdagenError, match=r"images is .* whole number, 1 or more"):
+            adagen.tune(generator, "digits", images=images)
+    with pytest.raises(AdagenError, match=r"adagen\.tune: .*evaluations"):
+        adagen.tune(generator, "digits", images=10**10)
+    for seed in (-1, 2**32, 1.5, None, True):
+        for call in (adagen.tune, adagen.train):
+            with pytest.raises(AdagenError, match="seed is"):
+                call(generator, "digits", seed=seed)
+    with pytest.raises(AdagenError, match=r"adagen\.tune: .*'updats'"):
+        adagen.tune(generator, "digits", updats=3)
     with pytest.raises(AdagenError, match="may stop"):
         adagen.tune(Stopping(generator), "digits")
     few = torch.rand(60, 1, 8, 8), torch.arange(60) % 10

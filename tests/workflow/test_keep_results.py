@@ -77,6 +77,7 @@ def kept_and_changed(finished: Path, changes: dict[str, str]) -> subprocess.Comp
     command = [sys.executable, SCRIPT, CONFIG, "kept"]
     (finished / "results/smoke/one/metrics/handmade.json").write_text(rows(0.25))
     subprocess.run(command, cwd=finished, check=True)
+    (finished / ".git").rename(finished / "no clone")  # to compare takes none
     for name, text in changes.items():
         (finished / name).write_text(text)
     return subprocess.run([*command, "--compare"], cwd=finished, capture_output=True, text=True)
@@ -86,24 +87,45 @@ def test_an_equal_run_is_said_to_be_equal(finished: Path) -> None:
     changes = {"results/smoke/one/metrics/handmade.json": rows(0.25 + 1e-14)}
     done = kept_and_changed(finished, changes)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "networks: 1 of 1 are equal",
-        "policies: 1 of 1 are equal",
-        "numbers: 1 of 1 are equal",
+    assert done.stdout.splitlines()[1:] == [
+        "networks: 1 of 1 are equal; 1 were kept",
+        "policies: 1 of 1 are equal; 1 were kept",
+        "numbers: 1 of 1 are equal; 1 were kept",
     ]
 
 
 def test_what_differs_is_named(finished: Path) -> None:
     network, metric = "resources/smoke/generators/sit.safetensors", "one/metrics/handmade.json"
-    done = kept_and_changed(finished, {network: "another", f"results/smoke/{metric}": rows(0.26)})
+    changes = {network: "another", f"results/smoke/{metric}": rows(0.26)}
+    done = kept_and_changed(finished, changes)
     assert done.returncode == 1
-    assert "networks: 0 of 1 are equal\n  generators/sit.safetensors: " in done.stdout
+    assert "networks: 0 of 1 are equal; 1 were kept\n  generators/sit.safetensors: " in done.stdout
     assert "policies: 1 of 1 are equal" in done.stdout
     assert f"  {metric}, seed 3, fid: 0.26 here, 0.25 kept" in done.stdout
     assert "processors: " in done.stdout and "differs from the one that was kept" in done.stderr
 
 
+def compared_with(finished: Path, manifest: str) -> str:
+    """The message where a folder has this manifest, and nothing else."""
+    (finished / "older").mkdir()
+    (finished / "older" / "manifest.json").write_text(manifest)
+    command = [sys.executable, SCRIPT, CONFIG, "older", "--compare"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_nothing_in_common_is_told(finished: Path) -> None:
+    manifest = {"config": "config/other.yaml", "commit": 40 * "0", "networks": {"metrics": "1"}}
+    message = compared_with(finished, json.dumps(manifest))
+    assert "older has nothing that results/smoke has" in message
+
+
+def test_a_damaged_manifest_is_told(finished: Path) -> None:
+    assert "older/manifest.json" in compared_with(finished, '{"config": ')
+
+
 def test_nothing_kept_is_told(finished: Path) -> None:
     command = [sys.executable, SCRIPT, CONFIG, "elsewhere", "--compare"]
     done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
-    assert done.returncode == 1 and "elsewhere has no manifest.json" in done.stderr
+    assert done.returncode == 1 and "elsewhere/manifest.json" in done.stderr

@@ -10,7 +10,6 @@ written: a finished run is compared with what was kept.
 
 import argparse
 import importlib.metadata
-import json
 import math
 import os
 import platform
@@ -25,6 +24,7 @@ from typing import Any
 from adagen.config import Config
 from adagen.config.loading import load_config
 from adagen.paper.timing import stage_times
+from adagen.runtime.documents import read_json
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.hashing import file_hash
@@ -65,22 +65,27 @@ def keep(config_file: Path, out: Path) -> None:
 def compare(config_file: Path, kept: Path) -> bool:
     """Print how far a finished run agrees with one that was kept; return whether it does.
 
-    What the run doesn't have, as only some of it was asked for, is not compared.
+    What only one of them has is not compared: a run may have been asked for a part.
 
     Raises:
-        AdagenError: nothing was kept there, or the run isn't finished.
+        AdagenError: nothing was kept there, the run isn't finished, or they have nothing in common.
     """
     config = load_config([config_file])
-    if not (kept / MANIFEST).is_file():
-        raise AdagenError(f"{kept} has no {MANIFEST}: give a folder of docs/results.")
-    manifest = json.loads((kept / MANIFEST).read_text())
-    here, there = of_networks(config), {name: manifest[name] for name in ("networks", "policies")}
-    here["numbers"], there["numbers"] = numbers(Path(config.results)), numbers(kept)
+    manifest = read_json(kept / MANIFEST)
+    here = {**of_networks(config), "numbers": numbers(Path(config.results))}
     if not any(here.values()):
         raise unfinished(config_file, config)
-    agree = [differing(kind, ours, kept=there[kind]) == 0 for kind, ours in here.items() if ours]
+    there = {**manifest, "numbers": numbers(kept)}
+    print(f"{kept}: {manifest['config']} at commit {manifest['commit'][:8]}")
+    common = {kind: here[kind].keys() & there.get(kind, {}).keys() for kind in here}
+    if not any(common.values()):
+        raise AdagenError(
+            f"{kept} has nothing that {config.results} has: give the folder of a run of "
+            f"{config_file}, or the configuration that its {MANIFEST} names."
+        )
+    agree = [differing(kind, here[kind], kept=there[kind]) == 0 for kind in here if common[kind]]
     if not all(agree):
-        differing("versions", surroundings()["versions"], kept=manifest["versions"])
+        differing("versions", versions(), kept=manifest["versions"])
         print(f"processors: {processor()} here, {manifest['processor']} kept")
     return all(agree)
 
@@ -89,7 +94,7 @@ def differing(kind: str, ours: Mapping[str, Any], *, kept: Mapping[str, Any]) ->
     """Print which values differ among those that both have; return how many."""
     common = [name for name in ours if name in kept]
     differ = [name for name in common if not equal(ours[name], kept[name])]
-    print(f"{kind}: {len(common) - len(differ)} of {len(common)} are equal")
+    print(f"{kind}: {len(common) - len(differ)} of {len(common)} are equal; {len(kept)} were kept")
     for name in differ[:SHOWN]:
         print(f"  {name}: {str(ours[name])[:16]} here, {str(kept[name])[:16]} kept")
     return len(differ)
@@ -99,7 +104,7 @@ def equal(ours: str | float, kept: str | float) -> bool:
     """Say whether two hashes are equal, or two numbers to ten digits."""
     if isinstance(ours, str) or isinstance(kept, str):
         return ours == kept
-    return math.isclose(ours, kept, rel_tol=1e-10, abs_tol=1e-10)
+    return math.isclose(ours, kept, rel_tol=1e-10)
 
 
 def numbers(results: Path) -> Mapping[str, float]:
@@ -107,7 +112,7 @@ def numbers(results: Path) -> Mapping[str, float]:
     return {
         f"{path.relative_to(results)}, seed {row['seed']}, {name}": value
         for path in sorted(results.glob("*/metrics/*.json"))
-        for row in json.loads(path.read_text())["per_seed"]
+        for row in read_json(path).get("per_seed", [])
         for name, value in row.items()
         if name != "seed" and value is not None
     }
@@ -137,10 +142,15 @@ def surroundings() -> Mapping[str, Any]:
         "changed_files": git("status", "--porcelain", "--untracked-files=no").splitlines(),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "versions": versions(),
         "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def versions() -> Mapping[str, str]:
+    """The versions of what results depend on."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def git(*arguments: str) -> str:
