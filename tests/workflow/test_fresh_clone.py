@@ -38,6 +38,7 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
         "digits",
         "digits_full",
         "digits_notes",
+        "digits_portable",
         "digits_rivals",
         "digits_seeds",
         "digits_stopping",
