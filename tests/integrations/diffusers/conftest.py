@@ -75,6 +75,8 @@ def velocity(tmp_path_factory):
 
 def _pipeline_and_generator(prediction: str, folder: Path) -> tuple[Any, StableDiffusionGenerator]:
     pipeline = tiny_pipelines.stable_diffusion(prediction)
+    if prediction == "v_prediction":  # a larger random one magnifies roundings a hundred times
+        pipeline.unet.conv_out.weight.data.mul_(0.1)
     pipeline.save_pretrained(folder)
     return pipeline, generator_of(folder, prediction)
 
