@@ -120,7 +120,7 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
     )
 
 
-def name_of(split: Split) -> str:
+def data_identity(split: Split) -> str:
     """The hash of real images, and whether they are mirrored: what a checkpoint is bound to."""
     return f"{split.file_list_hash}{' mirrored' if split.train.flip == 'random' else ''}"
 

@@ -36,8 +36,8 @@ from adagen.training.default_searches import (
 from adagen.training.from_data import (
     Data,
     build_reward,
+    data_identity,
     heldout_validation,
-    name_of,
     one_image,
     real_images,
     unmeasurable,
@@ -180,7 +180,7 @@ class _Run:
         settings = self.training.model_copy(update={"trackers": ()})
         name = f"{self.method} seed {self.seed}"
         if folder is not None:
-            origins = origins_of(self.generator, self.reward, data=name_of(self.split))
+            origins = origins_of(self.generator, self.reward, data=data_identity(self.split))
             claim_checkpoint(folder, name, resumable(settings), self.network, origins)
         with seeded("train", "adagen.train", self.method, self.seed):
             actor, critic = build_networks(

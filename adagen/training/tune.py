@@ -26,8 +26,8 @@ from adagen.training.default_searches import (
 )
 from adagen.training.from_data import (
     Data,
+    data_identity,
     heldout_validation,
-    name_of,
     real_images,
     unmeasurable,
 )
@@ -95,24 +95,7 @@ def tune(
     budget = drawn_in_all(training, generator, method="adagen")
     if images is not None:
         budget = require_count("images", images)
-    each = images_of_a_candidate(len(generator.conditions))
-    count = budget // each
-    if count < FEWEST:
-        raise AdagenError(
-            f"adagen.tune: {budget} images are too few, as each schedule is measured on {each} and "
-            f"the hand-made one is the first: give images={FEWEST * each} or more."
-        )
-    first = -(-count // FIRST)
-    sweep = check_section(
-        Sweep,
-        {
-            "evaluations": first,
-            "samples": each,
-            "table": {"evaluations": count - first},
-            "seed": seed,
-        },
-        source="adagen.tune",
-    )
+    sweep = _search_within(budget, conditions=len(generator.conditions), seed=seed)
     folder = None if checkpoint is None else Path(checkpoint)
     if generator.device.type == "cpu":
         keep_freed_memory()
@@ -126,7 +109,7 @@ def tune(
             )
         name = f"tuned seed {seed}"
         if folder is not None:
-            origins = origins_of(generator, "distance", data=name_of(split))
+            origins = origins_of(generator, "distance", data=data_identity(split))
             claim_checkpoint(folder, name, sweep, origins)
         validator = heldout_validation(generator, split, settings=training, folder=folder)
         assert validator is not None  # it can be measured
@@ -146,3 +129,17 @@ def tune(
         batch=training.batch,
         log=pd.DataFrame(trials),
     )
+
+
+def _search_within(images: int, *, conditions: int, seed: int) -> Sweep:
+    """The search that draws so many images, less those that are too few for another candidate."""
+    each = images_of_a_candidate(conditions)
+    count = images // each
+    if count < FEWEST:
+        raise AdagenError(
+            f"adagen.tune: {images} images are too few, as each schedule is measured on {each} and "
+            f"the hand-made one is the first: give images={FEWEST * each} or more."
+        )
+    first = -(-count // FIRST)
+    phases = {"evaluations": first, "table": {"evaluations": count - first}}
+    return check_section(Sweep, {**phases, "samples": each, "seed": seed}, source="adagen.tune")
