@@ -6,6 +6,7 @@ small images: the features' patches grow with the images, so that there are abou
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
     if isinstance(data, str | Path):
         return load_dataset(_dataset(data, side=shape[-1]))
     if isinstance(data, Images):
-        images = data
+        images = replace(data, labels=_checked_labels(data.labels, len(data.images), classes=classes))
     elif isinstance(data, tuple) and len(data) == 2:
         images = _checked(data[0], data[1], classes=classes)
     else:
@@ -284,23 +285,35 @@ def _checked(images: torch.Tensor, labels: Sequence[int] | torch.Tensor, *, clas
     Raises:
         AdagenError: shape, type or range of either is wrong.
     """
-    classes_of = torch.as_tensor(labels, device="cpu")
-    if not isinstance(images, torch.Tensor) or images.ndim != 4:
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or not len(images):
         found = tuple(images.shape) if hasattr(images, "shape") else type(images).__name__
-        raise AdagenError(f"data holds images of shape {found}: give a tensor (N, C, H, W).")
+        raise AdagenError(f"data holds images of shape {found}: give a tensor (N, C, H, W), N > 0.")
     if not images.is_floating_point() or not (images.min() >= 0 and images.max() <= 1):
         raise AdagenError(
             f"data holds images of {images.dtype} from {images.min()} to {images.max()}: give "
             "floats in [0, 1]; divide 8-bit images by 255."
         )
-    if classes_of.shape != images.shape[:1] or classes_of.is_floating_point():
+    classes_of = _checked_labels(labels, len(images), classes=classes)
+    return Images(images.cpu().float(), classes_of)
+
+
+def _checked_labels(
+    labels: Sequence[int] | torch.Tensor, count: int, *, classes: int
+) -> torch.Tensor:
+    """Labels (count,) of a caller, as int64 on the CPU.
+
+    Raises:
+        AdagenError: there are others than one for each image, or some that the generator lacks.
+    """
+    classes_of = torch.as_tensor(labels, device="cpu")
+    if not count or classes_of.shape != (count,) or classes_of.is_floating_point():
         raise AdagenError(
             f"data holds labels of shape {tuple(classes_of.shape)} and {classes_of.dtype} for "
-            f"{len(images)} images: give one integer for each."
+            f"{count} images: give one integer for each."
         )
     if not (classes_of.min() >= 0 and classes_of.max() < classes):
         raise AdagenError(
             f"data holds labels from {classes_of.min()} to {classes_of.max()}, but the generator "
             f"has classes 0 to {classes - 1}: give the images that it was trained on."
         )
-    return Images(images.cpu().float(), classes_of.long())
+    return classes_of.long()

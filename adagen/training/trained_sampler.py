@@ -38,7 +38,7 @@ def trained_sampler(
     # A generator built by hand has no file: its policy is bound to what it steers.
     experiment = generator.experiment or Experiment(generator="")
     identity = policy_file(
-        "adagen.train",
+        "adagen.tune" if method == "tuned" else "adagen.train",
         experiment.model_copy(update={"policy": network}),
         generator_hash=generator.hash,
         sampler=generator.sampler,

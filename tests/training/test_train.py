@@ -9,6 +9,7 @@ from toy import SIZE, Toy
 import adagen
 from adagen import AdagenError
 from adagen.config import Fit, MetricNetworks, RewardFeatures, Transformer
+from adagen.data.split import Images
 from adagen.generators.actions import SIGMOID, Actions
 from adagen.policy.networks import HandMade
 from adagen.rewards.pretrained import CallableReward
@@ -193,6 +194,9 @@ LABELS = torch.arange(30) % 3
         ({"data": (IMAGES * 255, LABELS)}, r"floats in \[0, 1\]; divide 8-bit images by 255"),
         ({"data": (IMAGES, LABELS[:5])}, r"labels of shape \(5,\).* for 30 images"),
         ({"data": (IMAGES, LABELS + 1)}, r"labels from 1 to 3, but .* classes 0 to 2"),
+        ({"data": (IMAGES[:0], LABELS[:0])}, r"images of shape \(0, 1, 2, 2\): .* N > 0"),
+        ({"data": Images(IMAGES, LABELS + 1)}, r"labels from 1 to 3, but .* classes 0 to 2"),
+        ({"data": Images(IMAGES[:0], LABELS[:0])}, r"labels of shape \(0,\) .* for 0 images"),
         ({"data": (IMAGES[:9], LABELS[:9])}, "9 images of 3 classes: give at least 15"),
         ({"data": (IMAGES.tile(2, 2), LABELS)}, r"shape \(1, 2, 2\) .* those .* have \(1, 4, 4\)"),
         ({"data": "digits"}, "10 classes, but the generator makes 3"),

@@ -26,7 +26,8 @@ def test_a_search_finds_no_worse_a_schedule_and_can_be_saved(hasty, tiny_generat
     assert sampler.policy.table.abs().max() > 0.01
     sampler.save(tmp_path / "tuned.safetensors")
     again = adagen.load(tmp_path / "tuned.safetensors", generator)
-    assert again.policy_file.metadata["method"] == "tuned"
+    made = again.policy_file.metadata
+    assert (made["experiment"], made["method"]) == ("adagen.tune", "tuned")
     assert again(n=4, seed=1).images.equal(sampler(n=4, seed=1).images)
     with pytest.raises(AdagenError, match="made for something else"):
         adagen.load(tmp_path / "tuned.safetensors", tiny_generator("dit"))
