@@ -94,7 +94,9 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
     if isinstance(data, str | Path):
         return load_dataset(_dataset(data, side=shape[-1]))
     if isinstance(data, Images):
-        images = replace(data, labels=_checked_labels(data.labels, len(data.images), classes=classes))
+        images = replace(
+            data, labels=_checked_labels(data.labels, len(data.images), classes=classes)
+        )
     elif isinstance(data, tuple) and len(data) == 2:
         images = _checked(data[0], data[1], classes=classes)
     else:

@@ -1,0 +1,30 @@
+"""Hashes of operations, by which two processors are compared."""
+
+import csv
+from pathlib import Path
+
+from benchmarks.operations import main
+
+KEPT = Path(__file__).parents[2] / "docs/results/operations"
+
+
+def rows(path: Path) -> dict[str, str]:
+    with path.open(newline="") as file:
+        return dict(list(csv.reader(file))[1:])
+
+
+def test_a_processor_agrees_with_itself_and_what_differs_is_named(tmp_path, capsys):
+    mine, other = tmp_path / "mine.csv", tmp_path / "other.csv"
+    assert main(["--native", "--out", str(mine)]) == 0
+    assert main(["--native", "--compare", str(mine)]) == 0
+    other.write_text(mine.read_text().replace("torch exp float64,", "torch exp float64,0"))
+    capsys.readouterr()
+    assert main(["--native", "--compare", str(other)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "torch exp float64\n" and "1 of 732 operations differ" in said.err
+    assert len({*rows(mine).values()}) > 0.6 * 732  # some return the same numbers
+    # Files that are kept are of the same operations.
+    amd, haswell = rows(KEPT / "amd_epyc.csv"), rows(KEPT / "haswell_emulated.csv")
+    assert amd.keys() == haswell.keys() == rows(mine).keys()
+    differing = {name for name in amd if amd[name] != haswell[name]}
+    assert "torch sqrt float32" in differing and "torch exp float32" not in differing
