@@ -43,7 +43,7 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
         "digits_seeds",
         "digits_stopping",
         "digits_t8",
-        "digits_t8_amd",
+        "digits_t8_intel",
         "openmoji",
         "openmoji_full",
     ]
