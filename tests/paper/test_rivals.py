@@ -122,6 +122,15 @@ def test_written_read_and_drawn(metrics, tmp_path):
     dots = [bar.lines[0].get_xdata()[0] for bar in figure.axes[0].containers]
     assert np.allclose(dots, table["fid"], atol=1e-4)
     save_figure(figure, tmp_path / "rivals.png")
+    assert figure.axes[0].get_xscale() == "linear"
+    # Solvers that go astray leave the others apart, and a rival called as its method is named once.
+    table.loc[table["rival"] == "2M", "fid"] *= 50
+    table["rival"] = table["rival"].replace("log-SNR", "log-SNR times")
+    write_table(TABLES["rivals"], table, csv=csv, latex=latex)
+    figure = draw("rivals", [csv])
+    assert figure.axes[0].get_xscale() == "log"
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[3] == "log-SNR times"
     csv.write_text(csv.read_text().replace("2M", r"$\off$ 5 $"))
     save_figure(draw("rivals", [csv]), tmp_path / "dollars.png")  # which are no formula
 
