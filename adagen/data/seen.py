@@ -17,13 +17,15 @@ from adagen.runtime.errors import AdagenError
 from adagen.runtime.files import write_json
 from adagen.runtime.hashing import TICK
 
+SEEN = "dataset.seen.json"
+"""Name of the file of hashes."""
 KEPT = 8
 """Number of hashes that are kept, of the two parts of a few data sets."""
 
 
 def seen_file(config: Config) -> Path:
     """The file of a configuration's hashes. Without it everything is read again."""
-    return Path(config.resources) / "dataset.seen.json"
+    return Path(config.resources) / SEEN
 
 
 class Signature:

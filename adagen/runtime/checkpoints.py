@@ -37,6 +37,8 @@ CHECKPOINT_SECONDS = 15
 """Seconds between two checkpoints of a training or a fit, at least."""
 LOST = 0.05
 """Share of its time that a process may lose when it is killed without a warning."""
+MOST_LOST = 600
+"""Seconds that it may lose at most, or one update."""
 
 
 class SaveTimer:
@@ -44,7 +46,8 @@ class SaveTimer:
 
     States of large networks take gigabytes. Written after every update they would take longer than
     the update, and a resumed run repeats the updates since the last one exactly. So the longer a
-    process has run, the longer it waits: a thousand updates of a minute write a hundred states.
+    process has run, the longer it waits, up to ten minutes: a thousand updates of a minute write
+    less than two hundred states.
     """
 
     def __init__(self) -> None:
@@ -53,8 +56,8 @@ class SaveTimer:
     def due(self) -> bool:
         """True if it is time to save; if so, the next time is counted from now."""
         now = time.monotonic()
-        longer = max(1, LOST * (now - self._began) / CHECKPOINT_SECONDS)
-        if now - self._last <= longer * CHECKPOINT_SECONDS and not stop_is_asked():
+        wait = max(CHECKPOINT_SECONDS, min(LOST * (now - self._began), MOST_LOST))
+        if now - self._last <= wait and not stop_is_asked():
             return False
         self._last = now
         return True

@@ -19,6 +19,7 @@ from adagen.config import (
     GaussianSettings,
     identity,
 )
+from adagen.data.seen import seen_file
 from adagen.data.split import load_dataset
 from adagen.generators.conditions import Conditions
 from adagen.policy.files import PolicyFile
@@ -193,7 +194,7 @@ def fresh_gaussians(
         GaussianSettings(),
         features=features,
         preference=None,
-        split=load_dataset(config.dataset),
+        split=load_dataset(config.dataset, seen=seen_file(config)),
         conditions=conditions,
         device=device,
     )
@@ -230,7 +231,7 @@ def open_reward(
         training.settings.training.reward,
         features=files.features,
         preference=files.preference,
-        split=load_dataset(config.dataset),
+        split=load_dataset(config.dataset, seen=seen_file(config)),
         conditions=conditions,
         device=device,
     )

@@ -26,6 +26,7 @@ from adagen.policy.networks import Blend, HandMade, Policy, for_calls
 from adagen.policy.pretrained import PretrainedPolicy, pretrained
 from adagen.policy.tables import require_fitting_table
 from adagen.rewards.base import Reward
+from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.arguments import require_count, require_path, require_texts
 from adagen.runtime.errors import AdagenError
 from adagen.runtime.noise import SampleNoise
@@ -78,6 +79,8 @@ class Sampler:
 
     def __post_init__(self) -> None:
         require_fitting_table(self.policy, self.generator.actions)
+        if self.generator.device.type == "cpu":
+            keep_freed_memory()
 
     def __repr__(self) -> str:
         return summary(self)
@@ -182,8 +185,7 @@ class Sampler:
                 bad = rows[(~torch.isfinite(images)).flatten(1).any(1)]
                 raise AdagenError(
                     f"sample {int(bad[0])} of seed {seed} ({purpose}) is not finite: the generator "
-                    "or the policy returned NaN or infinity. Check both files; train again if "
-                    "need be."
+                    "or the policy returned NaN or infinity. Check both files, or train again."
                 )
             return images, actions
 
@@ -259,8 +261,7 @@ class Sampler:
         n = require_count("n", n)
         if self.candidates > 1:
             raise AdagenError(
-                "this sampler is already the best of several: call `best_of` once, on the sampler "
-                "that `adagen.load` returned."
+                "this sampler is already the best of several: call `best_of` once, on a plain one."
             )
         if isinstance(score, str | Path):
             from adagen.sampling.judges import RewardFiles
@@ -305,8 +306,7 @@ class Sampler:
         if critic is None:
             raise AdagenError(
                 "look-ahead chooses by the value network of a training, but this sampler's policy "
-                "has none: load one that `adagen train` made with training.value_coefficient "
-                "above 0."
+                "has none: load one that was trained with training.value_coefficient above 0."
             )
         critic = critic.to(self.generator.device)
         return replace(self, generator=LookAhead(self.generator, critic, k=k))

@@ -26,6 +26,7 @@ from adagen.config import (
 )
 from adagen.config.rewards import AnyReward
 from adagen.data.folder import list_images
+from adagen.data.seen import SEEN
 from adagen.data.split import Images, Split, load_dataset
 from adagen.data.stratified import stratified_indices
 from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
@@ -65,21 +66,26 @@ def one_image(generator: Generator[Any]) -> torch.Tensor:
     return rollout(generator, actions, labels=labels, noise=noise).cpu()
 
 
-def real_images(generator: Generator[Any], data: Data) -> Split:
+def real_images(generator: Generator[Any], data: Data, *, kept: Path | None) -> Split:
     """The images in two parts, as `split_data` makes them, for a generator of such images.
+
+    Args:
+        generator: the generator.
+        data: as `split_data` takes them.
+        kept: folder in which decoded images are kept for the next start; None to keep none.
 
     Raises:
         AdagenError: there are no such images, or they don't suit the generator.
     """
     shape = one_image(generator).shape[1:]
-    split = split_data(data, shape, classes=generator.num_classes)
+    split = split_data(data, shape, classes=generator.num_classes, kept=kept)
     if isinstance(data, str | Path):
         require_same_classes(generator, split.class_names, source=f"data {str(data)!r}")
     require_image_shape(shape, split.train.images.shape[1:])
     return split
 
 
-def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
+def split_data(data: Data, shape: torch.Size, *, classes: int, kept: Path | None) -> Split:
     """The images in two parts: four fifths to learn from, one fifth to validate with.
 
     Args:
@@ -87,12 +93,13 @@ def split_data(data: Data, shape: torch.Size, *, classes: int) -> Split:
             images (N, C, H, W) in [0, 1] with labels (N,).
         shape: (C, H, W) of the generator's images; images in a folder are reduced to its side.
         classes: number of classes that the generator makes.
+        kept: folder in which decoded images are kept for the next start; None to keep none.
 
     Raises:
         AdagenError: there are no such images, or they don't suit the generator.
     """
     if isinstance(data, str | Path):
-        return load_dataset(_dataset(data, side=shape[-1]))
+        return load_dataset(_dataset(data, side=shape[-1]), seen=kept and kept / SEEN)
     if isinstance(data, Images):
         images = replace(
             data, labels=_checked_labels(data.labels, len(data.images), classes=classes)

@@ -137,7 +137,7 @@ def train(
     if generator.device.type == "cpu":
         keep_freed_memory()
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
-        split = _split(generator, data, reward=reward)
+        split = _split(generator, data, reward=reward, kept=folder)
         if measured and network.step != "hidden" and not unmeasurable(split):
             training = with_searches(training, generator, method=method, given=settings)
         run = _Run(
@@ -281,10 +281,12 @@ def _no_distance(generator: Generator[Any], method: str, *, key: str) -> AdagenE
     )
 
 
-def _split(generator: Generator[Any], data: Data | None, *, reward: RewardChoice) -> Split:
+def _split(
+    generator: Generator[Any], data: Data | None, *, reward: RewardChoice, kept: Path | None
+) -> Split:
     """The real images; where a function is the reward and needs none, one of the generator's."""
     if data is not None:
-        return real_images(generator, data)
+        return real_images(generator, data, kept=kept)
     if isinstance(reward, str | Mapping | Reward):
         raise AdagenError(
             "data is None, but this reward compares with real images: give (images, labels), the "

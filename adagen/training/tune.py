@@ -100,7 +100,7 @@ def tune(
     if generator.device.type == "cpu":
         keep_freed_memory()
     with nullcontext() if progress else hidden_progress(), exclusive_folder(folder):
-        split = real_images(generator, data)
+        split = real_images(generator, data, kept=folder)
         if reason := unmeasurable(split):
             raise AdagenError(
                 f"adagen.tune: there is no distance to search by, as {reason}. Where the sides of "

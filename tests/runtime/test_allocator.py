@@ -2,10 +2,13 @@ import ctypes
 import platform
 
 import pytest
+from toy import Toy
 
+from adagen.policy.networks import HandMade
 from adagen.runtime import allocator
 from adagen.runtime.allocator import keep_freed_memory
 from adagen.runtime.devices import choose_device
+from adagen.sampling.sampler import Sampler
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
@@ -34,4 +37,11 @@ def test_whoever_computes_on_a_cpu_keeps_memory(monkeypatch):
     choose_device("meta")
     assert asked == []
     choose_device("cpu")
+    assert asked == [True]
+
+
+def test_samplers_of_generator_objects_keep_memory_too(monkeypatch):
+    asked: list[bool] = []
+    monkeypatch.setattr("adagen.sampling.sampler.keep_freed_memory", lambda: asked.append(True))
+    Sampler(Toy(), HandMade(1))
     assert asked == [True]
