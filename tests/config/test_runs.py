@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adagen.config import Config, load_config
+from adagen.config.base import LEARNED
 from adagen.config.runs import Run, beside_runs, evaluations, policies_of, runs_of
 
 CONFIGS = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
@@ -69,3 +70,13 @@ def test_a_blend_takes_two_policies_and_a_refined_run_that_of_the_plain_one() ->
         "faithful_seed0",
         "tuned",
     ]
+
+
+def test_validations_are_a_small_part_of_every_training(config: Config) -> None:
+    """Less than three of ten images: an image of an update takes more, as it is learned from."""
+    if config.name == "smoke":
+        pytest.skip("trainings of two updates, each of which validates")
+    learned = [run for run in runs_of(config) if run.method in LEARNED]
+    for run in learned:
+        training = config.every_experiment[run.experiment].training
+        assert training.validated(run.method) < 0.3 * training.images(run.method), run
