@@ -37,6 +37,7 @@ def test_nothing_that_a_run_makes_is_in_git(clone: Checkout) -> None:
         "cifar10",
         "digits",
         "digits_full",
+        "digits_generators",
         "digits_notes",
         "digits_portable",
         "digits_rivals",
