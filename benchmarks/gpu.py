@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu --out docs/results/performance/h100
 
-No row begins after twelve minutes, and `gpu.csv` and `gpu.txt` are written after every row. What does
-not fit, or comes too late, is left out and said so. Nothing has to be fetched.
+No row begins after twelve minutes, and `gpu.csv` and `gpu.txt` are written after every row. What
+does not fit, or comes too late, is left out and said so. Nothing has to be fetched.
 """
 
 import argparse
