@@ -117,6 +117,15 @@ def differing(found: dict[str, str], kept: dict[str, str]) -> list[str]:
     return [name for name in found if name in kept and found[name] != kept[name]]
 
 
+def _read(path: Path, parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Hashes of a file by operation; a file that has none ends the program with a message."""
+    try:
+        with path.open(newline="") as file:
+            return {row["operation"]: row["hash"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError):
+        parser.error(f"{path} is no file of hashes: give one that `--out` wrote")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Hash the operations; write them, or compare them with others."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.operations", description=__doc__)
@@ -124,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="CSV to write")
     parser.add_argument("--compare", type=Path, help="CSV that another processor wrote")
     given = parser.parse_args(arguments)
+    kept = _read(given.compare, parser) if given.compare else {}
     if not given.native:
         compute_portably()
     import torch
@@ -135,8 +145,6 @@ def main(arguments: list[str] | None = None) -> int:
             csv.writer(file).writerows([("operation", "hash"), *found.items()])
     if not given.compare:
         return 0
-    with given.compare.open(newline="") as file:
-        kept = {row["operation"]: row["hash"] for row in csv.DictReader(file)}
     names = differing(found, kept)
     print("\n".join(names))
     print(f"{len(names)} of {len(found)} operations differ from {given.compare}", file=sys.stderr)

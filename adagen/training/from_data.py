@@ -27,6 +27,7 @@ from adagen.config import (
 from adagen.config.rewards import AnyReward
 from adagen.data.folder import list_images
 from adagen.data.seen import SEEN
+from adagen.data.sources import ImageRows
 from adagen.data.split import Images, Split, load_dataset
 from adagen.data.stratified import stratified_indices
 from adagen.evaluation.embedded.networks import SPACES, fit_metric_networks
@@ -101,11 +102,15 @@ def split_data(data: Data, shape: torch.Size, *, classes: int, kept: Path | None
     if isinstance(data, str | Path):
         return load_dataset(_dataset(data, side=shape[-1]), seen=kept and kept / SEEN)
     if isinstance(data, Images):
+        if not isinstance(data.images, ImageRows):
+            _check_images(data.images)
         images = replace(
             data, labels=_checked_labels(data.labels, len(data.images), classes=classes)
         )
     elif isinstance(data, tuple) and len(data) == 2:
-        images = _checked(data[0], data[1], classes=classes)
+        _check_images(data[0])
+        labels = _checked_labels(data[1], len(data[0]), classes=classes)
+        images = Images(data[0].cpu().float(), labels)
     else:
         raise AdagenError(
             f"data is a {type(data).__name__}: give (images, labels), the folder of a data set, or "
@@ -288,22 +293,25 @@ def _dataset(data: str | Path, *, side: int) -> Dataset:
     return Dataset(name="images", folder=str(data), size=side, heldout=heldout)
 
 
-def _checked(images: torch.Tensor, labels: Sequence[int] | torch.Tensor, *, classes: int) -> Images:
-    """Images and labels of a caller.
+def _check_images(images: torch.Tensor) -> None:
+    """Raise unless images of a caller are floats (N, C, H, W) in [0, 1].
 
     Raises:
-        AdagenError: shape, type or range of either is wrong.
+        AdagenError: they are something else.
     """
-    if not isinstance(images, torch.Tensor) or images.ndim != 4 or not len(images):
-        found = tuple(images.shape) if hasattr(images, "shape") else type(images).__name__
-        raise AdagenError(f"data holds images of shape {found}: give a tensor (N, C, H, W), N > 0.")
+    if not isinstance(images, torch.Tensor):
+        raise AdagenError(
+            f"data holds images as {type(images).__name__}: give a tensor of torch (N, C, H, W)."
+        )
+    if images.ndim != 4 or not len(images):
+        raise AdagenError(
+            f"data holds images of shape {tuple(images.shape)}: give a tensor (N, C, H, W), N > 0."
+        )
     if not images.is_floating_point() or not (images.min() >= 0 and images.max() <= 1):
         raise AdagenError(
             f"data holds images of {images.dtype} from {images.min()} to {images.max()}: give "
             "floats in [0, 1]; divide 8-bit images by 255."
         )
-    classes_of = _checked_labels(labels, len(images), classes=classes)
-    return Images(images.cpu().float(), classes_of)
 
 
 def _checked_labels(
@@ -314,7 +322,12 @@ def _checked_labels(
     Raises:
         AdagenError: there are others than one for each image, or some that the generator lacks.
     """
-    classes_of = torch.as_tensor(labels, device="cpu")
+    try:
+        classes_of = torch.as_tensor(labels, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise AdagenError(
+            "data holds labels that are no numbers: give one integer for each image."
+        ) from None
     if not count or classes_of.shape != (count,) or classes_of.is_floating_point():
         raise AdagenError(
             f"data holds labels of shape {tuple(classes_of.shape)} and {classes_of.dtype} for "

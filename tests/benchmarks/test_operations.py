@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import pytest
+
 from benchmarks.operations import main
 
 KEPT = Path(__file__).parents[2] / "docs/results/operations"
@@ -28,3 +30,13 @@ def test_a_processor_agrees_with_itself_and_what_differs_is_named(tmp_path, caps
     assert amd.keys() == haswell.keys() == rows(mine).keys()
     differing = {name for name in amd if amd[name] != haswell[name]}
     assert "torch sqrt float32" in differing and "torch exp float32" not in differing
+
+
+@pytest.mark.parametrize("content", [None, "a,b\n1,2\n"])
+def test_what_holds_no_hashes_is_told_at_once(content, tmp_path, capsys):
+    path = tmp_path / "other.csv"
+    if content:
+        path.write_text(content)
+    with pytest.raises(SystemExit):
+        main(["--native", "--compare", str(path)])
+    assert "other.csv is no file of hashes: give one that `--out` wrote" in capsys.readouterr().err
