@@ -32,8 +32,9 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
     Training: frozenset({"batch", "backward_memory", "trackers"}),
     Evaluation: frozenset({"shard", "jobs"}),
 }
-"""Keys that change memory, speed or where files are kept, or what a device or processor changes,
-too: last digits. An asset's hash fixes its bytes, and counts where the asset is read."""
+"""Keys that change memory, speed or where files are kept, or what a device changes, too: last
+digits. An asset's hash fixes its bytes, and counts where the asset is read. `arithmetic` counts in
+jobs, not in files: a policy may be used in the other one."""
 
 # A title is printed by a table (`system`). Precision matters where images are made (`_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")
@@ -163,7 +164,12 @@ def _in_progress(settings: Experiment) -> Identity:
     return {"Experiment": named}
 
 
-# Jobs: the `depends` of the rule of the same name
+# Jobs: the `depends` of the rule of the same name, which `computed` completes
+
+
+def computed(config: Config, found: Any) -> Any:
+    """What a job depends on, with the arithmetic of all jobs where it isn't a processor's own."""
+    return found if config.arithmetic == "native" else [found, {"arithmetic": config.arithmetic}]
 
 
 def dataset(config: Config) -> Identity:

@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.notices import warn
 
 NEWER_THAN_AVX2 = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
 """As NumPy calls its code for them; no version has all of these names."""
@@ -27,20 +28,27 @@ READERS = ("torch", "numpy")
 FLAGS = Path("/proc/cpuinfo")
 
 
+def has_avx2() -> bool:
+    """Whether this is an x86-64 processor with AVX2, as far as the system tells."""
+    return platform.machine().lower() in ("x86_64", "amd64") and (
+        not FLAGS.exists() or "avx2" in FLAGS.read_text().split()
+    )
+
+
 def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let this process, and those that it starts, use no instruction newer than AVX2.
 
+    A processor of another kind is warned of, and computes as it does.
+
     Raises:
-        AdagenError: packages that read the variables are imported already; or the processor is of
-            another kind.
+        AdagenError: packages that read the variables are imported already.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64") or (
-        FLAGS.exists() and "avx2" not in FLAGS.read_text().split()
-    ):
-        raise AdagenError(
-            "key 'arithmetic' is 'portable', but this processor is no x86-64 with AVX2: take the "
-            "key out. Results will then differ from those of others in their last digits."
+    if not has_avx2():
+        warn(
+            "this processor is no x86-64 with AVX2, for which key 'arithmetic' is 'portable': "
+            "results will differ from those of others, from the last digits of networks on."
         )
+        return
     differing = {name: value for name, value in VARIABLES.items() if environment.get(name) != value}
     if differing and (imported := [name for name in READERS if name in sys.modules]):
         needed = " ".join(f"{name}='{value}'" for name, value in differing.items())

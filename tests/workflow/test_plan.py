@@ -132,6 +132,10 @@ def test_changes_that_nothing_depends_on_plan_nothing(finished) -> None:
     assert finished.planned("--config", *changes, WITHOUT_CURVES) == {}
 
 
+def test_another_arithmetic_makes_everything_again(finished) -> None:
+    assert finished.planned("--config", "arithmetic=native") == finished.planned("--forceall")
+
+
 def test_a_briefer_search_of_the_curves_concerns_their_numbers_of_steps_alone(finished) -> None:
     change = "curves={sweep: {samples: 351}, fidelity: null, guidance: null}"
     shown = ("table_steps", "figure_steps", "table_refinement", "figure_candidates", "all")

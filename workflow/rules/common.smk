@@ -105,7 +105,8 @@ def depends(identity_of, *wildcard_names):
     """
 
     def of_job(wildcards):
-        return identity_of(CONFIG, **{name: getattr(wildcards, name) for name in wildcard_names})
+        found = identity_of(CONFIG, **{name: getattr(wildcards, name) for name in wildcard_names})
+        return identity.computed(CONFIG, found)
 
     return of_job
 
