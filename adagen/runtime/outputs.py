@@ -122,11 +122,13 @@ class _Place:
     @classmethod
     def of(cls, path: Path) -> Self:
         """The place that a path leads to."""
+        real = Path(os.path.realpath(path))
         try:
-            status = os.stat(path)
+            # Of the real path: in `missing/../f.csv` the folder will be made, and f.csv may be there.
+            status = os.stat(real)
         except OSError:
-            return cls(Path(os.path.realpath(path)), None)
-        return cls(Path(os.path.realpath(path)), (status.st_dev, status.st_ino))
+            return cls(real, None)
+        return cls(real, (status.st_dev, status.st_ino))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Place):

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adagen.runtime import outputs as checks
@@ -59,6 +59,7 @@ def truth(first: Path, second: Path) -> bool:
 
 
 @given(PATHS, PATHS)
+@example((False, "d/to_d/f.csv"), (False, "D/missing/../f.csv"))
 @settings(max_examples=60, deadline=None)
 def test_outputs_are_refused_if_and_only_if_they_are_one(tree, one, other):
     first, second = (tree / text if absolute else Path(text) for absolute, text in (one, other))
