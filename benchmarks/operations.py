@@ -11,6 +11,7 @@ import csv
 import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,12 @@ def hashed() -> dict[str, str]:
     }
 
 
-def differing(found: dict[str, str], kept: dict[str, str]) -> list[str]:
-    """Names of the operations of both whose hashes differ."""
-    return [name for name in found if name in kept and found[name] != kept[name]]
-
-
 def _read(path: Path, parser: argparse.ArgumentParser) -> dict[str, str]:
     """Hashes of a file by operation; a file that has none ends the program with a message."""
-    try:
-        with path.open(newline="") as file:
-            return {row["operation"]: row["hash"] for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError):
-        parser.error(f"{path} is no file of hashes: give one that `--out` wrote")
+    found = {}
+    with suppress(OSError, ValueError, KeyError), path.open(newline="") as file:
+        found = {row["operation"]: row["hash"] for row in csv.DictReader(file)}
+    return found or parser.error(f"{path} is no file of hashes: give one that `--out` wrote")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,9 +140,13 @@ def main(arguments: list[str] | None = None) -> int:
             csv.writer(file).writerows([("operation", "hash"), *found.items()])
     if not given.compare:
         return 0
-    names = differing(found, kept)
+    common = [name for name in found if name in kept]
+    if not common:
+        parser.error(f"{given.compare} has none of these operations: give one that `--out` wrote")
+    names = [name for name in common if found[name] != kept[name]]
     print("\n".join(names))
-    print(f"{len(names)} of {len(found)} operations differ from {given.compare}", file=sys.stderr)
+    compared = f"{len(common)} operations that both have, of {len(found)} here,"
+    print(f"{len(names)} of the {compared} differ from {given.compare}", file=sys.stderr)
     return 1 if names else 0
 
 

@@ -102,15 +102,13 @@ def split_data(data: Data, shape: torch.Size, *, classes: int, kept: Path | None
     if isinstance(data, str | Path):
         return load_dataset(_dataset(data, side=shape[-1]), seen=kept and kept / SEEN)
     if isinstance(data, Images):
-        if not isinstance(data.images, ImageRows):
-            _check_images(data.images)
-        images = replace(
-            data, labels=_checked_labels(data.labels, len(data.images), classes=classes)
-        )
+        rows = data.images
+        pixels = rows if isinstance(rows, ImageRows) else _checked_images(rows)
+        labels = _checked_labels(data.labels, len(pixels), classes=classes)
+        images = replace(data, images=pixels, labels=labels)
     elif isinstance(data, tuple) and len(data) == 2:
-        _check_images(data[0])
-        labels = _checked_labels(data[1], len(data[0]), classes=classes)
-        images = Images(data[0].cpu().float(), labels)
+        pixels = _checked_images(data[0])
+        images = Images(pixels, _checked_labels(data[1], len(pixels), classes=classes))
     else:
         raise AdagenError(
             f"data is a {type(data).__name__}: give (images, labels), the folder of a data set, or "
@@ -293,25 +291,28 @@ def _dataset(data: str | Path, *, side: int) -> Dataset:
     return Dataset(name="images", folder=str(data), size=side, heldout=heldout)
 
 
-def _check_images(images: torch.Tensor) -> None:
-    """Raise unless images of a caller are floats (N, C, H, W) in [0, 1].
+def _checked_images(images: torch.Tensor) -> torch.Tensor:
+    """Images (N, C, H, W) of a caller, as float32 on the CPU.
 
     Raises:
-        AdagenError: they are something else.
+        AdagenError: they are something else than floats in [0, 1].
     """
     if not isinstance(images, torch.Tensor):
         raise AdagenError(
             f"data holds images as {type(images).__name__}: give a tensor of torch (N, C, H, W)."
         )
-    if images.ndim != 4 or not len(images):
+    if images.ndim != 4 or not images.numel():
         raise AdagenError(
-            f"data holds images of shape {tuple(images.shape)}: give a tensor (N, C, H, W), N > 0."
+            f"data holds images of shape {tuple(images.shape)}: give a tensor (N, C, H, W), none of "
+            "which is 0."
         )
-    if not images.is_floating_point() or not (images.min() >= 0 and images.max() <= 1):
+    floats = images.is_floating_point()
+    if not floats or not (images.min() >= 0 and images.max() <= 1):
+        has = f"from {images.min()} to {images.max()}" if floats else f"of {images.dtype}"
         raise AdagenError(
-            f"data holds images of {images.dtype} from {images.min()} to {images.max()}: give "
-            "floats in [0, 1]; divide 8-bit images by 255."
+            f"data holds images {has}: give floats in [0, 1]; divide 8-bit images by 255."
         )
+    return images.cpu().float()
 
 
 def _checked_labels(
@@ -324,18 +325,21 @@ def _checked_labels(
     """
     try:
         classes_of = torch.as_tensor(labels, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError) as error:
         raise AdagenError(
-            "data holds labels that are no numbers: give one integer for each image."
+            f"data holds labels that torch can't take as integers ({error}): give one integer for "
+            "each image."
         ) from None
-    if not count or classes_of.shape != (count,) or classes_of.is_floating_point():
+    fractions = classes_of.is_floating_point() or classes_of.is_complex()
+    if not count or classes_of.shape != (count,) or fractions:
         raise AdagenError(
             f"data holds labels of shape {tuple(classes_of.shape)} and {classes_of.dtype} for "
             f"{count} images: give one integer for each."
         )
+    classes_of = classes_of.long()  # the least and the largest of unsigned ones torch can't tell
     if not (classes_of.min() >= 0 and classes_of.max() < classes):
         raise AdagenError(
             f"data holds labels from {classes_of.min()} to {classes_of.max()}, but the generator "
             f"has classes 0 to {classes - 1}: give the images that it was trained on."
         )
-    return classes_of.long()
+    return classes_of

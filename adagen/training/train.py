@@ -93,7 +93,8 @@ def train(
         checkpoint: folder of resumable state: the same call continues after a kill, and trains
             nothing more once it is finished. It is bound to the arguments: to settings, the
             content of the data, the generator by its schedule and a few of its images, a function
-            by its scores of these, a `Reward` by its settings and frozen networks.
+            by its scores of these, a `Reward` by its settings and frozen networks. Images of a
+            folder of data are kept in it decoded, up to 2 GiB of each part.
         progress: whether progress bars are shown; warnings are printed in any case.
         **settings: keys of `Training`, such as `updates=40`; config/README.md lists them, with
             their defaults, which but for `start` and `polish` are those here.

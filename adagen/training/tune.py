@@ -64,7 +64,7 @@ def tune(
             the same settings, searches included, so that the two can be compared.
         seed: of the search and its noise.
         checkpoint: folder of resumable state: the same call continues after a kill. It is bound to
-            the arguments.
+            the arguments. Images of a folder of data are kept in it decoded.
         progress: whether progress bars are shown.
         **settings: keys of `Training`, such as `updates=40`: those of the training that the
             schedule is compared with. Without any, its defaults.

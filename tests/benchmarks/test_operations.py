@@ -23,7 +23,7 @@ def test_a_processor_agrees_with_itself_and_what_differs_is_named(tmp_path, caps
     capsys.readouterr()
     assert main(["--native", "--compare", str(other)]) == 1
     said = capsys.readouterr()
-    assert said.out == "torch exp float64\n" and "1 of 732 operations differ" in said.err
+    assert said.out == "torch exp float64\n" and "1 of the 732 operations" in said.err
     assert len({*rows(mine).values()}) > 0.6 * 732  # some return the same numbers
     # Files that are kept are of the same operations.
     amd, haswell = rows(KEPT / "amd_epyc.csv"), rows(KEPT / "haswell_emulated.csv")
@@ -32,11 +32,19 @@ def test_a_processor_agrees_with_itself_and_what_differs_is_named(tmp_path, caps
     assert "torch sqrt float32" in differing and "torch exp float32" not in differing
 
 
-@pytest.mark.parametrize("content", [None, "a,b\n1,2\n"])
+@pytest.mark.parametrize("content", [None, "", "operation,hash\n", "a,b\n1,2\n"])
 def test_what_holds_no_hashes_is_told_at_once(content, tmp_path, capsys):
     path = tmp_path / "other.csv"
-    if content:
+    if content is not None:
         path.write_text(content)
     with pytest.raises(SystemExit):
         main(["--native", "--compare", str(path)])
     assert "other.csv is no file of hashes: give one that `--out` wrote" in capsys.readouterr().err
+
+
+def test_a_file_of_other_operations_does_not_pass_for_agreement(tmp_path, capsys):
+    path = tmp_path / "other.csv"
+    path.write_text("operation,hash\nan operation of another version,0123456789ab\n")
+    with pytest.raises(SystemExit):
+        main(["--native", "--compare", str(path)])
+    assert "has none of these operations" in capsys.readouterr().err

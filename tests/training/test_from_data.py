@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 
 from adagen.data import seen, sources
+from adagen.data.split import Images
+from adagen.runtime.errors import AdagenError
 from adagen.training.from_data import split_data
 
 SHAPE = torch.Size([1, 8, 8])
@@ -38,3 +40,32 @@ def test_images_are_decoded_at_the_first_start_and_kept_beside_the_checkpoint(
     assert again.file_list_hash == first.file_list_hash
     with pytest.raises(AssertionError, match="decoded again"):
         split_data(folder, SHAPE, classes=2, kept=None).train.images[:]
+
+
+IMAGES, LABELS = torch.rand(30, 1, 8, 8), torch.arange(30) % 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.float32])
+@pytest.mark.parametrize("form", [tuple, lambda given: Images(*given)])
+def test_images_of_any_precision_are_those_of_single_precision(form, dtype):
+    split = split_data(form([IMAGES.to(dtype), LABELS]), SHAPE, classes=3, kept=None)
+    assert split.train.images[:].dtype == split.heldout.images[:].dtype == torch.float32
+
+
+@pytest.mark.parametrize("form", [tuple, lambda given: Images(*given)])
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(30, 1, 0, 0), LABELS, r"shape \(30, 1, 0, 0\)"),
+        (IMAGES.to(torch.complex64), LABELS, r"images of torch\.complex64: give floats"),
+        (IMAGES, LABELS.to(torch.complex64), r"torch\.complex64 for 30 images"),
+        (IMAGES, LABELS + 0.5, r"torch\.float32 for 30 images"),
+        (IMAGES, np.full(30, 7, np.uint16), "labels from 7 to 7, but"),
+        (IMAGES, LABELS.numpy()[::-1], "can't take as integers .*stride"),
+        (IMAGES, [[1, 2], [3]], "can't take as integers .*length"),
+        (IMAGES, [2**70] * 30, "can't take as integers .*Overflow"),
+    ],
+)
+def test_whatever_else_is_given_is_told_in_a_sentence(form, images, labels, message):
+    with pytest.raises(AdagenError, match=message):
+        split_data(form([images, labels]), SHAPE, classes=3, kept=None)
