@@ -52,7 +52,7 @@ class Config(Model):
     """Where networks run; `auto` takes a GPU if there is one. Results on two devices differ in
     their last digits."""
     arithmetic: Literal["native", "portable"] = "native"
-    """Code of a CPU: its fastest, or what all x86-64 with AVX2 have, whose results are alike then."""
+    """Code of a CPU: its fastest, or what all x86-64 with AVX2 have, to get the same results."""
     processes: Processes = 1
     """Number of processes of a training, a search, a sampling and an evaluation, on one machine:
     the number of its GPUs. It does not change the images."""

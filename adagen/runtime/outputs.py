@@ -124,7 +124,7 @@ class _Place:
         """The place that a path leads to."""
         real = Path(os.path.realpath(path))
         try:
-            # Of the real path: in `missing/../f.csv` the folder will be made, and f.csv may be there.
+            # Of the real path: in `missing/../f.csv` the folder will be made; f.csv may be there.
             status = os.stat(real)
         except OSError:
             return cls(real, None)

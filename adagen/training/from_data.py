@@ -303,8 +303,8 @@ def _checked_images(images: torch.Tensor) -> torch.Tensor:
         )
     if images.ndim != 4 or not images.numel():
         raise AdagenError(
-            f"data holds images of shape {tuple(images.shape)}: give a tensor (N, C, H, W), none of "
-            "which is 0."
+            f"data holds images of shape {tuple(images.shape)}: give a tensor (N, C, H, W), none "
+            "of which is 0."
         )
     floats = images.is_floating_point()
     if not floats or not (images.min() >= 0 and images.max() <= 1):

@@ -55,7 +55,7 @@ def test_what_is_imported_already_has_read_other_settings(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize(("machine", "flags"), [("x86_64", "avx"), ("arm64", "asimd")])
-def test_other_processors_compute_as_they_do_and_say_so(monkeypatch, tmp_path, capsys, machine, flags):
+def test_others_compute_as_they_do_and_say_so(monkeypatch, tmp_path, capsys, machine, flags):
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(portable, "FLAGS", processor(tmp_path, flags))
     environment = {}
