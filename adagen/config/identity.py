@@ -168,7 +168,10 @@ def _in_progress(settings: Experiment) -> Identity:
 
 
 def computed(config: Config, found: Any) -> Any:
-    """What a job depends on, with the arithmetic of all jobs where it isn't a processor's own."""
+    """The settings that a job depends on, `found` and the arithmetic, which is that of all jobs.
+
+    A processor's own arithmetic isn't named, as it was the only one for long.
+    """
     return found if config.arithmetic == "native" else [found, {"arithmetic": config.arithmetic}]
 
 

@@ -29,7 +29,7 @@ FLAGS = Path("/proc/cpuinfo")
 
 
 def has_avx2() -> bool:
-    """Whether this is an x86-64 processor with AVX2, as far as the system tells."""
+    """Return whether this is an x86-64 processor with AVX2, as far as the system tells."""
     return platform.machine().lower() in ("x86_64", "amd64") and (
         not FLAGS.exists() or "avx2" in FLAGS.read_text().split()
     )

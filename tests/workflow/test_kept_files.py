@@ -31,8 +31,8 @@ def assets(checkout: Checkout) -> list[Path]:
 
 
 def test_all_outputs_are_deleted_but_for_networks_that_others_share(checkout: Checkout) -> None:
-    shared = [f"resources/digits/generators/{name}.safetensors" for name in ("sit", "var")]
-    shared += ["resources/digits/metrics.safetensors", "resources/digits/reference.safetensors"]
+    shared = [f"resources/digits_native/generators/{name}.safetensors" for name in ("sit", "var")]
+    shared += [f"resources/digits_native/{name}.safetensors" for name in ("metrics", "reference")]
     own = ["results/digits_full/tables/fid.csv", "results/digits_full/figures/fid.png"]
     others = ["results/tables/fid.csv", "results/digits_full/thesis.tex"]
     write(checkout, *shared, *own, *others)
@@ -41,7 +41,7 @@ def test_all_outputs_are_deleted_but_for_networks_that_others_share(checkout: Ch
     for name in (*shared, *others):
         assert f"Would delete {name}" not in planned.stdout + planned.stderr
     assert f"Would delete {own[0]}" in planned.stdout + planned.stderr
-    assert "Files in resources/digits are kept" in planned.stderr
+    assert "Files in resources/digits_native are kept" in planned.stderr
     checkout.snakemake(*options)
     for name in (*shared, *others):
         assert (checkout.folder / name).read_text() == "by hand"
