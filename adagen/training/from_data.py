@@ -312,7 +312,7 @@ def _checked_images(images: torch.Tensor) -> torch.Tensor:
         raise AdagenError(
             f"data holds images {has}: give floats in [0, 1]; divide 8-bit images by 255."
         )
-    return images.cpu().float()
+    return images.detach().cpu().float()
 
 
 def _checked_labels(
