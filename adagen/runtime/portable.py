@@ -38,6 +38,8 @@ def has_avx2() -> bool:
 def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let this process, and those that it starts, use no instruction newer than AVX2.
 
+    They have one thread each, as jobs of the workflow do, unless OMP_NUM_THREADS says otherwise.
+
     A processor of another kind is warned of, and computes as it does.
 
     Raises:
@@ -57,3 +59,5 @@ def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None
             f"read the environment then: set {needed} before Python starts."
         )
     environment.update(differing)
+    environment.setdefault("OMP_NUM_THREADS", "1")  # sums of several threads are others
+    environment.pop("NPY_ENABLE_CPU_FEATURES", None)  # NumPy takes one of the two

@@ -55,9 +55,12 @@ def processor(tmp_path: Path, flags: str) -> Path:
 def test_the_environment_says_it_to_all_processes(monkeypatch, tmp_path):
     monkeypatch.setattr(portable, "FLAGS", processor(tmp_path, "avx2"))
     monkeypatch.setattr(portable, "READERS", ("a_package_that_nobody_imported",))
-    environment = {"MKL_CBWR": "AVX512", "OTHER": "stays"}
+    environment = {"MKL_CBWR": "AVX512", "NPY_ENABLE_CPU_FEATURES": "AVX2", "OTHER": "stays"}
     compute_portably(environment)
-    assert environment == {**VARIABLES, "OTHER": "stays"}
+    assert environment == {**VARIABLES, "OMP_NUM_THREADS": "1", "OTHER": "stays"}
+    environment = {"OMP_NUM_THREADS": "3"}
+    compute_portably(environment)
+    assert environment == {**VARIABLES, "OMP_NUM_THREADS": "3"}
 
 
 def test_what_is_imported_already_has_read_other_settings(monkeypatch, tmp_path):

@@ -42,7 +42,8 @@ def finished(tmp_path: Path) -> Path:
 
 def test_a_run_is_kept_with_its_origin(finished: Path) -> None:
     (finished / "kept").mkdir()
-    (finished / "kept" / "older.csv").touch()
+    for name in ("older.csv", "manifest.json"):
+        (finished / "kept" / name).touch()
     command = [sys.executable, SCRIPT, CONFIG, "kept"]
     done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -57,6 +58,15 @@ def test_a_run_is_kept_with_its_origin(finished: Path) -> None:
     assert list(manifest["policies"]) == ["one/policy/adagen_seed0.safetensors"]
     assert len(manifest["commit"]) == 40 and manifest["versions"]["torch"]
     assert manifest["processor"] and manifest["date"].startswith("20")
+
+
+def test_a_folder_that_holds_no_kept_run_is_not_deleted(finished: Path) -> None:
+    (finished / "thesis").mkdir()
+    (finished / "thesis" / "chapter.tex").touch()
+    command = [sys.executable, SCRIPT, CONFIG, "thesis"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+    assert done.returncode == 1 and "thesis is there and holds no run" in done.stderr
+    assert [path.name for path in (finished / "thesis").iterdir()] == ["chapter.tex"]
 
 
 def test_a_run_that_is_not_finished_keeps_nothing(finished: Path, monkeypatch) -> None:

@@ -41,7 +41,8 @@ def keep(config_file: Path, out: Path) -> None:
     """Copy the results of a configuration to `out`, in place of what is there.
 
     Raises:
-        AdagenError: the run has no tables or no networks; it isn't finished, then.
+        AdagenError: the run has no tables or no networks; it isn't finished, then. Or `out` is
+            something else than a run that was kept.
     """
     config = load_config([config_file])
     results = Path(config.results)
@@ -54,6 +55,8 @@ def keep(config_file: Path, out: Path) -> None:
     }
     if not found or not manifest["networks"]:
         raise unfinished(config_file, config)
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise AdagenError(f"{out} is there and holds no run that was kept: name a new folder.")
     shutil.rmtree(out, ignore_errors=True)
     for path in found:
         copy = out / path.relative_to(results)
