@@ -34,7 +34,7 @@ CHANGES_NO_RESULT: Mapping[type[Model], frozenset[str]] = {
 }
 """Keys that change memory, speed or where files are kept, or what a device changes, too: last
 digits. An asset's hash fixes its bytes, and counts where the asset is read. `arithmetic` counts in
-jobs, not in files: a policy may be used in the other one."""
+jobs and in resumable state, not in files: a policy may be used in the other one."""
 
 # A title is printed by a table (`system`). Precision matters where images are made (`_scheduled`).
 NOT_OF_WEIGHTS = ("title", "precision")

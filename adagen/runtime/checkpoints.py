@@ -28,6 +28,7 @@ from adagen.runtime.files import difference, write_json
 from adagen.runtime.hashing import file_hash
 from adagen.runtime.limits import require_regular
 from adagen.runtime.memory import explain_memory
+from adagen.runtime.portable import is_portable
 from adagen.runtime.shutdown import stop_if_asked, stop_is_asked
 
 BINDING = "belongs_to.json"
@@ -80,6 +81,8 @@ def claim_checkpoint(
     if folder is None:
         return
     expected: dict[str, Any] = {"run": run}
+    if is_portable():  # what is begun in one arithmetic does not go on in the other
+        expected["arithmetic"] = "portable"
     for origin in origins:
         if isinstance(origin, Path):
             content: dict[str, Any] = {origin.stem: file_hash(origin)}

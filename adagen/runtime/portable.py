@@ -7,7 +7,7 @@ What is alike then, and what isn't or isn't known: docs/results/README.md.
 import os
 import platform
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from adagen.runtime.errors import AdagenError
@@ -33,6 +33,11 @@ def has_avx2() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64") and (
         not FLAGS.exists() or "avx2" in FLAGS.read_text().split()
     )
+
+
+def is_portable(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a process with this environment takes no newer code."""
+    return all(environment.get(name) == value for name, value in VARIABLES.items())
 
 
 def compute_portably(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -28,6 +28,7 @@ from adagen.runtime.checkpoints import (
     save_checkpoint,
 )
 from adagen.runtime.errors import AdagenError
+from adagen.runtime.portable import VARIABLES
 
 SETTINGS = Fit(updates=5)
 STATE = {
@@ -112,6 +113,23 @@ def test_all_that_it_is_bound_to_counts(tmp_path):
         with pytest.raises(AdagenError, match="policy"):
             claim_checkpoint(tmp_path / "resume", *origins)
         file.write_text("weights")
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [({}, VARIABLES), (VARIABLES, {})])
+def test_what_is_begun_in_one_arithmetic_does_not_go_on_in_the_other(
+    tmp_path, monkeypatch, began, goes_on
+):
+    for environment in (began, goes_on):
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        if environment is began:
+            claim_checkpoint(tmp_path, "run", SETTINGS)
+            claim_checkpoint(tmp_path, "run", SETTINGS)
+        else:
+            with pytest.raises(AdagenError, match="something else: arithmetic"):
+                claim_checkpoint(tmp_path, "run", SETTINGS)
 
 
 @settings(max_examples=40)

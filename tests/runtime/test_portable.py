@@ -93,7 +93,7 @@ def test_it_is_said_before_a_package_of_the_configuration_imports_torch(monkeypa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="another kind of processor")
+@pytest.mark.skipif(not portable.has_avx2(), reason="another kind of processor")
 @pytest.mark.skipif(torch.__version__.split("+")[0] != TORCH, reason=f"hashes are of torch {TORCH}")
 @pytest.mark.parametrize("family", HASHES)
 def test_fits_are_the_same_on_every_processor(family, tmp_path):
