@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 from console import CONFIG
+from saving import save_every_update
 
 from adagen.rewards import features
-from adagen.runtime import checkpoints
 from adagen.training import loop as training
 from tests.cli.test_stages import TRAIN, Killed, kill
 
@@ -48,7 +48,7 @@ def write(console, request):
 
 def test_a_fit_is_not_continued_with_other_images(console, write, monkeypatch):
     command = "pretrain reward --out o.safetensors --checkpoint resume"
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     with pytest.MonkeyPatch.context() as patch:
         kill(patch, features.MaskedAutoencoder, "loss", 2)
         with pytest.raises(Killed):

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from saving import save_every_update
 
 from adagen.data.samples import Samples
 from adagen.networks import fitting
-from adagen.runtime import checkpoints
 from adagen.runtime.shutdown import STATUS, stop_if_asked, stoppable
 from adagen.sampling.sampler import Sampler
 from adagen.training import loop as training
@@ -82,7 +82,7 @@ def content(path: Path) -> list[bytes | torch.Tensor]:
 def test_every_stage_stops_at_its_checkpoint(ready, monkeypatch, stage):
     command, module, function = STAGES[stage]
     out = Path(command.split()[-1])
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     ready(command)
     whole, original = content(out), getattr(module, function)
     out.rename(f"whole{out.suffix}")

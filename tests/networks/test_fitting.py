@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from saving import save_every_update
 from torch import nn
 from torch.nn import functional as F
 
@@ -59,7 +60,7 @@ def run(loss_function=loss, checkpoint: Path | None = None, **changes: object) -
 
 @pytest.mark.parametrize("kills", [(5,), (0,), (1, 1, 7), (12,)])
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tmp_path, monkeypatch, kills):
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     checkpoint = tmp_path / "toy.ckpt"
     for calls in kills:
         if calls < SETTINGS.updates:
@@ -88,7 +89,7 @@ def test_a_kill_between_checkpoints_repeats_updates_exactly(tmp_path, monkeypatc
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     checkpoint = tmp_path / "toy.ckpt"
     with pytest.raises(Killed):
         run(KilledAt(3), checkpoint)
@@ -108,7 +109,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, monkeypatch):
     ids=["images", "labels", "flip", "fewer", "encoded"],
 )
 def test_a_checkpoint_of_other_images_is_refused(tmp_path, monkeypatch, other):
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     checkpoint = tmp_path / "toy.ckpt"
     with pytest.raises(Killed):
         run(KilledAt(3), checkpoint)
@@ -227,7 +228,7 @@ def test_random_flips_mirror_about_half_of_what_a_module_sees():
 
 
 def test_flipped_runs_resume_exactly(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
     source, _ = bytes_and_floats()
     flipped = partial(fit, data=Images(source, LABELS, "random"), settings=SETTINGS, name="toy")
     whole, checkpoint = flipped(network(), loss), tmp_path / "toy.ckpt"
@@ -240,7 +241,7 @@ def test_flipped_runs_resume_exactly(tmp_path, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
 def test_a_run_moves_between_devices(tmp_path, monkeypatch, devices):
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", -1)
+    save_every_update(monkeypatch)
 
     def moved(module: nn.Module, batch: Batch) -> torch.Tensor:
         assert batch.generator.device.type == "cpu"
